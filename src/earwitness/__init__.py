@@ -1,0 +1,54 @@
+"""earwitness: hear the evidence behind an audio model's decision.
+
+The names below are loaded when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from earwitness.audio import read_audio
+    from earwitness.errors import EarwitnessError
+    from earwitness.explanation import Explanation
+    from earwitness.models.adapters import wrap
+    from earwitness.models.registry import list_models, load_model
+    from earwitness.pipeline import explain, list_methods
+    from earwitness.types import Audio
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Audio": "types",
+    "EarwitnessError": "errors",
+    "Explanation": "explanation",
+    "explain": "pipeline",
+    "list_methods": "pipeline",
+    "list_models": "models.registry",
+    "load_model": "models.registry",
+    "read_audio": "audio",
+    "wrap": "models.adapters",
+}
+
+__all__ = [
+    "Audio",
+    "EarwitnessError",
+    "Explanation",
+    "explain",
+    "list_methods",
+    "list_models",
+    "load_model",
+    "read_audio",
+    "wrap",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'earwitness' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"earwitness.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

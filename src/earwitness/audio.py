@@ -1,0 +1,247 @@
+"""Sound files in and out: whatever libsndfile decodes, as mono at the rate a model wants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import ArrayLike, NDArray
+
+from earwitness.errors import AudioError, ParameterError
+from earwitness.types import Audio
+
+SHORTEST_SECONDS = 0.05
+SUFFIXES = frozenset(
+    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64".split()
+)
+_BLOCK = 1 << 16
+
+
+def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Return the sound files meant by files and folders, folders searched to the bottom.
+
+    Raises
+    ------
+    AudioError
+        If a place does not exist, or a folder holds no sound file.
+    """
+    clips: list[Path] = []
+    for place in map(Path, places):
+        if place.is_dir():
+            inside = sorted(path for path in place.rglob("*") if _is_clip(path, place))
+            if not inside:
+                raise AudioError(
+                    f"{place}: no sound files in this folder (looked for "
+                    f"{' '.join(sorted(SUFFIXES))})"
+                )
+            clips += inside
+        else:
+            clips.append(place)
+    return list(dict.fromkeys(clips))
+
+
+def _is_clip(path: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return not hidden and path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def read_audio(
+    path: str | os.PathLike[str],
+    *,
+    rate: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+) -> Audio:
+    """Read a sound file as mono.
+
+    Parameters
+    ----------
+    path : path
+    rate : int, optional
+        Rate in Hz to resample to; the file's own if None.
+    start, end : float, optional
+        Part to read, in seconds. Only this part is decoded where the format allows it.
+
+    Raises
+    ------
+    AudioError
+        If there is no such file, nothing in it decodes, it holds NaN or infinity, or it is shorter
+        than 50 ms.
+    ParameterError
+        If the part asked for is empty or outside the file.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise AudioError(f"{path}: no such file")
+    if path.is_dir():
+        raise AudioError(f"{path}: a folder, not a sound file")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: the file is empty")
+    samples, file_rate, notes = _decode(path, start, end)
+    audio = as_audio((samples, file_rate), rate=rate, name=str(path))
+    return replace(audio, notes=(*notes, *audio.notes))
+
+
+def as_audio(
+    clip: Audio | tuple[ArrayLike, int], *, rate: int | None = None, name: str = "clip"
+) -> Audio:
+    """Turn samples with their rate into mono sound at ``rate``.
+
+    Parameters
+    ----------
+    clip : Audio or (samples, rate)
+        Samples of shape (time,) or (time, channel), float with full scale ±1, or integers of any
+        width. Channels are averaged.
+    rate : int, optional
+        Rate in Hz to resample to.
+    """
+    notes: list[str] = []
+    if isinstance(clip, Audio):
+        samples, given_rate, name = np.asarray(clip.samples), clip.rate, clip.name
+        notes += clip.notes
+    else:
+        if not isinstance(clip, tuple) or len(clip) != 2:
+            raise ParameterError(
+                "a clip is a path, an Audio, or a pair (samples, rate); got "
+                f"{type(clip).__name__} without a rate"
+            )
+        samples, given_rate = np.asarray(clip[0]), int(clip[1])
+    if given_rate <= 0:
+        raise ParameterError(f"{name}: the sampling rate must be positive, got {given_rate}")
+    samples = _as_float(samples, name)
+    samples = _mix_down(samples, name, notes)
+    _check(samples, given_rate, name)
+    if rate is not None and rate != given_rate:
+        samples = soxr.resample(samples, given_rate, rate)
+        notes.append(f"resampled from {given_rate} to {rate} Hz")
+        given_rate = rate
+    peak = float(np.abs(samples).max())
+    if peak == 0:
+        notes.append("silence: every sample is zero")
+    elif peak < 1e-4:
+        notes.append(f"very quiet: the peak is {20 * np.log10(peak):.0f} dB of full scale")
+    elif peak > 1.5:
+        notes.append(f"above full scale: the peak is +{20 * np.log10(peak):.0f} dB")
+    return Audio(np.ascontiguousarray(samples, np.float32), given_rate, name, tuple(notes))
+
+
+def write_audio(path: str | os.PathLike[str], audio: Audio) -> None:
+    """Write a 32-bit float WAV: nothing clips and every float32 sample survives exactly."""
+    soundfile.write(path, audio.samples, audio.rate, format="WAV", subtype="FLOAT")
+
+
+def _decode(
+    path: Path, start: float | None, end: float | None
+) -> tuple[NDArray[np.float32], int, list[str]]:
+    notes = []
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            first, last = _span(path, file.frames, rate, start, end)
+            if first:
+                file.seek(first)
+            blocks, complete = _read_blocks(file, last - first)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(
+            f"{path}: not a sound file that can be decoded (WAV, FLAC, Ogg, Opus, MP3, AIFF, ... "
+            "can; convert others first)"
+        ) from error
+    samples = np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
+    if not complete or (end is None and _is_cut_off(path)):
+        notes.append(f"cut off: only the first {len(samples) / rate:.2f} s could be decoded")
+    return samples, rate, notes
+
+
+def _read_blocks(
+    file: soundfile.SoundFile, frames: int
+) -> tuple[list[NDArray[np.float32]], bool]:
+    """Read up to ``frames`` frames; keep what decodes, and say whether all of it did."""
+    blocks = []
+    left = frames
+    while left > 0:
+        try:
+            block = file.read(min(_BLOCK, left), dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError):
+            return blocks, False
+        if not len(block):
+            return blocks, False
+        blocks.append(block)
+        left -= len(block)
+    return blocks, True
+
+
+def _span(
+    path: Path, frames: int, rate: int, start: float | None, end: float | None
+) -> tuple[int, int]:
+    first = round((start or 0.0) * rate)
+    last = frames if end is None else min(frames, round(end * rate))
+    if first < 0 or (end is not None and end <= (start or 0.0)):
+        raise ParameterError(f"{path}: the part from {start or 0:g} s to {end:g} s is empty")
+    if frames and first >= frames:
+        raise ParameterError(
+            f"{path}: start {start:g} s is after the end of the file ({frames / rate:.2f} s)"
+        )
+    return first, last
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Say whether a WAV promises more bytes, or an Ogg stream lacks its last page."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        size = path.stat().st_size
+        if head[:4] == b"RIFF":
+            promised = int.from_bytes(head[4:8], "little") + 8
+            return size < promised < 0xFFFFFFFF
+        if head[:4] == b"OggS":
+            file.seek(max(0, size - 65536 - 282))
+            tail = file.read()
+            page = tail.rfind(b"OggS")
+            return page >= 0 and len(tail) > page + 5 and not tail[page + 5] & 0x04
+    return False
+
+
+def _as_float(samples: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+    if np.issubdtype(samples.dtype, np.unsignedinteger):
+        half = 2.0 ** (8 * samples.dtype.itemsize - 1)
+        return ((samples.astype(np.float64) - half) / half).astype(np.float32)
+    if np.issubdtype(samples.dtype, np.integer):
+        full = 2.0 ** (8 * samples.dtype.itemsize - 1)
+        return (samples.astype(np.float64) / full).astype(np.float32)
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise ParameterError(f"{name}: samples must be real numbers, got {samples.dtype}")
+    return samples.astype(np.float32)
+
+
+def _mix_down(samples: NDArray[np.float32], name: str, notes: list[str]) -> NDArray[np.float32]:
+    if samples.ndim == 1:
+        return samples
+    if samples.ndim != 2:
+        raise ParameterError(
+            f"{name}: samples must have shape (time,) or (time, channel), got {samples.shape}"
+        )
+    channels = samples.shape[1]
+    if channels > samples.shape[0] > 0 or channels > 1024:
+        raise ParameterError(
+            f"{name}: shape {samples.shape} has more channels than samples; give (time, channel)"
+        )
+    if channels > 1:
+        notes.append(f"{channels} channels mixed down to one")
+    return samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+
+
+def _check(samples: NDArray[np.float32], rate: int, name: str) -> None:
+    if len(samples) == 0:
+        raise AudioError(f"{name}: no samples in it")
+    if len(samples) < SHORTEST_SECONDS * rate:
+        count = "1 sample" if len(samples) == 1 else f"{len(samples)} samples"
+        raise AudioError(
+            f"{name}: {count} ({1000 * len(samples) / rate:.3g} ms); an explanation needs at least "
+            f"{1000 * SHORTEST_SECONDS:.0f} ms"
+        )
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name}: holds NaN or infinite samples; repair or cut them first")

@@ -1,0 +1,63 @@
+"""``earwitness explain``: sounds in, a report with files out."""
+
+from __future__ import annotations
+
+import click
+
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings
+
+
+@click.command()
+@click.argument("clips", nargs=-1, required=True, metavar="CLIP-OR-FOLDER...")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
+@click.option(
+    "--method", "methods", multiple=True, default=["integrated-gradients"], show_default=True,
+    metavar="NAME", help="See earwitness methods; may be given several times.",
+)  # fmt: skip
+@click.option("--target", metavar="C", help="Class or output to explain; the decided one if none.")
+@click.option("--versus", metavar="C", help="Explain the target against this class.")
+@click.option(
+    "--keep", default="80%", show_default=True, metavar="SHARE",
+    help="How much the mask keeps: 80% of the positive attribution, area:10% or energy:50%.",
+)  # fmt: skip
+@click.option("--start", type=float, metavar="S", help="Explain from this second on.")
+@click.option("--end", type=float, metavar="S", help="Explain up to this second.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="Option of a method.")
+@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
+@click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
+@click.option(
+    "-o", "--output", default="earwitness-report", show_default=True, metavar="DIR",
+    help="Folder for the report and its files.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per clip and method.")
+def explain(
+    clips: tuple[str, ...],
+    model: str,
+    methods: tuple[str, ...],
+    target: str | None,
+    versus: str | None,
+    keep: str,
+    start: float | None,
+    end: float | None,
+    seed: int,
+    settings: tuple[str, ...],
+    device: str,
+    overwrite: bool,
+    output: str,
+    as_json: bool,
+) -> int:
+    """Explain what a model made of sound files and folders of them."""
+    from earwitness.cli.run import Question, Run
+
+    question = Question(
+        methods=tuple(dict.fromkeys(methods)),
+        target=target,
+        versus=versus,
+        keep=keep,
+        start=start,
+        end=end,
+        seed=seed,
+        options=parse_settings(settings),
+    )
+    return Run(question, model, device, output, overwrite, as_json).over(clips)

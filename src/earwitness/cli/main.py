@@ -1,0 +1,88 @@
+"""The command ``earwitness`` and its verbs. Nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+_VERBS = {
+    "explain": ("explain", "Explain what a model made of sounds, as an HTML report with files."),
+    "predict": ("predict", "Print what a model makes of sounds."),
+    "methods": ("listing", "List the explanation methods and their facts."),
+    "models": ("listing", "List the built-in models and their facts."),
+    "demo": ("demo", "Explain a synthesised scene whose true sources are known."),
+    "train": ("train", "Train a classifier on one's own labelled sounds."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that lists its verbs without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module = importlib.import_module(f"earwitness.cli.{_VERBS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _VERBS and not args[0].startswith("-"):
+            from earwitness.registry import unknown
+
+            raise click.UsageError(str(unknown("verb", args[0], _VERBS)), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from earwitness import __version__
+
+        click.echo(f"earwitness {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version,
+    help="Show the version and exit.",
+)  # fmt: skip
+def group() -> None:
+    """Hear the evidence behind an audio model's decision."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command; every expected error ends in one line and exit code 2."""
+    from earwitness.errors import EarwitnessError
+
+    try:
+        code = group(arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        code = 2
+    except click.ClickException as error:
+        hint = f" (see {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
+        click.echo(f"earwitness: {error.format_message()}{hint}", err=True)
+        code = 2
+    except EarwitnessError as error:
+        click.echo(f"earwitness: {error}", err=True)
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("earwitness: stopped", err=True)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code or 0)

@@ -1,0 +1,49 @@
+"""``earwitness predict``: what a model makes of sounds."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
+
+
+@click.command()
+@click.argument("clips", nargs=-1, required=True, metavar="CLIP...")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
+@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per clip.")
+def predict(clips: tuple[str, ...], model: str, device: str, as_json: bool) -> int:
+    """Print what a model makes of sound files and folders of them."""
+    from earwitness.audio import find_clips
+    from earwitness.errors import EarwitnessError
+    from earwitness.models.registry import load_model
+    from earwitness.pipeline import predict as ask
+
+    loaded = load_model(model, device=device)
+    done = failed = 0
+    for place in clips:
+        try:
+            found = find_clips([place])
+        except EarwitnessError as error:
+            say(f"earwitness: {error}")
+            failed += 1
+            continue
+        for clip in found:
+            try:
+                answer = ask(loaded, clip)
+            except EarwitnessError as error:
+                say(f"earwitness: {error}")
+                failed += 1
+                continue
+            done += 1
+            if as_json:
+                click.echo(json.dumps(answer))
+                continue
+            leading = sorted(answer["outputs"].items(), key=lambda pair: -pair[1])[:3]
+            text = ", ".join(f"{label} {value:.3f}" for label, value in leading)
+            click.echo(f"{clip}: {text}")
+            for note in answer["notes"]:
+                click.echo(f"  {note}")
+    return 0 if not failed else 1 if done else 2

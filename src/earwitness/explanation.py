@@ -1,0 +1,295 @@
+"""The result: everything found out about one decision, and what is needed to find it again."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earwitness.audio import read_audio, write_audio
+from earwitness.errors import OutputError
+from earwitness.listen import players
+from earwitness.picture import draw, save_figure
+from earwitness.regions import region_labels
+from earwitness.types import (
+    Attribution,
+    Audio,
+    Control,
+    FloatArray,
+    Mask,
+    Outcome,
+    Pair,
+    Target,
+    Task,
+    TrustCard,
+)
+
+SCHEMA = 1
+_SOUNDS = ("input", "evidence", "remainder")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One output of the model, for the input and for what is heard of evidence and remainder."""
+
+    label: str
+    input: float
+    evidence: float
+    remainder: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a model decided what it did about a sound, to hear, to see and to check.
+
+    Attributes
+    ----------
+    clip : str
+        Path or name of the sound.
+    model, method : str
+    task : str
+    options : mapping
+        Every option of the method.
+    target : Target
+    input, evidence, remainder : Audio
+        What the model hears, the part the mask keeps and the part it removes; the latter two add
+        up to the first.
+    magnitude : ndarray, shape (freq, frame)
+        The input on the plane.
+    attribution : Attribution
+    mask : Mask
+    trust : TrustCard
+    answers : tuple of Answer
+        The model's leading outputs, largest first.
+    notes : tuple of str
+        What the reader must know.
+    provenance : mapping
+        Versions, seed, lengths, plane: what is needed to repeat it.
+    seconds : float
+        How long it took.
+    """
+
+    clip: str
+    model: str
+    method: str
+    task: Task
+    options: Mapping[str, Any]
+    target: Target
+    input: Audio
+    evidence: Audio
+    remainder: Audio
+    magnitude: FloatArray
+    attribution: Attribution
+    mask: Mask
+    trust: TrustCard
+    answers: tuple[Answer, ...]
+    notes: tuple[str, ...]
+    provenance: Mapping[str, Any]
+    seconds: float
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything but sounds and maps, as plain JSON values."""
+        return {
+            "schema": SCHEMA,
+            "clip": self.clip,
+            "model": self.model,
+            "task": self.task,
+            "method": self.method,
+            "options": dict(self.options),
+            "target": asdict(self.target),
+            "trust": asdict(self.trust),
+            "mask": {k: v for k, v in asdict(self.mask).items() if k != "gains"},
+            "details": dict(self.attribution.details),
+            "answers": [asdict(answer) for answer in self.answers],
+            "notes": list(self.notes),
+            "provenance": dict(self.provenance),
+            "seconds": self.seconds,
+        }
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> dict[str, Path]:
+        """Write sounds, map, picture, labels and facts to a folder, all or nothing.
+
+        Parameters
+        ----------
+        folder : path
+            Made with its parents.
+        overwrite : bool
+            Whether an explanation that is there may be replaced; anything else never is.
+
+        Returns
+        -------
+        dict of str to Path
+            The files by what they hold.
+
+        Raises
+        ------
+        OutputError
+            If the folder exists, or cannot be written.
+        """
+        folder = Path(folder)
+        _refuse(folder, overwrite)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+        try:
+            self._write(partial)
+            partial.chmod(0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            partial.rename(folder)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return files_in(folder)
+
+    def _write(self, folder: Path) -> None:
+        for name in _SOUNDS:
+            write_audio(folder / f"{name}.wav", getattr(self, name))
+        np.savez_compressed(
+            folder / "attribution.npz",
+            values=self.attribution.values,
+            freqs=self.attribution.freqs,
+            times=self.attribution.times,
+            gains=self.mask.gains,
+            magnitude=self.magnitude,
+        )
+        title = f"{self.method}: {self.target}"
+        save_figure(
+            folder / "attribution.png", draw(self.magnitude, self.attribution, self.mask, title)
+        )
+        labels = region_labels(self.attribution, self.mask, str(self.target))
+        (folder / "labels.txt").write_text(labels, encoding="utf-8")
+        text = json.dumps(self.facts(), indent=2, allow_nan=False)
+        (folder / "explanation.json").write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Explanation:
+        """Read what ``save`` wrote.
+
+        Raises
+        ------
+        OutputError
+            If the folder holds no explanation, or files of it are missing or damaged.
+        """
+        folder = Path(folder)
+        try:
+            facts = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+            if facts["schema"] != SCHEMA:
+                raise OutputError(
+                    f"{folder}: written by another version (schema {facts['schema']}, this one "
+                    f"reads {SCHEMA})"
+                )
+            with np.load(folder / "attribution.npz", allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            sounds = {name: read_audio(folder / f"{name}.wav") for name in _SOUNDS}
+            return _restored(cls, facts, arrays, sounds)
+        except FileNotFoundError as error:
+            name = Path(str(error.filename)).name
+            raise OutputError(f"{folder}: no explanation here ({name} is missing)") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise OutputError(f"{folder}: the explanation's files are damaged") from error
+
+    def show(self) -> Any:
+        """Return a matplotlib figure of the spectrogram and the attribution."""
+        return draw(
+            self.magnitude, self.attribution, self.mask, f"{self.method}: {self.target}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show players and the main figures in a notebook."""
+        rows = []
+        sounds = [getattr(self, name) for name in _SOUNDS]
+        for name, player in zip(_SOUNDS, players(sounds), strict=True):
+            data = base64.b64encode(player.data).decode("ascii")
+            rows.append(
+                f'<div><div style="display:inline-block;width:6em">{name}</div><audio controls '
+                f'src="data:audio/mpeg;base64,{data}"></audio></div>'
+            )
+        return f"<div><p>{html.escape(str(self))}</p>{''.join(rows)}</div>"
+
+    def __str__(self) -> str:
+        outcome = self.trust.outcome
+        text = (
+            f"{Path(self.clip).name}: {self.target} by {self.method}: {self.trust.kind} "
+            f"{self.trust.input:.3f}; evidence alone {outcome.evidence.heard:.3f}, remainder alone "
+            f"{outcome.remainder.heard:.3f}, at {100 * self.mask.area:.1f} % of the area"
+        )
+        return f"{text}; the mask is {self.mask.degenerate}" if self.mask.degenerate else text
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    """Return the files of a saved explanation by what they hold."""
+    names = [f"{sound}.wav" for sound in _SOUNDS]
+    names += ["attribution.npz", "attribution.png", "labels.txt", "explanation.json"]
+    keys = [*_SOUNDS, "attribution", "picture", "labels", "explanation"]
+    return {key: folder / name for key, name in zip(keys, names, strict=True)}
+
+
+def _refuse(folder: Path, overwrite: bool) -> None:
+    if not folder.exists():
+        return
+    ours = (folder / "explanation.json").is_file()
+    if not overwrite:
+        raise OutputError(f"{folder}: exists already; say overwrite, or choose another place")
+    if not ours:
+        raise OutputError(f"{folder}: exists and is no explanation; choose another place")
+
+
+def _restored(
+    cls: type[Explanation],
+    facts: Mapping[str, Any],
+    arrays: Mapping[str, FloatArray],
+    sounds: Mapping[str, Audio],
+) -> Explanation:
+    attribution = Attribution(
+        arrays["values"], arrays["freqs"], arrays["times"], facts["details"]
+    )
+    return cls(
+        clip=facts["clip"],
+        model=facts["model"],
+        method=facts["method"],
+        task=facts["task"],
+        options=facts["options"],
+        target=Target(**facts["target"]),
+        input=sounds["input"],
+        evidence=sounds["evidence"],
+        remainder=sounds["remainder"],
+        magnitude=arrays["magnitude"],
+        attribution=attribution,
+        mask=Mask(arrays["gains"], **facts["mask"]),
+        trust=_restored_card(facts["trust"]),
+        answers=tuple(Answer(**answer) for answer in facts["answers"]),
+        notes=tuple(facts["notes"]),
+        provenance=facts["provenance"],
+        seconds=facts["seconds"],
+    )
+
+
+def _restored_card(facts: Mapping[str, Any]) -> TrustCard:
+    def outcome(sides: Mapping[str, Any]) -> Outcome:
+        return Outcome(Pair(**sides["evidence"]), Pair(**sides["remainder"]))
+
+    controls = {
+        name: Control(
+            mean=outcome(control["mean"]),
+            low=outcome(control["low"]),
+            high=outcome(control["high"]),
+            draws=control["draws"],
+            area=control["area"],
+            energy=control["energy"],
+        )
+        for name, control in facts["controls"].items()
+    }
+    return TrustCard(facts["kind"], facts["input"], outcome(facts["outcome"]), controls)

@@ -1,0 +1,78 @@
+"""Sounds made ready for a page: equally loud, compressed, and honest about the change of level."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+import soxr
+
+from earwitness.types import Audio, FloatArray
+
+_TARGET_DB = -23.0
+_MOST_GAIN_DB = 60.0
+_PEAK = 0.95
+_BLOCK_SECONDS = 0.1
+_GATE_DB = 30.0
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+
+@dataclass(frozen=True)
+class Player:
+    """A sound for an audio element.
+
+    Attributes
+    ----------
+    data : bytes
+        MP3.
+    gain_db : float or None
+        By how much it was turned up; None for silence.
+    """
+
+    data: bytes
+    gain_db: float | None
+
+
+def loudness(samples: FloatArray, rate: int) -> float:
+    """Return the level in dB of full scale of the parts that are heard.
+
+    The mean power of 100 ms blocks, those more than 30 dB under the loudest left out, so that
+    silence around a short event does not count. Minus infinity for silence.
+    """
+    size = max(1, round(_BLOCK_SECONDS * rate))
+    padded = np.pad(samples.astype(np.float64), (0, -len(samples) % size))
+    power = (padded.reshape(-1, size) ** 2).sum(axis=1) / size
+    if not power.max() > 0:
+        return -np.inf
+    loud = power[power > power.max() * 10 ** (-_GATE_DB / 10)]
+    return float(10 * np.log10(loud.mean()))
+
+
+def players(sounds: Sequence[Audio]) -> list[Player]:
+    """Return sounds at one common loudness, as loud as none of them clips."""
+    levels = [loudness(sound.samples, sound.rate) for sound in sounds]
+    wanted = _TARGET_DB
+    for sound, level in zip(sounds, levels, strict=True):
+        if np.isfinite(level):
+            crest = 20 * np.log10(float(np.abs(sound.samples).max())) - level
+            wanted = min(wanted, 20 * np.log10(_PEAK) - crest)
+    return [_player(sound, wanted, level) for sound, level in zip(sounds, levels, strict=True)]
+
+
+def _player(sound: Audio, wanted: float, level: float) -> Player:
+    gain = float(min(wanted - level, _MOST_GAIN_DB)) if np.isfinite(level) else None
+    samples = sound.samples * np.float32(10 ** ((gain or 0.0) / 20))
+    return Player(_mp3(samples, sound.rate), gain)
+
+
+def _mp3(samples: FloatArray, rate: int) -> bytes:
+    if rate not in _MP3_RATES:
+        above = [known for known in _MP3_RATES if known >= rate]
+        wanted = above[0] if above else _MP3_RATES[-1]
+        samples, rate = soxr.resample(samples, rate, wanted), wanted
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="MP3")
+    return buffer.getvalue()

@@ -1,0 +1,51 @@
+"""Methods that never look at the model: what every explanation must beat."""
+
+from __future__ import annotations
+
+import torch
+
+from earwitness.errors import ParameterError
+from earwitness.methods.registry import Map, register
+from earwitness.probe import Probe
+
+
+@register(
+    "random",
+    summary="control: smooth noise that knows neither the model nor the sound",
+    control=True,
+    cost=lambda options: 0,
+)
+def random(probe: Probe, *, smoothness: float = 8.0) -> Map:
+    """Draw positive noise that is smooth over ``smoothness`` bins and frames (standard deviation
+    of a Gaussian blur; 0 for none)."""
+    if smoothness < 0:
+        raise ParameterError(f"random: smoothness must not be negative, got {smoothness}")
+    noise = torch.randn(probe.shape, generator=probe.generator)
+    spectrum = torch.fft.rfft2(noise)
+    rows = torch.fft.fftfreq(probe.shape[0])[:, None]
+    columns = torch.fft.rfftfreq(probe.shape[1])[None, :]
+    blur = torch.exp(-2 * (torch.pi * smoothness) ** 2 * (rows**2 + columns**2))
+    smooth = torch.fft.irfft2(spectrum * blur, s=probe.shape)
+    return Map((smooth - smooth.min()).to(probe.device))
+
+
+@register(
+    "energy",
+    summary="control: the loudest cells, whatever the model made of them",
+    control=True,
+    cost=lambda options: 0,
+)
+def energy(probe: Probe) -> Map:
+    """Return the energy of each cell, ``|X|^2``."""
+    return Map(probe.magnitude**2)
+
+
+@register(
+    "all-ones",
+    summary="control: everything matters equally, a mask that keeps the whole input",
+    control=True,
+    cost=lambda options: 0,
+)
+def all_ones(probe: Probe) -> Map:
+    """Return one for every cell."""
+    return Map(torch.ones_like(probe.magnitude))

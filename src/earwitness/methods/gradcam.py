@@ -1,0 +1,133 @@
+"""Grad-CAM on the plane."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from earwitness.errors import NotApplicableError
+from earwitness.methods.registry import Map, register
+from earwitness.models.axes import LayerAxes, find_axes, listening
+from earwitness.models.model import Model
+from earwitness.probe import Probe
+from earwitness.registry import unknown
+
+
+@register(
+    "gradcam",
+    summary="where a hidden layer's maps spoke for the target, at that layer's coarse resolution",
+    paper="Selvaraju et al.: Grad-CAM, 2017, eq. 1 and 2",
+    needs_gradients=True,
+    cost=lambda options: 3,
+)
+def gradcam(probe: Probe, *, layer: str = "") -> Map:
+    """Compute ``ReLU(sum_k a_k A_k)`` with ``a_k`` the mean gradient of the score on map ``k``.
+
+    The map is placed on true time and frequency, as found by asking the network where its layer
+    listens; nothing is stretched like a picture. A layer without a frequency axis gives a map that
+    is the same at all frequencies, marked "time only".
+
+    Parameters
+    ----------
+    layer : str
+        Name of a module as in ``named_modules``; by default the last one whose output still has
+        both a time and a frequency axis, else the last one with a time axis.
+    """
+    probe.require_gradients()
+    windows = probe.model.windows(probe.samples)
+    name, axes = choose_layer(probe.model, layer, windows[0][1])
+    kept: list[Tensor] = []
+
+    def keep(_: str, tensor: Tensor) -> Tensor:
+        if not tensor.requires_grad:
+            raise NotApplicableError(f"gradcam: no gradient reaches layer {name!r}")
+        kept.append(tensor)
+        return tensor
+
+    ones = torch.ones(1, *probe.shape, device=probe.device, requires_grad=True)
+    with torch.enable_grad(), listening({name: _module(probe.model, name)}, keep):
+        score = probe.score(ones)
+        gradient = probe.differentiate(score, kept[-1])
+    maps = _class_maps(kept[-1].detach(), gradient, axes)
+    values = _place(maps, axes, windows, probe)
+    details = {"layer": name, "axes": "time only" if axes.freq_axis is None else "time, frequency"}
+    return Map(values, details)
+
+
+def choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAxes]:
+    """Return the layer to use and where it lies; what was found is kept with the model."""
+    key = (wanted, samples)
+    if key not in model.layers:
+        model.layers[key] = _choose_layer(model, wanted, samples)
+    return model.layers[key]
+
+
+def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAxes]:
+    if wanted:
+        found = find_axes(model, {wanted: _module(model, wanted)}, samples)
+        if not found:
+            raise NotApplicableError(
+                f"gradcam: the output of layer {wanted!r} has no time axis; name another layer"
+            )
+        return wanted, found[wanted]
+    leaves = {
+        name: module
+        for name, module in (model.module or nn.Module()).named_modules()
+        if not any(module.children())
+    }
+    found = find_axes(model, leaves, samples)
+    if not found:
+        raise NotApplicableError(
+            f"gradcam: no layer of {model.name} keeps a time axis; use integrated-gradients"
+        )
+    both = [name for name, axes in found.items() if axes.freq_axis is not None]
+    name = both[-1] if both else list(found)[-1]
+    return name, found[name]
+
+
+def _module(model: Model, name: str) -> nn.Module:
+    modules = dict(model.module.named_modules()) if model.module is not None else {}
+    if name not in modules:
+        raise unknown("layer", name, [known for known in modules if known])
+    return modules[name]
+
+
+def _class_maps(activation: Tensor, gradient: Tensor, axes: LayerAxes) -> Tensor:
+    """Return ReLU(sum over channels of mean gradient times activation), (window, freq, time)."""
+    places = [axis for axis in (axes.freq_axis, axes.time_axis) if axis is not None]
+    channels = [axis for axis in range(1, activation.ndim) if axis not in places]
+    weights = gradient.mean(dim=places, keepdim=True)
+    weighted = (weights * activation).permute(0, *places, *channels)
+    summed = weighted.flatten(1 + len(places)).sum(dim=-1) if channels else weighted
+    return summed.relu() if len(places) == 2 else summed.relu().unsqueeze(1)
+
+
+def _place(
+    maps: Tensor, axes: LayerAxes, windows: list[tuple[int, int]], probe: Probe
+) -> Tensor:
+    """Carry the maps of all windows to the plane and average where windows overlap."""
+    total = torch.zeros(probe.shape, device=probe.device)
+    cover = torch.zeros(probe.shape[1], device=probe.device)
+    rate = probe.model.rate
+    for one, (start, length) in zip(maps.float(), windows, strict=True):
+        inside = (probe.times >= start / rate) & (probe.times <= (start + length) / rate)
+        if len(windows) == 1:
+            inside = torch.ones_like(inside)
+        along = _interpolate(one, axes.times.to(one), (probe.times[inside] - start / rate).to(one))
+        if axes.freq_axis is not None:
+            along = _interpolate(along.T, axes.freqs.to(one), probe.freqs.to(one)).T
+        inside = inside.to(probe.device)
+        total[:, inside] += along
+        cover[inside] += 1
+    return total / cover.clamp(min=1)
+
+
+def _interpolate(values: Tensor, knots: Tensor, at: Tensor) -> Tensor:
+    """Interpolate along the last axis, linear between knots and constant beyond them."""
+    order = knots.argsort()
+    knots, values = knots[order], values[..., order]
+    right = torch.searchsorted(knots, at).clamp(1, len(knots) - 1)
+    left = right - 1
+    share = (at - knots[left]) / (knots[right] - knots[left]).clamp(min=1e-9)
+    share = share.clamp(0, 1)
+    return values[..., left] * (1 - share) + values[..., right] * share

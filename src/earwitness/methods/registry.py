@@ -1,0 +1,109 @@
+"""How a method joins: a decorator that states its facts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from earwitness.errors import ParameterError
+from earwitness.probe import Probe
+from earwitness.registry import Registry, unknown
+
+
+@dataclass(frozen=True)
+class Map:
+    """What a method returns.
+
+    Attributes
+    ----------
+    values : Tensor, shape (freq, frame)
+    details : mapping
+        Figures about the run, plain JSON values: ``completeness_gap``, ``r2``, ``evaluations``, ...
+    """
+
+    values: Tensor
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method and its facts.
+
+    Attributes
+    ----------
+    name, summary, paper : str
+    function : callable
+        ``function(probe, **options) -> Map``.
+    signed : bool
+        Whether negative values speak against the target.
+    complete : bool
+        Whether values promise to sum to a difference of scores; such a method reports its
+        ``completeness_gap``.
+    needs_gradients : bool
+    control : bool
+        Whether it ignores the model and is there to be beaten.
+    cost : callable
+        Forward passes (a backward counts two) for given options.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    function: Callable[..., Map]
+    signed: bool
+    complete: bool
+    needs_gradients: bool
+    control: bool
+    cost: Callable[[Mapping[str, Any]], int]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Name and default of every option: the keyword-only parameters of the function."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all options, given ones over defaults; unknown ones are an error."""
+        settled = self.options
+        for name, value in given.items():
+            if name not in settled:
+                known = settled or {"(it has none)": None}
+                raise unknown(f"option of {self.name}", name, known)
+            default = settled[name]
+            if isinstance(default, bool | int | float) and not isinstance(value, int | float):
+                raise ParameterError(f"{self.name}: {name} must be a number, got {value!r}")
+            if isinstance(default, int) and not isinstance(default, bool) and value != int(value):
+                raise ParameterError(f"{self.name}: {name} must be a whole number, got {value!r}")
+            settled[name] = value
+        return settled
+
+
+METHODS: Registry[Method] = Registry("method", "earwitness.methods", "earwitness.methods")
+
+
+def register(
+    name: str,
+    *,
+    summary: str,
+    paper: str = "",
+    signed: bool = False,
+    complete: bool = False,
+    needs_gradients: bool = False,
+    control: bool = False,
+    cost: Callable[[Mapping[str, Any]], int],
+) -> Callable[[Callable[..., Map]], Callable[..., Map]]:
+    """Register ``function(probe, *, options) -> Map`` under a name, with its facts."""
+
+    def add(function: Callable[..., Map]) -> Callable[..., Map]:
+        METHODS.add(
+            Method(
+                name, summary, paper, function, signed, complete, needs_gradients, control, cost
+            )
+        )
+        return function
+
+    return add

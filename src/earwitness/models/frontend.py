@@ -1,0 +1,57 @@
+"""Front ends: from the plane's magnitude to what a network reads.
+
+A model with a front end of this kind takes the shortcut from a masked magnitude to the features,
+without going through the inverse transform.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from earwitness.plane.mel import mel_filterbank
+from earwitness.plane.stft import Plane
+
+
+class FrontEnd(Protocol):
+    """What an adapter needs to know of a model's features.
+
+    Calling it maps magnitudes (batch, freq, frame) on ``plane`` to features; time is last, so that
+    a long sound can be read in windows of frames.
+    """
+
+    plane: Plane
+
+    def __call__(self, magnitude: Tensor) -> Tensor: ...
+
+
+class LogMel(nn.Module):
+    """Logarithm of the mean magnitude in mel bands: ``ln(1 + mel / floor)``.
+
+    Silence is exactly 0 and full scale about 8. The default floor of -80 dB lies under the noise of
+    most recordings, so the logarithm is smooth down to silence and masked cells look like silence.
+
+    Parameters
+    ----------
+    plane : Plane
+    mels : int > 0
+        Number of bands from 0 Hz to half the rate.
+    floor : float > 0
+        Magnitude at which the scale turns from logarithmic to linear.
+    """
+
+    filters: Tensor
+
+    def __init__(self, plane: Plane, mels: int, floor: float = 1e-4) -> None:
+        super().__init__()
+        self.plane = plane
+        self.mels = mels
+        self.floor = floor
+        filters = mel_filterbank(plane, mels) * (plane.rate / plane.n_fft)
+        self.register_buffer("filters", filters.float(), persistent=False)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        """Map magnitude (batch, freq, frame) to features (batch, 1, mel, frame)."""
+        return torch.log1p((self.filters @ magnitude) / self.floor).unsqueeze(1)

@@ -1,0 +1,324 @@
+"""What an explanation may ask of a model, whatever the model is made of."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from earwitness.errors import EarwitnessError, ModelError, ParameterError
+from earwitness.models.frontend import FrontEnd
+from earwitness.plane.stft import Plane, default_plane
+from earwitness.registry import unknown
+from earwitness.types import Output, Target, Task
+
+_TASKS = ("single-label", "multi-label", "regression")
+_OUTPUTS = ("logits", "probabilities", "scores")
+
+
+class Model(ABC):
+    """A model on mono waveforms, with everything needed to ask it.
+
+    Calling it maps waves (batch, samples) at ``rate`` to outputs (batch, output). Sounds shorter
+    than ``shortest`` are padded with silence at the end; longer ones than ``longest`` are read in
+    windows that overlap by half, and the outputs of the windows are averaged.
+
+    Attributes
+    ----------
+    name : str
+    rate : int
+        Sampling rate in Hz.
+    labels : tuple of str
+        Names of the outputs.
+    task : str
+        ``single-label`` (one of many), ``multi-label`` (several at once) or ``regression``.
+    output : str
+        What the outputs are: ``logits``, ``probabilities`` or ``scores``.
+    shortest, longest : int or None
+        Range of lengths it takes, in samples.
+    plane : Plane
+        The plane its explanations live on.
+    frontend : FrontEnd or None
+        Present if it can be asked on magnitudes directly (``from_magnitude``).
+    module : torch.nn.Module or None
+        The network, where there is one to look into.
+    differentiable : bool
+        Whether gradients reach the waveform.
+    """
+
+    frontend: FrontEnd | None = None
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        rate: int,
+        labels: Sequence[str] | None,
+        output: Output,
+        task: Task | None,
+        lengths: tuple[float | None, float | None],
+        module: nn.Module | None,
+        plane: Plane | None = None,
+    ) -> None:
+        if output not in _OUTPUTS:
+            raise ParameterError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
+        self.task: Task = task or ("regression" if output == "scores" else "single-label")
+        if self.task not in _TASKS:
+            raise ParameterError(f"task must be one of {', '.join(_TASKS)}; got {task!r}")
+        if (self.task == "regression") != (output == "scores"):
+            raise ParameterError(
+                f"task {self.task!r} does not go with output {output!r}: regression has scores, "
+                "classifiers have logits or probabilities"
+            )
+        if int(rate) != rate or rate <= 0:
+            raise ParameterError(f"sample_rate must be a positive whole number, got {rate!r}")
+        if labels is None and self.task == "regression":
+            labels = ("value",)
+        if labels is not None and len(set(labels)) != len(labels):
+            raise ParameterError("labels must all be different")
+        self.name = name
+        self.rate = int(rate)
+        self.output: Output = output
+        self.module = module
+        self.plane = plane or default_plane(self.rate)
+        self.shortest, self.longest = _lengths(lengths, self.rate)
+        self._labels = None if labels is None else tuple(map(str, labels))
+        self.layers: dict[tuple[str, int], Any] = {}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the outputs; numbered ones if none were given, after the model was asked once."""
+        if self._labels is None:
+            with self.undisturbed(), torch.no_grad():
+                samples = self.shortest or self.rate
+                self(torch.zeros(1, samples, device=self.device))
+        return self._labels or ()
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether gradients reach the waveform."""
+        return self.module is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters live."""
+        tensor = self._first_tensor()
+        return torch.device("cpu") if tensor is None else tensor.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of its parameters; float32 if it has none."""
+        tensor = self._first_tensor()
+        return torch.float32 if tensor is None else tensor.dtype
+
+    def to(self, device: str | torch.device) -> Model:
+        """Move the network to a device and return the model."""
+        if self.module is not None:
+            self.module.to(device)
+        return self
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """Map waves (batch, samples) to outputs (batch, output)."""
+        return self._windowed(waves, self.shortest, self.longest, self._answer)
+
+    def from_magnitude(self, magnitude: Tensor) -> Tensor:
+        """Map magnitudes on the plane (batch, freq, frame) to outputs, without an inverse."""
+        raise NotImplementedError(f"{self.name} has no front end on the plane")
+
+    def windows(self, samples: int) -> list[tuple[int, int]]:
+        """Return (start, length) in samples of the windows a sound is read in."""
+        length = max(samples, self.shortest or 0)
+        return [(start, min(length, self.longest or length)) for start in self._starts(length)]
+
+    @abstractmethod
+    def _forward(self, waves: Tensor) -> Any:
+        """Ask the network about waves of a length it takes."""
+
+    def _answer(self, data: Tensor) -> Tensor:
+        try:
+            answer = self._forward(data)
+        except EarwitnessError:
+            raise
+        except Exception as error:
+            text = str(error).strip().split("\n")[0]
+            raise ModelError(
+                f"{self.name}: {type(error).__name__} while reading {tuple(data.shape)}: {text}"
+            ) from error
+        return self._checked(answer, len(data))
+
+    def _starts(self, length: int, longest: int | None = None) -> list[int]:
+        longest = longest or self.longest
+        if longest is None or length <= longest:
+            return [0]
+        hop = max(1, longest // 2)
+        count = math.ceil((length - longest) / hop) + 1
+        return [round(k * (length - longest) / (count - 1)) for k in range(count)]
+
+    def _windowed(self, data: Tensor, shortest: int | None, longest: int | None, ask: Any) -> Tensor:
+        """Pad or cut the last axis to lengths the network takes, ask, and average the windows."""
+        if shortest and data.shape[-1] < shortest:
+            data = nn.functional.pad(data, (0, shortest - data.shape[-1]))
+        starts = self._starts(data.shape[-1], longest) if longest else [0]
+        if len(starts) == 1:
+            return ask(data)
+        parts = torch.stack([data[..., start : start + (longest or 0)] for start in starts])
+        return ask(parts.flatten(0, 1)).unflatten(0, parts.shape[:2]).mean(dim=0)
+
+    def _checked(self, outputs: Any, batch: int) -> Tensor:
+        outputs = getattr(outputs, "logits", outputs)
+        if not isinstance(outputs, Tensor):
+            raise ModelError(
+                f"{self.name}: must answer with a tensor (batch, output), got "
+                f"{type(outputs).__name__}; wrap a module that returns the one you want explained"
+            )
+        if outputs.ndim == 1 and len(outputs) == batch:
+            outputs = outputs.unsqueeze(1)
+        if outputs.ndim != 2 or len(outputs) != batch:
+            raise ModelError(
+                f"{self.name}: must answer (batch, output) = ({batch}, ...), got shape "
+                f"{tuple(outputs.shape)}"
+            )
+        if self._labels is None:
+            self._labels = tuple(str(index) for index in range(outputs.shape[1]))
+        if outputs.shape[1] != len(self._labels):
+            raise ModelError(
+                f"{self.name}: {len(self._labels)} labels were given, but the model has "
+                f"{outputs.shape[1]} outputs"
+            )
+        self._check_values(outputs.detach())
+        return outputs
+
+    def _check_values(self, outputs: Tensor) -> None:
+        if not bool(torch.isfinite(outputs).all()):
+            raise ModelError(f"{self.name}: answers with NaN or infinite values")
+        if self.output != "probabilities":
+            return
+        if bool((outputs < -1e-3).any()) or bool((outputs > 1 + 1e-3).any()):
+            raise ModelError(
+                f"{self.name}: outputs were declared probabilities but leave [0, 1]; if they come "
+                "before the softmax, say output='logits'"
+            )
+        if self.task == "single-label" and bool(((outputs.sum(dim=1) - 1).abs() > 1e-2).any()):
+            raise ModelError(
+                f"{self.name}: probabilities of one of many must sum to 1; for several labels at "
+                "once, say task='multi-label'"
+            )
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Run the network in evaluation mode and leave every module's mode as it was."""
+        modes = [] if self.module is None else [(m, m.training) for m in self.module.modules()]
+        if self.module is not None and any(training for _, training in modes):
+            self.module.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    def _first_tensor(self) -> Tensor | None:
+        if self.module is None:
+            return None
+        floats = (
+            tensor
+            for group in (self.module.parameters(), self.module.buffers())
+            for tensor in group
+            if tensor.is_floating_point()
+        )
+        return next(floats, None)
+
+    # Targets ------------------------------------------------------------------------------------
+
+    def target(
+        self, outputs: Tensor, target: str | int | None = None, versus: str | int | None = None
+    ) -> Target:
+        """Resolve what the user names to outputs of this model.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (output,)
+            The model's answer to the input; the decided class is its largest entry. A regression
+            with several outputs is explained for the first one.
+        target, versus : label or index, optional
+        """
+        decided = target is None
+        if decided:
+            index = 0 if self.task == "regression" else int(outputs.argmax())
+        else:
+            index = self.index(target)
+        if versus is None:
+            kind = "value" if self.task == "regression" else "probability"
+            return Target(index, self.labels[index], kind, decided=decided)
+        other = self.index(versus)
+        if other == index:
+            raise ParameterError(
+                f"target and versus are both {self.labels[index]!r}; there is no difference to "
+                "explain"
+            )
+        kind = "value" if self.task == "regression" else "logit-difference"
+        return Target(index, self.labels[index], kind, other, self.labels[other], decided)
+
+    def index(self, name: str | int | None) -> int:
+        """Return the number of an output named by label or number, or raise with the nearest."""
+        noun = "output" if self.task == "regression" else "class"
+        if isinstance(name, str):
+            folded = {label.lower(): index for index, label in enumerate(self.labels)}
+            key = name.lower()
+            key = key if key in folded else key.replace(" ", "_").replace("-", "_")
+            if key not in folded:
+                raise unknown(noun, name, self.labels)
+            return folded[key]
+        if not isinstance(name, int) or not 0 <= name < len(self.labels):
+            raise ParameterError(
+                f"{noun} {name!r} is not in 0..{len(self.labels) - 1} and no label of {self.name}"
+            )
+        return name
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return what people read: probabilities of a classifier (one softmax), values otherwise."""
+        if self.output != "logits":
+            return outputs
+        return outputs.sigmoid() if self.task == "multi-label" else outputs.softmax(dim=-1)
+
+    def explained(self, outputs: Tensor, target: Target) -> Tensor:
+        """Return the score that methods explain, shape (batch,).
+
+        The logit of a class where there are logits, its probability or value otherwise; against
+        another class, the difference of logits (of log-probabilities, which is the same for a
+        softmax).
+        """
+        if target.versus_index is None:
+            return outputs[:, target.index]
+        scale = self._logits(outputs) if self.output == "probabilities" else outputs
+        return scale[:, target.index] - scale[:, target.versus_index]
+
+    def reported(self, outputs: Tensor, target: Target) -> Tensor:
+        """Return the score that people read, in the unit ``target.kind``, shape (batch,)."""
+        if target.kind == "probability":
+            return self.probabilities(outputs)[:, target.index]
+        return self.explained(outputs, target)
+
+    def _logits(self, probabilities: Tensor) -> Tensor:
+        safe = probabilities.clamp(min=1e-12)
+        if self.task == "multi-label":
+            return safe.log() - (1 - probabilities).clamp(min=1e-12).log()
+        return safe.log()
+
+
+def _lengths(
+    lengths: tuple[float | None, float | None], rate: int
+) -> tuple[int | None, int | None]:
+    low, high = lengths
+    for seconds in (low, high):
+        if seconds is not None and seconds <= 0:
+            raise ParameterError(f"lengths are (shortest, longest) in seconds; got {lengths}")
+    if low is not None and high is not None and low > high:
+        raise ParameterError(f"lengths: the shortest ({low} s) is above the longest ({high} s)")
+    shortest = None if low is None else math.ceil(low * rate)
+    longest = None if high is None else math.floor(high * rate)
+    return shortest, longest

@@ -1,0 +1,114 @@
+"""How a built-in model joins, and how a model is found by what the user typed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from earwitness.errors import EarwitnessError, ModelError
+from earwitness.models.model import Model
+from earwitness.registry import Registry
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A model that comes with the library, and its facts."""
+
+    name: str
+    summary: str
+    licence: str
+    load: Callable[[], Model]
+
+
+MODELS: Registry[BuiltIn] = Registry("model", "earwitness.models", "earwitness.models")
+
+
+def register(
+    name: str, *, summary: str, licence: str
+) -> Callable[[Callable[[], Model]], Callable[[], Model]]:
+    """Register a function that returns a model under a name."""
+
+    def add(load: Callable[[], Model]) -> Callable[[], Model]:
+        MODELS.add(BuiltIn(name, summary, licence, load))
+        return load
+
+    return add
+
+
+def list_models() -> list[BuiltIn]:
+    """Return the built-in models with their facts."""
+    return MODELS.all()
+
+
+def load_model(name: str, *, device: str = "cpu") -> Model:
+    """Load a model by what one types on the command line.
+
+    Parameters
+    ----------
+    name : str
+        A built-in name, a folder written by ``earwitness train``, or ``python:FILE.py:FUNCTION``,
+        a function without parameters that returns a wrapped model.
+    device : str
+        Where its network shall live, as torch names it.
+
+    Raises
+    ------
+    ModelError, UnknownNameError
+        If there is no such model, or it cannot be loaded.
+    """
+    if name.startswith("python:"):
+        model = _from_python(name)
+    elif Path(name).is_dir():
+        from earwitness.models.checkpoint import load_checkpoint
+
+        model = load_checkpoint(Path(name))
+    elif "/" in name or "\\" in name:
+        raise ModelError(f"{name}: no such model folder")
+    else:
+        model = MODELS.get(name).load()
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device {device!r} cannot be used here: {_first_line(error)}") from error
+
+
+def _from_python(name: str) -> Model:
+    try:
+        _, file, function = name.split(":") if name.count(":") == 2 else name.rsplit(":", 2)
+    except ValueError:
+        raise ModelError(f"{name}: wanted python:FILE.py:FUNCTION") from None
+    path = Path(file)
+    if not path.is_file():
+        raise ModelError(f"{name}: no such file {file}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{name}: {file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+        make = getattr(module, function, None)
+        if make is None:
+            raise ModelError(f"{name}: {file} has no function {function}")
+        model = make()
+    except EarwitnessError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{name}: {type(error).__name__} while making the model: {_first_line(error)}"
+        ) from error
+    finally:
+        sys.path.remove(str(path.parent.resolve()))
+    if not isinstance(model, Model):
+        raise ModelError(
+            f"{name}: {function} must return what earwitness.wrap returns, got "
+            f"{type(model).__name__}"
+        )
+    return model
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]

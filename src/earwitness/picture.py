@@ -1,0 +1,100 @@
+"""Pictures of a sound and of what was found in it, on true axes of time and frequency."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earwitness.types import Attribution, FloatArray, Mask
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_RANGE_DB = 70.0
+_WIDEST = 1200
+_TALLEST = 400
+
+
+def decibels(magnitude: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return levels in dB relative to the loudest cell, cut off 70 dB below it."""
+    peak = float(magnitude.max())
+    floor = 10 ** (-_RANGE_DB / 20)
+    relative = magnitude / peak if peak > 0 else np.zeros_like(magnitude)
+    return 20 * np.log10(np.maximum(relative, floor))
+
+
+def strength(values: FloatArray) -> NDArray[np.floating]:
+    """Scale a map to [-1, 1] by the 99.5th percentile of its size, so that one cell cannot hide
+    the others; zero maps stay zero."""
+    size = np.abs(values)
+    top = float(np.percentile(size[size > 0], 99.5)) if (size > 0).any() else 1.0
+    return np.clip(values / max(top, 1e-30), -1, 1)
+
+
+def draw(magnitude: FloatArray, attribution: Attribution, mask: Mask, title: str) -> Figure:
+    """Draw the spectrogram, and beside it the attribution with the outline of the mask."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    times, freqs = attribution.times, attribution.freqs / 1000
+    step_t = float(times[1] - times[0]) if len(times) > 1 else 1.0
+    step_f = float(freqs[1] - freqs[0])
+    extent = (
+        float(times[0]) - step_t / 2, float(times[-1]) + step_t / 2,
+        float(freqs[0]) - step_f / 2, float(freqs[-1]) + step_f / 2,
+    )  # fmt: skip
+    where = {"origin": "lower", "aspect": "auto", "extent": extent}
+    levels = left.imshow(decibels(magnitude), cmap="magma", **where)
+    figure.colorbar(levels, ax=left, label="dB below the loudest")
+    left.set(title="input", xlabel="time (s)", ylabel="frequency (kHz)")
+    shown = right.imshow(strength(attribution.values), cmap="RdBu_r", vmin=-1, vmax=1, **where)
+    figure.colorbar(shown, ax=right, label="attribution, scaled")
+    if mask.degenerate is None:
+        right.contour(mask.gains, [0.5], colors="k", linewidths=0.5, extent=extent)
+    right.set(title=title, xlabel="time (s)")
+    return figure
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG."""
+    figure.savefig(path, dpi=110)
+
+
+def spectrogram_image(magnitude: FloatArray) -> bytes:
+    """Return the spectrogram as a WebP picture without axes, high frequencies on top."""
+    level = decibels(_shrink(magnitude)) / _RANGE_DB + 1
+    return _webp(np.uint8(np.round(255 * np.stack([level] * 3, axis=-1))))
+
+
+def attribution_image(values: FloatArray) -> bytes:
+    """Return a map as a transparent WebP picture: orange speaks for the target, blue against."""
+    scaled = strength(_shrink(values))
+    colour = np.where(scaled[..., None] >= 0, (255, 140, 0), (40, 150, 255))
+    alpha = 255 * np.abs(scaled)[..., None] ** 0.7
+    return _webp(np.uint8(np.concatenate([colour, np.round(alpha)], axis=-1)))
+
+
+def _shrink(values: FloatArray) -> FloatArray:
+    """Reduce a map to the size of a screen, keeping in every block the value of largest size."""
+    for axis, most in ((0, _TALLEST), (1, _WIDEST)):
+        length = values.shape[axis]
+        if length <= most:
+            continue
+        starts = np.linspace(0, length, most, endpoint=False).astype(int)
+        high = np.maximum.reduceat(values, starts, axis=axis)
+        low = np.minimum.reduceat(values, starts, axis=axis)
+        values = np.where(high >= -low, high, low)
+    return values
+
+
+def _webp(pixels: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels[::-1])).save(buffer, "WEBP", quality=60)
+    return buffer.getvalue()

@@ -1,0 +1,242 @@
+"""One call: from a model and a sound to an explanation."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from earwitness.audio import as_audio, read_audio
+from earwitness.errors import ParameterError
+from earwitness.explanation import Answer, Explanation
+from earwitness.mask import Keep, make_mask, parse_keep
+from earwitness.methods.registry import METHODS, Map, Method
+from earwitness.metrics.trust import PASSES, trust_card
+from earwitness.models.model import Model
+from earwitness.models.registry import load_model
+from earwitness.probe import Probe
+from earwitness.render import render
+from earwitness.types import Attribution, Audio, Mask, Target
+
+_LEADING = 5
+Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int]
+
+
+def list_methods() -> list[Method]:
+    """Return all methods with their facts, in the order of their names."""
+    return METHODS.all()
+
+
+def load_clip(
+    clip: Clip, rate: int, *, start: float | None = None, end: float | None = None
+) -> Audio:
+    """Return a sound as a model at ``rate`` hears it: mono, resampled, cut to the part asked for."""
+    if isinstance(clip, str | os.PathLike):
+        return read_audio(clip, rate=rate, start=start, end=end)
+    audio = as_audio(clip)
+    first = round((start or 0.0) * audio.rate)
+    last = len(audio.samples) if end is None else round(end * audio.rate)
+    if first < 0 or first >= min(last, len(audio.samples)):
+        raise ParameterError(f"{audio.name}: the part from {start or 0:g} s on is empty")
+    return as_audio(
+        Audio(audio.samples[first:last], audio.rate, audio.name, audio.notes), rate=rate
+    )
+
+
+def explain(
+    model: Model | str,
+    clip: Clip,
+    method: str = "integrated-gradients",
+    *,
+    target: str | int | None = None,
+    versus: str | int | None = None,
+    keep: str = "80%",
+    start: float | None = None,
+    end: float | None = None,
+    seed: int = 0,
+    on_passes: Callable[[int], None] | None = None,
+    **options: Any,
+) -> Explanation:
+    """Explain what a model made of a sound.
+
+    Parameters
+    ----------
+    model : Model or str
+        What ``wrap`` or ``load_model`` returned, or a name for the latter.
+    clip : path, Audio or (samples, rate)
+        Samples of shape (time,) or (time, channel).
+    method : str
+        One of ``list_methods()``.
+    target, versus : label or index, optional
+        The output to explain, and the one to compare it with; the decided class by default.
+    keep : str
+        How much the mask keeps: a share of the positive attribution (``80%``), of the area
+        (``area:10%``) or of the energy (``energy:50%``).
+    start, end : float, optional
+        The part of the sound to explain, in seconds.
+    seed : int
+        Seed of everything drawn at random.
+    on_passes : callable, optional
+        Told how many forward passes were made, as they are made.
+    **options
+        Options of the method.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    EarwitnessError
+        In one of its kinds, with one line that says what to do.
+    """
+    began = time.perf_counter()
+    spec = METHODS.get(method)
+    settled, rule = spec.settle(options), parse_keep(keep)
+    model = model if isinstance(model, Model) else _loaded(model)
+    audio = load_clip(clip, model.rate, start=start, end=end)
+    wave = torch.from_numpy(audio.samples).to(model.device)
+    with model.undisturbed():
+        with torch.no_grad():
+            whole = model(wave.unsqueeze(0))[0]
+        question = model.target(whole, target, versus)
+        probe = Probe(model, wave, question, seed=seed, on_passes=on_passes)
+        found = spec.function(probe, **settled)
+        attribution, mask = _masked(probe, found, rule)
+        card, parts = trust_card(probe, mask, seed=seed)
+    notes = [*audio.notes, *_length_notes(model, probe.samples)]
+    if mask.degenerate:
+        notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
+    gains = torch.from_numpy(mask.gains).to(probe.device).unsqueeze(0)
+    evidence, remainder = render(model.plane, probe.spectrum, gains, probe.samples)
+    return Explanation(
+        clip=audio.name,
+        model=model.name,
+        method=method,
+        task=model.task,
+        options=settled,
+        target=question,
+        input=audio,
+        evidence=_sound(evidence, audio, "evidence"),
+        remainder=_sound(remainder, audio, "remainder"),
+        magnitude=probe.magnitude.cpu().numpy(),
+        attribution=attribution,
+        mask=mask,
+        trust=card,
+        answers=_answers(model, question, {"input": whole, **parts}),
+        notes=tuple(notes),
+        provenance=_provenance(model, audio, seed, start, end),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def predict(model: Model, clip: Clip) -> dict[str, Any]:
+    """Return what a model makes of a sound: probabilities of a classifier, values otherwise.
+
+    Returns
+    -------
+    dict
+        ``clip``, ``task``, ``outputs`` (label to value), ``notes``, and for classifiers ``label``
+        and ``probability`` of the largest.
+    """
+    audio = load_clip(clip, model.rate)
+    wave = torch.from_numpy(audio.samples).to(model.device).unsqueeze(0)
+    with model.undisturbed(), torch.no_grad():
+        values = model.probabilities(model(wave))[0].tolist()
+    answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
+    answer["outputs"] = dict(zip(model.labels, values, strict=True))
+    if model.task != "regression":
+        answer["label"], answer["probability"] = max(
+            answer["outputs"].items(), key=lambda pair: pair[1]
+        )
+    return {**answer, "notes": [*audio.notes, *_length_notes(model, len(audio.samples))]}
+
+
+def count_passes(method: str, options: dict[str, Any] | None = None) -> int:
+    """Return about how many forward passes an explanation costs (a backward counts two)."""
+    spec = METHODS.get(method)
+    return spec.cost(spec.settle(options or {})) + PASSES
+
+
+def _loaded(model: object) -> Model:
+    if not isinstance(model, str):
+        raise ParameterError(
+            f"{type(model).__name__} is not wrapped yet: earwitness.wrap(model, sample_rate=..., "
+            "labels=..., output=...)"
+        )
+    return load_model(model)
+
+
+def _masked(probe: Probe, found: Map, rule: Keep) -> tuple[Attribution, Mask]:
+    values = found.values.float().cpu().numpy()
+    if values.shape != probe.shape or not np.isfinite(values).all():
+        raise ParameterError(
+            f"the method gave a map of shape {values.shape} for a plane of {probe.shape}, or one "
+            "with NaN in it"
+        )
+    freqs, times = probe.freqs.numpy(), probe.times.numpy()
+    attribution = Attribution(values, freqs.astype(np.float32), times, dict(found.details))
+    return attribution, make_mask(values, probe.magnitude.cpu().numpy(), rule)
+
+
+def _sound(wave: Tensor, audio: Audio, name: str) -> Audio:
+    return Audio(wave[0].float().cpu().numpy(), audio.rate, name)
+
+
+def _answers(
+    model: Model, target: Target, outputs: dict[str, Tensor]
+) -> tuple[Answer, ...]:
+    values = {name: model.probabilities(out.unsqueeze(0))[0] for name, out in outputs.items()}
+    order = values["input"].argsort(descending=True).tolist()
+    if model.task == "regression":
+        order = sorted(order)
+    chosen = order[:_LEADING]
+    chosen += [i for i in (target.index, target.versus_index) if i is not None and i not in chosen]
+    return tuple(
+        Answer(model.labels[i], *(float(values[side][i]) for side in outputs)) for i in chosen
+    )
+
+
+def _length_notes(model: Model, samples: int) -> list[str]:
+    notes = []
+    if model.shortest and samples < model.shortest:
+        notes.append(
+            f"shorter than the model takes: padded with silence to {model.shortest / model.rate:g} s"
+        )
+    windows = model.windows(samples)
+    if len(windows) > 1:
+        notes.append(
+            f"longer than the model takes: read in {len(windows)} overlapping windows of "
+            f"{windows[0][1] / model.rate:.2f} s, answers averaged"
+        )
+    return notes
+
+
+def _provenance(
+    model: Model, audio: Audio, seed: int, start: float | None, end: float | None
+) -> dict[str, Any]:
+    plane = model.plane
+    return {
+        "seed": seed,
+        "start": start,
+        "end": end,
+        "rate": audio.rate,
+        "samples": len(audio.samples),
+        "plane": {"n_fft": plane.n_fft, "hop": plane.hop, "window": "hann"},
+        "route": "magnitude" if model.frontend is not None else "waveform",
+        "device": str(model.device),
+        "versions": {
+            "earwitness": version("earwitness"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }

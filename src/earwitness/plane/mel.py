@@ -1,0 +1,100 @@
+"""The mel view of the plane, and its lift back.
+
+The scale and the normalisation are Slaney's (Auditory Toolbox, 1998): linear below 1 kHz,
+logarithmic above, each triangle of unit area.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from earwitness.errors import ParameterError
+from earwitness.plane.stft import Plane
+
+_BREAK_HZ = 1000.0
+_HZ_PER_MEL = 200.0 / 3.0
+_BREAK_MEL = _BREAK_HZ / _HZ_PER_MEL
+_LOG_STEP = math.log(6.4) / 27.0
+
+
+def hz_to_mel(hz: Tensor) -> Tensor:
+    """Convert Hz to Slaney's mel scale, element by element."""
+    above = _BREAK_MEL + torch.log(hz.clamp(min=_BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
+    return torch.where(hz < _BREAK_HZ, hz / _HZ_PER_MEL, above)
+
+
+def mel_to_hz(mel: Tensor) -> Tensor:
+    """Convert Slaney's mel scale to Hz, element by element."""
+    above = _BREAK_HZ * torch.exp(_LOG_STEP * (mel.clamp(min=_BREAK_MEL) - _BREAK_MEL))
+    return torch.where(mel < _BREAK_MEL, mel * _HZ_PER_MEL, above)
+
+
+def mel_edges(mels: int, low: float, high: float) -> Tensor:
+    """Return the ``mels + 2`` corner frequencies in Hz; band ``m`` peaks at entry ``m + 1``."""
+    ends = hz_to_mel(torch.tensor([low, high], dtype=torch.float64))
+    steps = torch.linspace(0, 1, mels + 2, dtype=torch.float64)
+    return mel_to_hz(ends[0] + (ends[1] - ends[0]) * steps)
+
+
+def mel_filterbank(plane: Plane, mels: int, low: float = 0.0, high: float | None = None) -> Tensor:
+    """Return triangular filters of unit area on the plane's frequencies.
+
+    Parameters
+    ----------
+    plane : Plane
+    mels : int > 0
+        Number of bands.
+    low, high : float
+        Range in Hz; ``high`` defaults to half the rate.
+
+    Returns
+    -------
+    Tensor, shape (mels, freq), float64
+        Weights in 1/Hz.
+
+    Raises
+    ------
+    ParameterError
+        If the bands are so narrow that one of them holds no bin.
+    """
+    high = plane.rate / 2 if high is None else high
+    edges = mel_edges(mels, low, high)
+    freqs = plane.freqs().double()
+    width = edges[1:] - edges[:-1]
+    ramps = edges[:, None] - freqs[None, :]
+    rising = -ramps[:-2] / width[:-1, None]
+    falling = ramps[2:] / width[1:, None]
+    filters = torch.minimum(rising, falling).clamp(min=0)
+    filters = filters * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    if bool((filters.sum(dim=1) == 0).any()):
+        raise ParameterError(
+            f"{mels} mel bands from {low:g} to {high:g} Hz leave bands without a bin at n_fft "
+            f"{plane.n_fft}; use fewer bands or a longer window"
+        )
+    return filters
+
+
+def lift_mel(values: Tensor, plane: Plane, low: float = 0.0, high: float | None = None) -> Tensor:
+    """Carry a map from mel bands to the plane's bins, linear in mel between band centres.
+
+    Parameters
+    ----------
+    values : Tensor, shape (..., mel, frame)
+
+    Returns
+    -------
+    Tensor, shape (..., freq, frame)
+    """
+    bands = values.shape[-2]
+    centres = mel_edges(bands, low, plane.rate / 2 if high is None else high)[1:-1]
+    position = hz_to_mel(plane.freqs().double())
+    knots = hz_to_mel(centres)
+    right = torch.searchsorted(knots, position).clamp(1, bands - 1) if bands > 1 else None
+    if right is None:
+        return values.expand(*values.shape[:-2], plane.bins, values.shape[-1])
+    left = right - 1
+    weight = ((position - knots[left]) / (knots[right] - knots[left])).clamp(0, 1).to(values)
+    return values[..., left, :] * (1 - weight)[:, None] + values[..., right, :] * weight[:, None]

@@ -1,0 +1,127 @@
+"""The explanation plane: the complex short-time Fourier transform and its inverse, as one object.
+
+Analysis and synthesis share every parameter, so a waveform survives the round trip: with gains of
+one, ``synthesise(analyse(x), len(x))`` is ``x`` to better than 100 dB over its whole length.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from earwitness.errors import ParameterError
+
+_WINDOW_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A Hann-window STFT of mono sound, with its inverse.
+
+    Frame ``k`` is centred on sample ``k * hop``; the signal is surrounded by silence, and there are
+    as many frames as touch it. Silence appended to a signal therefore adds frames of zeros and
+    changes none of the others.
+
+    Parameters
+    ----------
+    rate : int > 0
+        Sampling rate in Hz.
+    n_fft : int > 0, even
+        Window and transform length in samples.
+    hop : int > 0
+        Samples between frames, at most ``n_fft // 2``, so that the inverse exists everywhere.
+    """
+
+    rate: int
+    n_fft: int
+    hop: int
+
+    def __post_init__(self) -> None:
+        if self.rate <= 0 or self.n_fft <= 0 or self.n_fft % 2:
+            raise ParameterError(
+                f"a plane needs a positive rate and an even n_fft, got {self.rate} and {self.n_fft}"
+            )
+        if not 0 < self.hop <= self.n_fft // 2:
+            raise ParameterError(f"hop must be in 1..{self.n_fft // 2} to invert, got {self.hop}")
+
+    @property
+    def bins(self) -> int:
+        """Number of frequencies, from 0 Hz to half the rate."""
+        return self.n_fft // 2 + 1
+
+    def frames(self, samples: int) -> int:
+        """Return the number of frames that touch a signal of ``samples`` samples."""
+        return math.ceil((samples + self.n_fft // 2) / self.hop)
+
+    def freqs(self) -> Tensor:
+        """Return the frequency of each bin in Hz, shape (freq,)."""
+        return torch.arange(self.bins) * (self.rate / self.n_fft)
+
+    def times(self, frames: int) -> Tensor:
+        """Return the centre of each frame in seconds, shape (frame,)."""
+        return torch.arange(frames) * (self.hop / self.rate)
+
+    def analyse(self, waves: Tensor) -> Tensor:
+        """Transform sound to the plane.
+
+        Parameters
+        ----------
+        waves : Tensor, shape (batch, samples), real
+
+        Returns
+        -------
+        Tensor, shape (batch, freq, frame), complex
+            Scaled so that a full-scale sine on a bin has magnitude 0.5.
+        """
+        samples = waves.shape[-1]
+        padded = (self.frames(samples) - 1) * self.hop
+        waves = torch.nn.functional.pad(waves, (0, padded - samples))
+        window = self._window(waves)
+        return torch.stft(
+            waves,
+            self.n_fft,
+            self.hop,
+            window=window / window.sum(),
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
+
+    def synthesise(self, spectrum: Tensor, samples: int) -> Tensor:
+        """Transform the plane back to sound, by least squares where frames disagree.
+
+        Parameters
+        ----------
+        spectrum : Tensor, shape (batch, freq, frame), complex
+        samples : int
+            Length of the result; ``frames(samples)`` must be the number of frames.
+
+        Returns
+        -------
+        Tensor, shape (batch, samples), real
+        """
+        window = self._window(spectrum.real)
+        return torch.istft(
+            spectrum * window.sum(),
+            self.n_fft,
+            self.hop,
+            window=window,
+            center=True,
+            length=samples,
+        )
+
+    def _window(self, like: Tensor) -> Tensor:
+        return torch.hann_window(self.n_fft, dtype=like.dtype, device=like.device)
+
+
+def default_plane(rate: int) -> Plane:
+    """Return the plane used where a model does not bring its own.
+
+    A window of about 50 ms (the nearest power of two) separates the harmonics of most voices and
+    still places an onset to some 10 ms; three quarters of overlap keep masked sound free of clicks.
+    """
+    n_fft = max(32, 2 ** round(math.log2(_WINDOW_SECONDS * rate)))
+    return Plane(rate, n_fft, n_fft // 4)

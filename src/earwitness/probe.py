@@ -1,0 +1,173 @@
+"""The probe: one model, one sound and one question, as a function of a gain map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from earwitness.errors import NotApplicableError
+from earwitness.models.model import Model
+from earwitness.types import Target
+
+_CELLS_PER_PASS = 4_000_000
+_LARGEST_PASS = 32
+
+
+class Probe:
+    """All that a method may see of a model.
+
+    ``score(gains)`` is the target's score of the sound whose plane was multiplied by ``gains``.
+    The shortest route to the model is taken: a model with a front end on the plane is asked on
+    magnitudes, any other through the inverse transform.
+
+    Parameters
+    ----------
+    model : Model
+    wave : Tensor, shape (samples,)
+        Mono sound at the model's rate.
+    target : Target
+    seed : int
+        Seed of ``generator``, the only source of chance a method may use.
+    background : Tensor, shape (freq, frame), complex, optional
+        What fills the plane where gains are below one; silence by default.
+    on_passes : callable, optional
+        Told after every batch how many forward passes (a backward counts two) it cost.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        wave: Tensor,
+        target: Target,
+        *,
+        seed: int = 0,
+        background: Tensor | None = None,
+        on_passes: Callable[[int], None] | None = None,
+    ) -> None:
+        self.model = model
+        self.target = target
+        self.samples = wave.shape[-1]
+        self.wave = wave.to(model.device, torch.float32)
+        self.spectrum = model.plane.analyse(self.wave.unsqueeze(0))[0]
+        self.magnitude = self.spectrum.abs()
+        self.background = None if background is None else background.to(self.spectrum)
+        self.seed = seed
+        self.tick = on_passes or (lambda count: None)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of frequencies and of frames."""
+        return (self.magnitude.shape[0], self.magnitude.shape[1])
+
+    @cached_property
+    def freqs(self) -> Tensor:
+        """Frequency of each bin in Hz."""
+        return self.model.plane.freqs()
+
+    @cached_property
+    def times(self) -> Tensor:
+        """Centre of each frame in seconds."""
+        return self.model.plane.times(self.shape[1])
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """Seeded source of chance on the CPU."""
+        return torch.Generator().manual_seed(self.seed)
+
+    @property
+    def device(self) -> torch.device:
+        """Where gains are expected."""
+        return self.magnitude.device
+
+    @property
+    def chunk(self) -> int:
+        """How many gain maps go through the model at once."""
+        cells = self.shape[0] * self.shape[1]
+        return max(1, min(_LARGEST_PASS, _CELLS_PER_PASS // cells))
+
+    @cached_property
+    def _phase(self) -> Tensor:
+        ones = torch.ones_like(self.spectrum)
+        return torch.where(self.magnitude > 0, self.spectrum / self.magnitude, ones)
+
+    def outputs(self, gains: Tensor) -> Tensor:
+        """Return the model's outputs (batch, output) for gains (batch, freq, frame)."""
+        if self.background is not None:
+            mixed = gains * self.spectrum + (1 - gains) * self.background
+            return self._ask(mixed.abs() if self.model.frontend else None, lambda: mixed)
+        return self._ask(gains * self.magnitude, lambda: gains * self.spectrum)
+
+    def score(self, gains: Tensor) -> Tensor:
+        """Return the score (batch,) that methods explain, for gains (batch, freq, frame)."""
+        return self.model.explained(self.outputs(gains), self.target)
+
+    def score_magnitude(self, magnitude: Tensor) -> Tensor:
+        """Return the score (batch,) of magnitudes (batch, freq, frame) with the input's phase."""
+        outputs = self._ask(magnitude, lambda: magnitude * self._phase)
+        return self.model.explained(outputs, self.target)
+
+    def _ask(self, magnitude: Tensor | None, spectrum: Callable[[], Tensor]) -> Tensor:
+        if self.model.frontend is not None and magnitude is not None:
+            outputs = self.model.from_magnitude(magnitude)
+        else:
+            outputs = self.model(self.model.plane.synthesise(spectrum(), self.samples))
+        self.tick(len(outputs))
+        return outputs
+
+    def scores(self, gains: Iterable[Tensor]) -> Tensor:
+        """Return the score of every gain map (freq, frame), without gradients, in batches."""
+        with torch.no_grad():
+            return torch.cat([self.score(torch.stack(some)) for some in _chunks(gains, self.chunk)])
+
+    def gradients(
+        self, points: Iterable[Tensor], *, of_magnitude: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield scores (batch,) and gradients (batch, freq, frame) at maps (freq, frame).
+
+        The maps are gains, or magnitudes if ``of_magnitude``.
+        """
+        self.require_gradients()
+        ask = self.score_magnitude if of_magnitude else self.score
+        for some in _chunks(points, self.chunk):
+            batch = torch.stack(some).requires_grad_()
+            with torch.enable_grad():
+                scores = ask(batch)
+                yield scores.detach(), self.differentiate(scores, batch)
+
+    def differentiate(self, scores: Tensor, by: Tensor) -> Tensor:
+        """Return the gradient of summed scores, leaving no gradient anywhere else."""
+        if not scores.requires_grad:
+            raise NotApplicableError(self._no_gradient())
+        (gradient,) = torch.autograd.grad(scores.sum(), by, allow_unused=True)
+        self.tick(2 * len(scores))
+        if gradient is None:
+            raise NotApplicableError(self._no_gradient())
+        return gradient.detach()
+
+    def require_gradients(self) -> None:
+        """Raise ``NotApplicableError`` if the model is a black box."""
+        if not self.model.differentiable:
+            raise NotApplicableError(
+                f"{self.model.name} is a black box without gradients; use a method that needs none, "
+                "such as lime or occlusion"
+            )
+
+    def _no_gradient(self) -> str:
+        return (
+            f"the score of {self.model.name} does not depend differentiably on its waveform (a "
+            "step in the model or its features cuts the graph); use lime or occlusion"
+        )
+
+
+def _chunks(maps: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+    some: list[Tensor] = []
+    for one in maps:
+        some.append(one)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some

@@ -1,0 +1,84 @@
+"""Names to specifications, found by looking: adding a file is enough, no list is edited.
+
+A registry imports every module of its package once, on first use, and then every entry point of its
+group, so that other packages can add to it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from typing import Generic, Protocol, TypeVar
+
+from earwitness.errors import UnknownNameError
+
+
+class Named(Protocol):
+    """Anything with a name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+S = TypeVar("S", bound=Named)
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Return the error for a name that is not known, with the nearest one that is."""
+    names = list(known)
+    folded = {candidate.lower().replace("_", "-"): candidate for candidate in names}
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), folded, n=1, cutoff=0.5)
+    hint = f"did you mean {folded[near[0]]!r}?" if near else f"known: {', '.join(names)}"
+    return UnknownNameError(f"no {kind} called {name!r}; {hint}")
+
+
+class Registry(Generic[S]):
+    """Specifications of one kind, by name.
+
+    Parameters
+    ----------
+    kind : str
+        The word for one entry, used in messages.
+    package : str
+        The package whose modules register entries when imported.
+    group : str
+        Entry-point group through which other packages add modules.
+    """
+
+    def __init__(self, kind: str, package: str, group: str) -> None:
+        self.kind = kind
+        self._package = package
+        self._group = group
+        self._specs: dict[str, S] = {}
+        self._discovered = False
+
+    def add(self, spec: S) -> None:
+        """Add one entry; a second one of the same name is an error."""
+        if spec.name in self._specs:
+            raise ValueError(f"two entries for {self.kind} {spec.name!r}")
+        self._specs[spec.name] = spec
+
+    def get(self, name: str) -> S:
+        """Return the entry of that name, or raise ``UnknownNameError``."""
+        self._discover()
+        if name not in self._specs:
+            raise unknown(self.kind, name, self._specs)
+        return self._specs[name]
+
+    def all(self) -> list[S]:
+        """Return all entries in the order of their names."""
+        self._discover()
+        return [self._specs[name] for name in sorted(self._specs)]
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self._package}.{module.name}")
+        for entry in entry_points(group=self._group):
+            entry.load()

@@ -1,0 +1,168 @@
+"""The nouns: frozen values that carry no behaviour but their own consistency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Task = Literal["single-label", "multi-label", "regression"]
+Output = Literal["logits", "probabilities", "scores"]
+Kind = Literal["probability", "logit-difference", "value"]
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Audio:
+    """One mono sound.
+
+    Attributes
+    ----------
+    samples : ndarray, shape (time,), float32
+        Full scale is ±1; values beyond it are kept.
+    rate : int
+        Sampling rate in Hz.
+    name : str
+        What to call it in messages and reports.
+    notes : tuple of str
+        What was done to it on the way in, and what the listener should know.
+    """
+
+    samples: FloatArray
+    rate: int
+    name: str = "clip"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return len(self.samples) / self.rate
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an explanation is about: one output, or the difference of two.
+
+    Attributes
+    ----------
+    index, label
+        The output and its name.
+    versus_index, versus_label
+        The output it is compared with, or None.
+    kind : str
+        Unit of the reported score: ``probability``, ``logit-difference`` or ``value``.
+    decided : bool
+        Whether the model's own decision chose it (and not the user).
+    """
+
+    index: int
+    label: str
+    kind: Kind
+    versus_index: int | None = None
+    versus_label: str | None = None
+    decided: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.label} versus {self.versus_label}" if self.versus_label else self.label
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """A map of importance on the plane.
+
+    Attributes
+    ----------
+    values : ndarray, shape (freq, frame), float32
+        Positive speaks for the target; signed if the method is.
+    freqs, times : ndarray
+        Centres of bins in Hz and of frames in seconds.
+    details : mapping
+        What the method says of itself: ``completeness_gap``, ``r2``, ``evaluations``, ``layer``, ...
+    """
+
+    values: FloatArray
+    freqs: FloatArray
+    times: FloatArray
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Gains on the plane, and what they amount to.
+
+    Attributes
+    ----------
+    gains : ndarray, shape (freq, frame), float32
+        In [0, 1].
+    rule : str
+        How they were made, as ``--keep`` spells it.
+    area : float in [0, 1]
+        Mean gain.
+    energy : float in [0, 1]
+        Share of the input's energy that is kept, sum (g |X|)^2 / sum |X|^2; 0 for silence.
+    degenerate : str or None
+        ``empty``, ``full`` or ``constant``: such a mask says nothing about where.
+    """
+
+    gains: FloatArray
+    rule: str
+    area: float
+    energy: float
+    degenerate: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A score as masked on the plane (shortest route) and as heard (whole model on the sound)."""
+
+    plane: float
+    heard: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The target's score when only the kept part, and only the removed part, is left."""
+
+    evidence: Pair
+    remainder: Pair
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a mask of the same gains in another order scores.
+
+    ``mean`` is over ``draws`` orders; ``low`` and ``high`` are their extremes (equal to the mean
+    for the energy control, which has one order).
+    """
+
+    mean: Outcome
+    low: Outcome
+    high: Outcome
+    draws: int
+    area: float
+    energy: float
+
+
+@dataclass(frozen=True)
+class TrustCard:
+    """Figures that say how far an explanation can be trusted.
+
+    Attributes
+    ----------
+    kind : str
+        Unit of every score here.
+    input : float
+        The target's score for the whole input.
+    outcome : Outcome
+        The same for evidence and remainder.
+    controls : mapping of str to Control
+        ``random`` and ``energy``, at the mask's own area.
+    """
+
+    kind: Kind
+    input: float
+    outcome: Outcome
+    controls: Mapping[str, Control]
