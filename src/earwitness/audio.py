@@ -17,7 +17,11 @@ from earwitness.types import Audio
 
 SHORTEST_SECONDS = 0.05
 SUFFIXES = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64".split()
+    f".{name}"
+    for name in (
+        *("wav", "wave", "w64", "rf64", "flac", "ogg", "oga", "opus", "mp3"),
+        *("aif", "aiff", "aifc", "au", "snd", "caf"),
+    )
 )
 _BLOCK = 1 << 16
 
@@ -157,11 +161,9 @@ def _decode(
     return samples, rate, notes
 
 
-def _read_blocks(
-    file: soundfile.SoundFile, frames: int
-) -> tuple[list[NDArray[np.float32]], bool]:
+def _read_blocks(file: soundfile.SoundFile, frames: int) -> tuple[list[NDArray[np.float32]], bool]:
     """Read up to ``frames`` frames; keep what decodes, and say whether all of it did."""
-    blocks = []
+    blocks: list[NDArray[np.float32]] = []
     left = frames
     while left > 0:
         try:
@@ -231,7 +233,8 @@ def _mix_down(samples: NDArray[np.float32], name: str, notes: list[str]) -> NDAr
         )
     if channels > 1:
         notes.append(f"{channels} channels mixed down to one")
-    return samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+    mixed: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return mixed
 
 
 def _check(samples: NDArray[np.float32], rate: int, name: str) -> None:

@@ -203,9 +203,7 @@ class Explanation:
 
     def show(self) -> Any:
         """Return a matplotlib figure of the spectrogram and the attribution."""
-        return draw(
-            self.magnitude, self.attribution, self.mask, f"{self.method}: {self.target}"
-        )
+        return draw(self.magnitude, self.attribution, self.mask, f"{self.method}: {self.target}")
 
     def _repr_html_(self) -> str:
         """Show players and the main figures in a notebook."""
@@ -253,9 +251,7 @@ def _restored(
     arrays: Mapping[str, FloatArray],
     sounds: Mapping[str, Audio],
 ) -> Explanation:
-    attribution = Attribution(
-        arrays["values"], arrays["freqs"], arrays["times"], facts["details"]
-    )
+    attribution = Attribution(arrays["values"], arrays["freqs"], arrays["times"], facts["details"])
     return cls(
         clip=facts["clip"],
         model=facts["model"],

@@ -79,7 +79,10 @@ def make_mask(attribution: FloatArray, magnitude: FloatArray, keep: Keep) -> Mas
 def measure_mask(gains: FloatArray, magnitude: FloatArray, rule: str) -> Mask:
     """Return gains with their area, their energy and whether they are degenerate."""
     return Mask(
-        gains, rule, float(gains.mean(dtype=np.float64)), kept_energy(gains, magnitude),
+        gains,
+        rule,
+        float(gains.mean(dtype=np.float64)),
+        kept_energy(gains, magnitude),
         _degenerate(gains),
     )
 

@@ -24,12 +24,14 @@ def decibels(magnitude: NDArray[np.floating]) -> NDArray[np.floating]:
     peak = float(magnitude.max())
     floor = 10 ** (-_RANGE_DB / 20)
     relative = magnitude / peak if peak > 0 else np.zeros_like(magnitude)
-    return 20 * np.log10(np.maximum(relative, floor))
+    levels: NDArray[np.floating] = 20 * np.log10(np.maximum(relative, floor))
+    return levels
 
 
 def strength(values: FloatArray) -> NDArray[np.floating]:
     """Scale a map to [-1, 1] by the 99.5th percentile of its size, so that one cell cannot hide
-    the others; zero maps stay zero."""
+    the others; zero maps stay zero.
+    """
     size = np.abs(values)
     top = float(np.percentile(size[size > 0], 99.5)) if (size > 0).any() else 1.0
     return np.clip(values / max(top, 1e-30), -1, 1)
@@ -68,7 +70,7 @@ def save_figure(path: Path, figure: Figure) -> None:
 def spectrogram_image(magnitude: FloatArray) -> bytes:
     """Return the spectrogram as a WebP picture without axes, high frequencies on top."""
     level = decibels(_shrink(magnitude)) / _RANGE_DB + 1
-    return _webp(np.uint8(np.round(255 * np.stack([level] * 3, axis=-1))))
+    return _webp(np.round(255 * np.stack([level] * 3, axis=-1)).astype(np.uint8))
 
 
 def attribution_image(values: FloatArray) -> bytes:
@@ -76,7 +78,7 @@ def attribution_image(values: FloatArray) -> bytes:
     scaled = strength(_shrink(values))
     colour = np.where(scaled[..., None] >= 0, (255, 140, 0), (40, 150, 255))
     alpha = 255 * np.abs(scaled)[..., None] ** 0.7
-    return _webp(np.uint8(np.concatenate([colour, np.round(alpha)], axis=-1)))
+    return _webp(np.concatenate([colour, np.round(alpha)], axis=-1).astype(np.uint8))
 
 
 def _shrink(values: FloatArray) -> FloatArray:

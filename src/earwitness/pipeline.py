@@ -38,7 +38,7 @@ def list_methods() -> list[Method]:
 def load_clip(
     clip: Clip, rate: int, *, start: float | None = None, end: float | None = None
 ) -> Audio:
-    """Return a sound as a model at ``rate`` hears it: mono, resampled, cut to the part asked for."""
+    """Return a sound as a model at ``rate`` hears it: mono, resampled, cut to a part."""
     if isinstance(clip, str | os.PathLike):
         return read_audio(clip, rate=rate, start=start, end=end)
     audio = as_audio(clip)
@@ -163,7 +163,7 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
 def count_passes(method: str, options: dict[str, Any] | None = None) -> int:
     """Return about how many forward passes an explanation costs (a backward counts two)."""
     spec = METHODS.get(method)
-    return spec.cost(spec.settle(options or {})) + PASSES
+    return spec.passes(spec.settle(options or {})) + PASSES
 
 
 def _loaded(model: object) -> Model:
@@ -191,9 +191,7 @@ def _sound(wave: Tensor, audio: Audio, name: str) -> Audio:
     return Audio(wave[0].float().cpu().numpy(), audio.rate, name)
 
 
-def _answers(
-    model: Model, target: Target, outputs: dict[str, Tensor]
-) -> tuple[Answer, ...]:
+def _answers(model: Model, target: Target, outputs: dict[str, Tensor]) -> tuple[Answer, ...]:
     values = {name: model.probabilities(out.unsqueeze(0))[0] for name, out in outputs.items()}
     order = values["input"].argsort(descending=True).tolist()
     if model.task == "regression":
@@ -209,7 +207,8 @@ def _length_notes(model: Model, samples: int) -> list[str]:
     notes = []
     if model.shortest and samples < model.shortest:
         notes.append(
-            f"shorter than the model takes: padded with silence to {model.shortest / model.rate:g} s"
+            "shorter than the model takes: padded with silence to "
+            f"{model.shortest / model.rate:g} s"
         )
     windows = model.windows(samples)
     if len(windows) > 1:

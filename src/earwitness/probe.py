@@ -55,7 +55,7 @@ class Probe:
         self.magnitude = self.spectrum.abs()
         self.background = None if background is None else background.to(self.spectrum)
         self.seed = seed
-        self.tick = on_passes or (lambda count: None)
+        self.tick = on_passes or _untold
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -151,8 +151,8 @@ class Probe:
         """Raise ``NotApplicableError`` if the model is a black box."""
         if not self.model.differentiable:
             raise NotApplicableError(
-                f"{self.model.name} is a black box without gradients; use a method that needs none, "
-                "such as lime or occlusion"
+                f"{self.model.name} is a black box without gradients; use a method that needs "
+                "none, such as lime or occlusion"
             )
 
     def _no_gradient(self) -> str:
@@ -160,6 +160,10 @@ class Probe:
             f"the score of {self.model.name} does not depend differentiably on its waveform (a "
             "step in the model or its features cuts the graph); use lime or occlusion"
         )
+
+
+def _untold(_count: int) -> None:
+    """Tell nobody."""
 
 
 def _chunks(maps: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:

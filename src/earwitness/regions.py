@@ -25,7 +25,9 @@ def region_labels(attribution: Attribution, mask: Mask, name: str) -> str:
     shares = ndimage.sum_labels(positive, found, np.arange(1, count + 1)) / whole
     strongest = [k for k in np.argsort(-shares)[:_MOST_REGIONS] if shares[k] >= _LEAST_SHARE]
     boxes = ndimage.find_objects(found)
-    half_time = float(attribution.times[1] - attribution.times[0]) / 2 if found.shape[1] > 1 else 0.0
+    half_time = (
+        float(attribution.times[1] - attribution.times[0]) / 2 if found.shape[1] > 1 else 0.0
+    )
     lines = []
     for k in sorted(strongest, key=lambda k: boxes[k][1].start):
         rows, columns = boxes[k]

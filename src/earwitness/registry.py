@@ -20,7 +20,9 @@ class Named(Protocol):
     """Anything with a name."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called."""
+        ...
 
 
 S = TypeVar("S", bound=Named)

@@ -80,7 +80,7 @@ class Attribution:
     freqs, times : ndarray
         Centres of bins in Hz and of frames in seconds.
     details : mapping
-        What the method says of itself: ``completeness_gap``, ``r2``, ``evaluations``, ``layer``, ...
+        What the method says of itself: ``completeness_gap``, ``r2``, ``evaluations``, ``layer``.
     """
 
     values: FloatArray

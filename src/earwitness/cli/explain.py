@@ -23,7 +23,9 @@ from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings
 @click.option("--start", type=float, metavar="S", help="Explain from this second on.")
 @click.option("--end", type=float, metavar="S", help="Explain up to this second.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="OPTION=VALUE", help="Option of a method.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="OPTION=VALUE", help="Option of a method."
+)
 @click.option("--device", default="cpu", show_default=True, help="As torch names it.")
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(

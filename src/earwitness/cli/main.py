@@ -73,7 +73,8 @@ def main(arguments: list[str] | None = None) -> Any:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         code = 2
     except click.ClickException as error:
-        hint = f" (see {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context else ""
         click.echo(f"earwitness: {error.format_message()}{hint}", err=True)
         code = 2
     except EarwitnessError as error:

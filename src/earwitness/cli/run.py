@@ -67,9 +67,9 @@ class Question:
                 METHODS.get(self.methods[0]).settle({name: 0})
         for method in self.methods:
             METHODS.get(method).settle(self.options_of(method))
-        for name in (self.target, self.versus):
-            if name is not None:
-                model.index(name)
+        for label in (self.target, self.versus):
+            if label is not None:
+                model.index(label)
 
 
 class Run:

@@ -74,9 +74,7 @@ def classifier(
         if epoch % 10 == 0:
             say(f"epoch {epoch}: loss {loss:.3f}")
 
-    facts = train_classifier(
-        chosen, recipe, settings, Path(output), test=test, on_epoch=on_epoch
-    )
+    facts = train_classifier(chosen, recipe, settings, Path(output), test=test, on_epoch=on_epoch)
     if test:
         figures = facts["test"]
         click.echo(

@@ -1,0 +1,1 @@
+"""Data sets: where sounds and labels come from."""

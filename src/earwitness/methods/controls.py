@@ -13,11 +13,12 @@ from earwitness.probe import Probe
     "random",
     summary="control: smooth noise that knows neither the model nor the sound",
     control=True,
-    cost=lambda options: 0,
+    cost=0,
 )
 def random(probe: Probe, *, smoothness: float = 8.0) -> Map:
     """Draw positive noise that is smooth over ``smoothness`` bins and frames (standard deviation
-    of a Gaussian blur; 0 for none)."""
+    of a Gaussian blur; 0 for none).
+    """
     if smoothness < 0:
         raise ParameterError(f"random: smoothness must not be negative, got {smoothness}")
     noise = torch.randn(probe.shape, generator=probe.generator)
@@ -33,7 +34,7 @@ def random(probe: Probe, *, smoothness: float = 8.0) -> Map:
     "energy",
     summary="control: the loudest cells, whatever the model made of them",
     control=True,
-    cost=lambda options: 0,
+    cost=0,
 )
 def energy(probe: Probe) -> Map:
     """Return the energy of each cell, ``|X|^2``."""
@@ -44,7 +45,7 @@ def energy(probe: Probe) -> Map:
     "all-ones",
     summary="control: everything matters equally, a mask that keeps the whole input",
     control=True,
-    cost=lambda options: 0,
+    cost=0,
 )
 def all_ones(probe: Probe) -> Map:
     """Return one for every cell."""

@@ -18,7 +18,7 @@ from earwitness.registry import unknown
     summary="where a hidden layer's maps spoke for the target, at that layer's coarse resolution",
     paper="Selvaraju et al.: Grad-CAM, 2017, eq. 1 and 2",
     needs_gradients=True,
-    cost=lambda options: 3,
+    cost=3,
 )
 def gradcam(probe: Probe, *, layer: str = "") -> Map:
     """Compute ``ReLU(sum_k a_k A_k)`` with ``a_k`` the mean gradient of the score on map ``k``.
@@ -59,7 +59,8 @@ def choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAxe
     key = (wanted, samples)
     if key not in model.layers:
         model.layers[key] = _choose_layer(model, wanted, samples)
-    return model.layers[key]
+    name, axes = model.layers[key]
+    return name, axes
 
 
 def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAxes]:
@@ -86,7 +87,9 @@ def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAx
 
 
 def _module(model: Model, name: str) -> nn.Module:
-    modules = dict(model.module.named_modules()) if model.module is not None else {}
+    modules: dict[str, nn.Module] = {}
+    if model.module is not None:
+        modules = dict(model.module.named_modules())
     if name not in modules:
         raise unknown("layer", name, [known for known in modules if known])
     return modules[name]
@@ -102,9 +105,7 @@ def _class_maps(activation: Tensor, gradient: Tensor, axes: LayerAxes) -> Tensor
     return summed.relu() if len(places) == 2 else summed.relu().unsqueeze(1)
 
 
-def _place(
-    maps: Tensor, axes: LayerAxes, windows: list[tuple[int, int]], probe: Probe
-) -> Tensor:
+def _place(maps: Tensor, axes: LayerAxes, windows: list[tuple[int, int]], probe: Probe) -> Tensor:
     """Carry the maps of all windows to the plane and average where windows overlap."""
     total = torch.zeros(probe.shape, device=probe.device)
     cover = torch.zeros(probe.shape[1], device=probe.device)

@@ -13,7 +13,7 @@ from earwitness.probe import Probe
     summary="size of the score's gradient with respect to the magnitude of each cell",
     paper="Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014",
     needs_gradients=True,
-    cost=lambda options: 3,
+    cost=3,
 )
 def saliency(probe: Probe) -> Map:
     """Compute ``|d score / d |X||`` at the input.
@@ -31,7 +31,7 @@ def saliency(probe: Probe) -> Map:
     paper="Shrikumar et al.: Not Just a Black Box, 2016",
     signed=True,
     needs_gradients=True,
-    cost=lambda options: 3,
+    cost=3,
 )
 def input_x_gradient(probe: Probe) -> Map:
     """Compute ``d score / d gain`` at gains of one, which is the magnitude times its gradient.

@@ -39,5 +39,5 @@ def grid(probe: Probe, segments: int, bands: int) -> Tensor:
     column = torch.bucketize(probe.times.contiguous(), edges, right=True)
     cuts = mel_edges(bands - 1, 0, probe.model.rate / 2)[1:-1] if bands > 1 else torch.zeros(0)
     row = torch.bucketize(probe.freqs.double(), cuts.double(), right=True)
-    labels = row[:, None] * wanted + column[None, :]
-    return torch.unique(labels, return_inverse=True)[1].to(probe.device)
+    labels: Tensor = torch.unique(row[:, None] * wanted + column[None, :], return_inverse=True)[1]
+    return labels.to(probe.device)

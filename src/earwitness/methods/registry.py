@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from earwitness.errors import ParameterError
-from earwitness.probe import Probe
 from earwitness.registry import Registry, unknown
 
 
@@ -46,8 +45,8 @@ class Method:
     needs_gradients : bool
     control : bool
         Whether it ignores the model and is there to be beaten.
-    cost : callable
-        Forward passes (a backward counts two) for given options.
+    cost : int or callable
+        Forward passes (a backward counts two), for given options if they matter.
     """
 
     name: str
@@ -58,7 +57,11 @@ class Method:
     complete: bool
     needs_gradients: bool
     control: bool
-    cost: Callable[[Mapping[str, Any]], int]
+    cost: int | Callable[[Mapping[str, Any]], int]
+
+    def passes(self, options: Mapping[str, Any]) -> int:
+        """Return about how many forward passes the method costs."""
+        return self.cost if isinstance(self.cost, int) else self.cost(options)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -94,15 +97,13 @@ def register(
     complete: bool = False,
     needs_gradients: bool = False,
     control: bool = False,
-    cost: Callable[[Mapping[str, Any]], int],
+    cost: int | Callable[[Mapping[str, Any]], int],
 ) -> Callable[[Callable[..., Map]], Callable[..., Map]]:
     """Register ``function(probe, *, options) -> Map`` under a name, with its facts."""
 
     def add(function: Callable[..., Map]) -> Callable[..., Map]:
         METHODS.add(
-            Method(
-                name, summary, paper, function, signed, complete, needs_gradients, control, cost
-            )
+            Method(name, summary, paper, function, signed, complete, needs_gradients, control, cost)
         )
         return function
 

@@ -1,0 +1,1 @@
+"""Models: adapters, architectures, and where their layers listen."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ class FeatureModel(Model):
         self._features = features
 
     def to(self, device: str | torch.device) -> Model:
+        """Move the network and its features to a device."""
         if isinstance(self._features, nn.Module):
             self._features.to(device)
         return super().to(device)
@@ -56,19 +57,23 @@ class SpectralModel(Model):
         self.frontend = frontend
 
     def to(self, device: str | torch.device) -> Model:
+        """Move the network and its features to a device."""
         if isinstance(self.frontend, nn.Module):
             self.frontend.to(device)
         return super().to(device)
 
     def __call__(self, waves: Tensor) -> Tensor:
+        """Map waves (batch, samples) to outputs by way of the plane."""
         return self.from_magnitude(self.plane.analyse(waves).abs())
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
+        """Map magnitudes (batch, freq, frame) to outputs."""
         shortest = self.plane.frames(self.shortest) if self.shortest else None
         longest = self.plane.frames(self.longest) if self.longest else None
         return self._windowed(magnitude, shortest, longest, self._answer)
 
     def windows(self, samples: int) -> list[tuple[int, int]]:
+        """Return (start, length) in samples of the windows, which start on frames."""
         hop = self.plane.hop
         frames = self.plane.frames(max(samples, self.shortest or 0))
         longest = self.plane.frames(self.longest) if self.longest else None
@@ -150,7 +155,7 @@ def wrap(
         if features is None:
             return WaveModel(module=model, **facts)
         if hasattr(features, "plane"):
-            return SpectralModel(features, module=model, **facts)
+            return SpectralModel(cast(FrontEnd, features), module=model, **facts)
         return FeatureModel(features, module=model, **facts)
     if not callable(model):
         raise ParameterError(f"a model is a torch module or a function, got {type(model).__name__}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,9 @@ _BATCH = 11
 _QUIET = 0.05
 _SEED = 20240607
 _MONOTONE = 0.9
-_SPREAD = 0.25
+_SPREAD = 0.5
+_AUDIBLE = 1e-2
+_FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,11 @@ def listening(
 ) -> Iterator[None]:
     """Show the output tensor of each module to ``heard``; hooks are gone afterwards, whatever
     happens. If ``heard`` returns a tensor, the network goes on with a copy of it, so that what
-    follows cannot change it in place."""
+    follows cannot change it in place.
+    """
 
     def hook(name: str) -> Callable[..., object]:
-        def listen(module: nn.Module, inputs: object, output: object) -> object:
+        def listen(_module: nn.Module, _inputs: object, output: object) -> object:
             tensor = first_tensor(output)
             kept = None if tensor is None else heard(name, tensor)
             return kept.clone() if kept is not None and kept is output else None
@@ -83,6 +87,9 @@ def first_tensor(output: object) -> Tensor | None:
 def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[str, LayerAxes]:
     """Return the axes of those modules whose output has a time axis, in the order of execution.
 
+    A layer may hear only a small part of the plane, so the bands are laid twice: over the whole
+    plane, and then over the part that moved anything.
+
     Parameters
     ----------
     model : Model
@@ -91,20 +98,78 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
     samples : int
         Length of the window to calibrate for; the model must read it in one piece.
     """
+    seconds = samples / model.rate
+    highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
+    whole = {name: ((0.0, seconds), (0.0, highest)) for name in modules}
+    first = _calibrate(model, modules, samples, (0.0, seconds), (0.0, highest))
+    found: dict[str, LayerAxes] = {}
+    for name, (by_time, by_freq) in first.items():
+        parts = by_time.heard(), by_freq.heard()
+        if parts != whole[name]:
+            again = _calibrate(model, {name: modules[name]}, samples, *parts)
+            by_time, by_freq = again.get(name, (by_time, by_freq))
+        axes = _locate(by_time, by_freq, seconds, highest)
+        if axes.time_axis is not None:
+            found[name] = axes
+    return found
+
+
+@dataclass(frozen=True)
+class _Bands:
+    """What turning up each band moved.
+
+    Attributes
+    ----------
+    edges : Tensor, shape (band + 1,)
+        In seconds or mel.
+    profiles : list over bands of lists over axes of Tensor
+        Squared change of the layer's output along each of its axes.
+    """
+
+    edges: Tensor
+    profiles: list[list[Tensor]]
+
+    def strength(self) -> Tensor:
+        """Return how much each band moved, relative to the one that moved most."""
+        moved = torch.stack([profile[0].sum() for profile in self.profiles]).double()
+        return moved / moved.max().clamp(min=1e-300)
+
+    def heard(self) -> tuple[float, float]:
+        """Return the range of the bands that moved anything, with half a band on either side."""
+        which = (self.strength() >= _AUDIBLE).nonzero().flatten()
+        if len(which) == 0 or len(which) >= _BANDS // 2:
+            return float(self.edges[0]), float(self.edges[-1])
+        half = float(self.edges[1] - self.edges[0]) / 2
+        low = max(float(self.edges[0]), float(self.edges[which[0]]) - half)
+        return low, min(float(self.edges[-1]), float(self.edges[which[-1] + 1]) + half)
+
+    def usable(self) -> tuple[list[list[Tensor]], Tensor]:
+        """Return profiles and centres of the bands that moved anything."""
+        which = (self.strength() >= _AUDIBLE).nonzero().flatten().tolist()
+        centres = (self.edges[1:] + self.edges[:-1]).double() / 2
+        return [self.profiles[k] for k in which], centres[which]
+
+
+def _calibrate(
+    model: Model,
+    modules: dict[str, nn.Module],
+    samples: int,
+    time_range: tuple[float, float],
+    mel_range: tuple[float, float],
+) -> dict[str, tuple[_Bands, _Bands]]:
+    """Turn up one band of time, then one of frequency, and note what moves in each module."""
     plane = model.plane
     frames = plane.frames(samples)
     noise = torch.randn(1, samples, generator=torch.Generator().manual_seed(_SEED))
     spectrum = plane.analyse(noise.to(model.device) * 0.1)[0]
-    time_edges = torch.linspace(0, samples / model.rate, _BANDS + 1)
-    mel_edges = torch.linspace(0, float(hz_to_mel(torch.tensor(model.rate / 2))), _BANDS + 1)
-    freq_edges = mel_to_hz(mel_edges)
-    in_time = _bands(plane.times(frames), time_edges)
-    in_freq = _bands(plane.freqs(), freq_edges)
-    quiet = torch.full((plane.bins, frames), _QUIET)
-    loud = torch.ones(())
+    time_edges = torch.linspace(*time_range, _BANDS + 1)
+    mel_edges = torch.linspace(*mel_range, _BANDS + 1)
+    quiet, loud = torch.full((plane.bins, frames), _QUIET), torch.ones(())
     gains = [quiet]
-    gains += [torch.where(inside[None, :], loud, quiet) for inside in in_time]
-    gains += [torch.where(inside[:, None], loud, quiet) for inside in in_freq]
+    for inside in _bands(plane.times(frames), time_edges):
+        gains.append(torch.where(inside[None, :], loud, quiet))
+    for inside in _bands(hz_to_mel(plane.freqs()), mel_edges):
+        gains.append(torch.where(inside[:, None], loud, quiet))
     reference: dict[str, Tensor] = {}
     moved: dict[str, list[list[Tensor]]] = {}
 
@@ -124,22 +189,20 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
                 model.from_magnitude(some * spectrum.abs())
             else:
                 model(plane.synthesise(some * spectrum, samples))
-    times = (time_edges[1:] + time_edges[:-1]) / 2
-    mels = (mel_edges[1:] + mel_edges[:-1]) / 2
-    found = {}
-    for name, profiles in moved.items():
-        if len(profiles) != len(gains):  # called more than once in a pass: no single map
-            continue
-        axes = _locate(profiles[1 : 1 + _BANDS], profiles[1 + _BANDS :], times, mels)
-        if axes.time_axis is not None:
-            found[name] = axes
-    return found
+    return {
+        name: (
+            _Bands(time_edges, profiles[1 : 1 + _BANDS]),
+            _Bands(mel_edges, profiles[1 + _BANDS :]),
+        )
+        for name, profiles in moved.items()
+        if len(profiles) == len(gains)  # not called more than once in a pass
+    }
 
 
 def _bands(centres: Tensor, edges: Tensor) -> list[Tensor]:
     """Return which cells lie in each band; the nearest cell where a band holds none."""
     inside = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         band = (centres >= low) & (centres < high)
         if not bool(band.any()):
             band = torch.zeros_like(band)
@@ -152,24 +215,25 @@ def _others(tensor: Tensor, axis: int) -> list[int]:
     return [other for other in range(1, tensor.ndim) if other != axis]
 
 
-def _locate(
-    by_time: list[list[Tensor]], by_freq: list[list[Tensor]], times: Tensor, mels: Tensor
-) -> LayerAxes:
-    axes = range(len(by_time[0]))
-    time_axis = _moving_axis(by_time, axes)
-    freq_axis = _moving_axis(by_freq, [axis for axis in axes if axis != time_axis])
-    seconds = hertz = torch.zeros(0)
+def _locate(by_time: _Bands, by_freq: _Bands, seconds: float, highest: float) -> LayerAxes:
+    in_time, times = by_time.usable()
+    in_freq, mels = by_freq.usable()
+    axes = list(range(len(by_time.profiles[0])))
+    time_axis = _moving_axis(in_time, axes)
+    freq_axis = _moving_axis(in_freq, [axis for axis in axes if axis != time_axis])
+    along = hertz = torch.zeros(0)
     if time_axis is not None:
-        seconds = _line(by_time, time_axis, times)
+        along = _line(in_time, time_axis, times).clamp(0, seconds)
     if freq_axis is not None:
-        hertz = mel_to_hz(_positions(by_freq, freq_axis, mels))
+        hertz = mel_to_hz(_positions(in_freq, freq_axis, mels).clamp(0, highest))
     plus_batch = [None if axis is None else axis + 1 for axis in (time_axis, freq_axis)]
-    return LayerAxes(plus_batch[0], plus_batch[1], seconds, hertz)
+    return LayerAxes(plus_batch[0], plus_batch[1], along, hertz)
 
 
 def _centres(profiles: list[list[Tensor]], axis: int) -> Tensor:
     """Return where along an axis each band moved the activations: the centre of mass of what it
-    moved more than most bands did, squared to favour the peak over a wide receptive field."""
+    moved more than most bands did, squared to favour the peak over a wide receptive field.
+    """
     weights = torch.stack([profile[axis] for profile in profiles]).double()
     share = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300)
     above = (share - share.median(dim=0).values).clamp(min=0) ** 2
@@ -178,19 +242,33 @@ def _centres(profiles: list[list[Tensor]], axis: int) -> Tensor:
     return (above * indices).sum(dim=1) / above.sum(dim=1).clamp(min=1e-300)
 
 
-def _moving_axis(profiles: list[list[Tensor]], axes: object) -> int | None:
-    """Return the axis along which the activations move steadily with the bands, if there is one."""
+def _moving_axis(profiles: list[list[Tensor]], axes: list[int]) -> int | None:
+    """Return the axis along which the activations move steadily with the bands, if there is one.
+
+    Of several, the one that tells the bands apart best: channels may follow the bands too, but
+    coarsely.
+    """
+    if len(profiles) < _FEWEST:
+        return None
     best: tuple[float, int] | None = None
-    for axis in axes:  # type: ignore[attr-defined]
-        length = len(profiles[0][axis])
-        if length < 2:
+    for axis in axes:
+        if len(profiles[0][axis]) < 2:
             continue
         centres = _centres(profiles, axis)
         steady = abs(_rank_correlation(centres))
-        spread = float(centres.max() - centres.min()) / (length - 1)
-        if steady >= _MONOTONE and spread >= _SPREAD and (best is None or steady > best[0]):
-            best = (steady, axis)
+        spread = float(centres.max() - centres.min())
+        telling = _information(torch.stack([profile[axis] for profile in profiles]).double())
+        if steady >= _MONOTONE and spread >= _SPREAD and (best is None or telling > best[0]):
+            best = (telling, axis)
     return None if best is None else best[1]
+
+
+def _information(weights: Tensor) -> float:
+    """Return the mutual information (nats) of band and index, given what each band moved."""
+    joint = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300) / len(weights)
+    apart = joint.sum(dim=0, keepdim=True) / len(weights)
+    terms = joint * (joint.clamp(min=1e-300) / apart.clamp(min=1e-300)).log()
+    return float(terms.sum())
 
 
 def _rank_correlation(values: Tensor) -> float:
@@ -201,7 +279,8 @@ def _rank_correlation(values: Tensor) -> float:
 
 def _line(profiles: list[list[Tensor]], axis: int, bands: Tensor) -> Tensor:
     """Return where indices lie if they are evenly spaced, as frames always are: the line through
-    the medians of slope and offset over all pairs of bands (Theil and Sen)."""
+    the medians of slope and offset over all pairs of bands (Theil and Sen).
+    """
     centres, places = _centres(profiles, axis), bands.double()
     first, second = torch.triu_indices(len(bands), len(bands), offset=1)
     apart = centres[second] - centres[first]
@@ -224,6 +303,4 @@ def _positions(profiles: list[list[Tensor]], axis: int, bands: Tensor) -> Tensor
     outside = (indices < knots[0]) | (indices > knots[-1])
     slope = torch.where(outside, typical, slope)
     anchor = torch.where(indices > knots[-1], len(knots) - 1, left)
-    found = places[anchor] + slope * (indices - knots[anchor])
-    half = float(bands[1] - bands[0]) / 2
-    return found.clamp(float(bands.min()) - half, float(bands.max()) + half)
+    return places[anchor] + slope * (indices - knots[anchor])

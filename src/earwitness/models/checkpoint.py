@@ -71,16 +71,18 @@ def default_recipe(labels: Sequence[str]) -> Recipe:
     """Return the default front end and network, chosen inside folds 1-3 of ESC-10."""
     return Recipe(
         labels=tuple(labels),
-        rate=16000,
-        n_fft=1024,
-        hop=256,
+        rate=32000,
+        n_fft=2048,
+        hop=512,
         mels=64,
         widths=(16, 32, 64, 128),
         seconds=5.0,
     )
 
 
-def save_checkpoint(folder: Path, recipe: Recipe, network: nn.Module, facts: dict[str, Any]) -> None:
+def save_checkpoint(
+    folder: Path, recipe: Recipe, network: nn.Module, facts: dict[str, Any]
+) -> None:
     """Write a classifier; the weights appear before the file that makes the folder a model."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "weights.safetensors.partial"

@@ -40,12 +40,11 @@ class CompactCNN(nn.Module):
         maps = self.blocks(self.scale(features))
         over_time = maps.mean(dim=2)
         pooled = over_time.mean(dim=2) + over_time.amax(dim=2)
-        return self.head(self.drop(pooled))
+        logits: Tensor = self.head(self.drop(pooled))
+        return logits
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Sequential:
     layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU())
-
-

@@ -24,7 +24,9 @@ class FrontEnd(Protocol):
 
     plane: Plane
 
-    def __call__(self, magnitude: Tensor) -> Tensor: ...
+    def __call__(self, magnitude: Tensor) -> Tensor:
+        """Map magnitudes to features."""
+        ...
 
 
 class LogMel(nn.Module):

@@ -15,7 +15,7 @@ from earwitness.errors import EarwitnessError, ModelError, ParameterError
 from earwitness.models.frontend import FrontEnd
 from earwitness.plane.stft import Plane, default_plane
 from earwitness.registry import unknown
-from earwitness.types import Output, Target, Task
+from earwitness.types import Kind, Output, Target, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
 _OUTPUTS = ("logits", "probabilities", "scores")
@@ -88,11 +88,11 @@ class Model(ABC):
         self.plane = plane or default_plane(self.rate)
         self.shortest, self.longest = _lengths(lengths, self.rate)
         self._labels = None if labels is None else tuple(map(str, labels))
-        self.layers: dict[tuple[str, int], Any] = {}
+        self.layers: dict[tuple[str, int], Any] = {}  # where layers lie, once found
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the outputs; numbered ones if none were given, after the model was asked once."""
+        """Names of the outputs; numbers, found by asking once, if none were given."""
         if self._labels is None:
             with self.undisturbed(), torch.no_grad():
                 samples = self.shortest or self.rate
@@ -159,7 +159,9 @@ class Model(ABC):
         count = math.ceil((length - longest) / hop) + 1
         return [round(k * (length - longest) / (count - 1)) for k in range(count)]
 
-    def _windowed(self, data: Tensor, shortest: int | None, longest: int | None, ask: Any) -> Tensor:
+    def _windowed(
+        self, data: Tensor, shortest: int | None, longest: int | None, ask: Any
+    ) -> Tensor:
         """Pad or cut the last axis to lengths the network takes, ask, and average the windows."""
         if shortest and data.shape[-1] < shortest:
             data = nn.functional.pad(data, (0, shortest - data.shape[-1]))
@@ -252,16 +254,16 @@ class Model(ABC):
         else:
             index = self.index(target)
         if versus is None:
-            kind = "value" if self.task == "regression" else "probability"
-            return Target(index, self.labels[index], kind, decided=decided)
+            unit: Kind = "value" if self.task == "regression" else "probability"
+            return Target(index, self.labels[index], unit, decided=decided)
         other = self.index(versus)
         if other == index:
             raise ParameterError(
                 f"target and versus are both {self.labels[index]!r}; there is no difference to "
                 "explain"
             )
-        kind = "value" if self.task == "regression" else "logit-difference"
-        return Target(index, self.labels[index], kind, other, self.labels[other], decided)
+        unit = "value" if self.task == "regression" else "logit-difference"
+        return Target(index, self.labels[index], unit, other, self.labels[other], decided)
 
     def index(self, name: str | int | None) -> int:
         """Return the number of an output named by label or number, or raise with the nearest."""
@@ -280,7 +282,7 @@ class Model(ABC):
         return name
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """Return what people read: probabilities of a classifier (one softmax), values otherwise."""
+        """Return what people read: probabilities (after one softmax), or values."""
         if self.output != "logits":
             return outputs
         return outputs.sigmoid() if self.task == "multi-label" else outputs.softmax(dim=-1)

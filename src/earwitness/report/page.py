@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
+from numpy.typing import NDArray
 
 from earwitness import __version__
 from earwitness.audio import as_audio, read_audio
@@ -22,7 +23,7 @@ from earwitness.methods.registry import METHODS
 from earwitness.metrics.trust import verdict
 from earwitness.models.model import Model
 from earwitness.picture import attribution_image, spectrogram_image
-from earwitness.types import FloatArray, Outcome
+from earwitness.types import Outcome
 
 _TICKS = 6
 _ORIGINAL_SECONDS = 60.0
@@ -144,7 +145,7 @@ def _uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _edges(centres: FloatArray) -> tuple[float, float]:
+def _edges(centres: NDArray[np.floating]) -> tuple[float, float]:
     half = float(centres[1] - centres[0]) / 2 if len(centres) > 1 else 0.5
     return float(centres[0]) - half, float(centres[-1]) + half
 
@@ -155,7 +156,7 @@ def _span(one: Explanation) -> dict[str, float]:
     return {"left": (0 - low) / (high - low), "right": (one.input.seconds - low) / (high - low)}
 
 
-def _ticks(centres: FloatArray, unit: str) -> list[dict[str, Any]]:
+def _ticks(centres: NDArray[np.floating], unit: str) -> list[dict[str, Any]]:
     """Return round numbers along an axis with their place in percent of its length."""
     low, high = _edges(centres)
     raw = (high - low) / _TICKS
@@ -166,5 +167,3 @@ def _ticks(centres: FloatArray, unit: str) -> list[dict[str, Any]]:
         {"at": 100 * (value - low) / (high - low), "text": f"{value:g} {unit}"}
         for value in np.round(values, 10)
     ]
-
-

@@ -1,0 +1,227 @@
+"""What every registered method must do, one test per name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from earwitness.errors import NotApplicableError
+from earwitness.explanation import Explanation
+from earwitness.methods.registry import METHODS
+from earwitness.models.adapters import wrap
+from earwitness.pipeline import explain
+from earwitness.plane.stft import Plane
+from earwitness.probe import Probe
+from earwitness.types import Audio
+from tests.toys import RATE, REGIONS, WaveNet, spectral, waveform
+
+ALL = [method.name for method in METHODS.all()]
+REAL = [method.name for method in METHODS.all() if not method.control]
+GRADIENT = [method.name for method in METHODS.all() if method.needs_gradients]
+STOCHASTIC = ["lime", "random"]
+FAST: dict[str, dict[str, Any]] = {
+    "lime": {"samples": 400},
+    "integrated-gradients": {"steps": 16},
+}
+# an option that must change the map, and a value to change it to
+OPTIONS = [
+    ("gradcam", "layer", "net"),
+    ("integrated-gradients", "steps", 3),
+    ("lime", "samples", 60),
+    ("lime", "segments", 3),
+    ("lime", "bands", 3),
+    ("lime", "width", 0.05),
+    ("lime", "ridge", 50.0),
+    ("occlusion", "segments", 3),
+    ("occlusion", "bands", 3),
+    ("random", "smoothness", 1.0),
+]
+
+
+def run(method: str, model: Any, clip: Audio, **kwargs: Any) -> Explanation:
+    return explain(model, clip, method, **{**FAST.get(method, {}), **kwargs})
+
+
+def inside(explanation: Explanation, region: tuple[float, float, float, float]) -> Any:
+    """Return the cells of a region, widened by what coarse pieces and windows cannot resolve."""
+    start, end, low, high = region
+    found = explanation.attribution
+    slack = 0.03
+    times = (found.times >= start - slack) & (found.times <= end + slack)
+    freqs = (found.freqs >= low - 150) & (found.freqs <= high + 150)
+    return freqs[:, None] & times[None, :]
+
+
+@pytest.mark.parametrize("build", [spectral, waveform])
+@pytest.mark.parametrize("inner", [{}, {"swap": True}, {"flip": True}], ids=str)
+@pytest.mark.parametrize("target", [0, 1])
+@pytest.mark.parametrize("method", REAL)
+def test_peaks_in_the_known_region(
+    method: str, target: int, inner: dict[str, bool], build: Any, white: Audio
+) -> None:
+    found = run(method, build(**inner), white, target=target)
+    values = np.maximum(found.attribution.values, 0)
+    region = inside(found, REGIONS[target])
+    start, end, low, high = REGIONS[target]
+    # pieces are wider than the region, so "at the peak" is the centre of all cells near the top
+    rows, columns = np.nonzero(values >= 0.95 * values.max())
+    tolerance = 0.13 if method in ("lime", "occlusion") else 0.03
+    slack = 900.0 if method in ("lime", "occlusion") else 150.0
+    assert start - tolerance <= found.attribution.times[columns].mean() <= end + tolerance
+    assert low - slack <= found.attribution.freqs[rows].mean() <= high + slack
+    # and the map is concentrated there: far more than the share of area that the region has
+    share = values[region].sum() / values.sum()
+    assert share > (4 if method in ("lime", "occlusion") else 8) * region.mean()
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_map_is_finite_and_on_the_plane(method: str, white: Audio) -> None:
+    model = spectral()
+    found = run(method, model, white)
+    assert found.attribution.values.shape == (model.plane.bins, model.plane.frames(24000))
+    assert np.isfinite(found.attribution.values).all()
+    assert METHODS.get(method).signed or found.attribution.values.min() >= 0
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_same_seed_gives_the_same_map(method: str, white: Audio) -> None:
+    first, second = (run(method, spectral(), white, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first.attribution.values, second.attribution.values)
+
+
+@pytest.mark.parametrize("method", STOCHASTIC)
+def test_another_seed_gives_another_map(method: str, white: Audio) -> None:
+    first, second = (run(method, spectral(), white, seed=seed) for seed in (3, 4))
+    assert np.abs(first.attribution.values - second.attribution.values).max() > 0
+
+
+@pytest.mark.parametrize("method", REAL)
+def test_another_target_gives_another_map(method: str, white: Audio) -> None:
+    first, second = (run(method, spectral(), white, target=target) for target in (0, 1))
+    largest = np.abs(first.attribution.values).max()
+    assert np.abs(first.attribution.values - second.attribution.values).max() > 0.1 * largest
+
+
+@pytest.mark.parametrize("method", REAL)
+def test_contrast_is_the_difference_of_targets(method: str, white: Audio) -> None:
+    if method in ("saliency", "gradcam"):
+        pytest.skip("not linear in the score: it takes an absolute value or a ReLU")
+    one, two = (run(method, spectral(), white, target=target) for target in (0, 1))
+    contrast = run(method, spectral(), white, target=0, versus=1)
+    wanted = one.attribution.values - two.attribution.values
+    tolerance = 1e-4 * np.abs(wanted).max()  # float32 sums over 10^4 cells
+    np.testing.assert_allclose(contrast.attribution.values, wanted, atol=tolerance)
+
+
+@pytest.mark.parametrize(("method", "option", "value"), OPTIONS)
+def test_every_option_changes_the_map(method: str, option: str, value: Any, white: Audio) -> None:
+    model = wrap(WaveNet(), sample_rate=RATE)
+    base = {} if option == "samples" else FAST.get(method, {})
+    if method == "gradcam":
+        value = "net.filters"
+        model.module.net.extra = torch.nn.Conv2d(2, 2, 5, padding=2)  # a later layer, by default
+        before = model.module.net.forward
+
+        def forward(features: torch.Tensor) -> torch.Tensor:
+            return before(model.module.net.extra(features.expand(-1, 2, -1, -1))[:, :1])
+
+        model.module.net.forward = forward
+        value = "net.extra"
+    first = explain(model, white, method, target=0, **base)
+    second = explain(model, white, method, target=0, **{**base, option: value})
+    assert np.abs(first.attribution.values - second.attribution.values).max() > 0
+
+
+def test_all_options_are_covered() -> None:
+    stated = {(method, option) for method, option, _ in OPTIONS}
+    assert stated == {(m.name, option) for m in METHODS.all() for option in m.options}
+
+
+@pytest.mark.parametrize("method", [m.name for m in METHODS.all() if m.complete])
+@pytest.mark.parametrize("build", [spectral, waveform])
+def test_complete_methods_are_complete(method: str, build: Any, white: Audio) -> None:
+    found = explain(build(), white, method, target=0)
+    details = found.attribution.details
+    total = float(found.attribution.values.astype(np.float64).sum())
+    assert abs(details["completeness_gap"]) < 0.01 * abs(details["score_change"])
+    np.testing.assert_allclose(
+        total - details["score_change"], details["completeness_gap"], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("method", GRADIENT)
+def test_black_boxes_are_refused_where_gradients_are_needed(method: str, white: Audio) -> None:
+    model = wrap(lambda waves: np.stack([waves.mean(1), waves.std(1)], 1), sample_rate=RATE)
+    with pytest.raises(NotApplicableError, match="black box"):
+        explain(model, white, method)
+
+
+@pytest.mark.parametrize("method", [name for name in ALL if name not in GRADIENT])
+def test_black_boxes_are_explained_otherwise(method: str, white: Audio) -> None:
+    module = WaveNet()
+
+    def ask(waves: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        with torch.no_grad():
+            return module(torch.from_numpy(waves)).numpy()
+
+    found = run(method, wrap(ask, sample_rate=RATE, labels=["high", "low"]), white, target=0)
+    wanted = run(method, waveform(), white, target=0)
+    np.testing.assert_allclose(
+        found.attribution.values, wanted.attribution.values, rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_left_behind(
+    method: str, fails: bool, white: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = waveform()
+    module = model.module
+    module.train()
+    module.net.eval()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    modes = [one.training for one in module.modules()]
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    if fails:
+        asked = Probe._ask
+        monkeypatch.setattr(Probe, "_ask", lambda *a: (asked(*a), 1 / 0)[0])
+        if method not in ("random", "energy", "all-ones"):
+            with pytest.raises(ZeroDivisionError):
+                run(method, model, white)
+    else:
+        run(method, model, white)
+    torch.testing.assert_close(torch.get_rng_state(), torch_state, rtol=0, atol=0)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state[1])  # noqa: NPY002
+    assert [one.training for one in module.modules()] == modes
+    assert all(parameter.grad is None for parameter in module.parameters())
+    assert all(parameter.requires_grad for parameter in module.parameters())
+    assert not any(one._forward_hooks or one._backward_hooks for one in module.modules())
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("method", REAL)
+@pytest.mark.parametrize("samples", [801, 4000, 61007])
+def test_any_length(method: str, samples: int) -> None:
+    wave = 0.1 * np.random.default_rng(0).standard_normal(samples)
+    found = run(method, waveform(), Audio(wave.astype(np.float32), RATE, "noise"))
+    assert len(found.evidence.samples) == samples
+    total = found.evidence.samples.astype(np.float64) + found.remainder.samples
+    error = np.sum((total - found.input.samples) ** 2) / np.sum(found.input.samples**2.0)
+    assert -10 * np.log10(error) > 100
+
+
+@pytest.mark.parametrize("method", REAL)
+def test_silence_is_explained_without_nonsense(method: str) -> None:
+    found = run(method, spectral(), Audio(np.zeros(16000, np.float32), RATE, "silence"))
+    assert np.isfinite(found.attribution.values).all()
+    assert any("silence" in note for note in found.notes)
+
+
+def test_known_region_is_far_from_square() -> None:
+    plane = Plane(RATE, 256, 64)
+    assert plane.bins * 2 < plane.frames(24000)

@@ -1,0 +1,85 @@
+"""The shape of the source: imports point one way, and importing costs nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "earwitness"
+# from the top to the bottom: a part may import what stands above it, or in its own part
+ORDER = [
+    ["errors", "types", "registry"],
+    ["audio", "signals"],
+    ["plane"],
+    ["models"],
+    ["probe"],
+    ["methods"],
+    ["mask", "render"],
+    ["metrics"],
+    ["picture", "listen", "regions"],
+    ["explanation"],
+    ["pipeline"],
+    ["data", "train"],
+    ["report"],
+    ["cli"],
+]
+LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_upwards(path: Path) -> None:
+    here = LEVEL[part_of(path)]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name.startswith("earwitness."):
+                part = name.split(".")[1]
+                same = part == part_of(path)
+                assert same or LEVEL[part] <= here, f"{name} stands below"
+
+
+def test_no_module_is_named_like_a_public_function() -> None:
+    import earwitness
+
+    modules = {path.stem for path in FILES if path.parent == SOURCE}
+    assert not modules & set(earwitness.__all__)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import earwitness",
+        "import sys; sys.argv = ['earwitness', '--help']\n"
+        "from earwitness.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass",
+    ],
+)
+def test_importing_loads_nothing_heavy(code: str) -> None:
+    check = f"{code}\nimport sys\nprint(sorted({{'torch', 'numpy', 'scipy', 'rich'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_every_public_name_exists() -> None:
+    import earwitness
+
+    assert all(callable(getattr(earwitness, name)) for name in earwitness.__all__)
+
+
+def test_every_test_file_is_collected() -> None:
+    for path in Path(__file__).parents[1].rglob("*.py"):
+        has_tests = "\ndef test_" in path.read_text(encoding="utf-8")
+        assert not has_tests or path.name.startswith("test_"), path
