@@ -10,7 +10,7 @@ from earwitness.models.model import Model
 from earwitness.plane.stft import Plane
 
 RATE = 16000
-TOY_PLANE = Plane(RATE, 256, 64)
+TOY_PLANE = Plane(RATE, 256, 128)
 # seconds and Hz of what each class listens to; far from the diagonal, so swapped axes show
 REGIONS = ((0.30, 0.50, 5500.0, 6500.0), (1.00, 1.25, 1000.0, 2000.0))
 
@@ -49,7 +49,7 @@ class RegionNet(nn.Module):
             maps = maps.transpose(2, 3)
         if self.flip:
             maps = maps.flip(2 if self.swap else 3)
-        return self.head(torch.relu_(self.filters(maps)).mean(dim=(2, 3)) * 100)
+        return self.head(torch.relu_(self.filters(maps)).mean(dim=(2, 3)) * 500)
 
 
 class WaveNet(nn.Module):
@@ -72,14 +72,34 @@ def region(start: float, end: float, low: float, high: float, frames: int) -> Te
 
 def spectral(**kwargs: bool) -> Model:
     """A model on the plane's magnitude: the shortcut is taken."""
-    return wrap(
-        RegionNet(**kwargs), sample_rate=RATE, labels=["high", "low"], features=Magnitude()
-    )
+    return wrap(RegionNet(**kwargs), sample_rate=RATE, labels=["high", "low"], features=Magnitude())
 
 
 def waveform(**kwargs: bool) -> Model:
     """A model on waveforms: the inverse transform is taken."""
     return wrap(WaveNet(**kwargs), sample_rate=RATE, labels=["high", "low"])
+
+
+class TwoLayers(nn.Module):
+    """Two convolutions with different filters, so that each gives another Grad-CAM map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 2, 5, padding=2)
+        self.second = nn.Conv2d(2, 2, 3, padding=1, stride=2)
+        self.head = nn.Linear(2, 2)
+        generator = torch.Generator().manual_seed(5)
+        with torch.no_grad():
+            for weights in self.parameters():
+                weights.copy_(torch.rand(weights.shape, generator=generator))
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = torch.relu(self.second(torch.relu(self.first(features))))
+        return self.head(maps.mean(dim=(2, 3)))
+
+
+def two_layers() -> Model:
+    return wrap(TwoLayers(), sample_rate=RATE, features=Magnitude())
 
 
 class Quadratic(nn.Module):

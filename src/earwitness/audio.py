@@ -23,7 +23,7 @@ SUFFIXES = frozenset(
         *("aif", "aiff", "aifc", "au", "snd", "caf"),
     )
 )
-_BLOCK = 1 << 16
+_BLOCK = 1 << 11  # what is lost where a file is cut off
 
 
 def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -182,7 +182,9 @@ def _span(
 ) -> tuple[int, int]:
     first = round((start or 0.0) * rate)
     last = frames if end is None else min(frames, round(end * rate))
-    if first < 0 or (end is not None and end <= (start or 0.0)):
+    if first < 0:
+        raise ParameterError(f"{path}: start must not be negative, got {start:g} s")
+    if end is not None and end <= (start or 0.0):
         raise ParameterError(f"{path}: the part from {start or 0:g} s to {end:g} s is empty")
     if frames and first >= frames:
         raise ParameterError(

@@ -28,7 +28,8 @@ ORDER = [
     ["cli"],
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
-FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+TOP = {SOURCE / "__init__.py", SOURCE / "__main__.py"}
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path not in TOP)
 
 
 def part_of(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -86,4 +87,14 @@ def main(arguments: list[str] | None = None) -> Any:
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
+    except Exception as error:
+        if os.environ.get("EARWITNESS_DEBUG"):
+            raise
+        text = str(error).strip().split("\n")[0]
+        click.echo(
+            f"earwitness: unexpected {type(error).__name__}: {text}; this is a fault of earwitness, "
+            "EARWITNESS_DEBUG=1 shows where",
+            err=True,
+        )
+        code = 2
     sys.exit(code or 0)

@@ -53,11 +53,14 @@ def classifier(
     from earwitness.models.checkpoint import default_recipe
     from earwitness.train.classifier import Settings, train_classifier
 
+    held_out, wanted = _folds(test_folds) or set(), _folds(folds)
     items = read_collection(Path(data))
-    held_out = _folds(test_folds) or set()
-    learn = _folds(folds) or {item.fold for item in items} - held_out
+    learn = wanted or {item.fold for item in items} - held_out
     if learn & held_out:
         raise click.UsageError("a fold cannot be trained on and tested on")
+    missing = (learn | held_out) - {item.fold for item in items}
+    if missing:
+        raise click.UsageError(f"{data} has no fold {min(missing)}")
     chosen = [item for item in items if item.fold in learn]
     test = [item for item in items if item.fold in held_out]
     recipe = default_recipe(sorted({item.label for item in items}))

@@ -25,6 +25,7 @@ from earwitness.render import render
 from earwitness.types import Control, FloatArray, Mask, Outcome, Pair, TrustCard
 
 RANDOM_DRAWS = 8
+_MARGIN = 1e-3  # a difference that a float32 model can make by itself
 PASSES = 4 * (2 + RANDOM_DRAWS)
 
 
@@ -111,22 +112,33 @@ def _summary(
     return Control(mean, low, high, len(outcomes), mask.area, energy)
 
 
+def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
+    """Return the controls that the explanation is ahead of, judged by what is heard.
+
+    It is ahead if evidence minus remainder is positive and larger than any order of the control's
+    gains reaches. A degenerate mask is ahead of nothing.
+    """
+    if mask.degenerate:
+        return []
+    ours = card.outcome.evidence.heard - card.outcome.remainder.heard
+    ahead = []
+    for name, control in card.controls.items():
+        theirs = control.high.evidence.heard - control.low.remainder.heard
+        if ours > max(theirs, 0.0) + _MARGIN:
+            ahead.append(name)
+    return ahead
+
+
 def verdict(card: TrustCard, mask: Mask) -> str:
-    """Say in a sentence what the figures allow one to say, judged by what is heard."""
+    """Say in a sentence what the figures allow one to say."""
     if mask.degenerate:
         return f"The mask is {mask.degenerate}: it says nothing about where the evidence is."
-    ours = card.outcome
-    names = []
-    for name, control in card.controls.items():
-        keeps_more = ours.evidence.heard > control.high.evidence.heard
-        leaves_less = ours.remainder.heard < control.low.remainder.heard
-        names += [name] if keeps_more and leaves_less else []
-    if len(names) == len(card.controls):
-        return (
-            "The evidence keeps more of the score, and the remainder holds less of it, than every "
-            "control of the same size."
-        )
+    names = ahead_of(card, mask)
+    others = [name for name in card.controls if name not in names]
+    if not others:
+        return "Ahead of every control of the same size: evidence and remainder are told apart."
     if names:
-        other = next(name for name in card.controls if name not in names)
-        return f"Ahead of the {names[0]} control of the same size, but not of the {other} control."
+        return (
+            f"Ahead of the {names[0]} control of the same size, but not of the {others[0]} control."
+        )
     return "Not ahead of controls of the same size: do not rely on this explanation."

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from earwitness.models.model import Model
 from earwitness.plane.mel import hz_to_mel, mel_to_hz
 
-_BANDS = 16
-_BATCH = 11
+_BANDS = 24
+_BATCH = 7
 _QUIET = 0.05
 _SEED = 20240607
 _MONOTONE = 0.9
@@ -100,7 +100,7 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
     """
     seconds = samples / model.rate
     highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
-    whole = {name: ((0.0, seconds), (0.0, highest)) for name in modules}
+    whole = dict.fromkeys(modules, ((0.0, seconds), (0.0, highest)))
     first = _calibrate(model, modules, samples, (0.0, seconds), (0.0, highest))
     found: dict[str, LayerAxes] = {}
     for name, (by_time, by_freq) in first.items():
@@ -122,11 +122,14 @@ class _Bands:
     ----------
     edges : Tensor, shape (band + 1,)
         In seconds or mel.
+    centres : Tensor, shape (band,)
+        Mean position of the cells in each band.
     profiles : list over bands of lists over axes of Tensor
         Squared change of the layer's output along each of its axes.
     """
 
     edges: Tensor
+    centres: Tensor
     profiles: list[list[Tensor]]
 
     def strength(self) -> Tensor:
@@ -146,8 +149,7 @@ class _Bands:
     def usable(self) -> tuple[list[list[Tensor]], Tensor]:
         """Return profiles and centres of the bands that moved anything."""
         which = (self.strength() >= _AUDIBLE).nonzero().flatten().tolist()
-        centres = (self.edges[1:] + self.edges[:-1]).double() / 2
-        return [self.profiles[k] for k in which], centres[which]
+        return [self.profiles[k] for k in which], self.centres[which]
 
 
 def _calibrate(
@@ -165,11 +167,11 @@ def _calibrate(
     time_edges = torch.linspace(*time_range, _BANDS + 1)
     mel_edges = torch.linspace(*mel_range, _BANDS + 1)
     quiet, loud = torch.full((plane.bins, frames), _QUIET), torch.ones(())
+    columns, times = _bands(plane.times(frames), time_edges)
+    rows, mels = _bands(hz_to_mel(plane.freqs()), mel_edges)
     gains = [quiet]
-    for inside in _bands(plane.times(frames), time_edges):
-        gains.append(torch.where(inside[None, :], loud, quiet))
-    for inside in _bands(hz_to_mel(plane.freqs()), mel_edges):
-        gains.append(torch.where(inside[:, None], loud, quiet))
+    gains += [torch.where(inside[None, :], loud, quiet) for inside in columns]
+    gains += [torch.where(inside[:, None], loud, quiet) for inside in rows]
     reference: dict[str, Tensor] = {}
     moved: dict[str, list[list[Tensor]]] = {}
 
@@ -191,16 +193,16 @@ def _calibrate(
                 model(plane.synthesise(some * spectrum, samples))
     return {
         name: (
-            _Bands(time_edges, profiles[1 : 1 + _BANDS]),
-            _Bands(mel_edges, profiles[1 + _BANDS :]),
+            _Bands(time_edges, times, profiles[1 : 1 + _BANDS]),
+            _Bands(mel_edges, mels, profiles[1 + _BANDS :]),
         )
         for name, profiles in moved.items()
         if len(profiles) == len(gains)  # not called more than once in a pass
     }
 
 
-def _bands(centres: Tensor, edges: Tensor) -> list[Tensor]:
-    """Return which cells lie in each band; the nearest cell where a band holds none."""
+def _bands(centres: Tensor, edges: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Return which cells lie in each band, the nearest where a band holds none, and their mean."""
     inside = []
     for low, high in pairwise(edges):
         band = (centres >= low) & (centres < high)
@@ -208,7 +210,7 @@ def _bands(centres: Tensor, edges: Tensor) -> list[Tensor]:
             band = torch.zeros_like(band)
             band[int((centres - (low + high) / 2).abs().argmin())] = True
         inside.append(band)
-    return inside
+    return inside, torch.stack([centres[band].double().mean() for band in inside])
 
 
 def _others(tensor: Tensor, axis: int) -> list[int]:

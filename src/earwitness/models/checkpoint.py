@@ -87,6 +87,7 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "weights.safetensors.partial"
     save_file({name: t.contiguous() for name, t in network.state_dict().items()}, partial)
+    partial.chmod(0o644)
     partial.replace(folder / "weights.safetensors")
     text = json.dumps({"schema": SCHEMA, "recipe": asdict(recipe), "facts": facts}, indent=2)
     partial = folder / "model.json.partial"

@@ -1,4 +1,4 @@
-"""The mel view of the plane, and its lift back.
+"""The mel view of the plane.
 
 The scale and the normalisation are Slaney's (Auditory Toolbox, 1998): linear below 1 kHz,
 logarithmic above, each triangle of unit area.
@@ -75,26 +75,3 @@ def mel_filterbank(plane: Plane, mels: int, low: float = 0.0, high: float | None
             f"{plane.n_fft}; use fewer bands or a longer window"
         )
     return filters
-
-
-def lift_mel(values: Tensor, plane: Plane, low: float = 0.0, high: float | None = None) -> Tensor:
-    """Carry a map from mel bands to the plane's bins, linear in mel between band centres.
-
-    Parameters
-    ----------
-    values : Tensor, shape (..., mel, frame)
-
-    Returns
-    -------
-    Tensor, shape (..., freq, frame)
-    """
-    bands = values.shape[-2]
-    centres = mel_edges(bands, low, plane.rate / 2 if high is None else high)[1:-1]
-    position = hz_to_mel(plane.freqs().double())
-    knots = hz_to_mel(centres)
-    right = torch.searchsorted(knots, position).clamp(1, bands - 1) if bands > 1 else None
-    if right is None:
-        return values.expand(*values.shape[:-2], plane.bins, values.shape[-1])
-    left = right - 1
-    weight = ((position - knots[left]) / (knots[right] - knots[left])).clamp(0, 1).to(values)
-    return values[..., left, :] * (1 - weight)[:, None] + values[..., right, :] * weight[:, None]

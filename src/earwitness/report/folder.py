@@ -69,15 +69,16 @@ class ReportFolder:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
             self._clear()
+            self._record()
         except OSError as error:
             raise OutputError(
                 f"{self.root}: cannot be written ({error.strerror}); choose another place with -o"
             ) from error
 
-    def add(self, explanation: Explanation) -> dict[str, Path]:
-        """Save one explanation and return its files."""
+    def add(self, explanation: Explanation, place: str | None = None) -> dict[str, Path]:
+        """Save one explanation and return its files; its place is called as its method if None."""
         name = self._name(explanation.clip)
-        folder = self.root / name / explanation.method
+        folder = self.root / name / (place or explanation.method)
         files = explanation.save(folder)
         self.entries.append(Entry(explanation.clip, explanation.method, folder))
         self._record()

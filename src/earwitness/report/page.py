@@ -20,7 +20,7 @@ from earwitness.errors import EarwitnessError
 from earwitness.explanation import Explanation, files_in
 from earwitness.listen import Player, players
 from earwitness.methods.registry import METHODS
-from earwitness.metrics.trust import verdict
+from earwitness.metrics.trust import ahead_of, verdict
 from earwitness.models.model import Model
 from earwitness.picture import attribution_image, spectrogram_image
 from earwitness.types import Outcome
@@ -89,13 +89,14 @@ def _parts(root: Path, folders: list[Path]) -> Iterator[dict[str, Any]]:
                 {"name": name, "src": _uri("audio/mpeg", player.data), "gain": _gain(player)}
                 for name, player in zip(sounds, made, strict=True)
             ],
+            "truth": _truth(root, one),
             "overlay": _uri("image/webp", attribution_image(one.attribution.values)),
             "times": _ticks(one.attribution.times, "s"),
             "freqs": _ticks(one.attribution.freqs / 1000, "kHz"),
             "span": _span(one),
             "rows": _rows(one),
             "verdict": verdict(one.trust, one.mask),
-            "ahead": verdict(one.trust, one.mask).startswith("The evidence keeps"),
+            "ahead": len(ahead_of(one.trust, one.mask)) == len(one.trust.controls),
             "files": {name: path.replace(os.sep, "/") for name, path in files.items()},
         }
 
@@ -135,6 +136,15 @@ def _original(one: Explanation) -> dict[str, Any] | None:
         return None
     (player,) = players([as_audio(audio)])
     return {"src": _uri("audio/mpeg", player.data), "rate": audio.rate, "gain": _gain(player)}
+
+
+def _truth(root: Path, one: Explanation) -> dict[str, Any] | None:
+    """Return a player of the true source and how close the explanation comes, if it is known."""
+    truth = one.attribution.details.get("truth")
+    if truth is None:
+        return None
+    (player,) = players([read_audio(root / truth["file"])])
+    return {**truth, "src": _uri("audio/mpeg", player.data), "gain": _gain(player)}
 
 
 def _gain(player: Player) -> str:

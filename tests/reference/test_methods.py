@@ -1,0 +1,191 @@
+"""Every method against a slow float64 version of its paper, or a closed form."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from earwitness.methods.gradcam import _class_maps
+from earwitness.methods.integrated_gradients import fade_in
+from earwitness.methods.lime import weighted_ridge
+from earwitness.methods.pieces import grid
+from earwitness.methods.registry import METHODS
+from earwitness.models.adapters import wrap
+from earwitness.models.axes import LayerAxes
+from earwitness.probe import Probe
+from earwitness.types import Target
+from tests.reference import slow
+from tests.toys import RATE, TOY_PLANE, additive, quadratic
+
+SAMPLES = 1600
+SHAPE = (TOY_PLANE.bins, TOY_PLANE.frames(SAMPLES))
+
+
+def wave(seed: int = 0) -> torch.Tensor:
+    return 0.1 * torch.randn(SAMPLES, generator=torch.Generator().manual_seed(seed))
+
+
+def probe(model: Any, seed: int = 0) -> Probe:
+    return Probe(model, wave(), Target(0, "a", "probability"), seed=seed)
+
+
+def weights() -> torch.Tensor:
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(9))
+
+
+def explained(name: str, where: Probe, **options: Any) -> Any:
+    spec = METHODS.get(name)
+    return spec.function(where, **spec.settle(options))
+
+
+def magnitudes() -> np.ndarray[Any, Any]:
+    """The plane's magnitude in float64, by the slow transform."""
+    return np.abs(slow.stft(wave().double().numpy(), 256, 128, SHAPE[1]))
+
+
+@pytest.fixture(scope="module")
+def magnitude() -> np.ndarray[Any, Any]:
+    return magnitudes()
+
+
+def test_saliency_is_the_size_of_the_slope(magnitude: np.ndarray[Any, Any]) -> None:
+    # score = sum w m^2, so |d score / d m| = |2 w m|
+    found = explained("saliency", probe(quadratic(weights()))).values.numpy()
+    wanted = np.abs(2 * weights().double().numpy() * magnitude)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6)
+
+
+def test_input_x_gradient_is_the_slope_by_gain(magnitude: np.ndarray[Any, Any]) -> None:
+    # score = sum w (g m)^2, so d score / d g = 2 w m^2 at g = 1
+    found = explained("input-x-gradient", probe(quadratic(weights()))).values.numpy()
+    wanted = 2 * weights().double().numpy() * magnitude**2
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-7)
+
+
+def test_integrated_gradients_of_a_square(magnitude: np.ndarray[Any, Any]) -> None:
+    # the integral of 2 w g m^2 over g from 0 to 1 is w m^2
+    found = explained("integrated-gradients", probe(quadratic(weights())), steps=128)
+    wanted = weights().double().numpy() * magnitude**2
+    np.testing.assert_allclose(found.values.numpy(), wanted, rtol=2e-3, atol=1e-7)
+    assert abs(found.details["score_change"] - wanted.sum()) < 1e-4 * np.abs(wanted).sum()
+
+
+def test_integrated_gradients_of_a_logarithm_against_a_riemann_sum() -> None:
+    rng = np.random.default_rng(3)
+    scale = rng.uniform(0.5, 3, (2, 3))
+    steps = slow.integrated(lambda g: math.log(1 + (g * scale).sum()), 400, (2, 3))
+    levels, widths = fade_in(64)
+    gradient = [scale / (1 + level * scale.sum()) for level in levels]
+    found = sum(width * one for width, one in zip(widths.tolist(), gradient, strict=True))
+    np.testing.assert_allclose(found, steps, rtol=1e-3)
+    np.testing.assert_allclose(found.sum(), math.log(1 + scale.sum()), rtol=1e-3)
+
+
+def test_fade_in_covers_the_path_once() -> None:
+    levels, widths = fade_in(50)
+    np.testing.assert_allclose(float(widths.sum()), 1.0, rtol=1e-12)
+    assert (np.diff([0.0, *levels, 1.0]) > 0).all()
+
+
+def test_grad_cam_map_is_the_papers() -> None:
+    generator = torch.Generator().manual_seed(2)
+    activation = torch.randn(1, 4, 5, 7, generator=generator)
+    gradient = torch.randn(1, 4, 5, 7, generator=generator)
+    wanted = slow.grad_cam(activation[0].double().numpy(), gradient[0].double().numpy())
+    empty = torch.zeros(0)
+    straight = _class_maps(activation, gradient, LayerAxes(3, 2, empty, empty))[0]
+    np.testing.assert_allclose(straight.numpy(), wanted, rtol=1e-4, atol=1e-6)
+    swapped = _class_maps(
+        activation.transpose(2, 3), gradient.transpose(2, 3), LayerAxes(2, 3, empty, empty)
+    )[0]
+    np.testing.assert_allclose(swapped.numpy(), wanted, rtol=1e-4, atol=1e-6)
+    assert wanted.max() > 0
+
+
+def test_ridge_agrees_with_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    inputs = (rng.random((80, 12)) < 0.5).astype(float)
+    values, sizes = rng.normal(size=80), rng.uniform(0.1, 1, 80)
+    oracle = Ridge(alpha=0.7).fit(inputs, values, sample_weight=sizes)
+    found, r2 = weighted_ridge(*map(torch.from_numpy, (inputs, values, sizes)), 0.7)
+    np.testing.assert_allclose(found.numpy(), oracle.coef_, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(r2, oracle.score(inputs, values, sizes), rtol=1e-9)
+
+
+def test_lime_recovers_a_sum_of_pieces(magnitude: np.ndarray[Any, Any]) -> None:
+    where = probe(additive(weights()))
+    labels = grid(where, 3, 4).numpy()
+    cells = weights().double().numpy() * magnitude
+    wanted = np.array([cells[labels == k].sum() for k in range(labels.max() + 1)])
+    found = explained("lime", where, samples=100, segments=3, bands=4, ridge=0.0)
+    np.testing.assert_allclose(found.values.numpy(), wanted[labels], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found.details["r2"], 1.0, atol=1e-6)
+    assert found.details["evaluations"] == 101
+
+
+def test_lime_weighs_samples_by_cosine_distance() -> None:
+    # score = (share of pieces on)^2 is not a sum, so the fit depends on the kernel
+    where = probe(additive(weights()))
+    labels = grid(where, 2, 2)
+    draws = torch.rand(50, 4, generator=torch.Generator().manual_seed(0)) < 0.5
+    switches = torch.cat([torch.ones(1, 4), draws.float()]).double().numpy()
+    values = np.array([row.sum() ** 2 / 16 for row in switches])
+    distance = [1 - row.sum() / math.sqrt(4 * row.sum()) if row.sum() else 1 for row in switches]
+    kernel = np.exp(-(np.array(distance) ** 2) / 0.3**2)
+    oracle = Ridge(alpha=1.0).fit(switches, values, sample_weight=kernel)
+
+    class Squared(torch.nn.Module):
+        def forward(self, magnitudes: torch.Tensor) -> torch.Tensor:
+            on = torch.stack(
+                [(magnitudes * (labels == k)).sum(dim=(1, 2)) > 0 for k in range(4)], dim=1
+            )
+            return (on.float().sum(dim=1) ** 2 / 16)[:, None]
+
+    class FrontEnd(torch.nn.Module):
+        plane = TOY_PLANE
+
+        def forward(self, magnitudes: torch.Tensor) -> torch.Tensor:
+            return magnitudes
+
+    model = wrap(Squared(), sample_rate=RATE, features=FrontEnd(), output="scores")
+    found = explained("lime", probe(model), samples=50, segments=2, bands=2, width=0.3)
+    np.testing.assert_allclose(
+        found.values.numpy(), oracle.coef_[labels.numpy()], rtol=1e-5, atol=1e-7
+    )
+
+
+def test_occlusion_is_what_each_piece_adds(magnitude: np.ndarray[Any, Any]) -> None:
+    where = probe(additive(weights()))
+    labels = grid(where, 4, 3).numpy()
+    cells = weights().double().numpy() * magnitude
+    wanted = np.array([cells[labels == k].sum() for k in range(labels.max() + 1)])
+    found = explained("occlusion", where, segments=4, bands=3)
+    np.testing.assert_allclose(found.values.numpy(), wanted[labels], rtol=1e-2, atol=1e-4)
+    assert found.details["evaluations"] == 13
+
+
+def test_energy_is_the_squared_magnitude(magnitude: np.ndarray[Any, Any]) -> None:
+    found = explained("energy", probe(quadratic(weights())))
+    np.testing.assert_allclose(found.values.numpy(), magnitude**2, rtol=1e-3, atol=1e-9)
+
+
+def test_all_ones_is_one_everywhere() -> None:
+    found = explained("all-ones", probe(quadratic(weights())))
+    np.testing.assert_array_equal(found.values.numpy(), np.ones(SHAPE))
+
+
+def test_random_is_as_smooth_as_it_says() -> None:
+    # white noise blurred by a Gaussian of deviation s has autocorrelation exp(-d^2 / (4 s^2))
+    where = probe(quadratic(weights()))
+    where.magnitude = torch.zeros(256, 256)
+    values = explained("random", where, smoothness=4.0).values.double().numpy()
+    centred = values - values.mean()
+    spectrum = np.abs(np.fft.fft2(centred)) ** 2
+    correlation = np.fft.ifft2(spectrum).real / np.sum(centred**2)
+    np.testing.assert_allclose(correlation[4, 0], math.exp(-0.25), atol=0.08)
+    np.testing.assert_allclose(correlation[0, 4], math.exp(-0.25), atol=0.08)

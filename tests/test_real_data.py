@@ -1,0 +1,59 @@
+"""The main job on real recordings, where there are any."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from earwitness.data.collection import read_collection
+from earwitness.methods.registry import METHODS
+from earwitness.models.checkpoint import load_checkpoint
+from earwitness.models.registry import load_model
+from earwitness.pipeline import explain
+from earwitness.train.classifier import evaluate
+
+pytestmark = pytest.mark.real_data
+
+
+def test_the_shipped_model_is_as_good_as_its_card_says(real_data: Path) -> None:
+    items = [item for item in read_collection(real_data / "esc10") if item.fold == 4]
+    with resources.as_file(resources.files("earwitness.models") / "weights" / "esc10") as folder:
+        stored = json.loads((folder / "model.json").read_text())
+        model = load_checkpoint(folder)
+    from earwitness.models.checkpoint import default_recipe
+
+    found = evaluate(model.module, default_recipe(stored["recipe"]["labels"]), items)
+    card = stored["facts"]["test"]
+    assert found["accuracy"] == card["accuracy"] >= 0.88
+    np.testing.assert_allclose(found["ece"], card["ece"], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["4-182395-A-0", "fsdd", "daps"])
+def test_integrated_gradients_are_complete(real_data: Path, name: str) -> None:
+    clip = {
+        "fsdd": real_data / "fsdd" / "3_jackson_16.wav",
+        "daps": next(iter(sorted((real_data / "daps").glob("*.flac")))),
+    }.get(name, next(iter(sorted((real_data / "esc10" / "audio").glob("4-*-0.ogg")))))
+    model = load_model("esc10")
+    found = explain(model, clip, end=12.0 if name == "daps" else None, steps=128)
+    details = found.attribution.details
+    assert abs(details["completeness_gap"]) < 0.01 * abs(details["score_change"])
+
+
+@pytest.mark.parametrize("method", [method.name for method in METHODS.all()])
+def test_every_method_explains_a_real_clip(real_data: Path, method: str) -> None:
+    clip = next(iter(sorted((real_data / "esc10" / "audio").glob("3-*-0.ogg"))))
+    model = load_model("esc10")
+    options = {"samples": 100} if method == "lime" else {}
+    found = explain(model, clip, method, **options)
+    total = found.evidence.samples.astype(float) + found.remainder.samples
+    error = np.sum((total - found.input.samples) ** 2) / np.sum(found.input.samples**2.0)
+    assert -10 * np.log10(error) > 100
+    with torch.no_grad():
+        whole = model.probabilities(model(torch.from_numpy(found.input.samples)[None]))
+    np.testing.assert_allclose(found.trust.input, float(whole.max()), rtol=1e-4)

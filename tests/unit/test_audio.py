@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from earwitness.audio import as_audio, find_clips, read_audio, write_audio
+from earwitness.errors import AudioError, ParameterError
+from earwitness.types import Audio
+
+RATE = 16000
+
+
+def sine(seconds: float = 1.0, rate: int = RATE) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)).astype("float32")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
+def test_formats_are_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"tone.{suffix}"
+    soundfile.write(path, sine(), RATE)
+    audio = read_audio(path)
+    assert audio.rate == RATE
+    spectrum = np.abs(np.fft.rfft(audio.samples[:RATE], RATE))
+    assert int(spectrum.argmax()) == 440
+
+
+def test_float_files_are_exact(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).standard_normal(5000).astype(np.float32) * 40
+    write_audio(tmp_path / "x.wav", Audio(samples, 44100))
+    assert soundfile.info(tmp_path / "x.wav").subtype == "FLOAT"
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.wav").samples, samples)
+
+
+def test_channels_are_averaged_and_it_is_said(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).standard_normal((4000, 8)).astype(np.float32) * 0.1
+    soundfile.write(tmp_path / "x.wav", samples, RATE, subtype="FLOAT")
+    audio = read_audio(tmp_path / "x.wav")
+    np.testing.assert_allclose(audio.samples, samples.mean(axis=1), atol=1e-7)
+    assert "8 channels mixed down to one" in audio.notes
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 192000])
+def test_resampling_keeps_pitch_and_length(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "x.wav", sine(rate=rate), rate)
+    audio = read_audio(tmp_path / "x.wav", rate=RATE)
+    assert len(audio.samples) == RATE
+    assert int(np.abs(np.fft.rfft(audio.samples)).argmax()) == 440
+    assert any("resampled" in note for note in audio.notes)
+
+
+def test_a_part_is_cut_in_seconds(tmp_path: Path) -> None:
+    samples = np.linspace(-0.5, 0.5, 3 * RATE, dtype=np.float32)
+    soundfile.write(tmp_path / "x.wav", samples, RATE, subtype="FLOAT")
+    audio = read_audio(tmp_path / "x.wav", start=1.0, end=2.5)
+    np.testing.assert_array_equal(audio.samples, samples[RATE : int(2.5 * RATE)])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "wanted"),
+    [(np.int16, 16384, 0.5), (np.int32, -(2**30), -0.5), (np.uint8, 192, 0.5), (np.float64, 2, 2)],
+)
+def test_integer_samples_are_scaled(dtype: type, value: float, wanted: float) -> None:
+    audio = as_audio((np.full(4000, value, dtype), RATE))
+    np.testing.assert_allclose(audio.samples, wanted)
+
+
+def test_eight_bit_files_are_accepted(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", sine(), RATE, subtype="PCM_U8")
+    np.testing.assert_allclose(read_audio(tmp_path / "x.wav").samples, sine(), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        (np.zeros(16000), "silence"),
+        (np.full(16000, 1e-6), "very quiet"),
+        (np.full(16000, 50.0), "above full scale"),
+    ],
+)
+def test_odd_levels_are_said(samples: np.ndarray, words: str) -> None:
+    assert any(words in note for note in as_audio((samples, RATE)).notes)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
+def test_cut_off_files_give_what_decodes_and_say_so(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).standard_normal(4 * RATE).astype(np.float32) * 0.1
+    soundfile.write(tmp_path / f"whole.{suffix}", noise, RATE)
+    whole = (tmp_path / f"whole.{suffix}").read_bytes()
+    (tmp_path / f"half.{suffix}").write_bytes(whole[: len(whole) // 2])
+    audio = read_audio(tmp_path / f"half.{suffix}")
+    assert 0.5 < audio.seconds < 3.5
+    assert any("cut off" in note for note in audio.notes)
+    assert not any("cut off" in note for note in read_audio(tmp_path / f"whole.{suffix}").notes)
+
+
+def bad_file(folder: Path, kind: str) -> Path:
+    path = folder / f"{kind}.wav"
+    noise = np.zeros(RATE, np.float32)
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("this is no sound")
+    elif kind == "no-samples":
+        soundfile.write(path, noise[:0], RATE)
+    elif kind == "one-sample":
+        soundfile.write(path, noise[:1], RATE)
+    elif kind in ("nan", "inf"):
+        noise[5] = float(kind)
+        soundfile.write(path, noise, RATE, subtype="FLOAT")
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("missing", "no such file"),
+        ("empty", "the file is empty"),
+        ("text", "not a sound file"),
+        ("no-samples", "no samples"),
+        ("one-sample", "1 sample"),
+        ("nan", "NaN"),
+        ("inf", "infinite"),
+        ("folder", "a folder"),
+    ],
+)
+def test_bad_files_are_named_in_one_line(tmp_path: Path, kind: str, words: str) -> None:
+    path = bad_file(tmp_path, kind)
+    with pytest.raises(AudioError, match=words) as error:
+        read_audio(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("start", "end"), [(5.0, None), (0.5, 0.5), (-1.0, None), (0.8, 0.2)])
+def test_parts_outside_the_file_are_refused(
+    tmp_path: Path, start: float, end: float | None
+) -> None:
+    soundfile.write(tmp_path / "x.wav", sine(), RATE)
+    with pytest.raises(ParameterError, match=r"empty|after the end|negative"):
+        read_audio(tmp_path / "x.wav", start=start, end=end)
+
+
+@pytest.mark.parametrize(
+    ("clip", "words"),
+    [
+        (np.zeros(100), "without a rate"),
+        ((np.zeros((2, 4000)), RATE), "more channels than samples"),
+        ((np.zeros((2, 3, 4)), RATE), "shape"),
+        ((np.array(["a"] * 4000), RATE), "real numbers"),
+        ((np.zeros(4000, complex), RATE), "real numbers"),
+        ((np.zeros(4000), 0), "positive"),
+    ],
+)
+def test_bad_arrays_are_refused(clip: object, words: str) -> None:
+    with pytest.raises(ParameterError, match=words):
+        as_audio(clip)  # type: ignore[arg-type]
+
+
+def test_folders_are_searched(tmp_path: Path) -> None:
+    (tmp_path / "a" / "deep").mkdir(parents=True)
+    for name in ("b.wav", "a/x.FLAC", "a/deep/y.ogg", "a/notes.txt", ".hidden.wav"):
+        (tmp_path / name).touch()
+    found = [str(path.relative_to(tmp_path)) for path in find_clips([tmp_path])]
+    assert found == ["a/deep/y.ogg", "a/x.FLAC", "b.wav"]
+    with pytest.raises(AudioError, match="no sound files"):
+        (tmp_path / "empty").mkdir()
+        find_clips([tmp_path / "empty"])

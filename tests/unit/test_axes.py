@@ -1,0 +1,127 @@
+"""Where layers lie, found by asking networks whose layout is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from earwitness.models.adapters import wrap
+from earwitness.models.axes import find_axes
+from earwitness.models.checkpoint import default_recipe
+from earwitness.pipeline import explain
+from earwitness.plane.mel import hz_to_mel, mel_edges
+from earwitness.types import Audio
+from tests.toys import RATE, TOY_PLANE, Magnitude
+
+SAMPLES = 24000
+
+
+def axes_of(model: Any, layer: str, samples: int = SAMPLES) -> Any:
+    modules = {layer: dict(model.module.named_modules())[layer]}
+    return find_axes(model, modules, samples).get(layer)
+
+
+class Strided(nn.Module):
+    """One convolution with strides 3 (frequency) and 4 (time), axes in any order."""
+
+    def __init__(self, order: str) -> None:
+        super().__init__()
+        self.order = order
+        stride = (3, 4) if order == "ft" else (4, 3)
+        self.conv = nn.Conv2d(1, 6, (3, 4) if order == "ft" else (4, 3), stride=stride)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.order == "tf":
+            features = features.transpose(2, 3)
+        return self.head(torch.relu(self.conv(features)).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize(("order", "time_axis", "freq_axis"), [("ft", 3, 2), ("tf", 2, 3)])
+def test_strides_and_order_are_found(order: str, time_axis: int, freq_axis: int) -> None:
+    axes = axes_of(wrap(Strided(order), sample_rate=RATE, features=Magnitude()), "conv")
+    assert (axes.time_axis, axes.freq_axis) == (time_axis, freq_axis)
+    # index k covers frames 4k..4k+3 and bins 3k..3k+2
+    count = (TOY_PLANE.frames(SAMPLES) - 4) // 4 + 1
+    times = (4 * np.arange(count) + 1.5) * TOY_PLANE.hop / RATE
+    np.testing.assert_allclose(axes.times.numpy(), times, atol=0.02)
+    freqs = (3 * np.arange(43) + 1) * RATE / TOY_PLANE.n_fft
+    # no finer than the bands of the calibration, which are 1/24 of the mel scale
+    mels = hz_to_mel(torch.from_numpy(freqs)).numpy()
+    found = hz_to_mel(axes.freqs).numpy()
+    np.testing.assert_allclose(found, mels, atol=float(hz_to_mel(torch.tensor(8000.0))) / 24)
+    np.testing.assert_allclose(found[2:-6], mels[2:-6], atol=0.8)
+
+
+@pytest.mark.parametrize("kind", ["conv1d", "lstm"])
+def test_layers_without_a_frequency_axis(kind: str) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(TOY_PLANE.bins, 16, 5, padding=2)
+            self.lstm = nn.LSTM(16, 12, batch_first=True)
+            self.head = nn.Linear(12, 2)
+
+        def forward(self, features: Tensor) -> Tensor:
+            found, _ = self.lstm(torch.relu(self.conv(features[:, 0])).transpose(1, 2))
+            return self.head(found.mean(dim=1))
+
+    model = wrap(Net(), sample_rate=RATE, features=Magnitude())
+    axes = axes_of(model, "conv" if kind == "conv1d" else "lstm")
+    assert axes.freq_axis is None
+    assert axes.time_axis == (2 if kind == "conv1d" else 1)
+    noise = torch.randn(SAMPLES, generator=torch.Generator().manual_seed(0)).numpy() * 0.1
+    found = explain(model, Audio(noise, RATE, "noise"), "gradcam")
+    assert found.attribution.details["axes"] == "time only"
+    spread = np.ptp(found.attribution.values, axis=0)
+    np.testing.assert_array_equal(spread, np.zeros_like(spread))
+
+
+def test_a_waveform_network_is_placed_in_time() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(1, 8, 400, stride=160)
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, waves: Tensor) -> Tensor:
+            return self.head(torch.relu(self.conv(waves[:, None])).mean(dim=2))
+
+    axes = axes_of(wrap(Net(), sample_rate=RATE), "conv")
+    wanted = (np.arange(len(axes.times)) * 160 + 199.5) / RATE
+    np.testing.assert_allclose(axes.times.numpy(), wanted, atol=0.02)
+
+
+def test_the_default_network_is_placed_through_its_mel_bands() -> None:
+    recipe = default_recipe(["a", "b"])
+    model = recipe.model(recipe.network(), "fresh")
+    axes = axes_of(model, "blocks.4", 160000)  # rows of four mel bands
+    assert (axes.time_axis, axes.freq_axis) == (3, 2)
+    assert (np.diff(axes.freqs.numpy()) > -1e-6).all()
+    centres = mel_edges(64, 0, 16000)[1:-1].numpy()
+    rows = len(axes.freqs)
+    wanted = centres.reshape(rows, -1).mean(axis=1)
+    inner = slice(rows // 8, -rows // 8)
+    np.testing.assert_allclose(axes.freqs.numpy()[inner], wanted[inner], rtol=0.15)
+
+
+@pytest.mark.parametrize(("start", "frequency"), [(0.4, 1000), (2.9, 6000)])
+def test_a_burst_is_found_by_the_default_architecture(start: float, frequency: float) -> None:
+    torch.manual_seed(0)
+    recipe = default_recipe(["a", "b"])
+    network = recipe.network()
+    with torch.no_grad():
+        network.head.weight.fill_(0.01)  # every map speaks for every class: loud is evidence
+    rate = recipe.rate
+    wave = np.zeros(4 * rate, np.float32)
+    time = np.arange(int(0.25 * rate)) / rate
+    wave[int(start * rate) :][: len(time)] = 0.5 * np.sin(2 * np.pi * frequency * time)
+    found = explain(recipe.model(network, "fresh"), Audio(wave, rate, "burst"), "gradcam")
+    values = found.attribution.values
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    assert start - 0.15 <= found.attribution.times[column] <= start + 0.4
+    assert 0.55 * frequency <= found.attribution.freqs[row] <= 1.8 * frequency

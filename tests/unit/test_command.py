@@ -1,0 +1,266 @@
+"""The command as a person uses it: what it prints, what it writes, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from earwitness.cli.main import main
+from tests.unit.test_audio import bad_file
+
+RATE = 16000
+# a model that is quick and needs no training, from a file as users have them
+MODEL = """
+import torch
+import earwitness
+
+class Bands(torch.nn.Module):
+    def forward(self, waves):
+        power = torch.fft.rfft(waves, 4096).abs().pow(2)
+        return torch.stack([power[:, :500].mean(1), power[:, 500:].mean(1)], 1).log1p()
+
+def make():
+    return earwitness.wrap(Bands(), sample_rate=16000, labels=["low", "high"], name="bands")
+
+def quality():
+    class First(torch.nn.Module):
+        def forward(self, waves):
+            return Bands()(waves)[:, :1]
+    return earwitness.wrap(First(), sample_rate=16000, labels=["mos"], output="scores")
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "model.py").write_text(MODEL)
+    rng = np.random.default_rng(0)
+    (tmp_path / "clips" / "deep").mkdir(parents=True)
+    for name in ("clips/a.wav", "clips/deep/a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, 0.1 * rng.standard_normal(8000), RATE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main(list(words))
+    captured = capsys.readouterr()
+    return int(end.value.code or 0), captured.out, captured.err
+
+
+def explain(
+    capsys: pytest.CaptureFixture[str], *words: str, model: str = "make"
+) -> tuple[int, str, str]:
+    common = ["--model", f"python:model.py:{model}", "--method", "input-x-gradient"]
+    return run(capsys, "explain", *words, *common)
+
+
+def test_a_folder_with_equal_names(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = explain(capsys, "clips", "b.wav", "--method", "energy", "-o", "r", "--json")
+    assert code == 0
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert len(lines) == 6
+    assert len({line["files"]["evidence"] for line in lines}) == 6
+    assert {Path(line["clip"]).name for line in lines} == {"a.wav", "b.wav"}
+    for line in lines:
+        check_line(line)
+        assert all(Path(file).stat().st_size >= 0 for file in line["files"].values())
+    page = (place / "r" / "index.html").read_text()
+    assert page.count("<article") == 6
+    assert "report: r/index.html" in err
+
+
+def check_line(line: dict[str, Any]) -> None:
+    wanted = {"clip", "method", "target", "label", "score", "mask", "controls", "files", "seconds"}
+    assert wanted <= set(line)
+    assert {"kind", "input", "evidence", "remainder"} == set(line["score"])
+    assert line["score"]["kind"] in ("probability", "logit-difference", "value")
+    for side in ("evidence", "remainder"):
+        assert {"plane", "heard"} == set(line["score"][side])
+    assert {"area", "energy"} <= set(line["mask"])
+    assert {"random", "energy"} == set(line["controls"])
+    wanted = {"input", "evidence", "remainder", "attribution", "picture", "labels", "explanation"}
+    assert wanted == set(line["files"])
+
+
+def test_targets_and_contrasts(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = explain(
+        capsys, "b.wav", "--target", "low", "--versus", "high", "-o", "r", "--json"
+    )
+    line = json.loads(out)
+    assert code == 0
+    assert (line["target"], line["label"]) == ("low versus high", "low")
+    assert line["score"]["kind"] == "logit-difference"
+    code, out, _ = explain(capsys, "b.wav", "-o", "r2", "--json", model="quality")
+    line = json.loads(out)
+    assert (code, line["label"], line["score"]["kind"]) == (0, "mos", "value")
+
+
+def test_existing_results_are_safe(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(capsys, "b.wav", "-o", "r")[0] == 0
+    code, _, err = explain(capsys, "b.wav", "-o", "r")
+    assert code == 2
+    assert "--overwrite" in err
+    (place / "r" / "notes.txt").write_text("mine")
+    assert explain(capsys, "clips/a.wav", "-o", "r", "--overwrite")[0] == 0
+    assert (place / "r" / "notes.txt").read_text() == "mine"
+    assert not (place / "r" / "b").exists()
+    code, _, err = explain(capsys, "b.wav", "-o", "clips", "--overwrite")
+    assert code == 2
+    assert "no report of earwitness" in err
+    assert (place / "clips" / "a.wav").exists()
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty", "text", "no-samples", "one-sample", "nan", "inf"]
+)
+def test_a_bad_file_is_one_line_and_nothing_is_written(
+    place: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    path = bad_file(place, kind)
+    code, out, err = explain(capsys, str(path), "-o", "r")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert path.name in err
+    assert not (place / "r").exists()
+
+
+def test_good_files_survive_bad_ones(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad_file(place / "clips", "nan")
+    code, out, err = explain(capsys, "clips", "missing.wav", "-o", "r", "--json")
+    assert code == 1
+    assert len(out.splitlines()) == 2
+    assert "missing.wav" in err
+    assert "nan.wav" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["explain"], "Missing argument"),
+        (["explian", "b.wav"], "did you mean 'explain'"),
+        (["explain", "b.wav", "--method", "gradcan"], "did you mean 'gradcam'"),
+        (["explain", "b.wav", "--target", "hihg"], "did you mean 'high'"),
+        (["explain", "b.wav", "--keep", "a lot"], "keep is a share"),
+        (["explain", "b.wav", "--set", "steps"], "NAME=VALUE"),
+        (["explain", "b.wav", "--set", "stpes=3"], "option of input-x-gradient"),
+        (["explain", "b.wav", "--model", "nonsense"], "no model called"),
+        (["explain", "b.wav", "-o", "b.wav"], "a file, not a folder"),
+        (["explain", "b.wav", "--seed", "-1"], "Invalid value"),
+        (["explain", "b.wav", "--device", "gpu9"], "device 'gpu9'"),
+        (["explain", "b.wav", "--start", "7"], "after the end"),
+        (["explain", "nothing"], "no such file"),
+        (["predict", "nothing.wav"], "no such file"),
+        (["train", "classifier", "--data", "nothing", "-o", "m"], "no such folder"),
+        (["train", "classifier", "--data", ".", "-o", "m", "--folds", "a"], "folds are numbers"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    place: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    if "--model" not in words and words[0] == "explain" and len(words) > 1:
+        words = [*words, "--model", "python:model.py:make"]
+        if "--method" not in words:
+            words += ["--method", "input-x-gradient"]
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert "Traceback" not in err
+
+
+def test_folders_without_sounds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "bare").mkdir()
+    code, _, err = explain(capsys, "bare", "-o", "r")
+    assert code == 2
+    assert "no sound files" in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_unwritable_places(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "locked").mkdir(mode=0o500)
+    code, _, err = explain(capsys, "b.wav", "-o", "locked/r")
+    assert code == 2
+    assert "cannot be written" in err
+
+
+def test_a_place_below_a_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = explain(capsys, "b.wav", "-o", "model.py/r")
+    assert code == 2
+    assert "cannot be written" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_predictions(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["predict", "clips", "--model", "python:model.py:make", "--json"]
+    code, out, _ = run(capsys, *words)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert len(lines) == 2
+    assert {"clip", "task", "outputs", "label", "probability"} <= set(lines[0])
+    assert lines[0]["outputs"][lines[0]["label"]] == lines[0]["probability"]
+    assert run(capsys, *words[:-1])[1].count("high 0.") == 2
+
+
+@pytest.mark.parametrize("verb", ["methods", "models"])
+def test_listings(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    _, out, _ = run(capsys, verb)
+    names = [line.split()[0] for line in out.splitlines()]
+    _, out, _ = run(capsys, verb, "--json")
+    assert names == [json.loads(line)["name"] for line in out.splitlines()]
+    assert names == sorted(names)
+    if verb == "methods":
+        wanted = "saliency input-x-gradient integrated-gradients gradcam lime occlusion random"
+        assert set(wanted.split()) | {"energy", "all-ones"} <= set(names)
+
+
+def test_command_and_call_agree(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import earwitness
+
+    _, out, _ = explain(capsys, "b.wav", "-o", "r", "--json")
+    line = json.loads(out)
+    model = earwitness.load_model("python:model.py:make")
+    called = earwitness.explain(model, "b.wav", "input-x-gradient")
+    assert line["score"]["input"] == called.trust.input
+    assert line["mask"]["area"] == called.mask.area
+    loaded = earwitness.Explanation.load(Path(line["files"]["explanation"]).parent)
+    np.testing.assert_array_equal(loaded.attribution.values, called.attribution.values)
+
+
+def test_ctrl_c_leaves_whole_files_only(place: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        soundfile.write(place / "clips" / f"{number:02}.wav", rng.standard_normal(8000) * 0.1, RATE)
+    words = [sys.executable, "-m", "earwitness", "explain", "clips", "-o", "r", "--model"]
+    process = subprocess.Popen(
+        [*words, "python:model.py:make", "--method", "input-x-gradient"],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()  # the first sound is done
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "what was finished is kept" in err
+    assert "Traceback" not in err
+    names = {path.name for path in (place / "r").iterdir()}
+    assert {"index.html", "report.json"} <= names
+    assert not [path for path in (place / "r").rglob(".*")]
+    done = [path.parent for path in (place / "r").rglob("explanation.json")]
+    assert 0 < len(done) < 42
+    assert all(len(list(folder.iterdir())) == 7 for folder in done)
+    assert (place / "r" / "index.html").read_text().count("<article") == len(done)

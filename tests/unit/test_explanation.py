@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from earwitness.errors import OutputError, ParameterError, UnknownNameError
+from earwitness.explanation import Explanation
+from earwitness.metrics.trust import ahead_of, verdict
+from earwitness.pipeline import explain, predict
+from earwitness.types import Audio, Outcome, Pair
+from tests.toys import REGIONS, spectral, waveform
+
+
+@pytest.fixture
+def explanation(white: Audio) -> Explanation:
+    return explain(spectral(), white, "input-x-gradient", target="low", seed=5)
+
+
+def heard(path: Path, index: int) -> float:
+    """Score a file as an outsider would: read it, run the whole model, take one softmax."""
+    samples, _ = soundfile.read(path, dtype="float32")
+    with torch.no_grad():
+        return float(spectral()(torch.from_numpy(samples)[None]).softmax(dim=1)[0, index])
+
+
+def test_files_hold_what_was_scored(tmp_path: Path, explanation: Explanation) -> None:
+    files = explanation.save(tmp_path / "e")
+    outcome = explanation.trust.outcome
+    for name, pair in (("evidence", outcome.evidence), ("remainder", outcome.remainder)):
+        np.testing.assert_allclose(heard(files[name], 1), pair.heard, rtol=1e-5)
+    np.testing.assert_allclose(heard(files["input"], 1), explanation.trust.input, rtol=1e-5)
+
+
+def test_evidence_and_remainder_add_up_in_the_files(
+    tmp_path: Path, explanation: Explanation
+) -> None:
+    files = explanation.save(tmp_path / "e")
+    parts = [soundfile.read(files[name])[0] for name in ("input", "evidence", "remainder")]
+    error = np.sum((parts[1] + parts[2] - parts[0]) ** 2) / np.sum(parts[0] ** 2)
+    assert -10 * np.log10(error) > 100
+    assert all(soundfile.info(files[n]).subtype == "FLOAT" for n in ("evidence", "remainder"))
+
+
+def test_evidence_scores_high_and_the_remainder_low(explanation: Explanation) -> None:
+    outcome = explanation.trust.outcome
+    assert outcome.evidence.heard > 0.9 > 0.2 > outcome.remainder.heard
+    random = explanation.trust.controls["random"].mean
+    assert outcome.evidence.heard > random.evidence.heard
+    assert ahead_of(explanation.trust, explanation.mask) == ["random", "energy"]
+
+
+def test_controls_are_of_the_same_size(explanation: Explanation) -> None:
+    for control in explanation.trust.controls.values():
+        assert control.area == explanation.mask.area
+        assert control.low.evidence.plane <= control.mean.evidence.plane
+        assert control.mean.evidence.plane <= control.high.evidence.plane
+    assert explanation.trust.controls["energy"].energy > explanation.mask.energy
+
+
+def test_saving_and_loading_gives_it_back(tmp_path: Path, explanation: Explanation) -> None:
+    explanation.save(tmp_path / "e")
+    back = Explanation.load(tmp_path / "e")
+    np.testing.assert_array_equal(back.attribution.values, explanation.attribution.values)
+    np.testing.assert_array_equal(back.mask.gains, explanation.mask.gains)
+    for name in ("input", "evidence", "remainder"):
+        ours, theirs = getattr(explanation, name), getattr(back, name)
+        np.testing.assert_array_equal(ours.samples, theirs.samples)
+        assert ours.rate == theirs.rate
+    assert back.facts() == json.loads(json.dumps(explanation.facts()))
+    assert back.trust == explanation.trust
+    assert back.target == explanation.target
+
+
+def test_an_explanation_can_be_repeated_from_its_file(
+    tmp_path: Path, white: Audio, explanation: Explanation
+) -> None:
+    explanation.save(tmp_path / "e")
+    facts = json.loads((tmp_path / "e" / "explanation.json").read_text())
+    again = explain(
+        spectral(),
+        white,
+        facts["method"],
+        target=facts["target"]["label"],
+        keep=facts["mask"]["rule"],
+        seed=facts["provenance"]["seed"],
+        **facts["options"],
+    )
+    np.testing.assert_array_equal(again.attribution.values, explanation.attribution.values)
+    assert again.trust == explanation.trust
+
+
+def test_the_map_file_has_its_axes(tmp_path: Path, explanation: Explanation) -> None:
+    files = explanation.save(tmp_path / "e")
+    with np.load(files["attribution"]) as stored:
+        assert stored["values"].shape == (len(stored["freqs"]), len(stored["times"]))
+        assert stored["freqs"][-1] == 8000.0
+        assert 1.5 <= stored["times"][-1] < 1.52
+
+
+def test_label_file_names_the_region(tmp_path: Path, explanation: Explanation) -> None:
+    files = explanation.save(tmp_path / "e")
+    lines = files["labels"].read_text().splitlines()
+    start, end, text = lines[0].split("\t")
+    mark, low, high = lines[1].split("\t")
+    truth = REGIONS[1]
+    assert mark == "\\"
+    assert text.startswith("low ")
+    assert truth[0] - 0.03 <= float(start) < float(end) <= truth[1] + 0.03
+    assert truth[2] - 150 <= float(low) < float(high) <= truth[3] + 150
+
+
+def test_existing_places_are_not_overwritten_unasked(
+    tmp_path: Path, explanation: Explanation
+) -> None:
+    explanation.save(tmp_path / "e")
+    with pytest.raises(OutputError, match="exists already"):
+        explanation.save(tmp_path / "e")
+    explanation.save(tmp_path / "e", overwrite=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="no explanation"):
+        explanation.save(tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_failed_save_leaves_nothing(
+    tmp_path: Path, explanation: Explanation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("earwitness.explanation.save_figure", full)
+    with pytest.raises(OutputError, match="No space left"):
+        explanation.save(tmp_path / "e")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["explanation.json", "attribution.npz"])
+def test_damaged_folders_end_in_one_line(
+    tmp_path: Path, explanation: Explanation, file: str
+) -> None:
+    explanation.save(tmp_path / "e")
+    (tmp_path / "e" / file).write_bytes(b"\x00\x01")
+    with pytest.raises(OutputError, match="damaged"):
+        Explanation.load(tmp_path / "e")
+    (tmp_path / "e" / file).unlink()
+    with pytest.raises(OutputError, match=f"{file} is missing"):
+        Explanation.load(tmp_path / "e")
+
+
+def test_it_shows_itself_in_a_notebook(explanation: Explanation) -> None:
+    page = explanation._repr_html_()
+    assert page.count("<audio controls") == 3
+    assert "low by input-x-gradient" in page
+
+
+def test_degenerate_masks_are_named_and_never_good(white: Audio) -> None:
+    found = explain(spectral(), white, "all-ones")
+    assert found.mask.degenerate == "full"
+    assert ahead_of(found.trust, found.mask) == []
+    assert "says nothing about where" in verdict(found.trust, found.mask)
+    assert any("degenerate" in note for note in found.notes)
+
+
+def test_nothing_is_ahead_that_keeps_nothing(explanation: Explanation) -> None:
+    low = Pair(0.001, 0.001)
+    card = replace(explanation.trust, outcome=Outcome(low, Pair(0.0, 0.5)))
+    assert ahead_of(card, explanation.mask) == []
+
+
+def test_a_part_of_a_sound_is_explained(white: Audio) -> None:
+    found = explain(waveform(), white, "input-x-gradient", start=0.2, end=0.7)
+    np.testing.assert_array_equal(found.input.samples, white.samples[3200:11200])
+    assert (found.provenance["start"], found.provenance["end"]) == (0.2, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"method": "gradcamm"}, UnknownNameError, "did you mean 'gradcam'"),
+        ({"method": "lime", "sample": 3}, UnknownNameError, "did you mean 'samples'"),
+        ({"method": "saliency", "steps": 3}, UnknownNameError, "option of saliency"),
+        ({"method": "lime", "samples": "many"}, ParameterError, "must be a number"),
+        ({"method": "lime", "samples": 2.5}, ParameterError, "whole number"),
+        ({"method": "lime", "samples": 1}, ParameterError, "at least 2"),
+        ({"method": "integrated-gradients", "steps": 0}, ParameterError, "at least 1"),
+        ({"method": "gradcam", "layer": "filter"}, UnknownNameError, "did you mean 'filters'"),
+        ({"keep": "many"}, ParameterError, "keep is a share"),
+        ({"target": "lwo"}, UnknownNameError, "did you mean 'low'"),
+        ({"target": "low", "versus": "low"}, ParameterError, "no difference"),
+        ({"start": 9.0}, ParameterError, "empty"),
+    ],
+)
+def test_wrong_questions_are_refused(
+    white: Audio, change: dict[str, object], error: type[Exception], words: str
+) -> None:
+    question = {"method": "saliency", **change}
+    with pytest.raises(error, match=words):
+        explain(spectral(), white, **question)  # type: ignore[arg-type]
+
+
+def test_a_module_must_be_wrapped(white: Audio) -> None:
+    with pytest.raises(ParameterError, match=r"earwitness\.wrap"):
+        explain(torch.nn.ReLU(), white)  # type: ignore[arg-type]
+
+
+def test_prediction_lists_every_output(white: Audio) -> None:
+    answer = predict(spectral(), white)
+    assert set(answer) == {"clip", "task", "outputs", "label", "probability", "notes"}
+    np.testing.assert_allclose(sum(answer["outputs"].values()), 1.0, rtol=1e-6)
+    assert answer["probability"] == max(answer["outputs"].values())

@@ -1,0 +1,127 @@
+"""Metrics, pictures and sounds for pages against numbers known beforehand."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from earwitness.listen import loudness, players
+from earwitness.metrics.calibration import expected_calibration_error
+from earwitness.metrics.localisation import relevance_mass, si_sdr
+from earwitness.picture import attribution_image, spectrogram_image, strength
+from earwitness.types import Audio
+from tests.reference import slow
+
+RATE = 16000
+
+
+def test_calibration_error_of_four_answers() -> None:
+    confidence = np.array([0.95, 0.95, 0.55, 0.55])
+    right = np.array([True, True, True, False])
+    # two bins: |0.95 - 1| and |0.55 - 0.5|, each with half of the answers
+    np.testing.assert_allclose(expected_calibration_error(confidence, right, 10), 0.05)
+
+
+def test_calibration_error_is_the_papers() -> None:
+    rng = np.random.default_rng(0)
+    confidence, right = rng.random(300), rng.random(300) < 0.6
+    np.testing.assert_allclose(
+        expected_calibration_error(confidence, right), slow.calibration_error(confidence, right, 15)
+    )
+
+
+def test_si_sdr_of_known_noise() -> None:
+    truth = np.array([1.0, 0.0, 1.0, 0.0])
+    noise = np.array([0.0, 0.1, 0.0, 0.1])  # orthogonal, 20 dB below
+    np.testing.assert_allclose(si_sdr(truth + noise, truth), 20.0)
+    np.testing.assert_allclose(si_sdr(7 * (truth + noise), truth), 20.0)  # scale does not matter
+    assert np.isnan(si_sdr(truth, np.zeros(4)))
+    assert si_sdr(np.zeros(4), truth) < -1000
+
+
+def test_relevance_mass_of_a_tiny_map() -> None:
+    truth = np.array([[True, False], [False, False]])
+    np.testing.assert_allclose(relevance_mass(np.array([[3.0, 1.0], [-5.0, 0.0]]), truth), 0.75)
+    assert relevance_mass(np.array([[0.0, 0.0], [-5.0, 0.0]]), truth) == 0.0
+
+
+def test_relevance_mass_ranks_truth_above_chance_above_falsehood() -> None:
+    truth = np.zeros((10, 12), bool)
+    truth[2:4, 5:8] = True
+    noise = np.random.default_rng(0).random((10, 12))
+    marks = [relevance_mass(m, truth) for m in (truth.astype(float), noise, 1.0 - truth)]
+    assert marks[0] == 1.0 > marks[1] > marks[2] == 0.0
+
+
+def test_loudness_ignores_silence_around_a_sound() -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)
+    alone = loudness(tone.astype(np.float32), RATE)
+    padded = loudness(np.concatenate([tone, np.zeros(9 * RATE)]).astype(np.float32), RATE)
+    np.testing.assert_allclose(alone, 20 * np.log10(0.5 / np.sqrt(2)), atol=0.01)
+    np.testing.assert_allclose(padded, alone, atol=0.01)
+    assert loudness(np.zeros(RATE, np.float32), RATE) == -np.inf
+
+
+@pytest.mark.parametrize("rate", [8000, 10000, 16000, 44100, 96000])
+def test_players_are_equally_loud_and_do_not_clip(rate: int) -> None:
+    time = np.arange(2 * rate) / rate
+    tone = np.sin(2 * np.pi * 440 * time)
+    burst = np.where(time < 0.3, tone, 0)
+    sounds = [Audio((g * w).astype(np.float32), rate) for g, w in ((0.01, tone), (3, burst))]
+    made = players([*sounds, Audio(np.zeros(rate, np.float32), rate)])
+    levels = []
+    for player in made[:2]:
+        samples, decoded_rate = soundfile.read(io.BytesIO(player.data), dtype="float32")
+        levels.append(loudness(samples, decoded_rate))
+        assert np.abs(samples).max() <= 1.0
+    np.testing.assert_allclose(levels[0], levels[1], atol=0.5)
+    np.testing.assert_allclose(made[0].gain_db - made[1].gain_db, 20 * np.log10(300), atol=0.5)
+    assert made[2].gain_db is None
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data))).astype(int)
+
+
+def test_pictures_have_time_to_the_right_and_frequency_upwards() -> None:
+    magnitude = np.full((40, 100), 1e-6, np.float32)
+    magnitude[5, 80] = 1.0
+    picture = pixels(spectrogram_image(magnitude))
+    assert picture.shape == (40, 100, 3)
+    row, column = np.unravel_index(picture[..., 0].argmax(), (40, 100))
+    assert abs(row - 34) <= 1
+    assert abs(column - 80) <= 1
+
+
+def test_overlays_show_sign_and_size() -> None:
+    values = np.zeros((40, 100), np.float32)
+    values[20:30, 10:30], values[20:30, 60:80] = 1.0, -0.5
+    picture = pixels(attribution_image(values))
+    red, _, blue, alpha = picture[14, 20]
+    assert red > 200 > 60 > blue
+    assert alpha > 240
+    red, _, blue, weaker = picture[14, 70]
+    assert blue > 200 > 90 > red
+    assert 100 < weaker < alpha
+    assert picture[5, 5, 3] < 10
+
+
+def test_long_maps_are_shrunk_without_losing_peaks() -> None:
+    values = np.zeros((1025, 40000), np.float32)
+    values[512, 30000] = -3.0
+    picture = pixels(attribution_image(values))
+    assert picture.shape == (400, 1200, 4)
+    row, column = np.unravel_index(picture[..., 3].argmax(), (400, 1200))
+    assert abs(row - 200) <= 2
+    assert abs(column - 900) <= 2
+
+
+def test_one_cell_cannot_hide_the_others() -> None:
+    values = np.ones((100, 100), np.float32)
+    values[0, 0] = 1e6
+    np.testing.assert_allclose(np.median(strength(values)), 1.0)
+    np.testing.assert_array_equal(strength(np.zeros((3, 3), np.float32)), np.zeros((3, 3)))

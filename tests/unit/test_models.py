@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from earwitness.errors import ModelError, ParameterError, UnknownNameError
+from earwitness.models.adapters import wrap
+from earwitness.models.checkpoint import default_recipe, load_checkpoint, save_checkpoint
+from earwitness.models.registry import list_models, load_model
+from earwitness.probe import Probe
+from tests.toys import RATE, TOY_PLANE, Magnitude, RegionNet, spectral, waveform
+
+LABELS = ["dog", "rooster", "rain"]
+
+
+class Mean(nn.Module):
+    """Answers with fixed numbers, and remembers how long the sounds were."""
+
+    def __init__(self, answer: list[float]) -> None:
+        super().__init__()
+        self.answer = answer
+        self.lengths: list[int] = []
+
+    def forward(self, waves: torch.Tensor) -> torch.Tensor:
+        self.lengths.append(waves.shape[1])
+        return waves.mean(dim=1, keepdim=True) * 0 + torch.tensor(self.answer)
+
+
+def model(answer: list[float], **facts: Any) -> Any:
+    return wrap(Mean(answer), sample_rate=RATE, **facts)
+
+
+def noise(samples: int = 16000) -> torch.Tensor:
+    return 0.1 * torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("build", [spectral, waveform])
+@pytest.mark.parametrize("samples", [900, 16000, 40001])
+def test_all_ones_score_what_the_model_scores(build: Any, samples: int) -> None:
+    one = build()
+    wave = noise(samples)[0]
+    with torch.no_grad():
+        whole = one(wave[None])
+        probe = Probe(one, wave, one.target(whole[0]))
+        masked = probe.outputs(torch.ones(1, *probe.shape))
+    torch.testing.assert_close(masked, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_the_shortcut_and_the_waveform_agree_for_smooth_gains() -> None:
+    wave = noise()[0]
+    answers = []
+    for one in (spectral(), waveform()):
+        one.plane = TOY_PLANE
+        probe = Probe(one, wave, one.target(torch.zeros(2), 0))
+        slope = torch.linspace(1, 0.2, probe.shape[0])[:, None] * torch.linspace(
+            0.5, 1, probe.shape[1]
+        )
+        answers.append(probe.score(slope[None]).detach())
+    torch.testing.assert_close(answers[0], answers[1], rtol=0.01, atol=1e-3)
+
+
+def test_softmax_is_applied_once() -> None:
+    logits = model([2.0, 1.0, 0.0], labels=LABELS)
+    answer = logits(noise()[:1])
+    target = logits.target(answer[0])
+    assert target.label == "dog"
+    wanted = np.exp(2) / (np.exp(2) + np.exp(1) + 1)
+    np.testing.assert_allclose(float(logits.reported(answer, target)), wanted, rtol=1e-6)
+    assert float(logits.explained(answer, target)) == 2.0
+    given = model([0.5, 0.3, 0.2], labels=LABELS, output="probabilities")
+    answer = given(noise()[:1])
+    np.testing.assert_allclose(float(given.reported(answer, given.target(answer[0]))), 0.5)
+
+
+def test_contrasts_are_differences_of_logits() -> None:
+    logits = model([2.0, 1.0, 0.0], labels=LABELS)
+    target = logits.target(logits(noise()[:1])[0], "dog", "rain")
+    assert (target.kind, str(target)) == ("logit-difference", "dog versus rain")
+    assert float(logits.explained(torch.tensor([[2.0, 1.0, -1.5]]), target)) == 3.5
+    given = model([0.5, 0.3, 0.2], labels=LABELS, output="probabilities")
+    answer = given(noise()[:1])
+    found = given.explained(answer, given.target(answer[0], "dog", "rain"))
+    np.testing.assert_allclose(float(found), np.log(0.5 / 0.2), rtol=1e-5)
+
+
+def test_several_labels_at_once() -> None:
+    tags = model([0.0, 3.0, -1.0], labels=LABELS, task="multi-label")
+    answer = tags(noise()[:1])
+    np.testing.assert_allclose(
+        tags.probabilities(answer)[0].numpy(), 1 / (1 + np.exp([0, -3, 1])), rtol=1e-6
+    )
+
+
+def test_regression() -> None:
+    quality = model([3.2], output="scores")
+    assert (quality.task, quality.labels) == ("regression", ("value",))
+    target = quality.target(torch.tensor([3.2]))
+    assert (target.kind, target.index) == ("value", 0)
+    np.testing.assert_allclose(float(quality.reported(torch.tensor([[3.2]]), target)), 3.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("dgo", "did you mean 'dog'"), ("Rain Storm", "did you mean 'rain'"), (7, "0..2")],
+)
+def test_unknown_classes_suggest_the_nearest(name: str | int, words: str) -> None:
+    with pytest.raises((UnknownNameError, ParameterError), match=words):
+        model([1.0, 2.0, 3.0], labels=LABELS).target(torch.zeros(3), name)
+
+
+def test_labels_of_any_case_are_found() -> None:
+    one = wrap(Mean([0.0, 0.0]), sample_rate=RATE, labels=["crying_baby", "dog"])
+    assert one.index("Crying Baby") == 0
+    assert one.index("DOG") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "facts", "words"),
+    [
+        ([1.0, 2.0, 3.0], {"labels": ["a", "b"]}, "2 labels were given, but the model has 3"),
+        ([float("nan")], {"output": "scores"}, "NaN"),
+        ([0.2, 0.9], {"output": "probabilities"}, "must sum to 1"),
+        ([2.0, -1.0], {"output": "probabilities"}, "output='logits'"),
+    ],
+)
+def test_answers_that_break_the_declaration(
+    answer: list[float], facts: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        model(answer, **facts)(noise())
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"output": "softmax"}, "output must be"),
+        ({"task": "tagging"}, "task must be"),
+        ({"task": "regression"}, "does not go with"),
+        ({"labels": ["a", "a"]}, "different"),
+        ({"sample_rate": 0}, "positive"),
+        ({"sample_rate": 44100.5}, "whole"),
+        ({"lengths": (5.0, 1.0)}, "lengths"),
+    ],
+)
+def test_contradictory_declarations_are_refused(facts: dict[str, Any], words: str) -> None:
+    with pytest.raises(ParameterError, match=words):
+        wrap(Mean([1.0]), **{"sample_rate": RATE, **facts})
+
+
+def test_things_that_are_no_model_are_refused() -> None:
+    with pytest.raises(ParameterError, match="torch module or a function"):
+        wrap("model", sample_rate=RATE)  # type: ignore[arg-type]
+
+
+def test_a_model_that_fails_says_how() -> None:
+    class Broken(nn.Module):
+        def forward(self, waves: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("expected 80000 samples\nwith details")
+
+    with pytest.raises(ModelError, match="Broken: RuntimeError while reading .*80000 samples$"):
+        wrap(Broken(), sample_rate=RATE)(noise())
+
+
+def test_short_sounds_are_padded_and_long_ones_read_in_windows() -> None:
+    one = model([1.0], output="scores", lengths=(1.0, 2.0))
+    one(noise(8000))
+    one(noise(24000))
+    one(noise(80000))
+    assert one.module.lengths == [16000, 24000, 32000]
+    windows = one.windows(80000)
+    assert windows[0] == (0, 32000)
+    assert windows[-1] == (48000, 32000)
+    starts = np.array([start for start, _ in windows])
+    assert (np.diff(starts) <= 16000).all()
+
+
+def test_windows_average_the_answers() -> None:
+    class First(nn.Module):
+        def forward(self, waves: torch.Tensor) -> torch.Tensor:
+            return waves[:, :1]
+
+    one = wrap(First(), sample_rate=10, output="scores", lengths=(None, 1.0))
+    wave = torch.arange(30.0)[None]
+    starts = [start for start, _ in one.windows(30)]
+    np.testing.assert_allclose(float(one(wave)), np.mean(starts))
+
+
+def test_a_front_end_reads_windows_of_frames() -> None:
+    one = wrap(
+        RegionNet(), sample_rate=RATE, features=Magnitude(), labels=["a", "b"], lengths=(None, 1.0)
+    )
+    wave = noise(48000)
+    frames = TOY_PLANE.frames(16000)
+    magnitude = TOY_PLANE.analyse(wave).abs()
+    starts = [start // TOY_PLANE.hop for start, _ in one.windows(48000)]
+    with torch.no_grad():
+        parts = [one.module(magnitude[:, None, :, s : s + frames]) for s in starts]
+        torch.testing.assert_close(one(wave), torch.stack(parts).mean(dim=0))
+
+
+def test_black_boxes_get_numpy() -> None:
+    seen = []
+
+    def ask(waves: np.ndarray) -> np.ndarray:
+        seen.append((type(waves), waves.dtype, waves.shape))
+        return np.stack([waves.mean(axis=1), waves.std(axis=1)], axis=1)
+
+    answer = wrap(ask, sample_rate=RATE)(noise())
+    assert seen == [(np.ndarray, np.float32, (2, 16000))]
+    assert answer.shape == (2, 2)
+
+
+def test_checkpoints_come_back(tmp_path: Path) -> None:
+    recipe = default_recipe(LABELS)
+    network = recipe.network().eval()
+    save_checkpoint(tmp_path / "m", recipe, network, {})
+    stored = load_checkpoint(tmp_path / "m")
+    wave = noise(64000)
+    with torch.no_grad():
+        torch.testing.assert_close(stored(wave), recipe.model(network, "x")(wave))
+
+
+@pytest.mark.parametrize("damage", ["no-json", "no-weights", "bad-json", "bad-weights", "other"])
+def test_damaged_checkpoints_end_in_one_line(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "m"
+    recipe = default_recipe(LABELS)
+    save_checkpoint(folder, recipe, recipe.network(), {})
+    facts = json.loads((folder / "model.json").read_text())
+    if damage.startswith("no"):
+        (folder / ("model.json" if damage == "no-json" else "weights.safetensors")).unlink()
+    elif damage == "bad-json":
+        (folder / "model.json").write_text("{")
+    elif damage == "bad-weights":
+        (folder / "weights.safetensors").write_bytes(b"12345678")
+    else:
+        facts["recipe"]["widths"] = [4, 4]
+        (folder / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(ModelError, match=r"missing|damaged") as error:
+        load_model(str(folder))
+    assert "\n" not in str(error.value)
+
+
+def test_models_from_a_python_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import earwitness\n"
+        "def make():\n"
+        "    return earwitness.wrap(lambda w: w.mean(axis=1, keepdims=True), sample_rate=8000,\n"
+        "                           output='scores', name='mine')\n"
+        "def wrong():\n    return 3\n"
+        "def broken():\n    raise OSError('no weights here')\n"
+    )
+    assert load_model(f"python:{file}:make").name == "mine"
+    for name, words in (
+        (f"python:{file}:other", "no function other"),
+        (f"python:{file}:wrong", "must return what earwitness.wrap returns"),
+        (f"python:{file}:broken", "OSError while making the model: no weights here"),
+        (f"python:{tmp_path}/none.py:make", "no such file"),
+        ("python:make", "wanted python:FILE.py:FUNCTION"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            load_model(name)
+
+
+def test_unknown_models_suggest_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'esc10'"):
+        load_model("esc-10")
+    with pytest.raises(ModelError, match="device 'gpu7'"):
+        load_model("esc10", device="gpu7")
+
+
+def test_the_built_in_model_is_small_and_sane() -> None:
+    assert [one.name for one in list_models()] == ["esc10"]
+    one = load_model("esc10")
+    assert len(one.labels) == 10
+    import earwitness.models
+
+    folder = Path(earwitness.models.__file__).parent / "weights" / "esc10"
+    assert sum(path.stat().st_size for path in folder.glob("*.safetensors")) <= 3_000_000
+    with torch.no_grad():
+        silence = one.probabilities(one(torch.zeros(1, one.rate)))
+    np.testing.assert_allclose(float(silence.sum()), 1.0, rtol=1e-5)
