@@ -1,4 +1,4 @@
-"""Slow float64 versions of the mathematics, from the papers, with nothing of the library in them."""
+"""Slow float64 versions of the mathematics, from the papers; nothing of the library is used."""
 
 from __future__ import annotations
 

@@ -167,6 +167,6 @@ def test_folders_are_searched(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = [str(path.relative_to(tmp_path)) for path in find_clips([tmp_path])]
     assert found == ["a/deep/y.ogg", "a/x.FLAC", "b.wav"]
+    (tmp_path / "empty").mkdir()
     with pytest.raises(AudioError, match="no sound files"):
-        (tmp_path / "empty").mkdir()
         find_clips([tmp_path / "empty"])

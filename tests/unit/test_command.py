@@ -259,7 +259,7 @@ def test_ctrl_c_leaves_whole_files_only(place: Path) -> None:
     assert "Traceback" not in err
     names = {path.name for path in (place / "r").iterdir()}
     assert {"index.html", "report.json"} <= names
-    assert not [path for path in (place / "r").rglob(".*")]
+    assert not list((place / "r").rglob(".*"))
     done = [path.parent for path in (place / "r").rglob("explanation.json")]
     assert 0 < len(done) < 42
     assert all(len(list(folder.iterdir())) == 7 for folder in done)

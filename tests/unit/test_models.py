@@ -163,7 +163,7 @@ def test_a_model_that_fails_says_how() -> None:
         def forward(self, waves: torch.Tensor) -> torch.Tensor:
             raise RuntimeError("expected 80000 samples\nwith details")
 
-    with pytest.raises(ModelError, match="Broken: RuntimeError while reading .*80000 samples$"):
+    with pytest.raises(ModelError, match=r"Broken: RuntimeError while reading .*80000 samples$"):
         wrap(Broken(), sample_rate=RATE)(noise())
 
 

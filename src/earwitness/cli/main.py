@@ -92,8 +92,8 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
         text = str(error).strip().split("\n")[0]
         click.echo(
-            f"earwitness: unexpected {type(error).__name__}: {text}; this is a fault of earwitness, "
-            "EARWITNESS_DEBUG=1 shows where",
+            f"earwitness: unexpected {type(error).__name__}: {text}; this is a fault of "
+            "earwitness, EARWITNESS_DEBUG=1 shows where",
             err=True,
         )
         code = 2

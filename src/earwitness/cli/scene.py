@@ -47,7 +47,8 @@ def explain_scene(seed: int, output: str, overwrite: bool) -> int:
         click.echo(str(found))
         click.echo(
             f"  {truth['mass']:.0%} of the attribution lies where the true {label} is; evidence is "
-            f"{truth['si_sdr_evidence']:+.1f} dB SI-SDR from it (the input {truth['si_sdr_input']:+.1f})"
+            f"{truth['si_sdr_evidence']:+.1f} dB SI-SDR from it, "
+            f"the input {truth['si_sdr_input']:+.1f}"
         )
         click.echo(f"  {verdict(found.trust, found.mask)}")
     say(f"report: {folder.finish(model)}")

@@ -24,9 +24,9 @@ _BATCH = 7
 _QUIET = 0.05
 _SEED = 20240607
 _MONOTONE = 0.9
-_SPREAD = 0.5
+_SPREAD = 0.25
 _AUDIBLE = 1e-2
-_FEWEST = 4
+_FEWEST = 3
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class _Bands:
     def heard(self) -> tuple[float, float]:
         """Return the range of the bands that moved anything, with half a band on either side."""
         which = (self.strength() >= _AUDIBLE).nonzero().flatten()
-        if len(which) == 0 or len(which) >= _BANDS // 2:
+        if len(which) == 0 or len(which) >= len(self.profiles) // 2:
             return float(self.edges[0]), float(self.edges[-1])
         half = float(self.edges[1] - self.edges[0]) / 2
         low = max(float(self.edges[0]), float(self.edges[which[0]]) - half)
@@ -164,11 +164,9 @@ def _calibrate(
     frames = plane.frames(samples)
     noise = torch.randn(1, samples, generator=torch.Generator().manual_seed(_SEED))
     spectrum = plane.analyse(noise.to(model.device) * 0.1)[0]
-    time_edges = torch.linspace(*time_range, _BANDS + 1)
-    mel_edges = torch.linspace(*mel_range, _BANDS + 1)
     quiet, loud = torch.full((plane.bins, frames), _QUIET), torch.ones(())
-    columns, times = _bands(plane.times(frames), time_edges)
-    rows, mels = _bands(hz_to_mel(plane.freqs()), mel_edges)
+    time_edges, times, columns = _bands(plane.times(frames), *time_range)
+    mel_edges, mels, rows = _bands(hz_to_mel(plane.freqs()), *mel_range)
     gains = [quiet]
     gains += [torch.where(inside[None, :], loud, quiet) for inside in columns]
     gains += [torch.where(inside[:, None], loud, quiet) for inside in rows]
@@ -193,24 +191,35 @@ def _calibrate(
                 model(plane.synthesise(some * spectrum, samples))
     return {
         name: (
-            _Bands(time_edges, times, profiles[1 : 1 + _BANDS]),
-            _Bands(mel_edges, mels, profiles[1 + _BANDS :]),
+            _Bands(time_edges, times, profiles[1 : 1 + len(columns)]),
+            _Bands(mel_edges, mels, profiles[1 + len(columns) :]),
         )
         for name, profiles in moved.items()
         if len(profiles) == len(gains)  # not called more than once in a pass
     }
 
 
-def _bands(centres: Tensor, edges: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Return which cells lie in each band, the nearest where a band holds none, and their mean."""
+def _bands(centres: Tensor, low: float, high: float) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Cut a range into bands of equal width, each with at least one cell.
+
+    Returns
+    -------
+    Tensor, shape (band + 1,)
+        Edges.
+    Tensor, shape (band,)
+        Mean position of the cells in each band.
+    list of Tensor, shape (cell,), bool
+        Which cells lie in each band.
+    """
+    cells = int(((centres >= low) & (centres <= high)).sum())
+    edges = torch.linspace(low, high, max(2, min(_BANDS, cells)) + 1)
     inside = []
-    for low, high in pairwise(edges):
-        band = (centres >= low) & (centres < high)
+    for start, end in pairwise(edges):
+        band = (centres >= start) & (centres < end)
         if not bool(band.any()):
-            band = torch.zeros_like(band)
-            band[int((centres - (low + high) / 2).abs().argmin())] = True
+            band[int((centres - (start + end) / 2).abs().argmin())] = True
         inside.append(band)
-    return inside, torch.stack([centres[band].double().mean() for band in inside])
+    return edges, torch.stack([centres[band].double().mean() for band in inside]), inside
 
 
 def _others(tensor: Tensor, axis: int) -> list[int]:
@@ -240,8 +249,12 @@ def _centres(profiles: list[list[Tensor]], axis: int) -> Tensor:
     share = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300)
     above = (share - share.median(dim=0).values).clamp(min=0) ** 2
     above = torch.where(above.sum(dim=1, keepdim=True) > 0, above, share)
+    return _centre_of_mass(above)
+
+
+def _centre_of_mass(weights: Tensor) -> Tensor:
     indices = torch.arange(weights.shape[1], dtype=torch.float64)
-    return (above * indices).sum(dim=1) / above.sum(dim=1).clamp(min=1e-300)
+    return (weights * indices).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-300)
 
 
 def _moving_axis(profiles: list[list[Tensor]], axes: list[int]) -> int | None:
@@ -256,10 +269,11 @@ def _moving_axis(profiles: list[list[Tensor]], axes: list[int]) -> int | None:
     for axis in axes:
         if len(profiles[0][axis]) < 2:
             continue
-        centres = _centres(profiles, axis)
+        weights = torch.stack([profile[axis] for profile in profiles]).double()
+        centres = _centre_of_mass(weights)
         steady = abs(_rank_correlation(centres))
         spread = float(centres.max() - centres.min())
-        telling = _information(torch.stack([profile[axis] for profile in profiles]).double())
+        telling = _information(weights)
         if steady >= _MONOTONE and spread >= _SPREAD and (best is None or telling > best[0]):
             best = (telling, axis)
     return None if best is None else best[1]

@@ -1,0 +1,39 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# one thread per test process: more only get in each other's way
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+.PHONY: demo test lint mutate clean
+
+demo: $(VENV)/.installed
+ifdef CLIP
+	$(BIN)/earwitness explain "$(CLIP)" --overwrite -o earwitness-report
+else
+	$(BIN)/earwitness demo --overwrite -o earwitness-demo
+endif
+
+test: $(VENV)/.installed-test
+	$(TEST)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+mutate: $(VENV)/.installed-test
+	$(BIN)/python scripts/mutate.py
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,dev]'
+	touch $@ $(VENV)/.installed

@@ -1,0 +1,224 @@
+"""Plant one-line bugs in a copy of the source and report which ones no test notices.
+
+``python scripts/mutate.py [NAME...]`` runs the tests of the mathematics once unharmed (a red
+baseline is refused), then once per bug. A bug that survives is a test that is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+TESTS = ["tests/reference", "tests/contract/test_methods.py", "tests/unit"]
+LEFT_OUT = ["tests/unit/test_train.py", "tests/unit/test_command.py"]
+# name: (file, what stands there, what is put there)
+BUGS: dict[str, tuple[str, str, str]] = {
+    "sign: input-x-gradient": ("methods/gradients.py", "Map(gradient[0])", "Map(-gradient[0])"),
+    "sign: occlusion": ("methods/occlusion.py", "scores[0] - scores[1:]", "scores[1:] - scores[0]"),
+    "sign: saliency keeps it": ("methods/gradients.py", "gradient[0].abs()", "gradient[0]"),
+    "sign: grad-cam without relu": (
+        "methods/gradcam.py",
+        "return summed.relu() if",
+        "return summed if",
+    ),
+    "sign: contrast reversed": (
+        "models/model.py",
+        "scale[:, target.index] - scale[:, target.versus_index]",
+        "scale[:, target.versus_index] - scale[:, target.index]",
+    ),
+    "axis: grad-cam swaps time and frequency": (
+        "methods/gradcam.py",
+        "for axis in (axes.freq_axis, axes.time_axis)",
+        "for axis in (axes.time_axis, axes.freq_axis)",
+    ),
+    "axis: calibration swaps them": (
+        "models/axes.py",
+        "LayerAxes(plus_batch[0], plus_batch[1]",
+        "LayerAxes(plus_batch[1], plus_batch[0]",
+    ),
+    "axis: pieces transposed": (
+        "methods/pieces.py",
+        "row[:, None] * wanted + column[None, :]",
+        "row.flip(0)[:, None] * wanted + column[None, :]",
+    ),
+    "axis: pictures upside down": ("picture.py", "pixels[::-1]", "pixels"),
+    "axis: time runs backwards in grad-cam": (
+        "methods/gradcam.py",
+        "knots, values = knots[order], values[..., order]",
+        "knots = knots[order]",
+    ),
+    "seed: probe ignores it": ("probe.py", "manual_seed(self.seed)", "manual_seed(0)"),
+    "seed: random is not seeded": (
+        "methods/controls.py",
+        "torch.randn(probe.shape, generator=probe.generator)",
+        "torch.randn(probe.shape)",
+    ),
+    "seed: lime is not seeded": (
+        "methods/lime.py",
+        "torch.rand(int(samples), pieces, generator=probe.generator)",
+        "torch.rand(int(samples), pieces)",
+    ),
+    "target: always the first": (
+        "models/model.py",
+        "return outputs[:, target.index]",
+        "return outputs[:, 0]",
+    ),
+    "target: versus forgotten": (
+        "models/model.py",
+        "if target.versus_index is None:\n            return",
+        "if True:\n            return",
+    ),
+    "target: softmax twice": (
+        "models/model.py",
+        "else outputs.softmax(dim=-1)",
+        "else outputs.softmax(dim=-1).softmax(dim=-1)",
+    ),
+    "target: sigmoid for one of many": (
+        "models/model.py",
+        'if self.task == "multi-label" else outputs.softmax',
+        "if True else outputs.softmax",
+    ),
+    "complement: evidence and remainder swapped": (
+        "render.py",
+        "return evidence, plane",
+        "evidence, gains = plane.synthesise((1 - gains) * spectrum, samples), 1 - gains\n"
+        "    return evidence, plane",
+    ),
+    "complement: the plane's remainder is its evidence": (
+        "metrics/trust.py",
+        "torch.cat([some, 1 - some])",
+        "torch.cat([some, some])",
+    ),
+    "complement: sides swapped in the card": (
+        "metrics/trust.py",
+        "Outcome(Pair(plane[0][k], heard[0][k]), Pair(plane[1][k], heard[1][k]))",
+        "Outcome(Pair(plane[1][k], heard[1][k]), Pair(plane[0][k], heard[0][k]))",
+    ),
+    "complement: lime counts the pieces that are off": (
+        "methods/lime.py",
+        "row[labels] for row in on_device",
+        "1 - row[labels] for row in on_device",
+    ),
+    "normalisation: half the path": (
+        "methods/integrated_gradients.py",
+        "total += torch",
+        "total += 0.5 * torch",
+    ),
+    "normalisation: uniform weights": (
+        "methods/integrated_gradients.py",
+        "edges.diff()",
+        "torch.full((steps,), 1 / steps, dtype=torch.float64)",
+    ),
+    "normalisation: grad-cam sums weights": (
+        "methods/gradcam.py",
+        "gradient.mean(dim=places, keepdim=True)",
+        "gradient.amax(dim=places, keepdim=True)",
+    ),
+    "normalisation: synthesis window": (
+        "plane/stft.py",
+        "spectrum * window.sum()",
+        "spectrum * self.n_fft",
+    ),
+    "normalisation: kernel ignored": (
+        "methods/lime.py",
+        "torch.exp(-((1 - share.sqrt()) ** 2) / width**2)",
+        "torch.ones_like(share)",
+    ),
+    "normalisation: ridge unscaled": ("methods/lime.py", "ridge / total", "ridge"),
+    "normalisation: energy is magnitude": (
+        "methods/controls.py",
+        "probe.magnitude**2",
+        "probe.magnitude",
+    ),
+    "mask: negative attribution kept": (
+        "mask.py",
+        "np.where(levels > 0, per_level, 0)",
+        "per_level",
+    ),
+    "mask: smallest kept": ("mask.py", "values >= levels[::-1][last]", "values <= levels[last]"),
+    "mask: energy without the square": (
+        "mask.py",
+        "np.asarray(gains, np.float64) ** 2 * energy",
+        "gains * energy",
+    ),
+    "mask: full counts as good": (
+        "mask.py",
+        'return "full" if low >= 1 - 1e-6 else "constant"',
+        "return None",
+    ),
+    "control: not the same gains": (
+        "metrics/trust.py",
+        "np.sort(gains, axis=None)",
+        "np.sort(gains, axis=None) ** 2 * 0.5",
+    ),
+    "control: energy upside down": (
+        "metrics/trust.py",
+        "order_by(mask.gains, magnitude)",
+        "order_by(mask.gains, -magnitude)",
+    ),
+    "control: random is rough": (
+        "metrics/trust.py",
+        "power * np.exp(1j * np.angle(phases))",
+        "np.abs(phases) * np.exp(1j * np.angle(phases))",
+    ),
+    "trace: training mode not restored": ("models/model.py", "module.training = training", "pass"),
+    "plane: tail is lost": (
+        "plane/stft.py",
+        "math.ceil((samples + self.n_fft // 2) / self.hop)",
+        "math.ceil(samples / self.hop)",
+    ),
+    "plane: mel scale": ("plane/mel.py", "math.log(6.4) / 27.0", "math.log(6.4) / 26.0"),
+    "plane: saliency by gain": (
+        "probe.py",
+        "lambda: magnitude * self._phase",
+        "lambda: magnitude * self.spectrum",
+    ),
+    "length: windows are summed": ("models/model.py", ".mean(dim=0)", ".sum(dim=0)"),
+    "figures: calibration": ("metrics/calibration.py", "np.abs(gap).sum()", "np.abs(gap.sum())"),
+    "figures: si-sdr": ("metrics/localisation.py", "rest = found - part", "rest = found - wanted"),
+    "figures: mass": ("metrics/localisation.py", "positive[truth]", "positive[~truth]"),
+    "page: axis": ("report/page.py", "100 * (value - low)", "100 * (value - low / 2)"),
+}
+
+
+def tests_pass(folder: Path) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", *TESTS]
+    command += [f"--deselect={name}" for name in LEFT_OUT]
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode not in (0, 1, 2):
+        sys.exit(f"the tests could not be run:\n{done.stdout}{done.stderr}")
+    return done.returncode == 0
+
+
+def main() -> None:
+    wanted = sys.argv[1:]
+    bugs = {n: bug for n, bug in BUGS.items() if not wanted or any(w in n for w in wanted)}
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place) / "copy"
+        skip = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", "earwitness-*")
+        shutil.copytree(ROOT, copy, ignore=skip)
+        if not tests_pass(copy):
+            sys.exit("the tests fail without any bug; mend that first")
+        survivors = []
+        for number, (name, (file, old, new)) in enumerate(bugs.items(), start=1):
+            path = copy / "src" / "earwitness" / file
+            text = path.read_text(encoding="utf-8")
+            if old not in text:
+                sys.exit(f"{name}: the line to change is gone from {file}; mend this script")
+            path.write_text(text.replace(old, new, 1), encoding="utf-8")
+            caught = not tests_pass(copy)
+            path.write_text(text, encoding="utf-8")
+            print(f"{number}/{len(bugs)} {'caught' if caught else 'SURVIVED'}  {name}", flush=True)
+            survivors += [] if caught else [name]
+    print(f"{len(bugs) - len(survivors)} of {len(bugs)} caught")
+    sys.exit(1 if survivors else 0)
+
+
+if __name__ == "__main__":
+    main()
