@@ -111,8 +111,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "normalisation: uniform weights": (
         "methods/integrated_gradients.py",
-        "edges.diff()",
-        "torch.full((steps,), 1 / steps, dtype=torch.float64)",
+        "torch.from_numpy(weights) * place.cosh()",
+        "torch.from_numpy(weights)",
     ),
     "normalisation: grad-cam sums weights": (
         "methods/gradcam.py",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from earwitness.errors import ParameterError
 from earwitness.methods.registry import Map, register
 from earwitness.probe import Probe
 
-_DECADES = 4.0
+_DECADES = 3.0
 
 
 @register(
@@ -26,9 +27,8 @@ def integrated_gradients(probe: Probe, *, steps: int = 64) -> Map:
     """Integrate ``d score / d gain`` along the straight path from gains of zero to gains of one.
 
     The integral is over the path, not over its parameter, so the steps may be placed where the
-    gradient changes: models that take a logarithm change most near silence, and a midpoint rule
-    that is uniform in the logarithm of the gain needs far fewer steps there. What remains is
-    reported as ``completeness_gap``, the sum of the map minus the change of score.
+    gradient changes: models that take a logarithm change most near silence, and a rule that is
+    even in the logarithm of the gain needs far fewer steps there. What remains is reported as ``completeness_gap``, the sum of the map minus the change of score.
 
     Parameters
     ----------
@@ -52,8 +52,9 @@ def integrated_gradients(probe: Probe, *, steps: int = 64) -> Map:
 
 
 def fade_in(steps: int) -> tuple[list[float], torch.Tensor]:
-    """Return midpoints in (0, 1) and the weights of a rule uniform in ``asinh`` of the gain."""
-    scale = 10**_DECADES
-    edges = torch.linspace(0, math.asinh(scale), steps + 1, dtype=torch.float64).sinh() / scale
-    middles = torch.linspace(0, math.asinh(scale), 2 * steps + 1, dtype=torch.float64)[1::2]
-    return (middles.sinh() / scale).tolist(), edges.diff()
+    """Return points in (0, 1) and weights of a Gauss-Legendre rule over ``asinh`` of the gain."""
+    top = math.asinh(10**_DECADES)
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    place = torch.from_numpy((points + 1) / 2 * top)
+    speed = torch.from_numpy(weights) * place.cosh()
+    return (place.sinh() / math.sinh(top)).tolist(), speed / speed.sum()
