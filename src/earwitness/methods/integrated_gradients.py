@@ -28,7 +28,8 @@ def integrated_gradients(probe: Probe, *, steps: int = 64) -> Map:
 
     The integral is over the path, not over its parameter, so the steps may be placed where the
     gradient changes: models that take a logarithm change most near silence, and a rule that is
-    even in the logarithm of the gain needs far fewer steps there. What remains is reported as ``completeness_gap``, the sum of the map minus the change of score.
+    even in the logarithm of the gain needs far fewer steps there. What remains is reported as
+    ``completeness_gap``, the sum of the map minus the change of score.
 
     Parameters
     ----------

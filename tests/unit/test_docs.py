@@ -1,0 +1,55 @@
+"""What the documents say is true: their code runs, their links lead somewhere, their figures are
+those of the tables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earwitness.methods.registry import METHODS
+from earwitness.pipeline import explain
+from earwitness.types import Audio
+from tests.conftest import ROOT
+from tests.toys import spectral
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_example_method_works_as_written(white: Audio) -> None:
+    text = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    try:
+        exec(compile(code, "extend.md", "exec"), {})
+        found = explain(spectral(), white, "level", decibels=-3.0)
+        assert set(np.unique(found.attribution.values)) == {0.0, 1.0}
+        loudest = np.unravel_index(found.magnitude.argmax(), found.magnitude.shape)
+        assert found.attribution.values[loudest] == 1.0
+    finally:
+        METHODS._specs.pop("level", None)
+
+
+def test_every_method_is_in_the_guide() -> None:
+    text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    for method in METHODS.all():
+        assert f"`{method.name}`" in text
+
+
+def test_the_model_card_quotes_its_table() -> None:
+    card = (ROOT / "docs" / "model_card.md").read_text(encoding="utf-8")
+    table = (ROOT / "benchmarks" / "default_model.md").read_text(encoding="utf-8")
+    for name in ("mean inside folds 1-3", "mean on fold 4", "mean on fold 4, calibrated"):
+        (row,) = [line for line in table.splitlines() if line.startswith(f"| **{name}**")]
+        accuracy, error, _ = re.findall(r"\d\.\d{3}", row)
+        assert any(accuracy in line and error in line for line in card.splitlines()), name
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{accuracy} of cases" in readme.replace("\n", " ")
+    assert f"calibration error of {error}" in readme.replace("\n", " ")
