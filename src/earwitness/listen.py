@@ -74,5 +74,6 @@ def _mp3(samples: FloatArray, rate: int) -> bytes:
         wanted = above[0] if above else _MP3_RATES[-1]
         samples, rate = soxr.resample(samples, rate, wanted), wanted
     buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="MP3")
+    quality = {"bitrate_mode": "VARIABLE", "compression_level": 0.6}
+    soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="MP3", **quality)
     return buffer.getvalue()

@@ -98,5 +98,7 @@ def _webp(pixels: NDArray[np.uint8]) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels[::-1])).save(buffer, "WEBP", quality=60)
+    Image.fromarray(np.ascontiguousarray(pixels[::-1])).save(
+        buffer, "WEBP", quality=60, alpha_quality=50
+    )
     return buffer.getvalue()

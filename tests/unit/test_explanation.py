@@ -37,6 +37,17 @@ def test_files_hold_what_was_scored(tmp_path: Path, explanation: Explanation) ->
     np.testing.assert_allclose(heard(files["input"], 1), explanation.trust.input, rtol=1e-5)
 
 
+def test_the_plane_scores_are_those_of_the_masked_magnitude(explanation: Explanation) -> None:
+    magnitude, gains = map(torch.from_numpy, (explanation.magnitude, explanation.mask.gains))
+    both = torch.stack([gains * magnitude, (1 - gains) * magnitude])
+    with torch.no_grad():
+        wanted = spectral().from_magnitude(both).softmax(dim=1)[:, 1].tolist()
+    outcome = explanation.trust.outcome
+    np.testing.assert_allclose([outcome.evidence.plane, outcome.remainder.plane], wanted, rtol=1e-5)
+    card = explanation.trust.controls["energy"]
+    assert card.mean.remainder.plane != card.mean.evidence.plane
+
+
 def test_evidence_and_remainder_add_up_in_the_files(
     tmp_path: Path, explanation: Explanation
 ) -> None:

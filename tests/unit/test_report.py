@@ -95,8 +95,10 @@ def test_it_loads_plays_and_fits(page: Path, browser: Any, width: int) -> None:
             const sounds = [...document.querySelectorAll("article audio")];
             await sounds[0].play();
             await sounds[1].play();
+            const lent = document.querySelectorAll("article")[1].querySelector("audio");
             await new Promise(done => setTimeout(done, 600));
             return {
+                lent: lent.src === sounds[0].src,
                 first: sounds[0].paused, at: sounds[1].currentTime, length: sounds[1].duration,
                 cursor: getComputedStyle(document.querySelector(".cursor")).display,
                 wide: document.documentElement.scrollWidth, window: innerWidth,
@@ -107,6 +109,7 @@ def test_it_loads_plays_and_fits(page: Path, browser: Any, width: int) -> None:
     )
     assert said == []
     assert not [url for url in asked if not url.startswith(("file:", "data:"))]
+    assert played["lent"]
     assert played["first"]  # one sound at a time
     assert played["at"] > 0.1
     np.testing.assert_allclose(played["length"], 1.5, atol=0.1)

@@ -1,4 +1,4 @@
-"""The HTML page: explanations from their folders, one at a time, into one file."""
+"""The HTML page: explanations from their folders, sound by sound, into one file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ORIGINAL_SECONDS = 60.0
 def write_page(path: Path, root: Path, folders: Sequence[Path], model: Model) -> None:
     """Write the page; explanations of one sound must follow one another.
 
-    Only one explanation is in memory at a time, so the number of sounds is not limited by it.
+    Only one sound is in memory at a time, so the number of sounds is not limited by it.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def write_page(path: Path, root: Path, folders: Sequence[Path], model: Model) ->
 
 def _clips(root: Path, folders: Sequence[Path]) -> Iterator[dict[str, Any]]:
     for number, (_, some) in enumerate(groupby(folders, lambda folder: folder.parent), start=1):
-        own = list(some)
-        first = Explanation.load(own[0])
+        own = [(folder, Explanation.load(folder)) for folder in some]
+        first = own[0][1]
         yield {
             "number": number,
             "name": Path(first.clip).name,
@@ -76,18 +76,27 @@ def _clips(root: Path, folders: Sequence[Path]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _parts(root: Path, folders: list[Path]) -> Iterator[dict[str, Any]]:
-    for folder in folders:
-        one = Explanation.load(folder)
-        sounds = {"input": one.input, "evidence": one.evidence, "remainder": one.remainder}
-        made = players(list(sounds.values()))
+def _parts(root: Path, own: list[tuple[Path, Explanation]]) -> Iterator[dict[str, Any]]:
+    """Yield what is shown of every explanation of one sound, all players equally loud."""
+    sounds = [own[0][1].input]
+    sounds += [sound for _, one in own for sound in (one.evidence, one.remainder)]
+    heard, *made = players(sounds)
+    for number, (folder, one) in enumerate(own):
         files = {name: os.path.relpath(path, root) for name, path in files_in(folder).items()}
+        three = zip(("input", "evidence", "remainder"), (heard, *made[:2]), strict=True)
+        del made[:2]
+        ahead = ahead_of(one.trust, one.mask)
         yield {
             "one": one,
             "about": METHODS.get(one.method).summary,
+            # the input is in the page once; the script lends it to the other methods
             "players": [
-                {"name": name, "src": _uri("audio/mpeg", player.data), "gain": _gain(player)}
-                for name, player in zip(sounds, made, strict=True)
+                {
+                    "name": name,
+                    "src": _uri("audio/mpeg", player.data) if name != "input" or not number else "",
+                    "gain": _gain(player),
+                }
+                for name, player in three
             ],
             "truth": _truth(root, one),
             "overlay": _uri("image/webp", attribution_image(one.attribution.values)),
@@ -96,7 +105,7 @@ def _parts(root: Path, folders: list[Path]) -> Iterator[dict[str, Any]]:
             "span": _span(one),
             "rows": _rows(one),
             "verdict": verdict(one.trust, one.mask),
-            "ahead": len(ahead_of(one.trust, one.mask)) == len(one.trust.controls),
+            "ahead": len(ahead) == len(one.trust.controls),
             "files": {name: path.replace(os.sep, "/") for name, path in files.items()},
         }
 
