@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
-from earwitness.errors import ParameterError
+from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.explanation import Answer, Explanation
 from earwitness.mask import Keep, make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Map, Method
@@ -27,6 +27,7 @@ from earwitness.render import render
 from earwitness.types import Attribution, Audio, Mask, Target
 
 _LEADING = 5
+_LARGE_GAP = 0.05
 Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int]
 
 
@@ -104,7 +105,7 @@ def explain(
     model = model if isinstance(model, Model) else _loaded(model)
     audio = load_clip(clip, model.rate, start=start, end=end)
     wave = torch.from_numpy(audio.samples).to(model.device)
-    with model.undisturbed():
+    with torch.inference_mode(False), model.undisturbed():
         with torch.no_grad():
             whole = model(wave.unsqueeze(0))[0]
         question = model.target(whole, target, versus)
@@ -113,6 +114,13 @@ def explain(
         attribution, mask = _masked(probe, found, rule)
         card, parts = trust_card(probe, mask, seed=seed)
     notes = [*audio.notes, *_length_notes(model, probe.samples)]
+    gap = found.details.get("completeness_gap", 0.0)
+    change = found.details.get("score_change", 0.0)
+    if abs(gap) > _LARGE_GAP * abs(change):
+        notes.append(
+            f"the map does not add up: its sum misses the change of score, {change:.3g}, by "
+            f"{gap:+.3g}; try more steps"
+        )
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
     gains = torch.from_numpy(mask.gains).to(probe.device).unsqueeze(0)
@@ -177,10 +185,14 @@ def _loaded(model: object) -> Model:
 
 def _masked(probe: Probe, found: Map, rule: Keep) -> tuple[Attribution, Mask]:
     values = found.values.float().cpu().numpy()
-    if values.shape != probe.shape or not np.isfinite(values).all():
+    if values.shape != probe.shape:
         raise ParameterError(
-            f"the method gave a map of shape {values.shape} for a plane of {probe.shape}, or one "
-            "with NaN in it"
+            f"the method gave a map of shape {values.shape} for a plane of {probe.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise NotApplicableError(
+            f"{probe.model.name} has infinite or undefined gradients at this sound (a root or a "
+            "logarithm at silence, perhaps); add a small constant there, or use lime or occlusion"
         )
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
     attribution = Attribution(values, freqs.astype(np.float32), times, dict(found.details))

@@ -14,6 +14,7 @@ from earwitness.types import Target
 
 _CELLS_PER_PASS = 4_000_000
 _LARGEST_PASS = 32
+_SILENT = 1e-30  # below it a phase cannot be told
 
 
 class Probe:
@@ -91,14 +92,33 @@ class Probe:
     @cached_property
     def _phase(self) -> Tensor:
         ones = torch.ones_like(self.spectrum)
-        return torch.where(self.magnitude > 0, self.spectrum / self.magnitude, ones)
+        return torch.where(self.magnitude > _SILENT, self.spectrum / self.magnitude, ones)
 
     def outputs(self, gains: Tensor) -> Tensor:
         """Return the model's outputs (batch, output) for gains (batch, freq, frame)."""
-        if self.background is not None:
-            mixed = gains * self.spectrum + (1 - gains) * self.background
-            return self._ask(mixed.abs() if self.model.frontend else None, lambda: mixed)
-        return self._ask(gains * self.magnitude, lambda: gains * self.spectrum)
+        if self.model.frontend is None:
+            return self._told(self.model(self.sound(gains)))
+        if self.background is None:
+            return self._told(self.model.from_magnitude(gains * self.magnitude))
+        mixed = gains * self.spectrum + (1 - gains) * self.background
+        return self._told(self.model.from_magnitude(mixed.abs()))
+
+    def sound(self, gains: Tensor) -> Tensor:
+        """Return the sound (batch, samples) of gains (batch, freq, frame).
+
+        Where most is kept, what is removed is taken from the input, so that gains of one give back
+        the input exactly: a model that takes a logarithm hears rounding errors in digital silence.
+        """
+        other = torch.zeros_like(self.spectrum) if self.background is None else self.background
+        mostly = gains.detach().mean(dim=(1, 2)) > 0.5
+        part = torch.where(mostly[:, None, None], 1 - gains, gains)
+        base = torch.where(mostly[:, None, None], self.spectrum, other)
+        rest = torch.where(mostly[:, None, None], other, self.spectrum)
+        change = self.model.plane.synthesise(part * (rest - base), self.samples)
+        if self.background is None:
+            return torch.where(mostly[:, None], self.wave, 0.0) + change
+        filled = self.model.plane.synthesise(other.unsqueeze(0), self.samples)
+        return torch.where(mostly[:, None], self.wave, filled) + change
 
     def score(self, gains: Tensor) -> Tensor:
         """Return the score (batch,) that methods explain, for gains (batch, freq, frame)."""
@@ -106,14 +126,14 @@ class Probe:
 
     def score_magnitude(self, magnitude: Tensor) -> Tensor:
         """Return the score (batch,) of magnitudes (batch, freq, frame) with the input's phase."""
-        outputs = self._ask(magnitude, lambda: magnitude * self._phase)
-        return self.model.explained(outputs, self.target)
-
-    def _ask(self, magnitude: Tensor | None, spectrum: Callable[[], Tensor]) -> Tensor:
-        if self.model.frontend is not None and magnitude is not None:
+        if self.model.frontend is not None:
             outputs = self.model.from_magnitude(magnitude)
         else:
-            outputs = self.model(self.model.plane.synthesise(spectrum(), self.samples))
+            spectrum = magnitude * self._phase
+            outputs = self.model(self.model.plane.synthesise(spectrum, self.samples))
+        return self.model.explained(self._told(outputs), self.target)
+
+    def _told(self, outputs: Tensor) -> Tensor:
         self.tick(len(outputs))
         return outputs
 
@@ -141,7 +161,13 @@ class Probe:
         """Return the gradient of summed scores, leaving no gradient anywhere else."""
         if not scores.requires_grad:
             raise NotApplicableError(self._no_gradient())
-        (gradient,) = torch.autograd.grad(scores.sum(), by, allow_unused=True)
+        try:
+            (gradient,) = torch.autograd.grad(scores.sum(), by, allow_unused=True)
+        except RuntimeError as error:
+            text = str(error).strip().split("\n")[0]
+            raise NotApplicableError(
+                f"{self.model.name} cannot be differentiated ({text}); use lime or occlusion"
+            ) from error
         self.tick(2 * len(scores))
         if gradient is None:
             raise NotApplicableError(self._no_gradient())

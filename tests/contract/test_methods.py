@@ -176,8 +176,8 @@ def test_nothing_is_left_behind(
     modes = [one.training for one in module.modules()]
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
     if fails:
-        asked = Probe._ask
-        monkeypatch.setattr(Probe, "_ask", lambda *a: (asked(*a), 1 / 0)[0])
+        asked = Probe._told
+        monkeypatch.setattr(Probe, "_told", lambda *a: (asked(*a), 1 / 0)[0])
         if method not in ("random", "energy", "all-ones"):
             with pytest.raises(ZeroDivisionError):
                 run(method, model, white)

@@ -9,10 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from earwitness.errors import ModelError, ParameterError, UnknownNameError
+from earwitness.errors import (
+    ModelError,
+    NotApplicableError,
+    ParameterError,
+    UnknownNameError,
+)
 from earwitness.models.adapters import wrap
 from earwitness.models.checkpoint import default_recipe, load_checkpoint, save_checkpoint
 from earwitness.models.registry import list_models, load_model
+from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from tests.toys import RATE, TOY_PLANE, Magnitude, RegionNet, spectral, waveform
 
@@ -286,3 +292,122 @@ def test_the_built_in_model_is_small_and_sane() -> None:
     with torch.no_grad():
         silence = one.probabilities(one(torch.zeros(1, one.rate)))
     np.testing.assert_allclose(float(silence.sum()), 1.0, rtol=1e-5)
+
+
+class Jittery(nn.Module):
+    """Features with everything that changes in training mode, and a draw of chance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, waves: torch.Tensor) -> torch.Tensor:
+        dither = 1e-4 * torch.randn(waves.shape)
+        return self.drop(self.norm((waves + dither)[:, None]))[:, 0]
+
+
+def test_a_module_of_features_is_left_alone_and_does_not_jitter() -> None:
+    features = Jittery()
+    one = wrap(Mean([1.0, 2.0]), sample_rate=RATE, features=features)
+    before, chance = features.norm.running_mean.clone(), torch.get_rng_state()
+    first, second = (
+        explain(one, (noise()[0].numpy(), RATE), "occlusion", target=0) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.attribution.values, second.attribution.values)
+    torch.testing.assert_close(features.norm.running_mean, before, rtol=0, atol=0)
+    torch.testing.assert_close(torch.get_rng_state(), chance, rtol=0, atol=0)
+    assert features.training
+
+
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "occlusion"])
+def test_a_model_that_writes_on_its_input_does_no_harm(method: str) -> None:
+    class Greedy(nn.Module):
+        def forward(self, waves: torch.Tensor) -> torch.Tensor:
+            waves *= 0.5
+            return torch.stack([waves.abs().mean(dim=1), waves.std(dim=1)], dim=1)
+
+    wave = noise()[0].numpy()
+    found = explain(wrap(Greedy(), sample_rate=RATE), (wave.copy(), RATE), method, target=0)
+    np.testing.assert_array_equal(found.input.samples, wave)
+    total = found.evidence.samples.astype(float) + found.remainder.samples
+    np.testing.assert_allclose(total, wave, atol=1e-5)
+
+
+def test_one_output_is_not_one_of_many() -> None:
+    with pytest.raises(ModelError, match="one output cannot be one of many"):
+        model([3.0], labels=["dog"])(noise())
+    detector = model([3.0], labels=["dog"], task="multi-label")
+    np.testing.assert_allclose(
+        float(detector.probabilities(detector(noise()))[0]), 0.9526, atol=1e-4
+    )
+
+
+def test_all_ones_are_exact_in_digital_silence() -> None:
+    class Floorless(nn.Module):
+        def forward(self, waves: torch.Tensor) -> torch.Tensor:
+            level = (TOY_PLANE.analyse(waves).abs() + 1e-12).log().mean(dim=(1, 2))
+            return torch.stack([level, -level], dim=1)
+
+    wave = torch.zeros(16000)
+    wave[4000:5000] = noise()[0, :1000]
+    one = wrap(Floorless(), sample_rate=RATE)
+    probe = Probe(one, wave, one.target(torch.zeros(2), 0))
+    with torch.no_grad():
+        masked = probe.outputs(torch.stack([torch.ones(probe.shape), torch.zeros(probe.shape)]))
+        wanted = one(torch.stack([wave, torch.zeros_like(wave)]))
+    torch.testing.assert_close(masked, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_background_fills_what_is_removed() -> None:
+    one, wave, other = waveform(), noise()[0], noise(16000)[1]
+    background = one.plane.analyse(other[None])[0]
+    for build in (waveform, spectral):
+        one = build()
+        background = one.plane.analyse(other[None])[0]
+        probe = Probe(one, wave, one.target(torch.zeros(2), 0), background=background)
+        with torch.no_grad():
+            found = probe.outputs(torch.stack([torch.ones(probe.shape), torch.zeros(probe.shape)]))
+            wanted = one(torch.stack([wave, other]))
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_subnormal_samples_do_no_harm() -> None:
+    wave = noise()[0].numpy()
+    wave[:4000] *= np.float32(1e-39)
+    found = explain(waveform(), (wave, RATE), "saliency", target=0)
+    assert np.isfinite(found.attribution.values).all()
+
+
+def test_explaining_inside_inference_mode_works() -> None:
+    one, wave = waveform(), noise()[0].numpy()
+    with torch.inference_mode():
+        found = explain(one, (wave, RATE), "input-x-gradient", target=0)
+    assert np.abs(found.attribution.values).max() > 0
+
+
+def test_numpy_numbers_name_a_class() -> None:
+    assert spectral().index(np.int64(1)) == 1
+
+
+def test_undefined_gradients_are_explained() -> None:
+    class Root(nn.Module):
+        def forward(self, waves: torch.Tensor) -> torch.Tensor:
+            level = TOY_PLANE.analyse(waves).abs().pow(2).sqrt().mean(dim=(1, 2))
+            return torch.stack([level, -level], dim=1)
+
+    wave = noise()[0].numpy()
+    wave[:8000] = 0
+    with pytest.raises(NotApplicableError, match="undefined gradients"):
+        explain(wrap(Root(), sample_rate=RATE), (wave, RATE), "saliency")
+
+
+def test_a_backward_pass_that_fails_says_so() -> None:
+    class Clumsy(nn.Module):
+        def forward(self, waves: torch.Tensor) -> torch.Tensor:
+            heard = waves.exp()
+            heard *= 0.5
+            return torch.stack([heard.mean(dim=1), heard.std(dim=1)], dim=1)
+
+    with pytest.raises(NotApplicableError, match="cannot be differentiated"):
+        explain(wrap(Clumsy(), sample_rate=RATE), (noise()[0].numpy(), RATE), "saliency")

@@ -39,10 +39,9 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
     kept: list[Tensor] = []
 
     def keep(_: str, tensor: Tensor) -> Tensor:
-        if not tensor.requires_grad:
-            raise NotApplicableError(f"gradcam: no gradient reaches layer {name!r}")
-        kept.append(tensor)
-        return tensor
+        # the gradient starts at the layer: nothing before it need be differentiable
+        kept.append(tensor if tensor.requires_grad else tensor.detach().requires_grad_())
+        return kept[-1]
 
     ones = torch.ones(1, *probe.shape, device=probe.device, requires_grad=True)
     with torch.enable_grad(), listening({name: _module(probe.model, name)}, keep):
@@ -68,7 +67,8 @@ def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAx
         found = find_axes(model, {wanted: _module(model, wanted)}, samples)
         if not found:
             raise NotApplicableError(
-                f"gradcam: the output of layer {wanted!r} has no time axis; name another layer"
+                f"gradcam: could not find where layer {wanted!r} listens in time; name another "
+                "layer, or use integrated-gradients"
             )
         return wanted, found[wanted]
     leaves = {
@@ -79,7 +79,8 @@ def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAx
     found = find_axes(model, leaves, samples)
     if not found:
         raise NotApplicableError(
-            f"gradcam: no layer of {model.name} keeps a time axis; use integrated-gradients"
+            f"gradcam: could not find where any layer of {model.name} listens in time; use "
+            "integrated-gradients"
         )
     both = [name for name, axes in found.items() if axes.freq_axis is not None]
     name = both[-1] if both else list(found)[-1]

@@ -33,11 +33,10 @@ class FeatureModel(Model):
         super().__init__(**facts)
         self._features = features
 
-    def to(self, device: str | torch.device) -> Model:
-        """Move the network and its features to a device."""
-        if isinstance(self._features, nn.Module):
-            self._features.to(device)
-        return super().to(device)
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """The network, and the features if they are a module."""
+        return tuple(p for p in (self.module, self._features) if isinstance(p, nn.Module))
 
     def _forward(self, waves: Tensor) -> Any:
         return self.module(self._features(waves).to(self.dtype))
@@ -56,11 +55,10 @@ class SpectralModel(Model):
         super().__init__(plane=frontend.plane, **facts)
         self.frontend = frontend
 
-    def to(self, device: str | torch.device) -> Model:
-        """Move the network and its features to a device."""
-        if isinstance(self.frontend, nn.Module):
-            self.frontend.to(device)
-        return super().to(device)
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """The network, and the front end if it is a module."""
+        return tuple(p for p in (self.module, self.frontend) if isinstance(p, nn.Module))
 
     def __call__(self, waves: Tensor) -> Tensor:
         """Map waves (batch, samples) to outputs by way of the plane."""
@@ -77,7 +75,8 @@ class SpectralModel(Model):
         hop = self.plane.hop
         frames = self.plane.frames(max(samples, self.shortest or 0))
         longest = self.plane.frames(self.longest) if self.longest else None
-        length = min(max(samples, self.shortest or 0), self.longest or samples)
+        length = max(samples, self.shortest or 0)
+        length = min(length, self.longest or length)
         return [(start * hop, length) for start in self._starts(frames, longest)]
 
     def _forward(self, magnitude: Tensor) -> Any:

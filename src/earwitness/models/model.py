@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -100,6 +101,11 @@ class Model(ABC):
         return self._labels or ()
 
     @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """Every torch module it is made of, the network first."""
+        return () if self.module is None else (self.module,)
+
+    @property
     def differentiable(self) -> bool:
         """Whether gradients reach the waveform."""
         return self.module is not None
@@ -117,9 +123,9 @@ class Model(ABC):
         return torch.float32 if tensor is None else tensor.dtype
 
     def to(self, device: str | torch.device) -> Model:
-        """Move the network to a device and return the model."""
-        if self.module is not None:
-            self.module.to(device)
+        """Move everything to a device and return the model."""
+        for part in self.parts:
+            part.to(device)
         return self
 
     def __call__(self, waves: Tensor) -> Tensor:
@@ -141,7 +147,7 @@ class Model(ABC):
 
     def _answer(self, data: Tensor) -> Tensor:
         try:
-            answer = self._forward(data)
+            answer = self._forward(data.clone())  # it may write on what it is given
         except EarwitnessError:
             raise
         except Exception as error:
@@ -185,6 +191,11 @@ class Model(ABC):
                 f"{self.name}: must answer (batch, output) = ({batch}, ...), got shape "
                 f"{tuple(outputs.shape)}"
             )
+        if self.task == "single-label" and outputs.shape[1] == 1:
+            raise ModelError(
+                f"{self.name}: one output cannot be one of many; say task='multi-label' for a "
+                "detector, or output='scores' for a regression"
+            )
         if self._labels is None:
             self._labels = tuple(str(index) for index in range(outputs.shape[1]))
         if outputs.shape[1] != len(self._labels):
@@ -213,23 +224,36 @@ class Model(ABC):
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Run the network in evaluation mode and leave every module's mode as it was."""
-        modes = [] if self.module is None else [(m, m.training) for m in self.module.modules()]
-        if self.module is not None and any(training for _, training in modes):
-            self.module.eval()
+        """Run everything in evaluation mode, and leave modes and chance as they were.
+
+        A model that draws at random draws the same every time.
+        """
+        modes = [(module, module.training) for part in self.parts for module in part.modules()]
         try:
-            yield
+            for part in self.parts:
+                part.eval()
+            with torch.random.fork_rng(devices=[]), self._differentiable_kernels():
+                torch.default_generator.manual_seed(0)
+                yield
         finally:
             for module, training in modes:
                 module.training = training
 
+    def _differentiable_kernels(self) -> AbstractContextManager[None]:
+        """Do without cuDNN for recurrent networks: it has no backward pass in evaluation mode."""
+        recurrent = any(isinstance(m, nn.RNNBase) for part in self.parts for m in part.modules())
+        if not recurrent or self.device.type != "cuda":
+            return nullcontext()
+        cudnn = torch.backends.cudnn
+        return cudnn.flags(
+            enabled=False, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic
+        )
+
     def _first_tensor(self) -> Tensor | None:
-        if self.module is None:
-            return None
         floats = (
             tensor
-            for group in (self.module.parameters(), self.module.buffers())
-            for tensor in group
+            for part in self.parts
+            for tensor in (*part.parameters(), *part.buffers())
             if tensor.is_floating_point()
         )
         return next(floats, None)
@@ -265,7 +289,7 @@ class Model(ABC):
         unit = "value" if self.task == "regression" else "logit-difference"
         return Target(index, self.labels[index], unit, other, self.labels[other], decided)
 
-    def index(self, name: str | int | None) -> int:
+    def index(self, name: str | int | np.integer[Any] | None) -> int:
         """Return the number of an output named by label or number, or raise with the nearest."""
         noun = "output" if self.task == "regression" else "class"
         if isinstance(name, str):
@@ -275,6 +299,8 @@ class Model(ABC):
             if key not in folded:
                 raise unknown(noun, name, self.labels)
             return folded[key]
+        if isinstance(name, np.integer):
+            name = int(name)
         if not isinstance(name, int) or not 0 <= name < len(self.labels):
             raise ParameterError(
                 f"{noun} {name!r} is not in 0..{len(self.labels) - 1} and no label of {self.name}"
