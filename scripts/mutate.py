@@ -91,13 +91,13 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "complement: the plane's remainder is its evidence": (
         "metrics/trust.py",
-        "torch.cat([some, 1 - some])",
-        "torch.cat([some, some])",
+        "torch.cat([gains, 1 - gains])",
+        "torch.cat([gains, gains])",
     ),
     "complement: sides swapped in the card": (
         "metrics/trust.py",
-        "Outcome(Pair(plane[0][k], heard[0][k]), Pair(plane[1][k], heard[1][k]))",
-        "Outcome(Pair(plane[1][k], heard[1][k]), Pair(plane[0][k], heard[0][k]))",
+        "Outcome(Pair(plane[k], heard[k]), Pair(plane[count + k], heard[count + k]))",
+        "Outcome(Pair(plane[count + k], heard[count + k]), Pair(plane[k], heard[k]))",
     ),
     "complement: lime counts the pieces that are off": (
         "methods/lime.py",

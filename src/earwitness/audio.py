@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,10 +87,16 @@ def read_audio(
         raise AudioError(f"{path}: no such file")
     if path.is_dir():
         raise AudioError(f"{path}: a folder, not a sound file")
+    if not os.access(path, os.R_OK):
+        raise AudioError(f"{path}: no permission to read this file")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty")
     samples, file_rate, notes = _decode(path, start, end)
-    audio = as_audio((samples, file_rate), rate=rate, name=str(path))
+    if not len(samples) and _is_cut_off(path):
+        raise AudioError(f"{path}: cut off before any sound")
+    # bytes that are no text would break every file that the name is written to
+    name = str(path).encode("utf-8", "replace").decode("utf-8")
+    audio = as_audio((samples, file_rate), rate=rate, name=name)
     return replace(audio, notes=(*notes, *audio.notes))
 
 
@@ -114,7 +123,13 @@ def as_audio(
                 "a clip is a path, an Audio, or a pair (samples, rate); got "
                 f"{type(clip).__name__} without a rate"
             )
-        samples, given_rate = np.asarray(clip[0]), int(clip[1])
+        try:
+            samples, given_rate = np.asarray(clip[0]), int(clip[1])
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ParameterError(
+                f"a clip is a pair (samples, rate) of an array and a number; got "
+                f"({type(clip[0]).__name__}, {clip[1]!r})"
+            ) from error
     if given_rate <= 0:
         raise ParameterError(f"{name}: the sampling rate must be positive, got {given_rate}")
     samples = _as_float(samples, name)
@@ -144,7 +159,9 @@ def _decode(
 ) -> tuple[NDArray[np.float32], int, list[str]]:
     notes = []
     try:
-        with soundfile.SoundFile(path) as file:
+        # as bytes, since a name need not be text
+        place = str(path) if os.name == "nt" else os.fsencode(path)
+        with _quiet_decoder(path), soundfile.SoundFile(place) as file:
             rate = file.samplerate
             first, last = _span(path, file.frames, rate, start, end)
             if first:
@@ -156,9 +173,28 @@ def _decode(
             "can; convert others first)"
         ) from error
     samples = np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
+    if end is not None and end * rate > last + 1:
+        notes.append(f"end is after the end of the file: explained up to {last / rate:.2f} s")
     if not complete or (end is None and _is_cut_off(path)):
         notes.append(f"cut off: only the first {len(samples) / rate:.2f} s could be decoded")
     return samples, rate, notes
+
+
+@contextmanager
+def _quiet_decoder(path: Path) -> Iterator[None]:
+    """Keep the MP3 decoder, which writes its own complaints to standard error, from doing so."""
+    if path.suffix.lower() != ".mp3":
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _read_blocks(file: soundfile.SoundFile, frames: int) -> tuple[list[NDArray[np.float32]], bool]:
@@ -180,6 +216,9 @@ def _read_blocks(file: soundfile.SoundFile, frames: int) -> tuple[list[NDArray[n
 def _span(
     path: Path, frames: int, rate: int, start: float | None, end: float | None
 ) -> tuple[int, int]:
+    for bound in (start, end):
+        if bound is not None and not math.isfinite(bound):
+            raise ParameterError(f"{path}: start and end are seconds, got {bound}")
     first = round((start or 0.0) * rate)
     last = frames if end is None else min(frames, round(end * rate))
     if first < 0:
@@ -205,7 +244,11 @@ def _is_cut_off(path: Path) -> bool:
             file.seek(max(0, size - 65536 - 282))
             tail = file.read()
             page = tail.rfind(b"OggS")
-            return page >= 0 and len(tail) > page + 5 and not tail[page + 5] & 0x04
+            if page < 0 or len(tail) < page + 27:
+                return True
+            table = tail[page + 27 : page + 27 + tail[page + 26]]
+            whole = len(tail) >= page + 27 + tail[page + 26] + sum(table)
+            return not (whole and tail[page + 5] & 0x04)
     return False
 
 
@@ -229,6 +272,8 @@ def _mix_down(samples: NDArray[np.float32], name: str, notes: list[str]) -> NDAr
             f"{name}: samples must have shape (time,) or (time, channel), got {samples.shape}"
         )
     channels = samples.shape[1]
+    if channels == 0:
+        raise ParameterError(f"{name}: shape {samples.shape} has no channels")
     if channels > samples.shape[0] > 0 or channels > 1024:
         raise ParameterError(
             f"{name}: shape {samples.shape} has more channels than samples; give (time, channel)"

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from earwitness.audio import read_audio, write_audio
-from earwitness.errors import OutputError
+from earwitness.errors import AudioError, OutputError
 from earwitness.listen import players
 from earwitness.picture import draw, save_figure
 from earwitness.regions import region_labels
@@ -145,11 +146,14 @@ class Explanation:
         try:
             self._write(partial)
             partial.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            partial.rename(folder)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+            if folder.exists():  # others' files in it stay where they are
+                for path in files_in(folder).values():
+                    (partial / path.name).replace(path)
+            else:
+                partial.rename(folder)
+        except (OSError, RuntimeError) as error:  # libsndfile's are the latter
+            reason = getattr(error, "strerror", None) or str(error) or "no space left?"
+            raise OutputError(f"{folder}: cannot be written ({reason})") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return files_in(folder)
@@ -195,11 +199,13 @@ class Explanation:
                 arrays = {name: stored[name] for name in stored.files}
             sounds = {name: read_audio(folder / f"{name}.wav") for name in _SOUNDS}
             return _restored(cls, facts, arrays, sounds)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             name = Path(str(error.filename)).name
             raise OutputError(f"{folder}: no explanation here ({name} is missing)") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise OutputError(f"{folder}: the explanation's files are damaged") from error
+        except AudioError as error:
+            raise OutputError(f"{folder}: no whole explanation here ({error})") from error
 
     def show(self) -> Any:
         """Return a matplotlib figure of the spectrogram and the attribution."""
@@ -236,13 +242,19 @@ def files_in(folder: Path) -> dict[str, Path]:
 
 
 def _refuse(folder: Path, overwrite: bool) -> None:
+    """Raise unless the place is free, or holds an explanation that may be replaced."""
     if not folder.exists():
         return
-    ours = (folder / "explanation.json").is_file()
-    if not overwrite:
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: a file, not a folder; choose another place")
+    if not overwrite and any(folder.iterdir()):
         raise OutputError(f"{folder}: exists already; say overwrite, or choose another place")
-    if not ours:
-        raise OutputError(f"{folder}: exists and is no explanation; choose another place")
+    ours = (folder / "explanation.json").is_file()
+    taken = [path.name for path in files_in(folder).values() if path.exists()]
+    if taken and not ours:
+        raise OutputError(
+            f"{folder}: {taken[0]} is there and belongs to no explanation; choose another place"
+        )
 
 
 def _restored(

@@ -33,7 +33,7 @@ def parse_keep(text: str) -> Keep:
     ParameterError
         If it is spelt otherwise or the share is not above 0 and at most 100 %.
     """
-    match = re.fullmatch(r"(?:(attribution|area|energy):)?([0-9]*\.?[0-9]+)\s*%", text.strip())
+    match = re.fullmatch(r"(?:(attribution|area|energy):)?([0-9]*\.?[0-9]+)\s*%", str(text).strip())
     share = float(match[2]) / 100 if match else 0.0
     if not match or not 0 < share <= 1:
         raise ParameterError(

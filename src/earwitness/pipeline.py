@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -28,6 +29,7 @@ from earwitness.types import Attribution, Audio, Mask, Target
 
 _LEADING = 5
 _LARGE_GAP = 0.05
+_MOST_CELLS = 60_000_000  # some 4 GB; half an hour at 16 kHz
 Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int]
 
 
@@ -43,6 +45,9 @@ def load_clip(
     if isinstance(clip, str | os.PathLike):
         return read_audio(clip, rate=rate, start=start, end=end)
     audio = as_audio(clip)
+    for bound in (start, end):
+        if bound is not None and not math.isfinite(bound):
+            raise ParameterError(f"{audio.name}: start and end are seconds, got {bound}")
     first = round((start or 0.0) * audio.rate)
     last = len(audio.samples) if end is None else round(end * audio.rate)
     if first < 0 or first >= min(last, len(audio.samples)):
@@ -100,10 +105,18 @@ def explain(
         In one of its kinds, with one line that says what to do.
     """
     began = time.perf_counter()
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ParameterError(f"seed must be a whole number from 0 on, got {seed!r}")
     spec = METHODS.get(method)
     settled, rule = spec.settle(options), parse_keep(keep)
     model = model if isinstance(model, Model) else _loaded(model)
     audio = load_clip(clip, model.rate, start=start, end=end)
+    cells = model.plane.bins * model.plane.frames(len(audio.samples))
+    if cells > _MOST_CELLS:
+        raise ParameterError(
+            f"{audio.name}: {audio.seconds / 60:.0f} min are too long to explain in one piece; "
+            "choose a part with start and end"
+        )
     wave = torch.from_numpy(audio.samples).to(model.device)
     with torch.inference_mode(False), model.undisturbed():
         with torch.no_grad():

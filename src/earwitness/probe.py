@@ -140,7 +140,7 @@ class Probe:
     def scores(self, gains: Iterable[Tensor]) -> Tensor:
         """Return the score of every gain map (freq, frame), without gradients, in batches."""
         with torch.no_grad():
-            return torch.cat([self.score(torch.stack(some)) for some in _chunks(gains, self.chunk)])
+            return torch.cat([self.score(torch.stack(some)) for some in chunks(gains, self.chunk)])
 
     def gradients(
         self, points: Iterable[Tensor], *, of_magnitude: bool = False
@@ -151,7 +151,7 @@ class Probe:
         """
         self.require_gradients()
         ask = self.score_magnitude if of_magnitude else self.score
-        for some in _chunks(points, self.chunk):
+        for some in chunks(points, self.chunk):
             batch = torch.stack(some).requires_grad_()
             with torch.enable_grad():
                 scores = ask(batch)
@@ -192,7 +192,8 @@ def _untold(_count: int) -> None:
     """Tell nobody."""
 
 
-def _chunks(maps: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+def chunks(maps: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+    """Yield maps in lists of at most ``size``, drawing no more of them than needed."""
     some: list[Tensor] = []
     for one in maps:
         some.append(one)

@@ -30,7 +30,7 @@ S = TypeVar("S", bound=Named)
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for a name that is not known, with the nearest one that is."""
-    names = list(known)
+    names, name = list(known), str(name)
     folded = {candidate.lower().replace("_", "-"): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), folded, n=1, cutoff=0.5)
     hint = f"did you mean {folded[near[0]]!r}?" if near else f"known: {', '.join(names)}"
@@ -66,7 +66,7 @@ class Registry(Generic[S]):
     def get(self, name: str) -> S:
         """Return the entry of that name, or raise ``UnknownNameError``."""
         self._discover()
-        if name not in self._specs:
+        if not isinstance(name, str) or name not in self._specs:
             raise unknown(self.kind, name, self._specs)
         return self._specs[name]
 

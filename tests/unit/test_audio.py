@@ -84,6 +84,23 @@ def test_odd_levels_are_said(samples: np.ndarray, words: str) -> None:
     assert any(words in note for note in as_audio((samples, RATE)).notes)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.97])
+def test_any_cut_of_an_ogg_is_noticed(tmp_path: Path, share: float) -> None:
+    noise = np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32) * 0.1
+    soundfile.write(tmp_path / "whole.ogg", noise, RATE)
+    whole = (tmp_path / "whole.ogg").read_bytes()
+    (tmp_path / "part.ogg").write_bytes(whole[: int(share * len(whole))])
+    try:
+        assert any("cut off" in note for note in read_audio(tmp_path / "part.ogg").notes)
+    except AudioError as error:
+        assert "cut off" in str(error)  # noqa: PT017
+
+
+def test_a_part_that_ends_after_the_file_is_said(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", sine(), RATE)
+    assert any("after the end" in note for note in read_audio(tmp_path / "x.wav", end=9.0).notes)
+
+
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
 def test_cut_off_files_give_what_decodes_and_say_so(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).standard_normal(4 * RATE).astype(np.float32) * 0.1
@@ -154,6 +171,9 @@ def test_parts_outside_the_file_are_refused(
         ((np.array(["a"] * 4000), RATE), "real numbers"),
         ((np.zeros(4000, complex), RATE), "real numbers"),
         ((np.zeros(4000), 0), "positive"),
+        ((np.zeros(4000), None), "an array and a number"),
+        (([[1, 2], [3]], RATE), "an array and a number"),
+        ((np.zeros((4000, 0)), RATE), "no channels"),
     ],
 )
 def test_bad_arrays_are_refused(clip: object, words: str) -> None:

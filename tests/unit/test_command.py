@@ -19,6 +19,7 @@ from earwitness.cli.main import main
 from tests.unit.test_audio import bad_file
 
 RATE = 16000
+NOISE = 0.1 * np.random.default_rng(1).standard_normal(8000)
 # a model that is quick and needs no training, from a file as users have them
 MODEL = """
 import torch
@@ -31,6 +32,27 @@ class Bands(torch.nn.Module):
 
 def make():
     return earwitness.wrap(Bands(), sample_rate=16000, labels=["low", "high"], name="bands")
+
+def broken():
+    class Broken(torch.nn.Module):
+        def forward(self, waves):
+            raise ValueError("five seconds only")
+    return earwitness.wrap(Broken(), sample_rate=16000, labels=["low", "high"])
+
+def chatty():
+    class Chatty(Bands):
+        def forward(self, waves):
+            print("thinking ...")
+            return super().forward(waves)
+    return earwitness.wrap(Chatty(), sample_rate=16000, labels=["low", "high"])
+
+def layered():
+    class Mean(torch.nn.Module):
+        def forward(self, maps):
+            return maps.mean(2)
+    conv = torch.nn.Conv1d(1, 4, 200, stride=100)
+    net = torch.nn.Sequential(conv, torch.nn.ReLU(), Mean(), torch.nn.Linear(4, 2))
+    return earwitness.wrap(net, features=lambda w: w[:, None], sample_rate=16000)
 
 def quality():
     class First(torch.nn.Module):
@@ -112,9 +134,16 @@ def test_existing_results_are_safe(place: Path, capsys: pytest.CaptureFixture[st
     assert code == 2
     assert "--overwrite" in err
     (place / "r" / "notes.txt").write_text("mine")
+    own = place / "r" / "b" / "input-x-gradient"
+    (own / "remark.txt").write_text("mine too")
+    (own / "labels.txt").unlink()
     assert explain(capsys, "clips/a.wav", "-o", "r", "--overwrite")[0] == 0
     assert (place / "r" / "notes.txt").read_text() == "mine"
-    assert not (place / "r" / "b").exists()
+    assert [path.name for path in own.iterdir()] == ["remark.txt"]
+    (place / "r" / "report.json").write_text("[]")
+    code, _, err = explain(capsys, "b.wav", "-o", "r", "--overwrite")
+    assert code == 2
+    assert "not a record of earwitness" in err
     code, _, err = explain(capsys, "b.wav", "-o", "clips", "--overwrite")
     assert code == 2
     assert "no report of earwitness" in err
@@ -160,6 +189,11 @@ def test_good_files_survive_bad_ones(place: Path, capsys: pytest.CaptureFixture[
         (["explain", "b.wav", "--device", "gpu9"], "device 'gpu9'"),
         (["explain", "b.wav", "--start", "7"], "after the end"),
         (["explain", "nothing"], "no such file"),
+        (["explain", "b.wav", "--end", "nan"], "seconds"),
+        (["explain", "b.wav", "--start", "inf"], "seconds"),
+        (["explain", "b.wav", "--device", "meta"], "device 'meta'"),
+        (["explain", "b.wav", "--method", "lime", "--set", "samples=NaN"], "must be finite"),
+        (["explain", "b.wav", "--method", "lime", "--set", "samples=few"], "must be a number"),
         (["predict", "nothing.wav"], "no such file"),
         (["train", "classifier", "--data", "nothing", "-o", "m"], "no such folder"),
         (["train", "classifier", "--data", ".", "-o", "m", "--folds", "a"], "folds are numbers"),
@@ -177,6 +211,59 @@ def test_wrong_usage_is_one_line(
     assert said in err
     assert len(err.splitlines()) == 1
     assert "Traceback" not in err
+
+
+def test_odd_names_are_explained(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [b"bad\xff\xfe.wav", "new\nline.wav", "quo\"te' <b>.wav", "ü ~ 音.wav", "-dash.wav"]
+    (place / "odd").mkdir()
+    soundfile.write(place / "plain.wav", NOISE, RATE)
+    for name in names:
+        raw = name if isinstance(name, bytes) else name.encode()
+        (place / "plain.wav").rename(place / "odd" / os.fsdecode(raw))
+        soundfile.write(place / "plain.wav", NOISE, RATE)
+    code, out, err = explain(capsys, "odd", "-o", "r", "--json")
+    assert (code, len(out.splitlines())) == (0, 5)
+    assert all(json.loads(line)["files"] for line in out.splitlines())
+    assert len(err.splitlines()) == 1
+    assert (place / "r" / "index.html").read_text(encoding="utf-8").count("<article") == 5
+
+
+def test_a_model_that_fails_is_said_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = explain(capsys, "clips", "b.wav", "-o", "r", model="broken")
+    assert (code, out) == (2, "")
+    assert "ValueError while reading" in err
+    assert "2 more times the same" in err
+    assert len(err.splitlines()) == 2
+    assert not (place / "r").exists()
+
+
+def test_a_model_that_prints_stays_out_of_the_results(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = explain(capsys, "b.wav", "-o", "r", "--json", model="chatty")
+    assert code == 0
+    assert json.loads(out)["clip"].endswith("b.wav")
+
+
+def test_layers_with_numbers_for_names_are_text(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["explain", "b.wav", "--model", "python:model.py:layered", "--method", "gradcam"]
+    code, _, _ = run(capsys, *words, "--set", "layer=0", "-o", "r")
+    assert code == 0
+    code, _, err = run(capsys, *words, "--set", "layer=7", "-o", "r2")
+    assert code == 2
+    assert "no layer called '7'" in err
+
+
+def test_results_nobody_reads_leave_a_whole_report(place: Path) -> None:
+    command = [sys.executable, "-m", "earwitness", "explain", "clips", "b.wav", "-o", "r"]
+    command += ["--model", "python:model.py:make", "--method", "energy"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=place, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert (place / "r" / "index.html").read_text().count("<article") == 1
 
 
 def test_folders_without_sounds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

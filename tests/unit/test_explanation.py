@@ -133,11 +133,16 @@ def test_existing_places_are_not_overwritten_unasked(
     with pytest.raises(OutputError, match="exists already"):
         explanation.save(tmp_path / "e")
     explanation.save(tmp_path / "e", overwrite=True)
+    (tmp_path / "e" / "thesis.txt").write_text("years of work")
+    explanation.save(tmp_path / "e", overwrite=True)
+    assert (tmp_path / "e" / "thesis.txt").exists()
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="no explanation"):
+    (tmp_path / "mine" / "input.wav").write_text("recorded on the moon")
+    with pytest.raises(OutputError, match=r"input\.wav is there and belongs to no explanation"):
         explanation.save(tmp_path / "mine", overwrite=True)
-    assert (tmp_path / "mine" / "thesis.txt").exists()
+    assert (tmp_path / "mine" / "input.wav").read_text() == "recorded on the moon"
+    with pytest.raises(OutputError, match="a file, not a folder"):
+        explanation.save(tmp_path / "mine" / "input.wav", overwrite=True)
 
 
 def test_a_failed_save_leaves_nothing(
@@ -157,7 +162,10 @@ def test_damaged_folders_end_in_one_line(
     tmp_path: Path, explanation: Explanation, file: str
 ) -> None:
     explanation.save(tmp_path / "e")
-    (tmp_path / "e" / file).write_bytes(b"\x00\x01")
+    for content in (b"", b"\x00\x01"):
+        (tmp_path / "e" / file).write_bytes(content)
+        with pytest.raises(OutputError, match="damaged"):
+            Explanation.load(tmp_path / "e")
     with pytest.raises(OutputError, match="damaged"):
         Explanation.load(tmp_path / "e")
     (tmp_path / "e" / file).unlink()
@@ -201,6 +209,13 @@ def test_a_part_of_a_sound_is_explained(white: Audio) -> None:
         ({"method": "lime", "samples": 2.5}, ParameterError, "whole number"),
         ({"method": "lime", "samples": 1}, ParameterError, "at least 2"),
         ({"method": "integrated-gradients", "steps": 0}, ParameterError, "at least 1"),
+        ({"method": "gradcam", "layer": 1}, ParameterError, "must be text"),
+        ({"method": "lime", "width": float("nan")}, ParameterError, "must be finite"),
+        ({"method": 3}, UnknownNameError, "no method"),
+        ({"seed": -1}, ParameterError, "seed must be"),
+        ({"keep": 0.8}, ParameterError, "keep is a share"),
+        ({"end": float("nan")}, ParameterError, "seconds"),
+        ({"target": True}, ParameterError, "no label"),
         ({"method": "gradcam", "layer": "filter"}, UnknownNameError, "did you mean 'filters'"),
         ({"keep": "many"}, ParameterError, "keep is a share"),
         ({"target": "lwo"}, UnknownNameError, "did you mean 'low'"),

@@ -66,6 +66,7 @@ def group() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command; every expected error ends in one line and exit code 2."""
+    from earwitness.cli.options import say
     from earwitness.errors import EarwitnessError
 
     try:
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> Any:
         click.echo(f"earwitness: {error.format_message()}{hint}", err=True)
         code = 2
     except EarwitnessError as error:
-        click.echo(f"earwitness: {error}", err=True)
+        say(f"earwitness: {error}")
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("earwitness: stopped", err=True)

@@ -11,20 +11,32 @@ MODEL_HELP = "A built-in name, a folder that train wrote, or python:FILE.py:FUNC
 DEFAULT_MODEL = "esc10"
 
 
-def parse_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs; values are numbers, true, false or text."""
+def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` pairs."""
     settings = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not sign or not name:
             raise click.UsageError(f"--set wants NAME=VALUE, got {pair!r}")
-        try:
-            settings[name.replace("-", "_")] = json.loads(text)
-        except json.JSONDecodeError:
-            settings[name.replace("-", "_")] = text
+        settings[name.replace("-", "_")] = text
     return settings
+
+
+def read_value(text: str, default: Any) -> Any:
+    """Return text as a number if the default is one, and as it is otherwise."""
+    if isinstance(default, str):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def say(text: str) -> None:
     """Tell the person at the terminal something, leaving standard output to results."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
+
+
+def printable(text: str) -> str:
+    """Return text on one line, without characters that terminals or encodings choke on."""
+    return "".join(c if c.isprintable() else "?" for c in text)

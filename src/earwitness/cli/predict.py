@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, printable, say
 
 
 @click.command()
@@ -32,7 +34,8 @@ def predict(clips: tuple[str, ...], model: str, device: str, as_json: bool) -> i
             continue
         for clip in found:
             try:
-                answer = ask(loaded, clip)
+                with redirect_stdout(sys.stderr):
+                    answer = ask(loaded, clip)
             except EarwitnessError as error:
                 say(f"earwitness: {error}")
                 failed += 1
@@ -43,7 +46,7 @@ def predict(clips: tuple[str, ...], model: str, device: str, as_json: bool) -> i
                 continue
             leading = sorted(answer["outputs"].items(), key=lambda pair: -pair[1])[:3]
             text = ", ".join(f"{label} {value:.3f}" for label, value in leading)
-            click.echo(f"{clip}: {text}")
+            click.echo(printable(f"{clip}: {text}"))
             for note in answer["notes"]:
                 click.echo(f"  {note}")
     return 0 if not failed else 1 if done else 2

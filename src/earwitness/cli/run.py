@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,8 @@ from rich.progress import (
 )
 
 from earwitness.audio import find_clips
-from earwitness.cli.options import say
-from earwitness.errors import AudioError, EarwitnessError, OutputError
+from earwitness.cli.options import printable, read_value, say
+from earwitness.errors import AudioError, EarwitnessError, ModelError
 from earwitness.explanation import Explanation
 from earwitness.mask import parse_keep
 from earwitness.methods.registry import METHODS
@@ -33,6 +36,7 @@ from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.pipeline import count_passes, load_clip
 from earwitness.pipeline import explain as explain_one
+from earwitness.registry import unknown
 from earwitness.report.folder import ReportFolder
 
 _WORTH_AN_ESTIMATE = 60.0
@@ -49,14 +53,16 @@ class Question:
     start: float | None
     end: float | None
     seed: int
-    options: dict[str, Any]
+    options: dict[str, str]
 
     def options_of(self, method: str) -> dict[str, Any]:
-        """Return the options this method knows; with one method, an unknown one is its error."""
-        if len(self.methods) == 1:
-            return self.options
+        """Return those of the options that this method knows."""
         known = METHODS.get(method).options
-        return {name: value for name, value in self.options.items() if name in known}
+        return {
+            name: read_value(text, known[name])
+            for name, text in self.options.items()
+            if name in known
+        }
 
     def check(self, model: Model) -> None:
         """Raise for anything that would fail on every sound."""
@@ -64,7 +70,7 @@ class Question:
         known = set().union(*(METHODS.get(method).options for method in self.methods))
         for name in self.options:
             if name not in known:
-                METHODS.get(self.methods[0]).settle({name: 0})
+                raise unknown(f"option of {', '.join(self.methods)}", name, known or {"none"})
         for method in self.methods:
             METHODS.get(method).settle(self.options_of(method))
         for label in (self.target, self.versus):
@@ -102,6 +108,7 @@ class Run:
         self.folder = ReportFolder(Path(output), overwrite=overwrite)
         self.as_json = as_json
         self.failed = 0
+        self._said: dict[str, int] = {}
 
     def over(self, places: Sequence[str]) -> int:
         """Explain all sounds, write the report and return the exit code."""
@@ -109,13 +116,20 @@ class Run:
         if not clips:
             return 2
         self.folder.prepare()
-        self._estimate(clips)
+        with redirect_stdout(sys.stderr):
+            self._estimate(clips)
         stopped = False
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self._all(clips)
         except KeyboardInterrupt:
             stopped = True
             say("earwitness: stopped; what was finished is kept")
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        repeated = sum(count - 1 for count in self._said.values())
+        if repeated:
+            say(f"earwitness: and {repeated} more times the same")
         if not self.folder.entries:
             self.folder.discard()
             return 2
@@ -159,40 +173,53 @@ class Run:
     def _one(self, clip: Path, method: str, progress: Progress, task: TaskID) -> None:
         question = self.question
         try:
-            explanation = explain_one(
-                self.model,
-                clip,
-                method,
-                target=question.target,
-                versus=question.versus,
-                keep=question.keep,
-                start=question.start,
-                end=question.end,
-                seed=question.seed,
-                on_passes=lambda count: progress.update(task, advance=count),
-                **question.options_of(method),
-            )
+            with redirect_stdout(sys.stderr):  # a model that prints must not get into the results
+                explanation = explain_one(
+                    self.model,
+                    clip,
+                    method,
+                    target=question.target,
+                    versus=question.versus,
+                    keep=question.keep,
+                    start=question.start,
+                    end=question.end,
+                    seed=question.seed,
+                    on_passes=lambda count: progress.update(task, advance=count),
+                    **question.options_of(method),
+                )
             files = self.folder.add(explanation)
-        except OutputError:
-            raise
+        except ModelError as error:
+            self._fail(str(error))
+            return
         except EarwitnessError as error:
-            text = str(error)
+            text = str(error).removeprefix(f"{method}: ")
             self._fail(text if str(clip) in text else f"{clip}: {method}: {text}")
+            return
+        except Exception as error:
+            if os.environ.get("EARWITNESS_DEBUG"):
+                raise
+            text = str(error).strip().split("\n")[0]
+            self._fail(f"{clip}: {method}: unexpected {type(error).__name__}: {text}")
             return
         self._tell(explanation, files)
 
     def _tell(self, explanation: Explanation, files: dict[str, Path]) -> None:
+        lines = [str(explanation), f"  {verdict(explanation.trust, explanation.mask)}"]
+        lines += [f"  {note}" for note in explanation.notes]
         if self.as_json:
-            click.echo(json.dumps(summary(explanation, files), allow_nan=False))
-            return
-        click.echo(str(explanation))
-        click.echo(f"  {verdict(explanation.trust, explanation.mask)}")
-        for note in explanation.notes:
-            click.echo(f"  {note}")
+            lines = [json.dumps(summary(explanation, files), allow_nan=False)]
+        try:
+            for line in lines:
+                click.echo(printable(line))
+        except OSError:  # nobody listens any more
+            raise KeyboardInterrupt from None
 
     def _fail(self, text: str) -> None:
+        """Say what failed; the same line only once."""
         self.failed += 1
-        say(f"earwitness: {text}")
+        self._said[text] = self._said.get(text, 0) + 1
+        if self._said[text] == 1:
+            say(f"earwitness: {text}")
 
     def _passes(self) -> dict[str, int]:
         question = self.question

@@ -10,6 +10,8 @@ from earwitness.methods.pieces import grid
 from earwitness.methods.registry import Map, register
 from earwitness.probe import Probe
 
+_STILL = 1e-7  # a spread of scores that is rounding
+
 
 @register(
     "lime",
@@ -81,6 +83,8 @@ def weighted_ridge(
     """
     total = weights.sum()
     weights = weights / total
+    if float(values.max() - values.min()) <= _STILL * (1 + float(values.abs().max())):
+        return torch.zeros(inputs.shape[1], dtype=inputs.dtype), 0.0
     centred = inputs - weights @ inputs
     offset = values - weights @ values
     gram = centred.T @ (weights[:, None] * centred)
@@ -89,4 +93,4 @@ def weighted_ridge(
     coefficients = torch.linalg.lstsq(gram, right[:, None], driver="gelsd").solution[:, 0]
     variance = float((weights * offset**2).sum())
     residual = float((weights * (offset - centred @ coefficients) ** 2).sum())
-    return coefficients, 1 - residual / variance if variance > 1e-24 else 0.0
+    return coefficients, 1 - residual / variance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,10 @@ class Method:
             default = settled[name]
             if isinstance(default, bool | int | float) and not isinstance(value, int | float):
                 raise ParameterError(f"{self.name}: {name} must be a number, got {value!r}")
+            if isinstance(default, str) and not isinstance(value, str):
+                raise ParameterError(f"{self.name}: {name} must be text, got {value!r}")
+            if not isinstance(default, str) and not math.isfinite(value):
+                raise ParameterError(f"{self.name}: {name} must be finite, got {value!r}")
             if isinstance(default, int) and not isinstance(default, bool) and value != int(value):
                 raise ParameterError(f"{self.name}: {name} must be a whole number, got {value!r}")
             settled[name] = value

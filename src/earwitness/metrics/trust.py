@@ -14,13 +14,15 @@ energy (the largest gains on the loudest cells), and at random with the mask's o
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from earwitness.mask import kept_energy
-from earwitness.probe import Probe
+from earwitness.probe import Probe, chunks
 from earwitness.render import render
 from earwitness.types import Control, FloatArray, Mask, Outcome, Pair, TrustCard
 
@@ -39,45 +41,50 @@ def trust_card(probe: Probe, mask: Mask, *, seed: int) -> tuple[TrustCard, dict[
         ``evidence`` and ``remainder``: the model's outputs (output,) on the sound of each.
     """
     magnitude = probe.magnitude.cpu().numpy()
-    by_energy = order_by(mask.gains, magnitude)
-    rng = np.random.default_rng(seed)
-    draws = [order_by(mask.gains, surrogate(mask.gains, rng)) for _ in range(RANDOM_DRAWS)]
-    gains = torch.from_numpy(np.stack([mask.gains, by_energy, *draws])).to(probe.device)
-    plane, heard, outputs = _score(probe, gains)
-    outcomes = [
-        Outcome(Pair(plane[0][k], heard[0][k]), Pair(plane[1][k], heard[1][k]))
-        for k in range(len(gains))
-    ]
+    outcomes, energies, outputs = _score(probe, _orders(mask, magnitude, seed), magnitude)
     with torch.no_grad():
         whole = probe.model.reported(probe.model(probe.wave.unsqueeze(0)), probe.target)
     controls = {
-        "random": _summary(outcomes[2:], mask, draws, magnitude),
-        "energy": _summary(outcomes[1:2], mask, [by_energy], magnitude),
+        "random": _summary(outcomes[2:], energies[2:], mask.area),
+        "energy": _summary(outcomes[1:2], energies[1:2], mask.area),
     }
     return TrustCard(probe.target.kind, float(whole), outcomes[0], controls), outputs
 
 
+def _orders(mask: Mask, magnitude: NDArray[np.floating], seed: int) -> Iterator[FloatArray]:
+    """Yield the mask's gains, then the same by energy, then in random orders."""
+    yield mask.gains
+    yield order_by(mask.gains, magnitude)
+    rng = np.random.default_rng(seed)
+    for _ in range(RANDOM_DRAWS):
+        yield order_by(mask.gains, surrogate(mask.gains, rng))
+
+
 def _score(
-    probe: Probe, gains: Tensor
-) -> tuple[list[list[float]], list[list[float]], dict[str, Tensor]]:
-    """Return scores of evidence and remainder for every gain map, on the plane and as heard."""
+    probe: Probe, orders: Iterable[FloatArray], magnitude: NDArray[np.floating]
+) -> tuple[list[Outcome], list[float], dict[str, Tensor]]:
+    """Score evidence and remainder of every gain map, on the plane and as heard."""
     model, target = probe.model, probe.target
-    plane: list[list[float]] = [[], []]
-    heard: list[list[float]] = [[], []]
+    outcomes: list[Outcome] = []
+    energies: list[float] = []
     first: dict[str, Tensor] = {}
-    size = max(1, probe.chunk // 2)
+    maps = (torch.from_numpy(order).to(probe.device) for order in orders)
     with torch.no_grad():
-        for some in gains.split(size):
-            both = probe.outputs(torch.cat([some, 1 - some]))
-            sounds = torch.cat(render(model.plane, probe.spectrum, some, probe.samples))
+        for some in chunks(maps, max(1, probe.chunk // 2)):
+            gains, count = torch.stack(some), len(some)
+            both = probe.outputs(torch.cat([gains, 1 - gains]))
+            sounds = torch.cat(render(model.plane, probe.spectrum, gains, probe.samples))
             whole = model(sounds.float())
             probe.tick(len(sounds))
-            for scores, outputs in ((plane, both), (heard, whole)):
-                for side, part in enumerate(outputs.split(len(some))):
-                    scores[side] += model.reported(part, target).tolist()
+            plane, heard = (model.reported(answer, target).tolist() for answer in (both, whole))
+            outcomes += [
+                Outcome(Pair(plane[k], heard[k]), Pair(plane[count + k], heard[count + k]))
+                for k in range(count)
+            ]
+            energies += [kept_energy(one.cpu().numpy(), magnitude) for one in gains]
             if not first:
-                first = {"evidence": whole[0], "remainder": whole[len(some)]}
-    return plane, heard, first
+                first = {"evidence": whole[0], "remainder": whole[count]}
+    return outcomes, energies, first
 
 
 def order_by(gains: FloatArray, key: NDArray[np.floating]) -> FloatArray:
@@ -95,9 +102,7 @@ def surrogate(gains: FloatArray, rng: np.random.Generator) -> NDArray[np.floatin
     return np.fft.irfft2(power * np.exp(1j * np.angle(phases)), s=gains.shape)
 
 
-def _summary(
-    outcomes: list[Outcome], mask: Mask, gains: list[FloatArray], magnitude: NDArray[np.floating]
-) -> Control:
+def _summary(outcomes: list[Outcome], energies: list[float], area: float) -> Control:
     figures = np.array(
         [
             [o.evidence.plane, o.evidence.heard, o.remainder.plane, o.remainder.heard]
@@ -108,8 +113,7 @@ def _summary(
         Outcome(Pair(*row[:2].tolist()), Pair(*row[2:].tolist()))
         for row in (figures.mean(axis=0), figures.min(axis=0), figures.max(axis=0))
     )
-    energy = float(np.mean([kept_energy(one, magnitude) for one in gains]))
-    return Control(mean, low, high, len(outcomes), mask.area, energy)
+    return Control(mean, low, high, len(outcomes), area, float(np.mean(energies)))
 
 
 def ahead_of(card: TrustCard, mask: Mask) -> list[str]:

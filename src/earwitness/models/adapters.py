@@ -150,6 +150,8 @@ def wrap(
         "task": task,
         "lengths": lengths,
     }
+    if isinstance(model, type):
+        raise ParameterError(f"{model.__name__} is a class: give an instance, {model.__name__}()")
     if isinstance(model, nn.Module):
         if features is None:
             return WaveModel(module=model, **facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -20,6 +20,7 @@ from earwitness.types import Kind, Output, Target, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
 _OUTPUTS = ("logits", "probabilities", "scores")
+_LEAST_SECONDS = 0.01
 
 
 class Model(ABC):
@@ -76,11 +77,13 @@ class Model(ABC):
                 f"task {self.task!r} does not go with output {output!r}: regression has scores, "
                 "classifiers have logits or probabilities"
             )
-        if int(rate) != rate or rate <= 0:
+        if not isinstance(rate, int | float | np.number) or not rate > 0 or int(rate) != rate:
             raise ParameterError(f"sample_rate must be a positive whole number, got {rate!r}")
         if labels is None and self.task == "regression":
             labels = ("value",)
-        if labels is not None and len(set(labels)) != len(labels):
+        if isinstance(labels, str) or (labels is not None and not isinstance(labels, Iterable)):
+            raise ParameterError(f"labels is a list of names, got {labels!r}")
+        if labels is not None and len(set(map(str, labels))) != len(labels):
             raise ParameterError("labels must all be different")
         self.name = name
         self.rate = int(rate)
@@ -150,10 +153,11 @@ class Model(ABC):
             answer = self._forward(data.clone())  # it may write on what it is given
         except EarwitnessError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = str(error).strip().split("\n")[0]
             raise ModelError(
-                f"{self.name}: {type(error).__name__} while reading {tuple(data.shape)}: {text}"
+                f"{self.name}: {type(error).__name__} while reading {tuple(data.shape)}: {text} (a "
+                "model that takes some lengths only wants wrap(..., lengths=(shortest, longest)))"
             ) from error
         return self._checked(answer, len(data))
 
@@ -179,6 +183,8 @@ class Model(ABC):
 
     def _checked(self, outputs: Any, batch: int) -> Tensor:
         outputs = getattr(outputs, "logits", outputs)
+        if isinstance(outputs, Tensor) and outputs.is_complex():
+            raise ModelError(f"{self.name}: must answer with real numbers, got {outputs.dtype}")
         if not isinstance(outputs, Tensor):
             raise ModelError(
                 f"{self.name}: must answer with a tensor (batch, output), got "
@@ -201,14 +207,17 @@ class Model(ABC):
         if outputs.shape[1] != len(self._labels):
             raise ModelError(
                 f"{self.name}: {len(self._labels)} labels were given, but the model has "
-                f"{outputs.shape[1]} outputs"
+                f"{outputs.shape[1]} outputs; give one label for each"
             )
         self._check_values(outputs.detach())
         return outputs
 
     def _check_values(self, outputs: Tensor) -> None:
         if not bool(torch.isfinite(outputs).all()):
-            raise ModelError(f"{self.name}: answers with NaN or infinite values")
+            raise ModelError(
+                f"{self.name}: answers with NaN or infinite values; if it divides by the level of "
+                "its input, add a small constant: explanations ask about silence too"
+            )
         if self.output != "probabilities":
             return
         if bool((outputs < -1e-3).any()) or bool((outputs > 1 + 1e-3).any()):
@@ -293,6 +302,8 @@ class Model(ABC):
         """Return the number of an output named by label or number, or raise with the nearest."""
         noun = "output" if self.task == "regression" else "class"
         if isinstance(name, str):
+            if name in self.labels:
+                return self.labels.index(name)
             folded = {label.lower(): index for index, label in enumerate(self.labels)}
             key = name.lower()
             key = key if key in folded else key.replace(" ", "_").replace("-", "_")
@@ -301,7 +312,7 @@ class Model(ABC):
             return folded[key]
         if isinstance(name, np.integer):
             name = int(name)
-        if not isinstance(name, int) or not 0 <= name < len(self.labels):
+        if not isinstance(name, int) or isinstance(name, bool) or not 0 <= name < len(self.labels):
             raise ParameterError(
                 f"{noun} {name!r} is not in 0..{len(self.labels) - 1} and no label of {self.name}"
             )
@@ -341,10 +352,15 @@ class Model(ABC):
 def _lengths(
     lengths: tuple[float | None, float | None], rate: int
 ) -> tuple[int | None, int | None]:
-    low, high = lengths
-    for seconds in (low, high):
-        if seconds is not None and seconds <= 0:
-            raise ParameterError(f"lengths are (shortest, longest) in seconds; got {lengths}")
+    try:
+        low, high = lengths
+        for seconds in (low, high):
+            if seconds is not None and not _LEAST_SECONDS <= seconds < math.inf:
+                raise ValueError
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"lengths are (shortest, longest) in seconds, from {_LEAST_SECONDS} on; got {lengths!r}"
+        ) from None
     if low is not None and high is not None and low > high:
         raise ParameterError(f"lengths: the shortest ({low} s) is above the longest ({high} s)")
     shortest = None if low is None else math.ceil(low * rate)

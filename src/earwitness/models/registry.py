@@ -12,6 +12,8 @@ from earwitness.errors import EarwitnessError, ModelError
 from earwitness.models.model import Model
 from earwitness.registry import Registry
 
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
+
 
 @dataclass(frozen=True)
 class BuiltIn:
@@ -59,6 +61,10 @@ def load_model(name: str, *, device: str = "cpu") -> Model:
     ModelError, UnknownNameError
         If there is no such model, or it cannot be loaded.
     """
+    if not isinstance(name, str):
+        raise ModelError(f"a model is named by text, got {name!r}")
+    if device.split(":")[0] not in _DEVICES:
+        raise ModelError(f"device {device!r} is none of {', '.join(_DEVICES)}")
     if name.startswith("python:"):
         model = _from_python(name)
     elif Path(name).is_dir():
@@ -96,7 +102,7 @@ def _from_python(name: str) -> Model:
         model = make()
     except EarwitnessError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"{name}: {type(error).__name__} while making the model: {_first_line(error)}"
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from earwitness.models.model import Model
 from earwitness.report.page import write_page
 
 _RECORD = "report.json"
+_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class ReportFolder:
         self.entries: list[Entry] = []
         self._names: dict[str, str] = {}
         self._made = False
+        self._overwrite = overwrite
         if root.exists() and not root.is_dir():
             raise OutputError(f"{root}: a file, not a folder; choose another place with -o")
         if root.is_dir() and any(root.iterdir()):
@@ -55,7 +56,9 @@ class ReportFolder:
                     f"{root}: holds something already; say --overwrite, or choose another place "
                     "with -o"
                 )
-            if not (root / _RECORD).is_file():
+            if (root / _RECORD).is_file():
+                _recorded(root / _RECORD)
+            else:
                 raise OutputError(
                     f"{root}: holds something that is no report of earwitness; choose another "
                     "place with -o"
@@ -79,7 +82,7 @@ class ReportFolder:
         """Save one explanation and return its files; its place is called as its method if None."""
         name = self._name(explanation.clip)
         folder = self.root / name / (place or explanation.method)
-        files = explanation.save(folder)
+        files = explanation.save(folder, overwrite=self._overwrite)
         self.entries.append(Entry(explanation.clip, explanation.method, folder))
         self._record()
         return files
@@ -118,23 +121,32 @@ class ReportFolder:
     def _record(self) -> None:
         own = [os.path.relpath(entry.folder, self.root) for entry in self.entries]
         partial = self.root / f".{_RECORD}.partial"
-        partial.write_text(json.dumps({"schema": 1, "explanations": own}), encoding="utf-8")
+        partial.write_text(json.dumps({"schema": _SCHEMA, "own": own}), encoding="utf-8")
         partial.replace(self.root / _RECORD)
 
     def _clear(self) -> None:
         record = self.root / _RECORD
         if not record.is_file():
             return
-        try:
-            own = json.loads(record.read_text(encoding="utf-8"))["explanations"]
-        except (ValueError, KeyError) as error:
-            raise OutputError(f"{record}: damaged; choose another place with -o") from error
-        for name in own:
+        for name in _recorded(record):
             folder = self.root / name
-            inside = folder.resolve().is_relative_to(self.root.resolve())
-            if inside and all(path.exists() for path in files_in(folder).values()):
-                shutil.rmtree(folder)
-                if not any(folder.parent.iterdir()):
-                    folder.parent.rmdir()
+            if not folder.resolve().is_relative_to(self.root.resolve()):
+                continue
+            for path in files_in(folder).values():
+                path.unlink(missing_ok=True)
+            for place in (folder, folder.parent):
+                if place.is_dir() and not any(place.iterdir()):
+                    place.rmdir()
         (self.root / "index.html").unlink(missing_ok=True)
         record.unlink()
+
+
+def _recorded(record: Path) -> list[str]:
+    """Return the folders that a run recorded as its own."""
+    try:
+        facts = json.loads(record.read_text(encoding="utf-8"))
+        if facts["schema"] == _SCHEMA and all(isinstance(name, str) for name in facts["own"]):
+            return list(facts["own"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise OutputError(f"{record}: not a record of earwitness; choose another place with -o")
