@@ -102,6 +102,18 @@ def two_layers() -> Model:
     return wrap(TwoLayers(), sample_rate=RATE, features=Magnitude())
 
 
+class Curved(nn.Module):
+    """Logarithms of the power in the two regions: no gradient is constant."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        gates = torch.stack([region(*one, features.shape[-1]) for one in REGIONS]).to(features)
+        return ((features * gates) ** 2).sum(dim=(2, 3)).add(1e-6).log()
+
+
+def curved() -> Model:
+    return wrap(Curved(), sample_rate=RATE, labels=["high", "low"], features=Magnitude())
+
+
 class Quadratic(nn.Module):
     """``score = sum of weights * magnitude^2``: every gradient is known in closed form."""
 

@@ -10,17 +10,19 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
+from earwitness.errors import NotApplicableError
 from earwitness.methods.gradcam import _class_maps
 from earwitness.methods.integrated_gradients import fade_in
 from earwitness.methods.lime import weighted_ridge
 from earwitness.methods.pieces import grid
 from earwitness.methods.registry import METHODS
+from earwitness.methods.smoothgrad import noisy_magnitudes
 from earwitness.models.adapters import wrap
 from earwitness.models.axes import LayerAxes
 from earwitness.probe import Probe
 from earwitness.types import Target
 from tests.reference import slow
-from tests.toys import RATE, TOY_PLANE, additive, quadratic
+from tests.toys import RATE, TOY_PLANE, Magnitude, additive, quadratic, two_layers
 
 SAMPLES = 1600
 SHAPE = (TOY_PLANE.bins, TOY_PLANE.frames(SAMPLES))
@@ -189,3 +191,121 @@ def test_random_is_as_smooth_as_it_says() -> None:
     correlation = np.fft.ifft2(spectrum).real / np.sum(centred**2)
     np.testing.assert_allclose(correlation[4, 0], math.exp(-0.25), atol=0.08)
     np.testing.assert_allclose(correlation[0, 4], math.exp(-0.25), atol=0.08)
+
+
+def test_smoothgrad_of_a_square(magnitude: np.ndarray[Any, Any]) -> None:
+    # the slope 2 w m is linear, so its mean over noisy m is 2 w E|m + n|; with the noise small
+    # against the cell that is 2 w m
+    where = probe(quadratic(weights()))
+    found = explained("smoothgrad", where, samples=20, noise=1e-3).values.numpy()
+    wanted = np.abs(2 * weights().double().numpy() * magnitude)
+    loud = magnitude > 0.5 * np.sqrt((magnitude**2).mean())
+    np.testing.assert_allclose(found[loud], wanted[loud], rtol=0.01)
+
+
+def test_smoothgrad_noise_is_fresh_legal_and_as_loud_as_it_says() -> None:
+    where = probe(quadratic(weights()))
+    draws = torch.stack(list(noisy_magnitudes(where, 200, 0.3)))
+    assert float(draws.min()) >= 0
+    assert len({float(draw[3, 3]) for draw in draws}) == 200
+    # E |m + n|^2 = m^2 + 2 s^2 for complex noise of deviation s in each part
+    level = 0.3 * float(where.magnitude.square().mean().sqrt())
+    extra = (draws.double().square().mean(dim=0) - where.magnitude.double() ** 2).mean()
+    np.testing.assert_allclose(float(extra), 2 * level**2, rtol=0.02)
+
+
+def test_gradient_shap_of_a_sum(magnitude: np.ndarray[Any, Any]) -> None:
+    # the slope of sum w m is w everywhere, so the map is w (m - E b)
+    where = probe(additive(weights()))
+    found = explained("gradient-shap", where, samples=400, noise=0.5).values.numpy()
+    level = 0.5 * np.sqrt((magnitude**2).mean())
+    mean = level * math.sqrt(math.pi / 2)  # of a Rayleigh distribution
+    wanted = weights().double().numpy() * (magnitude - mean)
+    np.testing.assert_allclose(found, wanted, atol=5 * level * 3 / math.sqrt(400))
+    assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.99
+
+
+def test_gradient_shap_adds_up_on_average() -> None:
+    where = probe(quadratic(weights()))
+    found = explained("gradient-shap", where, samples=200)
+    assert abs(found.details["expected_gap"]) < 0.02 * abs(found.details["score_change"])
+
+
+class Relus(torch.nn.Module):
+    """Two layers over two cells of the plane, with the ReLU called in one of many ways."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.module = torch.nn.ReLU(inplace=how == "module in place")
+        self.first = torch.nn.Parameter(torch.tensor([[2.0, 0.0], [0.5, 0.5], [0.3, 1.0]]))
+        self.second = torch.nn.Parameter(torch.tensor([[2.0, -1.0, 1.0], [-0.5, 1.0, 2.0]]))
+
+    def relu(self, values: torch.Tensor) -> torch.Tensor:
+        if self.how.startswith("module"):
+            return self.module(values)
+        if self.how == "in place":
+            values = values + 0
+            torch.relu_(values)
+            return values
+        calls = {
+            "torch": torch.relu,
+            "function": torch.nn.functional.relu,
+            "function in place": lambda v: torch.nn.functional.relu(v, inplace=True),
+            "method": lambda v: v.relu(),
+            "method in place": lambda v: v.relu_(),
+        }
+        return calls[self.how](values)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        cells = features[:, 0, 4, 3:5] * 100
+        hidden = self.relu(cells @ self.first.T)
+        return self.relu(hidden @ self.second.T)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "module",
+        "module in place",
+        "torch",
+        "function",
+        "function in place",
+        "in place",
+        "method",
+        "method in place",
+    ],
+)
+def test_guided_backprop_is_the_papers_however_relu_is_called(
+    how: str, magnitude: np.ndarray[Any, Any]
+) -> None:
+    net = Relus(how)
+    model = wrap(net, sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
+    found = explained("guided-backprop", probe(model))
+    first, second = net.first.detach().double().numpy(), net.second.detach().double().numpy()
+    cells = magnitude[4, 3:5] * 100
+    hidden = np.maximum(first @ cells, 0)
+    out = second @ hidden
+    back = np.array([1.0 * (out[0] > 0), 0.0])
+    back = np.maximum(second.T @ back, 0) * (hidden > 0)
+    wanted = 100 * (first.T @ back)
+    np.testing.assert_allclose(found.values[4, 3:5].numpy(), wanted, rtol=1e-4)
+    assert found.details["relus"] == 2
+    plain = explained("saliency", probe(model)).values[4, 3:5].numpy()
+    assert np.abs(plain - np.abs(wanted)).max() > 1  # on this network the rule matters
+
+
+def test_guided_backprop_refuses_networks_without_relus() -> None:
+    with pytest.raises(NotApplicableError, match="calls no ReLU"):
+        explained("guided-backprop", probe(quadratic(weights())))
+
+
+def test_guided_gradcam_is_the_product() -> None:
+    model, where = two_layers(), None
+    maps = {}
+    for name in ("gradcam", "guided-backprop", "guided-gradcam"):
+        where = probe(model)
+        maps[name] = explained(name, where).values
+    wanted = maps["gradcam"] * maps["guided-backprop"]
+    torch.testing.assert_close(maps["guided-gradcam"], wanted)
+    assert float(wanted.abs().max()) > 0

@@ -1,0 +1,53 @@
+"""SmoothGrad: the gradient, averaged over noisy versions of the sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from earwitness.errors import ParameterError
+from earwitness.methods.registry import Map, register
+from earwitness.probe import Probe
+
+
+@register(
+    "smoothgrad",
+    summary="size of the gradient with respect to magnitude, averaged over noisy versions",
+    paper="Smilkov et al.: SmoothGrad, 2017, section 2",
+    needs_gradients=True,
+    cost=lambda options: 3 * int(options["samples"]),
+)
+def smoothgrad(probe: Probe, *, samples: int = 25, noise: float = 0.15) -> Map:
+    """Compute ``|mean_i d score / d m|`` at magnitudes ``m_i`` with fresh noise in every pass.
+
+    Parameters
+    ----------
+    samples : int >= 1
+        Noisy versions.
+    noise : float > 0
+        Standard deviation of the noise, relative to the root mean square of the magnitude.
+    """
+    if samples < 1 or noise <= 0:
+        raise ParameterError(
+            f"smoothgrad: samples must be at least 1 and noise positive, got {samples} and {noise}"
+        )
+    total = torch.zeros_like(probe.magnitude)
+    for _, gradients in probe.gradients(
+        noisy_magnitudes(probe, int(samples), float(noise)), of_magnitude=True
+    ):
+        total += gradients.sum(dim=0)
+    return Map((total / samples).abs(), {"samples": int(samples)})
+
+
+def noisy_magnitudes(probe: Probe, samples: int, noise: float) -> Iterator[Tensor]:
+    """Yield magnitudes of the input with complex Gaussian noise added to every cell.
+
+    Noise that is added to the complex plane leaves magnitudes legal: none is ever negative, as it
+    would be with Gaussian noise on the magnitude itself.
+    """
+    level = noise * probe.magnitude.square().mean().sqrt()
+    for _ in range(samples):
+        real, imaginary = torch.randn(2, *probe.shape, generator=probe.generator).to(probe.device)
+        yield torch.hypot(probe.magnitude + level * real, level * imaginary)
