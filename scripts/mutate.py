@@ -26,6 +26,38 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "return summed.relu() if",
         "return summed if",
     ),
+    "sign: guided backprop lets negative gradients pass": (
+        "methods/guided.py",
+        "gradients[0].clamp(min=0) * (result > 0)",
+        "gradients[0] * (result > 0)",
+    ),
+    "rule: relus called as methods are not guided": (
+        "methods/guided.py",
+        "torch.nn.functional.relu, Tensor.relu}",
+        "torch.nn.functional.relu}",
+    ),
+    "rule: relus in place are not guided": (
+        "methods/guided.py",
+        "if func not in _RELU and func not in _RELU_IN_PLACE:",
+        "if func not in _RELU:",
+    ),
+    "sign: gradient-shap from the input to the background": (
+        "methods/gradient_shap.py",
+        "(probe.magnitude - quiet) * gradients",
+        "(quiet - probe.magnitude) * gradients",
+    ),
+    "seed: one noise for all passes of smoothgrad": (
+        "methods/smoothgrad.py",
+        "real, imaginary = torch.randn(2, *probe.shape, generator=probe.generator).to(probe.device)",
+        "real, imaginary = torch.randn(\n"
+        "            2, *probe.shape, generator=torch.Generator().manual_seed(0)\n"
+        "        ).to(probe.device)",
+    ),
+    "normalisation: smoothgrad sums": (
+        "methods/smoothgrad.py",
+        "Map((total / samples).abs()",
+        "Map(total.abs()",
+    ),
     "sign: contrast reversed": (
         "models/model.py",
         "scale[:, target.index] - scale[:, target.versus_index]",

@@ -65,7 +65,7 @@ def group() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run the command; every expected error ends in one line and exit code 2."""
+    """Run the command: exit code 0 if all was done, 1 if some was, 2 if nothing was."""
     from earwitness.cli.options import say
     from earwitness.errors import EarwitnessError
 
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> Any:
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("earwitness: stopped", err=True)
-        code = 130
+        code = 2
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
