@@ -15,7 +15,18 @@ from earwitness.models.adapters import wrap
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.types import Audio
-from tests.toys import RATE, REGIONS, TOY_PLANE, WaveNet, curved, spectral, two_layers, waveform
+from tests.toys import (
+    RATE,
+    REGIONS,
+    TOY_PLANE,
+    Magnitude,
+    RegionNet,
+    WaveNet,
+    curved,
+    spectral,
+    two_layers,
+    waveform,
+)
 
 ALL = [method.name for method in METHODS.all()]
 REAL = [method.name for method in METHODS.all() if not method.control]
@@ -120,6 +131,36 @@ def test_contrast_is_the_difference_of_targets(method: str, white: Audio) -> Non
     wanted = one.attribution.values - two.attribution.values
     tolerance = 1e-4 * np.abs(wanted).max()  # float32 sums over 10^4 cells
     np.testing.assert_allclose(contrast.attribution.values, wanted, atol=tolerance)
+
+
+@pytest.mark.parametrize("method", GRADIENT)
+def test_a_constant_on_every_output_changes_no_contrast(method: str, white: Audio) -> None:
+    plain, shifted = spectral(), spectral()
+    with torch.no_grad():
+        shifted.module.head.bias.add_(7.0)
+    first, second = (
+        run(method, model, white, target="high", versus="low") for model in (plain, shifted)
+    )
+    largest = np.abs(first.attribution.values).max()
+    np.testing.assert_allclose(
+        first.attribution.values, second.attribution.values, atol=1e-5 * largest
+    )
+
+
+@pytest.mark.parametrize("method", REAL)
+def test_a_label_of_several_and_a_value_are_explained_as_a_class_is(
+    method: str, white: Audio
+) -> None:
+    # the explained score is the same output in all three, so the map must be too
+    wanted = run(method, spectral(), white, target=1).attribution.values
+    for facts in ({"task": "multi-label"}, {"output": "scores"}):
+        model = wrap(
+            RegionNet(), sample_rate=RATE, labels=["high", "low"], features=Magnitude(), **facts
+        )
+        found = run(method, model, white, target="low")
+        np.testing.assert_allclose(found.attribution.values, wanted, rtol=1e-5, atol=1e-6)
+        kind = "value" if "output" in facts else "probability"
+        assert found.trust.kind == kind
 
 
 @pytest.mark.parametrize(("method", "option", "value"), OPTIONS)

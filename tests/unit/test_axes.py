@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from earwitness.models.adapters import wrap
 from earwitness.models.axes import find_axes
 from earwitness.models.checkpoint import default_recipe
+from earwitness.models.registry import load_model
 from earwitness.pipeline import explain
 from earwitness.plane.mel import hz_to_mel, mel_edges
 from earwitness.types import Audio
@@ -107,6 +108,19 @@ def test_the_default_network_is_placed_through_its_mel_bands() -> None:
     wanted = centres.reshape(rows, -1).mean(axis=1)
     inner = slice(rows // 8, -rows // 8)
     np.testing.assert_allclose(axes.freqs.numpy()[inner], wanted[inner], rtol=0.15)
+
+
+def test_coarse_layers_of_the_default_model_are_placed_within_a_row() -> None:
+    model = load_model("esc10")
+    highest = float(hz_to_mel(torch.tensor(16000.0)))
+    centres = hz_to_mel(mel_edges(64, 0, 16000)[1:-1])
+    for layer in ("blocks.1", "blocks.4", "blocks.7", "blocks.10"):
+        axes = axes_of(model, layer, 160000)
+        rows = len(axes.freqs)
+        error = (hz_to_mel(axes.freqs) - centres.reshape(rows, -1).mean(dim=1)) / (highest / rows)
+        assert float(error.abs().max()) < 0.9, layer
+        assert float(error.abs().mean()) < 0.6, layer
+        assert bool((axes.freqs.diff() > 0).all()), layer
 
 
 @pytest.mark.parametrize(("start", "frequency"), [(0.4, 1000), (2.9, 6000)])

@@ -255,7 +255,7 @@ def _locate(by_time: _Bands, by_freq: _Bands, seconds: float, highest: float) ->
     if time_axis is not None:
         along = _line(by_time.along(time_axis), by_time.positions()).clamp(0, seconds)
     if freq_axis is not None:
-        mels = _inverted(by_freq.along(freq_axis), by_freq.positions())
+        mels = _curve(by_freq.along(freq_axis), by_freq.positions())
         hertz = mel_to_hz(mels.clamp(0, highest))
     plus_batch = [None if axis is None else axis + 1 for axis in (time_axis, freq_axis)]
     return LayerAxes(plus_batch[0], plus_batch[1], along, hertz)
@@ -331,6 +331,19 @@ def _line(weights: Tensor, places: Tensor) -> Tensor:
     slope = ((places[second] - places[first])[usable] / apart[usable]).median()
     offset = (places - slope * centres).median()
     return offset + slope * torch.arange(weights.shape[1], dtype=torch.float64)
+
+
+def _curve(weights: Tensor, places: Tensor) -> Tensor:
+    """Return where indices lie if nothing is known of their spacing.
+
+    At the ends of an axis, where the bands lie that an index answers to errs inwards, and where the
+    indices lie that a band changes errs outwards once it is inverted. The mean of both errs least.
+    """
+    inverted = _inverted(weights, places)
+    share = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300)
+    answers = share.sum(dim=0)
+    receptive = (share * places[:, None]).sum(dim=0) / answers.clamp(min=1e-300)
+    return torch.where(answers > _AUDIBLE, (inverted + receptive) / 2, inverted)
 
 
 def _inverted(weights: Tensor, places: Tensor) -> Tensor:
