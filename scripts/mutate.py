@@ -41,6 +41,21 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "if func not in _RELU and func not in _RELU_IN_PLACE:",
         "if func not in _RELU:",
     ),
+    "rule: deep-shap uses the plain slope at the input": (
+        "methods/deep_shap.py",
+        "there + place * (here - there)",
+        "here + place * (here - here)",
+    ),
+    "rule: deep-shap forgets the ratio": (
+        "methods/deep_shap.py",
+        "upstream * ratio, slopes[0]",
+        "slopes[0], slopes[0]",
+    ),
+    "rule: deep-shap does not see products": (
+        "methods/deep_shap.py",
+        "plain in _MANY or (plain in _PRODUCTS and len(varying) == 2)",
+        "plain in _MANY",
+    ),
     "sign: gradient-shap from the input to the background": (
         "methods/gradient_shap.py",
         "(probe.magnitude - quiet) * gradients",

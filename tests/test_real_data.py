@@ -57,3 +57,10 @@ def test_every_method_explains_a_real_clip(real_data: Path, method: str) -> None
     with torch.no_grad():
         whole = model.probabilities(model(torch.from_numpy(found.input.samples)[None]))
     np.testing.assert_allclose(found.trust.input, float(whole.max()), rtol=1e-4)
+
+
+@pytest.mark.parametrize("clip", ["3-104632-A-12.ogg", "4-161579-A-40.ogg", "4-194754-A-0.ogg"])
+def test_deep_shap_is_complete(real_data: Path, clip: str) -> None:
+    found = explain(load_model("esc10"), real_data / "esc10" / "audio" / clip, "deep-shap")
+    details = found.attribution.details
+    assert abs(details["completeness_gap"]) < 0.02 * abs(details["score_change"])

@@ -31,15 +31,18 @@ from tests.toys import (
 ALL = [method.name for method in METHODS.all()]
 REAL = [method.name for method in METHODS.all() if not method.control]
 GRADIENT = [method.name for method in METHODS.all() if method.needs_gradients]
-STOCHASTIC = ["gradient-shap", "lime", "random", "smoothgrad"]
+STOCHASTIC = ["deep-shap", "gradient-shap", "lime", "random", "smoothgrad"]
 FAST: dict[str, dict[str, Any]] = {
     "lime": {"samples": 200},
+    "deep-shap": {"samples": 2},
     "gradient-shap": {"samples": 16},
     "integrated-gradients": {"steps": 16},
     "smoothgrad": {"samples": 8},
 }
 # an option that must change the map, and a value to change it to
 OPTIONS = [
+    ("deep-shap", "noise", 0.3),
+    ("deep-shap", "samples", 3),
     ("gradcam", "layer", "first"),
     ("gradient-shap", "noise", 0.2),
     ("gradient-shap", "samples", 5),

@@ -263,19 +263,19 @@ class Relus(torch.nn.Module):
         return self.relu(hidden @ self.second.T)
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "module",
-        "module in place",
-        "torch",
-        "function",
-        "function in place",
-        "in place",
-        "method",
-        "method in place",
-    ],
-)
+WAYS = [
+    "module",
+    "module in place",
+    "torch",
+    "function",
+    "function in place",
+    "in place",
+    "method",
+    "method in place",
+]
+
+
+@pytest.mark.parametrize("how", WAYS)
 def test_guided_backprop_is_the_papers_however_relu_is_called(
     how: str, magnitude: np.ndarray[Any, Any]
 ) -> None:
@@ -309,3 +309,83 @@ def test_guided_gradcam_is_the_product() -> None:
     wanted = maps["gradcam"] * maps["guided-backprop"]
     torch.testing.assert_close(maps["guided-gradcam"], wanted)
     assert float(wanted.abs().max()) > 0
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_deep_shap_is_the_rescale_rule_however_relu_is_called(
+    how: str, magnitude: np.ndarray[Any, Any]
+) -> None:
+    net = Relus(how)
+    with torch.no_grad():  # some units off for the input, others for the background
+        net.first.copy_(torch.tensor([[2.0, -3.0], [-1.0, 2.5], [0.3, 1.0]]))
+    model = wrap(net, sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
+    where = probe(model)
+    found = explained("deep-shap", where, samples=1, noise=1.0)
+    level = float(where.magnitude.square().mean().sqrt())
+    both = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(0)).double().numpy()
+    quiet = (level * np.hypot(*both))[4, 3:5]
+    first, second = net.first.detach().double().numpy(), net.second.detach().double().numpy()
+    here, there = first @ (100 * magnitude[4, 3:5]), first @ (100 * quiet)
+    assert ((here > 0) != (there > 0)).any()  # the rule differs from the gradient here
+    hidden = (np.maximum(here, 0), np.maximum(there, 0))
+    lower = (hidden[0] - hidden[1]) / (here - there)
+    ends = second[0] @ hidden[0], second[0] @ hidden[1]
+    upper = (max(ends[0], 0) - max(ends[1], 0)) / (ends[0] - ends[1])
+    wanted = (magnitude[4, 3:5] - quiet) * 100 * (first.T @ (lower * second[0] * upper))
+    np.testing.assert_allclose(found.values[4, 3:5].numpy(), wanted, rtol=1e-3)
+    np.testing.assert_allclose(
+        found.details["score_change"], max(ends[0], 0) - max(ends[1], 0), rtol=1e-3
+    )
+
+
+class Mixed(torch.nn.Module):
+    """Everything that is not linear: pooling, a gate, attention, norms and several activations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(4)
+        self.conv = torch.nn.Conv2d(1, 4, 3, padding=1)
+        self.gate = torch.nn.Linear(4, 4)
+        self.norm = torch.nn.LayerNorm(4)
+        self.head = torch.nn.Linear(4, 2)
+        with torch.no_grad():
+            for one in self.parameters():
+                one.copy_(torch.randn(one.shape, generator=generator))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        maps = torch.log1p(features * 100)
+        maps = torch.nn.functional.max_pool2d(torch.nn.functional.gelu(self.conv(maps)), 2)
+        maps = maps * torch.sigmoid(self.gate(maps.mean(dim=(2, 3))))[:, :, None, None]
+        tokens = maps.mean(dim=2).transpose(1, 2)
+        weights = torch.softmax(tokens @ tokens.transpose(1, 2) / 8, dim=-1)
+        return self.head(self.norm(weights @ tokens).tanh().amax(dim=1))
+
+
+def test_deep_shap_adds_up_through_every_kind_of_layer() -> None:
+    model = wrap(Mixed(), sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
+    found = explained("deep-shap", probe(model), samples=3)
+    details = found.details
+    assert abs(details["completeness_gap"]) < 0.02 * abs(details["score_change"])
+    assert all(one.requires_grad for one in model.module.parameters())
+
+
+def test_deep_shap_reports_what_it_cannot_see() -> None:
+    class Hidden(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+            ctx.save_for_backward(values)
+            return values**3
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+            return gradients[0] * 3 * ctx.saved_tensors[0] ** 2
+
+    class Cube(torch.nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            level = Hidden.apply(features.mean(dim=(1, 2, 3)) * 100)
+            return torch.stack([level, -level], dim=1)
+
+    model = wrap(Cube(), sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
+    details = explained("deep-shap", probe(model)).details
+    # the plain gradient of a cube sums to three times its value
+    np.testing.assert_allclose(details["completeness_gap"] / details["score_change"], 2.0, rtol=0.1)
