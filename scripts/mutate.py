@@ -182,8 +182,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "mask: negative attribution kept": (
         "mask.py",
-        "np.where(levels > 0, per_level, 0)",
-        "per_level",
+        "positive = int((levels > 0).sum())",
+        "positive = len(levels)",
     ),
     "mask: smallest kept": ("mask.py", "values >= levels[::-1][last]", "values <= levels[last]"),
     "mask: energy without the square": (
@@ -220,8 +220,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     "plane: mel scale": ("plane/mel.py", "math.log(6.4) / 27.0", "math.log(6.4) / 26.0"),
     "plane: saliency by gain": (
         "probe.py",
-        "lambda: magnitude * self._phase",
-        "lambda: magnitude * self.spectrum",
+        "spectrum = magnitude * self._phase",
+        "spectrum = magnitude * self.spectrum",
     ),
     "length: windows are summed": ("models/model.py", ".mean(dim=0)", ".sum(dim=0)"),
     "figures: calibration": ("metrics/calibration.py", "np.abs(gap).sum()", "np.abs(gap.sum())"),

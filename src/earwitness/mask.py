@@ -68,7 +68,7 @@ def make_mask(attribution: FloatArray, magnitude: FloatArray, keep: Keep) -> Mas
     whole = np.maximum(values, 0).sum() if keep.of == "attribution" else held.sum()
     levels, group = np.unique(values, return_inverse=True)
     per_level = np.bincount(group.ravel(), weights=held.ravel(), minlength=len(levels))
-    down = np.cumsum(np.where(levels > 0, per_level, 0)[::-1])
+    down = np.cumsum(per_level[::-1])
     positive = int((levels > 0).sum())
     wanted = keep.share * whole * (1 - 1e-9)
     last = min(int(np.searchsorted(down[:positive], wanted)), positive - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -110,7 +110,7 @@ class _RescaleMode(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
-        plain: Callable[..., Any] = _IN_PLACE.get(func, func)
+        plain = cast(Callable[..., Any], _IN_PLACE.get(func, func))
         in_place = func in _IN_PLACE
         if plain is functional.relu or "inplace" in given:
             in_place = bool(given.pop("inplace", args[1:] == (True,))) or in_place
