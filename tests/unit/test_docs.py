@@ -3,6 +3,7 @@ those of the tables."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -53,3 +54,15 @@ def test_the_model_card_quotes_its_table() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"{accuracy} of cases" in readme.replace("\n", " ")
     assert f"calibration error of {error}" in readme.replace("\n", " ")
+
+
+def test_the_page_of_methods_is_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "scripts" / "method_pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    wanted = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert module.page() == wanted, "run python scripts/method_pages.py"
+    for method in METHODS.all():
+        assert method.control or method.paper

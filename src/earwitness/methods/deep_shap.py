@@ -150,7 +150,8 @@ def _frozen(model: Model) -> Iterator[None]:
     "deep-shap",
     summary="DeepLIFT multipliers from random noise floors to the input, averaged; they add up",
     paper="Lundberg, Lee: A Unified Approach to Interpreting Model Predictions, 2017, section 4.2; "
-    "Shrikumar et al.: Learning Important Features Through Activation Differences, 2017",
+    "Shrikumar, Greenside, Kundaje: Learning Important Features Through Propagating Activation "
+    "Differences, 2017",
     signed=True,
     complete=True,
     needs_gradients=True,
