@@ -62,9 +62,9 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "(quiet - probe.magnitude) * gradients",
     ),
     "seed: one noise for all passes of smoothgrad": (
-        "methods/smoothgrad.py",
-        "torch.randn(2, *probe.shape, generator=probe.generator).to(probe.device)",
-        "torch.randn(2, *probe.shape, generator=torch.Generator()).to(probe.device)",
+        "methods/noise.py",
+        "torch.randn(2, *probe.shape, generator=probe.generator)",
+        "torch.randn(2, *probe.shape, generator=torch.Generator())",
     ),
     "normalisation: smoothgrad sums": (
         "methods/smoothgrad.py",

@@ -14,9 +14,9 @@ from earwitness.errors import NotApplicableError
 from earwitness.methods.gradcam import _class_maps
 from earwitness.methods.integrated_gradients import fade_in
 from earwitness.methods.lime import weighted_ridge
+from earwitness.methods.noise import noisy_magnitudes
 from earwitness.methods.pieces import grid
 from earwitness.methods.registry import METHODS
-from earwitness.methods.smoothgrad import noisy_magnitudes
 from earwitness.models.adapters import wrap
 from earwitness.models.axes import LayerAxes
 from earwitness.probe import Probe

@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from earwitness.errors import ParameterError
+from earwitness.methods.noise import noise_floors
 from earwitness.methods.registry import Map, register
 from earwitness.models.model import Model
 from earwitness.probe import Probe
@@ -180,12 +181,9 @@ def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
             f"{noise}"
         )
     probe.require_gradients()
-    level = float(noise * probe.magnitude.square().mean().sqrt())
     total = torch.zeros_like(probe.magnitude)
     change = 0.0
-    for _ in range(int(samples)):
-        both = torch.randn(2, *probe.shape, generator=probe.generator).to(probe.device)
-        background = level * torch.hypot(*both)
+    for background in noise_floors(probe, int(samples), float(noise)):
         pair = torch.stack([probe.magnitude, background]).requires_grad_()
         with torch.enable_grad(), _frozen(probe.model):
             with _RescaleMode():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import ParameterError
+from earwitness.methods.noise import noise_floors
 from earwitness.methods.registry import Map, register
 from earwitness.probe import Probe
 
@@ -46,14 +47,13 @@ def gradient_shap(probe: Probe, *, samples: int = 64, noise: float = 0.01) -> Ma
         count, generator=probe.generator
     )
     places = (strata / count).tolist()
-    level = float(noise * probe.magnitude.square().mean().sqrt())
     backgrounds: list[Tensor] = []
 
     def points() -> Iterator[Tensor]:
-        for place in places:
-            both = torch.randn(2, *probe.shape, generator=probe.generator).to(probe.device)
-            backgrounds.append(level * torch.hypot(*both))
-            yield backgrounds[-1] + place * (probe.magnitude - backgrounds[-1])
+        floors = noise_floors(probe, count, float(noise))
+        for place, background in zip(places, floors, strict=True):
+            backgrounds.append(background)
+            yield background + place * (probe.magnitude - background)
 
     total = torch.zeros_like(probe.magnitude)
     floor = 0.0

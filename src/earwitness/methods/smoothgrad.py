@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
-from torch import Tensor
 
 from earwitness.errors import ParameterError
+from earwitness.methods.noise import noisy_magnitudes
 from earwitness.methods.registry import Map, register
 from earwitness.probe import Probe
 
@@ -39,15 +37,3 @@ def smoothgrad(probe: Probe, *, samples: int = 25, noise: float = 0.15) -> Map:
     ):
         total += gradients.sum(dim=0)
     return Map((total / samples).abs(), {"samples": int(samples)})
-
-
-def noisy_magnitudes(probe: Probe, samples: int, noise: float) -> Iterator[Tensor]:
-    """Yield magnitudes of the input with complex Gaussian noise added to every cell.
-
-    Noise that is added to the complex plane leaves magnitudes legal: none is ever negative, as it
-    would be with Gaussian noise on the magnitude itself.
-    """
-    level = noise * probe.magnitude.square().mean().sqrt()
-    for _ in range(samples):
-        real, imaginary = torch.randn(2, *probe.shape, generator=probe.generator).to(probe.device)
-        yield torch.hypot(probe.magnitude + level * real, level * imaginary)

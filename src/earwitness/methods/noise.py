@@ -1,0 +1,34 @@
+"""Noise that stays legal on magnitudes.
+
+Complex Gaussian noise is added to the complex plane, or stands alone; a magnitude is never negative
+then, as it would be with Gaussian noise on the magnitude itself. Levels are relative to the root
+mean square of the input's magnitude.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from earwitness.probe import Probe
+
+
+def noisy_magnitudes(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
+    """Yield the input's magnitude with fresh noise in every cell, shape (freq, frame)."""
+    for real, imaginary in _draws(probe, samples, level):
+        yield torch.hypot(probe.magnitude + real, imaginary)
+
+
+def noise_floors(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
+    """Yield magnitudes of fresh noise alone, shape (freq, frame)."""
+    for real, imaginary in _draws(probe, samples, level):
+        yield torch.hypot(real, imaginary)
+
+
+def _draws(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
+    scale = level * probe.magnitude.square().mean().sqrt()
+    for _ in range(samples):
+        draw = torch.randn(2, *probe.shape, generator=probe.generator)
+        yield scale * draw.to(probe.device)
