@@ -125,7 +125,7 @@ def explain(
         probe = Probe(model, wave, question, seed=seed, on_passes=on_passes)
         found = spec.function(probe, **settled)
         attribution, mask = _masked(probe, found, rule)
-        card, parts = trust_card(probe, mask, seed=seed)
+        card, parts = trust_card(probe, mask, whole, seed=seed)
     notes = [*audio.notes, *_length_notes(model, probe.samples)]
     gap = found.details.get("completeness_gap", 0.0)
     change = found.details.get("score_change", 0.0)

@@ -389,3 +389,21 @@ def test_deep_shap_reports_what_it_cannot_see() -> None:
     details = explained("deep-shap", probe(model)).details
     # the plain gradient of a cube sums to three times its value
     np.testing.assert_allclose(details["completeness_gap"] / details["score_change"], 2.0, rtol=0.1)
+
+
+def test_deep_shap_leaves_the_arguments_of_other_functions_alone() -> None:
+    class Careful(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.leaky = torch.nn.LeakyReLU(0.3, inplace=True)
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            level = self.leaky(features.mean(dim=3)[:, 0] * 100 - 0.5)
+            kept = torch.nn.functional.dropout(
+                level + 0, p=0.5, training=self.training, inplace=True
+            )
+            return torch.stack([kept.mean(dim=1), -kept.mean(dim=1)], dim=1)
+
+    model = wrap(Careful().eval(), sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
+    details = explained("deep-shap", probe(model), samples=3, noise=0.5).details
+    assert abs(details["completeness_gap"]) < 1e-3 * abs(details["score_change"])

@@ -110,7 +110,7 @@ class _RescaleMode(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        given = dict(kwargs or {})
+        asked, given = args, dict(kwargs or {})
         plain = cast(Callable[..., Any], _IN_PLACE.get(func, func))
         in_place = func in _IN_PLACE
         if plain is functional.relu or "inplace" in given:
@@ -120,12 +120,12 @@ class _RescaleMode(TorchFunctionMode):
         elementwise = plain in _ELEMENTWISE and varying == [0]
         nonlinear = plain in _MANY or (plain in _PRODUCTS and len(varying) == 2)
         if not varying or not (elementwise or nonlinear):
-            return func(*args, **dict(kwargs or {})) if not in_place else func(*args)
+            return func(*asked, **dict(kwargs or {}))
 
         def function(*values: Tensor) -> Tensor:
             filled = list(args)
             for k, value in zip(varying, values, strict=True):
-                filled[k] = value
+                filled[k] = value.clone()  # it may be told by position to work in place
             result: Tensor = plain(*filled, **given)
             return result
 

@@ -31,8 +31,15 @@ _MARGIN = 1e-3  # a difference that a float32 model can make by itself
 PASSES = 4 * (2 + RANDOM_DRAWS)
 
 
-def trust_card(probe: Probe, mask: Mask, *, seed: int) -> tuple[TrustCard, dict[str, Tensor]]:
+def trust_card(
+    probe: Probe, mask: Mask, whole: Tensor, *, seed: int
+) -> tuple[TrustCard, dict[str, Tensor]]:
     """Score a mask, its complement and its controls.
+
+    Parameters
+    ----------
+    whole : Tensor, shape (output,)
+        The model's outputs on the input.
 
     Returns
     -------
@@ -42,13 +49,12 @@ def trust_card(probe: Probe, mask: Mask, *, seed: int) -> tuple[TrustCard, dict[
     """
     magnitude = probe.magnitude.cpu().numpy()
     outcomes, energies, outputs = _score(probe, _orders(mask, magnitude, seed), magnitude)
-    with torch.no_grad():
-        whole = probe.model.reported(probe.model(probe.wave.unsqueeze(0)), probe.target)
+    score = probe.model.reported(whole.unsqueeze(0), probe.target)
     controls = {
         "random": _summary(outcomes[2:], energies[2:], mask.area),
         "energy": _summary(outcomes[1:2], energies[1:2], mask.area),
     }
-    return TrustCard(probe.target.kind, float(whole), outcomes[0], controls), outputs
+    return TrustCard(probe.target.kind, float(score), outcomes[0], controls), outputs
 
 
 def _orders(mask: Mask, magnitude: NDArray[np.floating], seed: int) -> Iterator[FloatArray]:
