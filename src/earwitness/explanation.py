@@ -270,7 +270,7 @@ def _restored(
         method=facts["method"],
         task=facts["task"],
         options=facts["options"],
-        target=Target(**facts["target"]),
+        target=_restored_target(facts["target"]),
         input=sounds["input"],
         evidence=sounds["evidence"],
         remainder=sounds["remainder"],
@@ -283,6 +283,11 @@ def _restored(
         provenance=facts["provenance"],
         seconds=facts["seconds"],
     )
+
+
+def _restored_target(facts: Mapping[str, Any]) -> Target:
+    pairs = {name: facts[name] and tuple(facts[name]) for name in ("span", "frames")}
+    return Target(**{**facts, **pairs})
 
 
 def _restored_card(facts: Mapping[str, Any]) -> TrustCard:
@@ -300,4 +305,6 @@ def _restored_card(facts: Mapping[str, Any]) -> TrustCard:
         )
         for name, control in facts["controls"].items()
     }
-    return TrustCard(facts["kind"], facts["input"], outcome(facts["outcome"]), controls)
+    return TrustCard(
+        facts["kind"], facts["input"], outcome(facts["outcome"]), controls, facts["sign"]
+    )

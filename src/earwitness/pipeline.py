@@ -21,11 +21,12 @@ from earwitness.explanation import Answer, Explanation
 from earwitness.mask import Keep, make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Map, Method
 from earwitness.metrics.trust import PASSES, trust_card
+from earwitness.models.answering import over
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe
 from earwitness.render import render
-from earwitness.types import Attribution, Audio, Mask, Target
+from earwitness.types import Attribution, Audio, Direction, Mask, Target
 
 _LEADING = 5
 _LARGE_GAP = 0.05
@@ -64,6 +65,8 @@ def explain(
     *,
     target: str | int | None = None,
     versus: str | int | None = None,
+    span: tuple[float, float] | None = None,
+    direction: Direction = "up",
     keep: str = "80%",
     start: float | None = None,
     end: float | None = None,
@@ -83,6 +86,10 @@ def explain(
         One of ``list_methods()``.
     target, versus : label or index, optional
         The output to explain, and the one to compare it with; the decided class by default.
+    span : (float, float), optional
+        The seconds to explain the answer of, for a model that answers per frame.
+    direction : {"up", "down"}
+        Explain what raises the value of a regression, or what lowers it.
     keep : str
         How much the mask keeps: a share of the positive attribution (``80%``), of the area
         (``area:10%``) or of the energy (``energy:50%``).
@@ -121,7 +128,9 @@ def explain(
     with torch.inference_mode(False), model.undisturbed():
         with torch.no_grad():
             whole = model(wave.unsqueeze(0))[0]
-        question = model.target(whole, target, versus)
+        question = model.target(
+            whole, target, versus, span=span, direction=direction, seconds=audio.seconds
+        )
         probe = Probe(model, wave, question, seed=seed, on_passes=on_passes)
         found = spec.function(probe, **settled)
         attribution, mask = _masked(probe, found, rule)
@@ -171,7 +180,8 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
     audio = load_clip(clip, model.rate)
     wave = torch.from_numpy(audio.samples).to(model.device).unsqueeze(0)
     with model.undisturbed(), torch.no_grad():
-        values = model.probabilities(model(wave))[0].tolist()
+        answers = model.probabilities(model(wave))
+    values = (answers.mean(dim=-1) if model.per_frame else answers)[0].tolist()
     answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
     answer["outputs"] = dict(zip(model.labels, values, strict=True))
     if model.task != "regression":
@@ -217,7 +227,10 @@ def _sound(wave: Tensor, audio: Audio, name: str) -> Audio:
 
 
 def _answers(model: Model, target: Target, outputs: dict[str, Tensor]) -> tuple[Answer, ...]:
-    values = {name: model.probabilities(out.unsqueeze(0))[0] for name, out in outputs.items()}
+    values = {
+        name: over(model.probabilities(out.unsqueeze(0)), target.frames)[0]
+        for name, out in outputs.items()
+    }
     order = values["input"].argsort(descending=True).tolist()
     if model.task == "regression":
         order = sorted(order)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Task = Literal["single-label", "multi-label", "regression"]
 Output = Literal["logits", "probabilities", "scores"]
 Kind = Literal["probability", "logit-difference", "value"]
+Direction = Literal["up", "down"]
 FloatArray = NDArray[np.float32]
 
 
@@ -44,7 +45,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class Target:
-    """What an explanation is about: one output, or the difference of two.
+    """What an explanation is about: one output, or the difference of two, whole or in a span.
 
     Attributes
     ----------
@@ -56,6 +57,12 @@ class Target:
         Unit of the reported score: ``probability``, ``logit-difference`` or ``value``.
     decided : bool
         Whether the model's own decision chose it (and not the user).
+    sign : int
+        1, or -1 to explain what lowers the value of a regression.
+    span : (float, float) or None
+        The seconds of a per-frame answer that it is about.
+    frames : (int, int) or None
+        The frames of the answer that it is averaged over; None if there is one answer.
     """
 
     index: int
@@ -64,9 +71,14 @@ class Target:
     versus_index: int | None = None
     versus_label: str | None = None
     decided: bool = False
+    sign: int = 1
+    span: tuple[float, float] | None = None
+    frames: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        return f"{self.label} versus {self.versus_label}" if self.versus_label else self.label
+        text = f"{self.label} versus {self.versus_label}" if self.versus_label else self.label
+        text = text if self.sign > 0 else f"lower {text}"
+        return f"{text} from {self.span[0]:g} to {self.span[1]:g} s" if self.span else text
 
 
 @dataclass(frozen=True)
@@ -160,9 +172,12 @@ class TrustCard:
         The same for evidence and remainder.
     controls : mapping of str to Control
         ``random`` and ``energy``, at the mask's own area.
+    sign : int
+        The target's: -1 if the evidence is for a low score.
     """
 
     kind: Kind
     input: float
     outcome: Outcome
     controls: Mapping[str, Control]
+    sign: int = 1

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings
+
+if TYPE_CHECKING:
+    from earwitness.types import Direction
 
 
 @click.command()
@@ -16,6 +21,14 @@ from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings
 )  # fmt: skip
 @click.option("--target", metavar="C", help="Class or output to explain; the decided one if none.")
 @click.option("--versus", metavar="C", help="Explain the target against this class.")
+@click.option(
+    "--span", type=float, nargs=2, metavar="S S",
+    help="Explain the answer between these seconds, of a model that answers per frame.",
+)  # fmt: skip
+@click.option(
+    "--direction", type=click.Choice(["up", "down"]), default="up", show_default=True,
+    help="Explain what raises the value of a regression, or what lowers it.",
+)  # fmt: skip
 @click.option(
     "--keep", default="80%", show_default=True, metavar="SHARE",
     help="How much the mask keeps: 80% of the positive attribution, area:10% or energy:50%.",
@@ -39,6 +52,8 @@ def explain(
     methods: tuple[str, ...],
     target: str | None,
     versus: str | None,
+    span: tuple[float, float] | None,
+    direction: Direction,
     keep: str,
     start: float | None,
     end: float | None,
@@ -56,6 +71,8 @@ def explain(
         methods=tuple(dict.fromkeys(methods)),
         target=target,
         versus=versus,
+        span=span,
+        direction=direction,
         keep=keep,
         start=start,
         end=end,

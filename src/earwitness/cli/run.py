@@ -38,6 +38,7 @@ from earwitness.pipeline import count_passes, load_clip
 from earwitness.pipeline import explain as explain_one
 from earwitness.registry import unknown
 from earwitness.report.folder import ReportFolder
+from earwitness.types import Direction
 
 _WORTH_AN_ESTIMATE = 60.0
 
@@ -49,6 +50,8 @@ class Question:
     methods: tuple[str, ...]
     target: str | None
     versus: str | None
+    span: tuple[float, float] | None
+    direction: Direction
     keep: str
     start: float | None
     end: float | None
@@ -180,6 +183,8 @@ class Run:
                     method,
                     target=question.target,
                     versus=question.versus,
+                    span=question.span,
+                    direction=question.direction,
                     keep=question.keep,
                     start=question.start,
                     end=question.end,
@@ -272,6 +277,9 @@ def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
         "model": explanation.model,
         "target": str(explanation.target),
         "label": explanation.target.label,
+        "versus": explanation.target.versus_label,
+        "span": explanation.target.span,
+        "direction": "up" if explanation.target.sign > 0 else "down",
         "score": {"kind": trust["kind"], "input": trust["input"], **scores(trust["outcome"])},
         "mask": facts["mask"],
         "controls": controls,

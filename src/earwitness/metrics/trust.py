@@ -54,7 +54,8 @@ def trust_card(
         "random": _summary(outcomes[2:], energies[2:], mask.area),
         "energy": _summary(outcomes[1:2], energies[1:2], mask.area),
     }
-    return TrustCard(probe.target.kind, float(score), outcomes[0], controls), outputs
+    card = TrustCard(probe.target.kind, float(score), outcomes[0], controls, probe.target.sign)
+    return card, outputs
 
 
 def _orders(mask: Mask, magnitude: NDArray[np.floating], seed: int) -> Iterator[FloatArray]:
@@ -126,14 +127,16 @@ def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
     """Return the controls that the explanation is ahead of, judged by what is heard.
 
     It is ahead if evidence minus remainder is positive and larger than any order of the control's
-    gains reaches. A degenerate mask is ahead of nothing.
+    gains reaches; the other way round for a target that asks what lowers a value. A degenerate mask
+    is ahead of nothing.
     """
     if mask.degenerate:
         return []
-    ours = card.outcome.evidence.heard - card.outcome.remainder.heard
+    ours = card.sign * (card.outcome.evidence.heard - card.outcome.remainder.heard)
     ahead = []
     for name, control in card.controls.items():
-        theirs = control.high.evidence.heard - control.low.remainder.heard
+        best, worst = (control.high, control.low)[:: card.sign]
+        theirs = card.sign * (best.evidence.heard - worst.remainder.heard)
         if ours > max(theirs, 0.0) + _MARGIN:
             ahead.append(name)
     return ahead

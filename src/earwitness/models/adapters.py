@@ -106,6 +106,7 @@ def wrap(
     task: Task | None = None,
     features: Callable[[Tensor], Tensor] | FrontEnd | None = None,
     lengths: tuple[float | None, float | None] = (None, None),
+    per_frame: bool = False,
     name: str | None = None,
 ) -> Model:
     """Tell earwitness what a model is.
@@ -131,6 +132,9 @@ def wrap(
     lengths : (float or None, float or None)
         Shortest and longest sound it takes, in seconds. Others are padded with silence, or read in
         overlapping windows.
+    per_frame : bool
+        Whether it answers (batch, frame, output) for frames that divide the sound evenly; then a
+        span of time can be explained.
     name : str, optional
 
     Returns
@@ -149,6 +153,7 @@ def wrap(
         "output": output,
         "task": task,
         "lengths": lengths,
+        "per_frame": per_frame,
     }
     if isinstance(model, type):
         raise ParameterError(f"{model.__name__} is a class: give an instance, {model.__name__}()")

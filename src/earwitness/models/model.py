@@ -13,22 +13,23 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import EarwitnessError, ModelError, ParameterError
+from earwitness.models.answering import Answering
 from earwitness.models.frontend import FrontEnd
 from earwitness.plane.stft import Plane, default_plane
-from earwitness.registry import unknown
-from earwitness.types import Kind, Output, Target, Task
+from earwitness.types import Output, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
 _OUTPUTS = ("logits", "probabilities", "scores")
 _LEAST_SECONDS = 0.01
 
 
-class Model(ABC):
+class Model(Answering, ABC):
     """A model on mono waveforms, with everything needed to ask it.
 
-    Calling it maps waves (batch, samples) at ``rate`` to outputs (batch, output). Sounds shorter
-    than ``shortest`` are padded with silence at the end; longer ones than ``longest`` are read in
-    windows that overlap by half, and the outputs of the windows are averaged.
+    Calling it maps waves (batch, samples) at ``rate`` to outputs (batch, output), or (batch,
+    output, frame) if it answers per frame. Sounds shorter than ``shortest`` are padded with silence
+    at the end; longer ones than ``longest`` are read in windows that overlap by half, and the
+    outputs of the windows are averaged, those per frame where they overlap.
 
     Attributes
     ----------
@@ -41,6 +42,8 @@ class Model(ABC):
         ``single-label`` (one of many), ``multi-label`` (several at once) or ``regression``.
     output : str
         What the outputs are: ``logits``, ``probabilities`` or ``scores``.
+    per_frame : bool
+        Whether it answers for every frame of the sound.
     shortest, longest : int or None
         Range of lengths it takes, in samples.
     plane : Plane
@@ -66,6 +69,7 @@ class Model(ABC):
         lengths: tuple[float | None, float | None],
         module: nn.Module | None,
         plane: Plane | None = None,
+        per_frame: bool = False,
     ) -> None:
         if output not in _OUTPUTS:
             raise ParameterError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
@@ -88,6 +92,7 @@ class Model(ABC):
         self.name = name
         self.rate = int(rate)
         self.output: Output = output
+        self.per_frame = bool(per_frame)
         self.module = module
         self.plane = plane or default_plane(self.rate)
         self.shortest, self.longest = _lengths(lengths, self.rate)
@@ -132,7 +137,7 @@ class Model(ABC):
         return self
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """Map waves (batch, samples) to outputs (batch, output)."""
+        """Map waves (batch, samples) to outputs (batch, output[, frame])."""
         return self._windowed(waves, self.shortest, self.longest, self._answer)
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
@@ -173,13 +178,18 @@ class Model(ABC):
         self, data: Tensor, shortest: int | None, longest: int | None, ask: Any
     ) -> Tensor:
         """Pad or cut the last axis to lengths the network takes, ask, and average the windows."""
-        if shortest and data.shape[-1] < shortest:
-            data = nn.functional.pad(data, (0, shortest - data.shape[-1]))
-        starts = self._starts(data.shape[-1], longest) if longest else [0]
+        length = data.shape[-1]
+        if shortest and length < shortest:
+            answers = ask(nn.functional.pad(data, (0, shortest - length)))
+            if not self.per_frame:
+                return answers
+            return answers[..., : math.ceil(answers.shape[-1] * length / shortest)]
+        starts = self._starts(length, longest) if longest else [0]
         if len(starts) == 1:
             return ask(data)
         parts = torch.stack([data[..., start : start + (longest or 0)] for start in starts])
-        return ask(parts.flatten(0, 1)).unflatten(0, parts.shape[:2]).mean(dim=0)
+        answers = ask(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+        return _overlap(answers, starts, length) if self.per_frame else answers.mean(dim=0)
 
     def _checked(self, outputs: Any, batch: int) -> Tensor:
         outputs = getattr(outputs, "logits", outputs)
@@ -190,13 +200,19 @@ class Model(ABC):
                 f"{self.name}: must answer with a tensor (batch, output), got "
                 f"{type(outputs).__name__}; wrap a module that returns the one you want explained"
             )
-        if outputs.ndim == 1 and len(outputs) == batch:
-            outputs = outputs.unsqueeze(1)
-        if outputs.ndim != 2 or len(outputs) != batch:
+        shape = tuple(outputs.shape)
+        if outputs.ndim == 1 + self.per_frame and len(outputs) == batch:
+            outputs = outputs.unsqueeze(-1)
+        if outputs.ndim != 2 + self.per_frame or len(outputs) != batch:
+            wanted = "(batch, frame, output)" if self.per_frame else "(batch, output)"
+            hint = ""
+            if outputs.ndim == 3 and len(outputs) == batch:
+                hint = "; if it answers per frame, say per_frame=True"
             raise ModelError(
-                f"{self.name}: must answer (batch, output) = ({batch}, ...), got shape "
-                f"{tuple(outputs.shape)}"
+                f"{self.name}: must answer {wanted} = ({batch}, ...), got shape {shape}{hint}"
             )
+        if self.per_frame:
+            outputs = outputs.movedim(1, -1)
         if self.task == "single-label" and outputs.shape[1] == 1:
             raise ModelError(
                 f"{self.name}: one output cannot be one of many; say task='multi-label' for a "
@@ -267,87 +283,6 @@ class Model(ABC):
         )
         return next(floats, None)
 
-    # Targets ------------------------------------------------------------------------------------
-
-    def target(
-        self, outputs: Tensor, target: str | int | None = None, versus: str | int | None = None
-    ) -> Target:
-        """Resolve what the user names to outputs of this model.
-
-        Parameters
-        ----------
-        outputs : Tensor, shape (output,)
-            The model's answer to the input; the decided class is its largest entry. A regression
-            with several outputs is explained for the first one.
-        target, versus : label or index, optional
-        """
-        decided = target is None
-        if decided:
-            index = 0 if self.task == "regression" else int(outputs.argmax())
-        else:
-            index = self.index(target)
-        if versus is None:
-            unit: Kind = "value" if self.task == "regression" else "probability"
-            return Target(index, self.labels[index], unit, decided=decided)
-        other = self.index(versus)
-        if other == index:
-            raise ParameterError(
-                f"target and versus are both {self.labels[index]!r}; there is no difference to "
-                "explain"
-            )
-        unit = "value" if self.task == "regression" else "logit-difference"
-        return Target(index, self.labels[index], unit, other, self.labels[other], decided)
-
-    def index(self, name: str | int | np.integer[Any] | None) -> int:
-        """Return the number of an output named by label or number, or raise with the nearest."""
-        noun = "output" if self.task == "regression" else "class"
-        if isinstance(name, str):
-            if name in self.labels:
-                return self.labels.index(name)
-            folded = {label.lower(): index for index, label in enumerate(self.labels)}
-            key = name.lower()
-            key = key if key in folded else key.replace(" ", "_").replace("-", "_")
-            if key not in folded:
-                raise unknown(noun, name, self.labels)
-            return folded[key]
-        if isinstance(name, np.integer):
-            name = int(name)
-        if not isinstance(name, int) or isinstance(name, bool) or not 0 <= name < len(self.labels):
-            raise ParameterError(
-                f"{noun} {name!r} is not in 0..{len(self.labels) - 1} and no label of {self.name}"
-            )
-        return name
-
-    def probabilities(self, outputs: Tensor) -> Tensor:
-        """Return what people read: probabilities (after one softmax), or values."""
-        if self.output != "logits":
-            return outputs
-        return outputs.sigmoid() if self.task == "multi-label" else outputs.softmax(dim=-1)
-
-    def explained(self, outputs: Tensor, target: Target) -> Tensor:
-        """Return the score that methods explain, shape (batch,).
-
-        The logit of a class where there are logits, its probability or value otherwise; against
-        another class, the difference of logits (of log-probabilities, which is the same for a
-        softmax).
-        """
-        if target.versus_index is None:
-            return outputs[:, target.index]
-        scale = self._logits(outputs) if self.output == "probabilities" else outputs
-        return scale[:, target.index] - scale[:, target.versus_index]
-
-    def reported(self, outputs: Tensor, target: Target) -> Tensor:
-        """Return the score that people read, in the unit ``target.kind``, shape (batch,)."""
-        if target.kind == "probability":
-            return self.probabilities(outputs)[:, target.index]
-        return self.explained(outputs, target)
-
-    def _logits(self, probabilities: Tensor) -> Tensor:
-        safe = probabilities.clamp(min=1e-12)
-        if self.task == "multi-label":
-            return safe.log() - (1 - probabilities).clamp(min=1e-12).log()
-        return safe.log()
-
 
 def _lengths(
     lengths: tuple[float | None, float | None], rate: int
@@ -366,3 +301,20 @@ def _lengths(
     shortest = None if low is None else math.ceil(low * rate)
     longest = None if high is None else math.floor(high * rate)
     return shortest, longest
+
+
+def _overlap(answers: Tensor, starts: list[int], length: int) -> Tensor:
+    """Join answers per frame (window, batch, output, frame) of evenly spaced windows, averaging
+    where they overlap.
+    """
+    count = answers.shape[-1]
+    per_window = length - starts[-1]  # the last window ends where the sound does
+    last = max(1, round(starts[-1] * count / per_window))
+    total = answers.new_zeros(*answers.shape[1:-1], last + count)
+    cover = answers.new_zeros(last + count)
+    for one, start in zip(answers, starts, strict=True):
+        first = round(start / starts[-1] * last)
+        places = torch.arange(first, first + count, device=answers.device)
+        total = total.index_add(-1, places, one)
+        cover = cover.index_add(-1, places, torch.ones_like(cover[:count]))
+    return total / cover.clamp(min=1)

@@ -1,0 +1,194 @@
+"""Every kind of question: a span of an answer per frame, and what lowers a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from earwitness.errors import ModelError, NotApplicableError, ParameterError
+from earwitness.explanation import Explanation
+from earwitness.metrics.trust import ahead_of
+from earwitness.models.adapters import wrap
+from earwitness.models.model import Model
+from earwitness.pipeline import explain, predict
+from earwitness.types import Audio
+from tests.toys import RATE, TOY_PLANE, Magnitude, additive
+
+FRAME = 800  # samples
+
+
+class Levels(nn.Module):
+    """Level and minus level of every frame of 50 ms: (batch, frame, output)."""
+
+    def forward(self, waves: Tensor) -> Tensor:
+        usable = waves[:, : waves.shape[1] // FRAME * FRAME].unflatten(1, (-1, FRAME))
+        level = usable.square().mean(dim=2) * 100
+        return torch.stack([level, 0.5 - level], dim=2)
+
+
+def levels(**facts: Any) -> Model:
+    given: dict[str, Any] = {"labels": ["loud", "quiet"], "per_frame": True, **facts}
+    return wrap(Levels(), sample_rate=RATE, **given)
+
+
+def steps() -> Audio:
+    """A second each of soft, loud and soft noise."""
+    noise = np.random.default_rng(2).standard_normal(3 * RATE)
+    noise *= np.repeat([0.01, 0.2, 0.01], RATE)
+    return Audio(noise.astype(np.float32), RATE, "steps")
+
+
+def test_answers_per_frame_are_averaged_over_the_span() -> None:
+    model = levels()
+    answer = model(torch.from_numpy(steps().samples)[None])
+    assert answer.shape == (1, 2, 60)
+    target = model.target(answer[0], "loud", span=(1.0, 1.5), seconds=3.0)
+    assert target.frames == (20, 30)
+    wanted = (steps().samples[RATE : RATE + RATE // 2].astype(float) ** 2).mean() * 100
+    np.testing.assert_allclose(float(model.explained(answer, target)), wanted, rtol=1e-5)
+    logits = np.stack([answer[0, 0, 20:30], answer[0, 1, 20:30]]).astype(float)
+    wanted = (np.exp(logits[0]) / np.exp(logits).sum(axis=0)).mean()
+    np.testing.assert_allclose(float(model.reported(answer, target)), wanted, rtol=1e-5)
+
+
+def test_the_decision_is_the_spans_own() -> None:
+    model, clip = levels(), steps()
+    assert str(explain(model, clip, "energy", span=(1.2, 1.4)).target) == "loud from 1.2 to 1.4 s"
+    assert explain(model, clip, "energy", span=(0.2, 0.8)).target.label == "quiet"
+
+
+@pytest.mark.parametrize("method", ["integrated-gradients", "saliency", "lime"])
+def test_a_span_is_explained_by_what_is_in_it(method: str) -> None:
+    noise = 0.1 * np.random.default_rng(3).standard_normal(3 * RATE)
+    clip = Audio(noise.astype(np.float32), RATE, "noise")
+    for start, end in ((0.5, 1.0), (2.0, 2.5)):
+        found = explain(levels(), clip, method, target="loud", span=(start, end))
+        attribution = found.attribution
+        inside = (attribution.times > start - 0.06) & (attribution.times < end + 0.06)
+        share = np.abs(attribution.values[:, inside]).sum() / np.abs(attribution.values).sum()
+        assert share > (0.7 if method == "lime" else 0.99)
+
+
+def test_without_a_span_the_whole_answer_counts() -> None:
+    model, clip = levels(output="scores", task="regression"), steps()
+    answer = predict(model, clip)["outputs"]
+    np.testing.assert_allclose(
+        answer["loud"], (clip.samples.astype(float) ** 2).mean() * 100, rtol=1e-4
+    )
+    found = explain(model, clip, "input-x-gradient")
+    np.testing.assert_allclose(found.trust.input, answer["loud"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("samples", [400, 4000, 16000, 40123])
+def test_answers_per_frame_of_any_length(samples: int) -> None:
+    # frames are 50 ms whatever the window; a ramp of level tells them apart
+    ramp = np.sqrt(np.linspace(0, 1, samples)) * np.sign(np.sin(np.arange(samples)))
+    model = levels(lengths=(0.1, 1.0), output="scores", task="regression")
+    answer = model(torch.from_numpy(ramp.astype(np.float32))[None])[0, 0]
+    assert abs(len(answer) - samples / FRAME) <= 1
+    if samples >= FRAME:
+        centres = (np.arange(len(answer)) + 0.5) / len(answer)
+        # a window may start up to half a frame beside the grid
+        np.testing.assert_allclose(answer, 100 * centres, atol=100 * FRAME / samples)
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        ((2.0, 1.0), "within the 3.00 s"),
+        ((3.5, 4.0), "within the 3.00 s"),
+        ((-1.0, 1.0), "within the 3.00 s"),
+        ((float("nan"), 1.0), "within the 3.00 s"),
+        ("soon", r"\(start, end\) in seconds"),
+    ],
+)
+def test_impossible_spans(span: Any, text: str) -> None:
+    with pytest.raises(ParameterError, match=text):
+        explain(levels(), steps(), "energy", span=span)
+
+
+def test_a_span_may_end_after_the_sound() -> None:
+    found = explain(levels(), steps(), "energy", target="loud", span=(2.5, 99.0))
+    assert found.target.frames == (50, 60)
+
+
+def test_models_that_answer_once_refuse_spans() -> None:
+    model = additive(torch.ones(TOY_PLANE.bins, 376))
+    with pytest.raises(NotApplicableError, match="answers once for the whole sound"):
+        explain(model, steps(), "energy", span=(1.0, 2.0))
+
+
+def test_answers_of_the_wrong_shape_are_named() -> None:
+    clip = steps()
+    with pytest.raises(ModelError, match=r"got shape \(1, 60, 2\); if it answers per frame"):
+        explain(levels(per_frame=False), clip, "energy")
+    once = wrap(lambda waves: np.zeros((len(waves), 2, 3, 4)), sample_rate=RATE, per_frame=True)
+    with pytest.raises(ModelError, match=r"must answer \(batch, frame, output\)"):
+        explain(once, clip, "energy")
+
+
+class Balance(nn.Module):
+    """Level of low frequencies minus level of high ones."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        half = features.shape[2] // 2
+        low, high = features[:, 0, :half], features[:, 0, half:]
+        return (low.mean(dim=(1, 2)) - high.mean(dim=(1, 2)))[:, None] * 1000
+
+
+def balance(**facts: Any) -> Model:
+    return wrap(Balance(), sample_rate=RATE, features=Magnitude(), **facts)
+
+
+SIGNED = ["integrated-gradients", "input-x-gradient", "lime", "occlusion", "deep-shap"]
+
+
+@pytest.mark.parametrize("method", SIGNED)
+def test_what_lowers_a_value_is_the_opposite_of_what_raises_it(method: str, white: Audio) -> None:
+    model = balance(output="scores")
+    up = explain(model, white, method).attribution.values
+    down = explain(model, white, method, direction="down").attribution.values
+    np.testing.assert_allclose(down, -up, atol=1e-4 * np.abs(up).max())
+    half = up.shape[0] // 2
+    assert up[:half].sum() > 0 > up[half:].sum()
+
+
+def test_evidence_for_a_low_value_is_judged_the_other_way_round(white: Audio) -> None:
+    model = balance(output="scores")
+    # 99 %: all high frequencies, far more than controls of the size reach
+    found = explain(model, white, "occlusion", direction="down", keep="99%")
+    assert str(found.target) == "lower value"
+    outcome = found.trust.outcome
+    assert outcome.evidence.heard < 0 < outcome.remainder.heard
+    assert ahead_of(found.trust, found.mask) == ["random", "energy"]
+    np.testing.assert_allclose(found.trust.input, float(model(_wave(white))), rtol=1e-4)
+    # the very same figures, read as if high values were wanted, are behind
+    other = explain(model, white, "occlusion", keep="99%")
+    assert other.trust.outcome.evidence.heard > 0
+
+
+def _wave(clip: Audio) -> Tensor:
+    return torch.from_numpy(clip.samples)[None]
+
+
+def test_classifiers_have_no_direction(white: Audio) -> None:
+    model = wrap(nn.Linear(24000, 3), sample_rate=RATE)
+    with pytest.raises(NotApplicableError, match="compare classes with versus"):
+        explain(model, white, "energy", direction="down")
+    with pytest.raises(ParameterError, match="direction is up or down"):
+        explain(balance(output="scores"), white, "energy", direction="left")  # type: ignore[arg-type]
+
+
+def test_the_question_survives_the_disk(tmp_path: Path, white: Audio) -> None:
+    found = explain(levels(), steps(), "energy", target="loud", span=(1.0, 2.0))
+    found.save(tmp_path / "span")
+    assert Explanation.load(tmp_path / "span").target == found.target
+    found = explain(balance(output="scores"), white, "energy", direction="down")
+    found.save(tmp_path / "down")
+    loaded = Explanation.load(tmp_path / "down")
+    assert loaded.target.sign == loaded.trust.sign == -1
