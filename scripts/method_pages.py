@@ -14,8 +14,8 @@ def page() -> str:
     """Return the reference page of all methods."""
     parts = [
         "# Methods",
-        "Written by `python scripts/method_pages.py` from the methods themselves. "
-        "What each can and cannot tell is in the [guide](guide.md).",
+        "Written by `python scripts/method_pages.py` from the methods themselves: what each "
+        "computes, what it cannot tell, what it costs and where it comes from.",
     ]
     return "\n\n".join([*parts, *(entry(method) for method in METHODS.all())]) + "\n"
 
@@ -25,7 +25,7 @@ def entry(method: Method) -> str:
     text = inspect.getdoc(method.function) or ""
     facts = [
         "signed" if method.signed else "not signed",
-        "adds up to a change of score" if method.complete else "does not add up",
+        f"adds up to {method.complete}" if method.complete else "does not add up",
         "needs gradients" if method.needs_gradients else "works on black boxes",
         f"about {method.passes(method.options)} forward passes (a backward counts two)",
     ]
@@ -35,6 +35,7 @@ def entry(method: Method) -> str:
         f"## `{method.name}`",
         f"{method.summary[0].upper()}{method.summary[1:]}.",
         f"*{'; '.join(facts)}.*",
+        f"Cannot tell: {method.limits}.",
     ]
     if method.paper:
         lines.append(f"Paper: {method.paper}.")

@@ -6,7 +6,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -136,13 +136,7 @@ def explain(
         attribution, mask = _masked(probe, found, rule)
         card, parts = trust_card(probe, mask, whole, seed=seed)
     notes = [*audio.notes, *_length_notes(model, probe.samples)]
-    gap = found.details.get("completeness_gap", 0.0)
-    change = found.details.get("score_change", 0.0)
-    if abs(gap) > _LARGE_GAP * abs(change):
-        notes.append(
-            f"the map does not add up: its sum misses the change of score, {change:.3g}, by "
-            f"{gap:+.3g}; try more steps"
-        )
+    notes += _gap_notes(found.details)
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
     gains = torch.from_numpy(mask.gains).to(probe.device).unsqueeze(0)
@@ -255,6 +249,21 @@ def _length_notes(model: Model, samples: int) -> list[str]:
             f"{windows[0][1] / model.rate:.2f} s, answers averaged"
         )
     return notes
+
+
+def _gap_notes(details: Mapping[str, Any]) -> list[str]:
+    """Say so if a map that promises to add up does not."""
+    share = details.get("completeness_share")
+    if share is None or share <= _LARGE_GAP:
+        return []
+    text = (
+        f"the map does not add up: its sum misses {details['score_change']:.3g} by "
+        f"{details['completeness_gap']:+.3g}"
+    )
+    leaks = details.get("leaks")
+    if leaks:
+        return [f"{text}; most of it at {leaks[0]['at']} ({leaks[0]['share']:+.0%})"]
+    return [f"{text}; try more steps" if "steps" in details else text]
 
 
 def _provenance(

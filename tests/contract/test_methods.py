@@ -48,6 +48,10 @@ OPTIONS = [
     ("gradient-shap", "samples", 5),
     ("guided-gradcam", "layer", "first"),
     ("integrated-gradients", "steps", 3),
+    ("lrp", "rule", "epsilon"),
+    ("lrp", "gamma", 2.0),
+    ("lrp", "epsilon", 0.5),
+    ("lrp", "biases", "keep"),
     ("lime", "samples", 60),
     ("lime", "segments", 3),
     ("lime", "bands", 3),
@@ -137,10 +141,13 @@ def test_contrast_is_the_difference_of_targets(method: str, white: Audio) -> Non
 
 
 @pytest.mark.parametrize("method", GRADIENT)
-def test_a_constant_on_every_output_changes_no_contrast(method: str, white: Audio) -> None:
+@pytest.mark.parametrize("constants", [(7.0, 7.0), (7.0, -40.0)])
+def test_a_constant_on_any_output_changes_no_contrast(
+    method: str, constants: tuple[float, float], white: Audio
+) -> None:
     plain, shifted = spectral(), spectral()
     with torch.no_grad():
-        shifted.module.head.bias.add_(7.0)
+        shifted.module.head.bias.add_(torch.tensor(constants))
     first, second = (
         run(method, model, white, target="high", versus="low") for model in (plain, shifted)
     )
@@ -168,7 +175,7 @@ def test_a_label_of_several_and_a_value_are_explained_as_a_class_is(
 
 @pytest.mark.parametrize(("method", "option", "value"), OPTIONS)
 def test_every_option_changes_the_map(method: str, option: str, value: Any, white: Audio) -> None:
-    model = two_layers() if "gradcam" in method else curved()
+    model = two_layers() if "gradcam" in method or method == "lrp" else curved()
     base = {} if option == "samples" else FAST.get(method, {})
     first = explain(model, white, method, target=0, **base)
     second = explain(model, white, method, target=0, **{**base, option: value})
@@ -215,9 +222,9 @@ def test_black_boxes_are_explained_otherwise(method: str, white: Audio) -> None:
 
 
 @pytest.mark.parametrize("method", ALL)
-@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("fails", [None, ZeroDivisionError, KeyboardInterrupt])
 def test_nothing_is_left_behind(
-    method: str, fails: bool, white: Audio, monkeypatch: pytest.MonkeyPatch
+    method: str, fails: type[BaseException] | None, white: Audio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = waveform()
     module = model.module
@@ -227,10 +234,13 @@ def test_nothing_is_left_behind(
     modes = [one.training for one in module.modules()]
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
     if fails:
-        asked = Probe._told
-        monkeypatch.setattr(Probe, "_told", lambda *a: (asked(*a), 1 / 0)[0])
+
+        def stop(*_: object) -> None:
+            raise fails
+
+        monkeypatch.setattr(Probe, "_told", stop)
         if method not in ("random", "energy", "all-ones"):
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(fails):
                 run(method, model, white)
     else:
         run(method, model, white)
@@ -239,7 +249,10 @@ def test_nothing_is_left_behind(
     assert [one.training for one in module.modules()] == modes
     assert all(parameter.grad is None for parameter in module.parameters())
     assert all(parameter.requires_grad for parameter in module.parameters())
-    assert not any(one._forward_hooks or one._backward_hooks for one in module.modules())
+    assert not any(
+        one._forward_hooks or one._forward_pre_hooks or one._backward_hooks
+        for one in module.modules()
+    )
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 

@@ -68,3 +68,34 @@ def calibration_error(confidence: Array, right: Array, bins: int) -> float:
             mean = sum(confidence[i] for i in inside) / len(inside)
             total += len(inside) / len(confidence) * abs(accuracy - mean)
     return total
+
+
+def relevance(
+    values: Array,
+    weights: Array,
+    bias: Array,
+    handed: Array,
+    gamma: float = 0.0,
+    share: bool = False,
+) -> Array:
+    """Hand relevance (output,) back through ``z = weights @ values + bias``, neuron by neuron.
+
+    The gamma rule for values of both signs: contributions that agree with the sign of the neuron
+    count 1 + gamma times; the bias is one contribution more, kept or shared out by size.
+    """
+    result = np.zeros(len(values))
+    for k, row in enumerate(weights):
+        parts = [v * w for v, w in zip(values, row, strict=True)]
+        z = sum(parts) + bias[k]
+        agree = [(z >= 0 and c > 0) or (z < 0 and c < 0) for c in (*parts, bias[k])]
+        counted = [c * (1 + gamma * a) for c, a in zip((*parts, bias[k]), agree, strict=True)]
+        whole = sum(counted)
+        if whole == 0:
+            continue
+        for j, c in enumerate(counted[:-1]):
+            result[j] += c / whole * handed[k]
+        if share:
+            sizes = sum(abs(c) for c in parts)
+            for j, c in enumerate(parts):
+                result[j] += abs(c) / sizes * counted[-1] / whole * handed[k]
+    return result

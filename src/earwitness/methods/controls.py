@@ -12,6 +12,7 @@ from earwitness.probe import Probe
 @register(
     "random",
     summary="control: smooth noise that knows neither the model nor the sound",
+    limits="anything about the model",
     control=True,
     cost=0,
 )
@@ -33,6 +34,7 @@ def random(probe: Probe, *, smoothness: float = 8.0) -> Map:
 @register(
     "energy",
     summary="control: the loudest cells, whatever the model made of them",
+    limits="anything about the model",
     control=True,
     cost=0,
 )
@@ -44,6 +46,7 @@ def energy(probe: Probe) -> Map:
 @register(
     "all-ones",
     summary="control: everything matters equally, a mask that keeps the whole input",
+    limits="anything about the model",
     control=True,
     cost=0,
 )

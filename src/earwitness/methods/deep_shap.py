@@ -2,97 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-from earwitness.errors import ParameterError
+from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.methods.completeness import LOOK_CLOSER, account, completeness
+from earwitness.methods.functions import ELEMENTWISE
 from earwitness.methods.noise import noise_floors
 from earwitness.methods.registry import Map, register
-from earwitness.models.model import Model
+from earwitness.methods.rules import (
+    Call,
+    Leak,
+    Ledger,
+    RuleMode,
+    find_leaks,
+    frozen,
+    is_linear,
+    tracing,
+)
 from earwitness.probe import Probe
 
 _STEPS = 16
 _SAME = 1e-6
-# functions of one number: the multiplier is a ratio of differences
-_ELEMENTWISE = {
-    *(torch.relu, functional.relu, Tensor.relu, functional.relu6, functional.hardtanh),
-    *(functional.leaky_relu, functional.elu, functional.selu, functional.gelu, functional.silu),
-    *(functional.hardswish, functional.mish, functional.softplus, functional.logsigmoid),
-    *(torch.sigmoid, Tensor.sigmoid, functional.sigmoid, torch.tanh, Tensor.tanh, functional.tanh),
-    *(torch.log, Tensor.log, torch.log10, Tensor.log10, torch.log2, torch.log1p, Tensor.log1p),
-    *(torch.exp, Tensor.exp, torch.sqrt, Tensor.sqrt, torch.abs, Tensor.abs, torch.square),
-    *(Tensor.square, torch.pow, Tensor.pow, Tensor.__pow__, torch.clamp, Tensor.clamp),
-}
-_IN_PLACE = {
-    torch.relu_: torch.relu,
-    functional.relu_: torch.relu,
-    Tensor.relu_: torch.relu,
-    Tensor.clamp_: torch.clamp,
-    Tensor.log_: torch.log,
-    Tensor.sigmoid_: torch.sigmoid,
-    Tensor.tanh_: torch.tanh,
-}
-# functions of many numbers: the multiplier is the mean slope between the two
-_MANY = {
-    *(torch.amax, Tensor.amax, torch.logsumexp, Tensor.logsumexp, torch.softmax, Tensor.softmax),
-    *(functional.softmax, functional.max_pool1d, functional.max_pool2d, torch.max_pool1d),
-    *(torch.max_pool2d, functional.adaptive_max_pool1d, functional.adaptive_max_pool2d),
-    *(functional.layer_norm, functional.group_norm, functional.instance_norm),
-}
-# functions that are linear in each of two numbers, and so only nonlinear if both vary
-_PRODUCTS = {
-    *(torch.mul, Tensor.mul, Tensor.__mul__, torch.matmul, Tensor.matmul, Tensor.__matmul__),
-    *(torch.bmm, Tensor.bmm, torch.div, Tensor.div, Tensor.__truediv__),
-    *(torch.maximum, torch.minimum, torch.hypot),
-}
 
 
 class _MeanSlope(torch.autograd.Function):
-    """A function whose backward pass uses its mean slope between a pair of inputs.
+    """A function whose backward pass uses its mean slope between a reference and its inputs.
 
-    Even items of the batch are inputs, odd ones their backgrounds. For a function of one number
-    the mean slope is the rescale rule of DeepLIFT; for others it is found along the straight way.
+    For a function of one number the mean slope is the rescale rule of DeepLIFT, a ratio of
+    differences; for others it is found along the straight way.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, function: Callable[..., Tensor], elementwise: bool, *values: Tensor
+        ctx: Any,
+        function: Callable[..., Tensor],
+        elementwise: bool,
+        there: list[Tensor],
+        *values: Tensor,
     ) -> Tensor:
         result = function(*values)
-        ctx.function, ctx.elementwise = function, elementwise
-        ctx.save_for_backward(result, *values)
+        ctx.function, ctx.elementwise, ctx.there = function, elementwise, there
+        change = result - function(*there) if elementwise else result.new_zeros(0)
+        ctx.save_for_backward(change, *values)
         return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        result, *values = ctx.saved_tensors
-        upstream = gradients[0][0::2]
-        ends = [(value[0::2], value[1::2]) for value in values]
-        slopes = _mean_vjp(ctx.function, ends, upstream)
-        if ctx.elementwise and not values[0].is_complex():
-            (here, there), change = ends[0], result[0::2] - result[1::2]
+        change, *values = ctx.saved_tensors
+        slopes = _mean_vjp(ctx.function, values, ctx.there, gradients[0])
+        if ctx.elementwise:
+            here, there = values[0], ctx.there[0]
             apart = here - there
             far = apart.abs() > _SAME * (here.abs() + there.abs())
             ratio = change / torch.where(far, apart, torch.ones_like(apart))
-            slopes = [torch.where(far, upstream * ratio, slopes[0])]
-        pairs = [torch.stack([s, torch.zeros_like(s)], dim=1).flatten(0, 1) for s in slopes]
-        return (None, None, *pairs)
+            slopes = [torch.where(far, gradients[0] * ratio, slopes[0])]
+        return (None, None, None, *slopes)
 
 
 def _mean_vjp(
-    function: Callable[..., Tensor], ends: list[tuple[Tensor, Tensor]], upstream: Tensor
+    function: Callable[..., Tensor], here: list[Tensor], there: list[Tensor], upstream: Tensor
 ) -> list[Tensor]:
     """Return the gradient of the function, averaged over the straight way between its inputs."""
-    totals = [torch.zeros_like(here) for here, _ in ends]
+    totals = [torch.zeros_like(one) for one in here]
     for step in range(_STEPS):
         place = (step + 0.5) / _STEPS
-        points = [(there + place * (here - there)).requires_grad_() for here, there in ends]
+        points = [
+            (start + place * (end - start)).requires_grad_()
+            for start, end in zip(there, here, strict=True)
+        ]
         with torch.enable_grad():
             found = torch.autograd.grad(function(*points), points, upstream)
         for total, slope in zip(totals, found, strict=True):
@@ -100,61 +81,60 @@ def _mean_vjp(
     return totals
 
 
-class _RescaleMode(TorchFunctionMode):
-    """Give every nonlinear function its mean slope, however the network calls it."""
+class _Reference(RuleMode):
+    """Note what every nonlinear function is given at the reference."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        asked, given = args, dict(kwargs or {})
-        plain = cast(Callable[..., Any], _IN_PLACE.get(func, func))
-        in_place = func in _IN_PLACE
-        if plain is functional.relu or "inplace" in given:
-            in_place = bool(given.pop("inplace", args[1:] == (True,))) or in_place
-            args = args[:1] if plain is functional.relu else args
-        varying = [k for k, one in enumerate(args) if isinstance(one, Tensor) and one.requires_grad]
-        elementwise = plain in _ELEMENTWISE and varying == [0]
-        nonlinear = plain in _MANY or (plain in _PRODUCTS and len(varying) == 2)
-        if not varying or not (elementwise or nonlinear):
-            return func(*asked, **dict(kwargs or {}))
+    def __init__(self, ledger: Ledger | None) -> None:
+        super().__init__(ledger)
+        self.seen: list[tuple[str, list[Tensor]]] = []
 
-        def function(*values: Tensor) -> Tensor:
-            filled = list(args)
-            for k, value in zip(varying, values, strict=True):
-                filled[k] = value.clone()  # it may be told by position to work in place
-            result: Tensor = plain(*filled, **given)
-            return result
-
-        values = [args[k].clone() if in_place else args[k] for k in varying]
-        result = _MeanSlope.apply(function, elementwise, *values)  # type: ignore[no-untyped-call]
-        return args[0].copy_(result) if in_place else result
+    def rule(self, call: Call) -> None:
+        if not is_linear(call):
+            self.seen.append((call.name, [one.detach().clone() for one in call.inputs]))
 
 
-@contextmanager
-def _frozen(model: Model) -> Iterator[None]:
-    """Make sure that only what depends on the sound asks for gradients."""
-    asking = [one for part in model.parts for one in part.parameters() if one.requires_grad]
-    try:
-        for one in asking:
-            one.requires_grad_(False)
-        yield
-    finally:
-        for one in asking:
-            one.requires_grad_(True)
+class _Rescale(RuleMode):
+    """Give every nonlinear function its mean slope from the reference."""
+
+    def __init__(self, reference: _Reference, ledger: Ledger | None) -> None:
+        super().__init__(ledger)
+        self.reference = iter(reference.seen)
+
+    def rule(self, call: Call) -> Tensor | None:
+        if is_linear(call):
+            return None
+        name, there = next(self.reference, ("", []))
+        shapes = [one.shape for one in there]
+        if name != call.name or shapes != [one.shape for one in call.inputs]:
+            raise NotApplicableError(
+                "deep-shap: the network takes another way for the background than for the sound, "
+                "so they cannot be held against each other; use integrated-gradients"
+            )
+        if not _differentiable(call):
+            return None
+        alone = len(call.inputs) == 1 and not call.inputs[0].is_complex()
+        elementwise = alone and call.name in ELEMENTWISE
+        values = [one.clone() for one in call.inputs]  # the network may write on its own
+        result: Tensor = _MeanSlope.apply(call.function, elementwise, there, *values)  # type: ignore[no-untyped-call]
+        return result
+
+
+def _differentiable(call: Call) -> bool:
+    """Return whether a call answers with one tensor that has a gradient."""
+    with torch.enable_grad():
+        result = call.function(*(one.detach().requires_grad_() for one in call.inputs))
+    return isinstance(result, Tensor) and result.requires_grad
 
 
 @register(
     "deep-shap",
     summary="DeepLIFT multipliers from random noise floors to the input, averaged; they add up",
+    limits="what passes through functions that it cannot see: it refuses these",
     paper="Lundberg, Lee: A Unified Approach to Interpreting Model Predictions, 2017, section 4.2; "
     "Shrikumar, Greenside, Kundaje: Learning Important Features Through Propagating Activation "
     "Differences, 2017",
     signed=True,
-    complete=True,
+    complete="the change of score from noise floors to the input, on average",
     needs_gradients=True,
     cost=lambda options: 12 * int(options["samples"]),
 )
@@ -183,13 +163,40 @@ def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
     probe.require_gradients()
     total = torch.zeros_like(probe.magnitude)
     change = 0.0
-    for background in noise_floors(probe, int(samples), float(noise)):
-        pair = torch.stack([probe.magnitude, background]).requires_grad_()
-        with torch.enable_grad(), _frozen(probe.model):
-            with _RescaleMode():
-                scores = probe.score_magnitude(pair)
-            multiplier = probe.differentiate(scores[:1], pair)[0]
-        total += (probe.magnitude - background) * multiplier / samples
-        change += float((scores[0] - scores[1]).detach().double()) / samples
-    gap = float(total.double().sum()) - change
-    return Map(total, {"completeness_gap": gap, "score_change": change, "samples": int(samples)})
+    leaks: list[dict[str, Any]] = []
+    for number, background in enumerate(noise_floors(probe, int(samples), float(noise))):
+        values, difference, _ = _between(probe, background)
+        total += values / samples
+        change += difference / samples
+        own = completeness(values, difference)
+        if number == 0 and (own["completeness_share"] or 0) > LOOK_CLOSER:
+            ledger = Ledger()
+            *_, found = _between(probe, background, ledger)
+            leaks = account("deep-shap", ledger, found, own["completeness_gap"], difference)
+    details = {**completeness(total, change), "leaks": leaks, "samples": int(samples)}
+    return Map(total, details)
+
+
+def _between(
+    probe: Probe, background: Tensor, ledger: Ledger | None = None
+) -> tuple[Tensor, float, list[Leak]]:
+    """Return the map from one background to the input, the change of score, and leaks if there is
+    a ledger.
+    """
+    base = None if ledger is None else Ledger()
+    reference = _Reference(base)
+    with torch.enable_grad(), frozen(probe.model), tracing(probe.model, ledger):
+        quiet = background.unsqueeze(0).requires_grad_()
+        with reference:
+            low = probe.score_magnitude(quiet)
+        loud = probe.magnitude.unsqueeze(0).clone().requires_grad_()
+        with _Rescale(reference, ledger):
+            high = probe.score_magnitude(loud)
+        leaks = find_leaks(ledger, high, _has_rule, base) if ledger is not None else []
+        multiplier = probe.differentiate(high, loud)[0]
+    difference = float((high - low).detach().double())
+    return (probe.magnitude - background) * multiplier, difference, leaks
+
+
+def _has_rule(call: Call) -> bool:
+    return is_linear(call) or _differentiable(call)

@@ -16,6 +16,7 @@ from earwitness.registry import unknown
 @register(
     "gradcam",
     summary="where a hidden layer's maps spoke for the target, at that layer's coarse resolution",
+    limits="detail: a layer's cells are coarse, and it is blind to what came in beside that layer",
     paper="Selvaraju et al.: Grad-CAM, 2017, eq. 1 and 2",
     needs_gradients=True,
     cost=3,

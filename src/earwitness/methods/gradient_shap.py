@@ -16,6 +16,7 @@ from earwitness.probe import Probe
 @register(
     "gradient-shap",
     summary="gradients between the input and random noise floors, times the change of magnitude",
+    limits="a single exact sum: it is a sample, and another seed gives another map",
     paper="Erion et al.: Improving performance of deep learning models with axiomatic attribution "
     "priors and expected gradients, 2021, eq. 3",
     signed=True,

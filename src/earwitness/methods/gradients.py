@@ -11,6 +11,7 @@ from earwitness.probe import Probe
 @register(
     "saliency",
     summary="size of the score's gradient with respect to the magnitude of each cell",
+    limits="how much of the decision lies in a cell; silence can light up",
     paper="Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014",
     needs_gradients=True,
     cost=3,
@@ -28,6 +29,7 @@ def saliency(probe: Probe) -> Map:
 @register(
     "input-x-gradient",
     summary="the score's gradient with respect to the gain of each cell",
+    limits="what the model no longer reacts to because it is sure",
     paper="Shrikumar et al.: Not Just a Black Box, 2016",
     signed=True,
     needs_gradients=True,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from earwitness.errors import NotApplicableError
 from earwitness.methods.gradcam import gradcam
 from earwitness.methods.registry import Map, register
+from earwitness.methods.rules import Call, RuleMode
 from earwitness.probe import Probe
-
-_RELU = {torch.relu, torch.nn.functional.relu, Tensor.relu}
-_RELU_IN_PLACE = {torch.relu_, torch.nn.functional.relu_, Tensor.relu_}
 
 
 class _Guided(torch.autograd.Function):
@@ -33,37 +29,33 @@ class _Guided(torch.autograd.Function):
         return gradients[0].clamp(min=0) * (result > 0)
 
 
-class _GuidedMode(TorchFunctionMode):
-    """Replace every ReLU that is called while it is on, however it is called.
-
-    Modules, functions, methods and in-place versions all pass here, so no network can hide its
-    activations from it, as they can from hooks on modules.
-    """
+class _GuidedMode(RuleMode):
+    """Replace every ReLU that is called while it is on, however it is called."""
 
     def __init__(self) -> None:
         super().__init__()
         self.replaced = 0
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        given = dict(kwargs or {})
-        if func not in _RELU and func not in _RELU_IN_PLACE:
-            return func(*args, **given)
+    def rule(self, call: Call) -> Tensor | None:
+        if not _is_relu(call):
+            return None
         self.replaced += 1
-        values = args[0] if args else given["input"]
-        in_place = func in _RELU_IN_PLACE or given.get("inplace", args[1:] == (True,))
-        result = _Guided.apply(values.clone() if in_place else values)  # type: ignore[no-untyped-call]
-        return values.copy_(result) if in_place else result
+        result: Tensor = _Guided.apply(call.inputs[0].clone())  # type: ignore[no-untyped-call]
+        return result
+
+
+def _is_relu(call: Call) -> bool:
+    if call.name in ("clamp", "clamp_min", "clip"):
+        low = call.kwargs.get("min", call.args[1] if len(call.args) > 1 else None)
+        high = call.kwargs.get("max", call.args[2] if len(call.args) > 2 else None)
+        return low == 0 and high is None
+    return call.name == "relu"
 
 
 @register(
     "guided-backprop",
     summary="the gradient with respect to magnitude, along paths that stay positive at every ReLU",
+    limits="the decision as such: it changes little when upper layers are randomised",
     paper="Springenberg et al.: Striving for Simplicity, 2015, section 3.4",
     signed=True,
     needs_gradients=True,
@@ -90,6 +82,7 @@ def guided_backprop(probe: Probe) -> Map:
 @register(
     "guided-gradcam",
     summary="guided backpropagation where Grad-CAM finds the evidence",
+    limits="the decision as such, beyond where Grad-CAM looks; detail within that is the input's",
     paper="Selvaraju et al.: Grad-CAM, 2017, section 3.2",
     signed=True,
     needs_gradients=True,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from earwitness.errors import ParameterError
+from earwitness.methods.completeness import completeness
 from earwitness.methods.registry import Map, register
 from earwitness.probe import Probe
 
@@ -17,9 +18,10 @@ _DECADES = 3.0
 @register(
     "integrated-gradients",
     summary="gradients summed along a fade-in from silence; they add up to the change of score",
+    limits="a calm picture: neighbouring cells may differ wildly, and all is relative to silence",
     paper="Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, eq. 1",
     signed=True,
-    complete=True,
+    complete="the change of score from silence to the input",
     needs_gradients=True,
     cost=lambda options: 3 * int(options["steps"]),
 )
@@ -48,8 +50,7 @@ def integrated_gradients(probe: Probe, *, steps: int = 64) -> Map:
         total += torch.einsum("b,bft->ft", batch, gradients)
         done += len(gradients)
     full, silent = probe.scores([ones, torch.zeros_like(ones)]).double().tolist()
-    gap = float(total.double().sum()) - (full - silent)
-    return Map(total, {"completeness_gap": gap, "score_change": full - silent, "steps": steps})
+    return Map(total, {**completeness(total, full - silent), "steps": steps})
 
 
 def fade_in(steps: int) -> tuple[list[float], torch.Tensor]:

@@ -16,6 +16,7 @@ _STILL = 1e-7  # a spread of scores that is rounding
 @register(
     "lime",
     summary="a linear model of how the score reacts to switching pieces of a grid on and off",
+    limits="anything finer than its pieces, nor what no sum of pieces describes (a low R^2)",
     paper="Ribeiro, Singh, Guestrin: Why Should I Trust You?, 2016, eq. 2",
     signed=True,
     cost=lambda options: int(options["samples"]) + 1,

@@ -10,6 +10,7 @@ from earwitness.probe import Probe
 @register(
     "occlusion",
     summary="how far the score falls when one piece of a grid is silenced",
+    limits="evidence that is there twice: either place does without the other",
     paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014",
     signed=True,
     cost=lambda options: 1 + (int(options["segments"]) or 20) * int(options["bands"]),

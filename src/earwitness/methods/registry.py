@@ -36,12 +36,14 @@ class Method:
     Attributes
     ----------
     name, summary, paper : str
+    limits : str
+        What the map cannot tell.
     function : callable
         ``function(probe, **options) -> Map``.
     signed : bool
         Whether negative values speak against the target.
-    complete : bool
-        Whether values promise to sum to a difference of scores; such a method reports its
+    complete : str
+        What the values promise to sum to, in words, or nothing; a method that promises reports its
         ``completeness_gap``.
     needs_gradients : bool
     control : bool
@@ -53,9 +55,10 @@ class Method:
     name: str
     summary: str
     paper: str
+    limits: str
     function: Callable[..., Map]
     signed: bool
-    complete: bool
+    complete: str
     needs_gradients: bool
     control: bool
     cost: int | Callable[[Mapping[str, Any]], int]
@@ -97,9 +100,10 @@ def register(
     name: str,
     *,
     summary: str,
+    limits: str,
     paper: str = "",
     signed: bool = False,
-    complete: bool = False,
+    complete: str = "",
     needs_gradients: bool = False,
     control: bool = False,
     cost: int | Callable[[Mapping[str, Any]], int],
@@ -107,9 +111,10 @@ def register(
     """Register ``function(probe, *, options) -> Map`` under a name, with its facts."""
 
     def add(function: Callable[..., Map]) -> Callable[..., Map]:
-        METHODS.add(
-            Method(name, summary, paper, function, signed, complete, needs_gradients, control, cost)
+        spec = Method(
+            name, summary, paper, limits, function, signed, complete, needs_gradients, control, cost
         )
+        METHODS.add(spec)
         return function
 
     return add

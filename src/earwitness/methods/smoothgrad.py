@@ -13,6 +13,7 @@ from earwitness.probe import Probe
 @register(
     "smoothgrad",
     summary="size of the gradient with respect to magnitude, averaged over noisy versions",
+    limits="how much of the decision lies in a cell",
     paper="Smilkov et al.: SmoothGrad, 2017, section 2",
     needs_gradients=True,
     cost=lambda options: 3 * int(options["samples"]),

@@ -89,6 +89,7 @@ def _parts(root: Path, own: list[tuple[Path, Explanation]]) -> Iterator[dict[str
         yield {
             "one": one,
             "about": METHODS.get(one.method).summary,
+            "adds_up_to": METHODS.get(one.method).complete,
             # the input is in the page once; the script lends it to the other methods
             "players": [
                 {

@@ -1,0 +1,552 @@
+"""Rules for the backward pass: against hand-made numbers, and against Captum and shap where these
+are right.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import captum.attr
+import numpy as np
+import pytest
+import torch
+from captum.attr._utils.lrp_rules import EpsilonRule, GammaRule
+from torch import Tensor, nn
+from torch.nn import functional
+
+from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.methods.completeness import account
+from earwitness.methods.registry import METHODS
+from earwitness.methods.rules import Call, Leak, Ledger, RuleMode
+from earwitness.methods.unfold import UNFOLDED
+from earwitness.models.adapters import wrap
+from earwitness.models.model import Model
+from earwitness.probe import Probe
+from earwitness.types import Target
+from tests.reference import slow
+from tests.toys import RATE, TOY_PLANE, Magnitude
+
+SAMPLES = 1600
+SHAPE = (TOY_PLANE.bins, TOY_PLANE.frames(SAMPLES))
+
+
+def probe(net: nn.Module, target: Target | None = None) -> Probe:
+    model = net if isinstance(net, Model) else on_magnitude(net)
+    wave = 0.1 * torch.randn(SAMPLES, generator=torch.Generator().manual_seed(0))
+    return Probe(model, wave, target or Target(0, "a", "probability"))
+
+
+def on_magnitude(net: nn.Module) -> Model:
+    return wrap(net.eval(), sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
+
+
+def explained(name: str, where: Probe, **options: Any) -> Any:
+    spec = METHODS.get(name)
+    return spec.function(where, **spec.settle(options))
+
+
+def randomised(net: nn.Module, seed: int = 3, scale: float = 0.5) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for one in net.parameters():
+            one.copy_(scale * torch.randn(one.shape, generator=generator))
+    return net
+
+
+class Cells(nn.Module):
+    """Two dense layers with biases over three cells of the plane, shifted to have both signs."""
+
+    def __init__(self, how: str = "module") -> None:
+        super().__init__()
+        self.how = how
+        self.relu = nn.ReLU(inplace=how == "module in place")
+        self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 2)
+        self.register_buffer("sign", torch.tensor([1.0, -1.0, 1.0]))
+        randomised(self)
+
+    def forward(self, features: Tensor) -> Tensor:
+        cells = features[:, 0, 4, 3:6] * 100 * self.sign
+        hidden = self.first(cells)
+        if self.how.startswith("module"):
+            hidden = self.relu(hidden)
+        elif self.how == "in place":
+            torch.relu_(hidden)
+        elif self.how == "clamp":
+            hidden = hidden.clamp(min=0)
+        else:
+            hidden = functional.relu(hidden)
+        return self.second(hidden)
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("gamma", [0.0, 0.4])
+@pytest.mark.parametrize("how", ["module", "module in place", "in place", "function", "clamp"])
+def test_lrp_is_the_papers_however_relu_is_called(how: str, gamma: float, share: bool) -> None:
+    net = Cells(how)
+    where = probe(net)
+    found = explained(
+        "lrp", where, rule="gamma", gamma=gamma, epsilon=0.0, biases="share" if share else "keep"
+    )
+    cells = where.magnitude[4, 3:6].double().numpy() * 100 * np.array([1, -1, 1])
+    one, two, three, four = (p.detach().double().numpy() for p in net.parameters())
+    hidden = np.maximum(one @ cells + two, 0)
+    score = three @ hidden + four
+    handed = slow.relevance(hidden, three[:1], four[:1], score[:1], gamma)
+    wanted = slow.relevance(cells, one, two, handed, gamma, share)
+    assert (one @ cells + two < 0).any()
+    assert np.abs(wanted).min() > 1e-3
+    np.testing.assert_allclose(found.values[4, 3:6].numpy(), wanted, rtol=1e-4)
+    assert float(found.values.abs().sum()) == pytest.approx(np.abs(wanted).sum(), rel=1e-4)
+    promised = score[0] - four[0]  # the last bias is a constant of the score
+    np.testing.assert_allclose(found.details["score_change"], promised, rtol=1e-5)
+    gap = found.details["completeness_gap"]
+    np.testing.assert_allclose(gap, wanted.sum() - promised, atol=1e-5)
+    if share:
+        assert abs(gap) < 1e-6
+    else:
+        assert abs(gap) > 1e-3
+    if not share:  # all of it is what the biases kept, and the largest part is named
+        kept = found.details["kept_by_biases"]
+        np.testing.assert_allclose(kept, -gap / promised, rtol=1e-3)
+        assert found.details["leaks"][0]["at"].startswith("torch.nn.functional.linear in ")
+
+
+def test_epsilon_takes_from_weak_neurons() -> None:
+    net = Cells()
+    where = probe(net)
+    plain, damped = (
+        explained("lrp", where, rule="epsilon", epsilon=e, biases="keep").values for e in (0.0, 0.5)
+    )
+    cells = where.magnitude[4, 3:6].double().numpy() * 100 * np.array([1, -1, 1])
+    one, two, three, four = (p.detach().double().numpy() for p in net.parameters())
+    before = one @ cells + two
+    score = three @ np.maximum(before, 0) + four
+    least = 0.5 * np.sqrt((score**2).mean())
+    handed = np.maximum(before, 0) * three[0] * score[0] / (score[0] + np.sign(score[0]) * least)
+    least = 0.5 * np.sqrt((before**2).mean())
+    wanted = cells * (one.T @ (handed / (before + np.sign(before) * least)))
+    np.testing.assert_allclose(damped[4, 3:6].numpy(), wanted, rtol=1e-4)
+    assert float((plain - damped).abs().max()) > 0.1 * np.abs(wanted).max()
+
+
+class Stack(nn.Module):
+    """Convolutions, pooling and a dense layer as modules of their own: what hooks can follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2),
+            nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(),
+        )  # fmt: skip
+        self.head = nn.Linear(4 * (SHAPE[0] // 2) * (SHAPE[1] // 2), 2)
+        randomised(self, scale=0.1)
+        with torch.no_grad():
+            self.body[0].weight.mul_(100)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.head(self.body(features).flatten(1))
+
+
+class Called(nn.Module):
+    """The same weights with every activation and pooling called as a function, some in place."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__()
+        self.one, self.two, self.head = stack.body[0], stack.body[3], stack.head
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = self.one(features)
+        functional.relu_(maps)
+        maps = torch.relu(self.two(functional.avg_pool2d(maps, 2)))
+        return self.head(maps.flatten(1))
+
+
+def outside(
+    make: Callable[[nn.Module], Any], net: nn.Module, where: Probe, target: int = 0, **options: Any
+) -> Any:
+    """Return what Captum attributes to the magnitude."""
+    inputs = where.magnitude[None, None].clone().requires_grad_()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = make(net).attribute(inputs, target=target, **options)
+    return (found[0] if isinstance(found, tuple) else found).detach()[0, 0]
+
+
+def close(found: Tensor, wanted: Tensor, tolerance: float = 1e-4) -> None:
+    size = float(wanted.abs().max())
+    assert size > 0
+    torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance * size)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.25])
+def test_lrp_agrees_with_captum_on_modules(gamma: float) -> None:
+    net = Stack().eval()
+    for one in net.modules():
+        if isinstance(one, nn.Conv2d):  # Captum does not count positive biases 1 + gamma times
+            one.bias.data = -one.bias.data.abs()
+        if isinstance(one, nn.Conv2d | nn.Linear):
+            one.rule = (
+                GammaRule(gamma=gamma, set_bias_to_zero=False) if gamma else EpsilonRule(1e-9)
+            )
+        elif isinstance(one, nn.AvgPool2d):
+            one.rule = EpsilonRule(1e-9)
+    # Captum's gamma rule knows positive results only, which a ReLU ensures for all but the head
+    where = probe(net)
+    net.head.rule = EpsilonRule(1e-9)
+    wanted = outside(captum.attr.LRP, net, where)
+    for twin in (net, Called(net)):
+        found = explained("lrp", probe(twin), gamma=gamma, epsilon=0.0, biases="keep")
+        close(found.values, wanted, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("method", "make", "options"),
+    [
+        ("saliency", captum.attr.Saliency, {}),
+        ("input-x-gradient", captum.attr.InputXGradient, {}),
+        ("guided-backprop", captum.attr.GuidedBackprop, {}),
+        ("deep-shap", captum.attr.DeepLift, {}),
+    ],
+)
+def test_gradient_methods_agree_with_captum_on_modules(
+    method: str, make: Any, options: dict[str, Any]
+) -> None:
+    net = Stack().eval()
+    wanted = outside(make, net, probe(net), **options)
+    mine = {"noise": 0.0, "samples": 1} if method == "deep-shap" else {}
+    for twin in (net, Called(net)):  # on the second, Captum's own answer is another one
+        close(explained(method, probe(twin), **mine).values, wanted)
+    if method in ("guided-backprop", "deep-shap"):
+        wrong = outside(make, Called(net).eval(), probe(net), **options)
+        assert float((wrong - wanted).abs().max()) > 0.05 * float(wanted.abs().max())
+
+
+def test_integrated_gradients_agree_with_captum() -> None:
+    net = Stack().eval()
+    where = probe(net)
+    wanted = outside(captum.attr.IntegratedGradients, net, where, n_steps=400)
+    close(explained("integrated-gradients", where, steps=256).values, wanted, 0.01)
+
+
+def test_grad_cam_weights_agree_with_captum() -> None:
+    net = Stack().eval()
+    where = probe(net)
+    wanted = outside(
+        lambda own: captum.attr.LayerGradCam(own, own.body[3]),
+        net, where, 1, relu_attributions=True,
+    )  # fmt: skip
+    from earwitness.methods.gradcam import _class_maps
+    from earwitness.models.axes import LayerAxes
+
+    kept: list[Tensor] = []
+    handle = net.body[3].register_forward_hook(lambda *a: kept.append(a[2]))
+    score = net(where.magnitude[None, None])[0, 1]
+    handle.remove()
+    (gradient,) = torch.autograd.grad(score, kept[0])
+    axes = LayerAxes(3, 2, torch.zeros(0), torch.zeros(0))
+    close(_class_maps(kept[0].detach(), gradient, axes)[0], wanted)
+
+
+def test_deep_shap_agrees_with_shap_on_modules() -> None:
+    shap = pytest.importorskip("shap")
+    net = Stack().eval()
+    where = probe(net)
+    inputs = where.magnitude[None, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        explainer = shap.DeepExplainer(net, torch.zeros_like(inputs))
+        wanted = explainer.shap_values(inputs, check_additivity=False)[0, 0, :, :, 0]
+    for twin in (net, Called(net)):
+        found = explained("deep-shap", probe(twin), noise=0.0, samples=1).values
+        close(found, torch.from_numpy(np.asarray(wanted, np.float32)))
+
+
+class Normed(nn.Module):
+    """Convolution and batch norm, or the one convolution that they are together."""
+
+    def __init__(self, folded: bool) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.flat = nn.Conv1d(3, 4, 5, padding=2, bias=False)
+        self.after, self.head = nn.BatchNorm1d(4), nn.Linear(4, 2)
+        randomised(self)
+        for norm in (self.norm, self.after):
+            norm.running_mean.copy_(torch.linspace(-0.3, 0.4, len(norm.running_mean)))
+            norm.running_var.copy_(torch.linspace(0.5, 2.0, len(norm.running_var)))
+        self.folded = folded
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.folded:
+            maps = functional.relu(self.norm(self.conv(features * 50)), inplace=True)
+            line = torch.relu(self.after(self.flat(maps.mean(dim=2))))
+        else:
+            maps = torch.relu(self._one(functional.conv2d, self.conv, self.norm, features * 50, 1))
+            line = torch.relu(
+                self._one(functional.conv1d, self.flat, self.after, maps.mean(dim=2), 2)
+            )
+        return self.head(line.amax(dim=2))
+
+    @staticmethod
+    def _one(call: Any, conv: Any, norm: Any, values: Tensor, padding: int) -> Tensor:
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        shape = [-1] + [1] * (conv.weight.ndim - 1)
+        before = 0 if conv.bias is None else conv.bias
+        bias = (before - norm.running_mean) * scale + norm.bias
+        return call(values, conv.weight * scale.reshape(shape), bias, padding=padding)
+
+
+@pytest.mark.parametrize("biases", ["keep", "share"])
+@pytest.mark.parametrize("rule", ["composite", "epsilon", "gamma"])
+def test_a_batch_norm_is_one_with_the_layer_before_it(rule: str, biases: str) -> None:
+    apart, folded = (
+        explained("lrp", probe(Normed(f)), rule=rule, biases=biases).values for f in (False, True)
+    )
+    close(apart, folded)
+
+
+class Gated(nn.Module):
+    """``x * sigmoid(k x)`` in one cell, plus ``x * y`` of two others and ``x / y``."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        a, b, c, d, e = (features[:, 0, 4, 3:8] * 100).unbind(dim=1)
+        score = a * torch.sigmoid(3 * a)[:, None].squeeze(1) + b * c + d / (1 + e)
+        return torch.stack([score, -score], dim=1)
+
+
+def test_a_gate_gets_nothing_equals_get_halves_and_a_divisor_nothing() -> None:
+    where = probe(Gated())
+    found = explained("lrp", where, biases="keep").values[4, 3:8].numpy()
+    a, b, c, d, e = where.magnitude[4, 3:8].double().numpy() * 100
+    wanted = [a / (1 + np.exp(-3 * a)), b * c / 2, b * c / 2, d / (1 + e), 0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+class Recurrent(nn.Module):
+    """An LSTM, a GRU or a plain recurrent layer over frames, time first inside."""
+
+    def __init__(self, kind: type[nn.RNNBase], **facts: Any) -> None:
+        super().__init__()
+        self.layer = kind(8, 5, num_layers=2, bidirectional=True, **facts)
+        self.head = nn.Linear(10, 2)
+        randomised(self)
+
+    def forward(self, features: Tensor) -> Tensor:
+        frames = torch.log1p(features[:, 0, :8] * 100).permute(2, 0, 1)  # (time, batch, feature)
+        return self.head(self.layer(frames)[0].mean(dim=0))
+
+
+class Lines(nn.Module):
+    """1-D convolutions over frames, with frames of all sounds in one batch in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.dense = nn.Conv1d(SHAPE[0], 6, 3, padding=1), nn.Linear(6, 6)
+        self.head = nn.Linear(6, 2)
+        randomised(self, scale=0.3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = functional.leaky_relu(self.conv(features[:, 0] * 100), 0.2)
+        rows = maps.transpose(1, 2).reshape(-1, 6)  # (batch * time, feature)
+        rows = functional.elu_(self.dense(rows))
+        return self.head(rows.reshape(len(features), -1, 6).max(dim=1).values)
+
+
+class Attending(nn.Module):
+    """A transformer layer over frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, activation="gelu")
+        self.norm, self.head = nn.GroupNorm(2, 8), nn.Linear(8, 2)
+        randomised(self, scale=0.4)
+
+    def forward(self, features: Tensor) -> Tensor:
+        frames = torch.log1p(features[:, 0, :8] * 100).permute(2, 0, 1)
+        return self.head(self.norm(self.layer(frames).permute(1, 2, 0)).std(dim=2))
+
+
+class Onwave(nn.Module):
+    """A network on waveforms with a transform, a power and a logarithm of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv1d(TOY_PLANE.bins, 4, 3), nn.Linear(4, 2)
+        randomised(self, scale=0.3)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        power = torch.view_as_real(TOY_PLANE.analyse(waves)).pow(2).sum(dim=-1)
+        return self.head(functional.silu(self.conv((power * 1e4 + 1).log())).mean(dim=2))
+
+
+NETS: dict[str, Callable[[], Any]] = {
+    "lstm": lambda: Recurrent(nn.LSTM),
+    "gru": lambda: Recurrent(nn.GRU),
+    "rnn": lambda: Recurrent(nn.RNN, nonlinearity="relu"),
+    "lines": Lines,
+    "attention": Attending,
+    "stack": Stack,
+    "normed": lambda: Normed(False),
+    "wave": lambda: wrap(Onwave().eval(), sample_rate=RATE, labels=["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_deep_shap_adds_up_on_every_kind_of_network(name: str) -> None:
+    found = explained("deep-shap", probe(NETS[name]()), samples=1, noise=0.1)
+    assert found.details["completeness_share"] < 0.02
+    assert float(found.values.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("name", ["stack", "normed", "lines"])
+def test_lrp_adds_up_where_every_function_has_a_rule(name: str) -> None:
+    found = explained("lrp", probe(NETS[name]()))
+    assert found.details["completeness_share"] < 0.02
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "attention", "wave"])
+def test_lrp_names_what_it_loses(name: str) -> None:
+    # a bias, an added constant, a softmax or a standard deviation are no one's contribution
+    found = explained("lrp", probe(NETS[name]()), biases="keep")
+    details = found.details
+    whole = details["completeness_gap"] / abs(details["score_change"])
+    named = sum(leak["share"] for leak in details["leaks"])
+    assert details["leaks"]
+    assert abs(whole) > 0.02
+    assert all(" in " in leak["at"] for leak in details["leaks"])
+    assert np.isfinite(named)
+    assert np.isfinite(found.values.numpy()).all()
+
+
+@pytest.mark.parametrize("method", ["lrp", "deep-shap"])
+def test_packed_and_compiled_networks_are_refused(method: str) -> None:
+    class Packed(Recurrent):
+        def forward(self, features: Tensor) -> Tensor:
+            frames = features[:, 0, :8].permute(0, 2, 1) * 100
+            packed = nn.utils.rnn.pack_sequence(list(frames))
+            return self.head(self.layer(packed)[1][0][-2:].permute(1, 0, 2).flatten(1))
+
+    with pytest.raises(NotApplicableError, match="packed sequences"):
+        explained(method, probe(Packed(nn.LSTM)))
+
+    class Curve(nn.Module):
+        def forward(self, features: Tensor) -> Tensor:
+            level = torch.exp(features[:, 0].mean(dim=(1, 2)) * 100)
+            return torch.stack([level, -level], dim=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = torch.jit.script(Curve().eval())
+    with pytest.raises(NotApplicableError, match=r"cannot be seen \(.*integrated-gradients"):
+        explained(method, probe(wrap(compiled, sample_rate=RATE, features=Magnitude())))
+
+
+def test_networks_that_take_another_way_for_the_background_are_refused() -> None:
+    class Switch(nn.Module):
+        def forward(self, features: Tensor) -> Tensor:
+            level = features.mean(dim=(1, 2, 3)) * 100
+            loud = bool((level > 0.1).any())
+            level = torch.tanh(level) if loud else torch.sigmoid(level)
+            return torch.stack([level, -level], dim=1)
+
+    with pytest.raises(NotApplicableError, match="takes another way for the background"):
+        explained("deep-shap", probe(Switch()), noise=0.0)
+
+
+def test_functions_without_a_rule_are_refused_by_name() -> None:
+    leaks = [Leak("torch.foo in body.3", 0.5, False, False), Leak("torch.bar", 0.1, True, True)]
+    with pytest.raises(NotApplicableError, match=r"no rule for torch\.foo in body\.3.*25%"):
+        account("lrp", Ledger(), leaks, 0.6, 2.0)
+    assert account("lrp", Ledger(), leaks[1:], 0.1, 2.0) == [{"at": "torch.bar", "share": 0.05}]
+
+
+@pytest.mark.parametrize(
+    "options", [{"rule": "alpha"}, {"gamma": -1.0}, {"epsilon": -1.0}, {"biases": "drop"}]
+)
+def test_lrp_options_are_checked(options: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match="lrp: "):
+        explained("lrp", probe(Cells()), **options)
+
+
+class _Nothing(RuleMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def rule(self, call: Call) -> None:
+        self.names.append(call.name)
+
+
+def _frames(seed: int = 0, *shape: int) -> Tensor:
+    return torch.randn(shape or (6, 2, 8), generator=torch.Generator().manual_seed(seed))
+
+
+def _cells(kind: type[nn.Module], states: int) -> Callable[[Tensor], Tensor]:
+    cell = randomised(kind(8, 3))
+    start = _frames(1, 6, 3)
+    state = (start, start + 1) if states == 2 else start
+    return lambda x: cell(x[:, 0], state) if states == 1 else cell(x[:, 0], state)[1]
+
+
+def _head(**facts: Any) -> Callable[[Tensor], Any]:
+    layer = randomised(nn.MultiheadAttention(8, 2, **facts.pop("made", {})))
+    return lambda x: layer(x, x.flip(0), x + 1, **facts)
+
+
+CAUSAL = torch.ones(6, 6, dtype=torch.bool).triu(1)
+FUSED: dict[str, Callable[[Tensor], Any]] = {
+    "lstm": lambda x: randomised(nn.LSTM(8, 3, 2, bidirectional=True, batch_first=True))(x),
+    "lstm without biases": lambda x: randomised(nn.LSTM(8, 3, bias=False))(x),
+    "gru": lambda x: randomised(nn.GRU(8, 3, 2, bidirectional=True))(x),
+    "rnn tanh": lambda x: randomised(nn.RNN(8, 3, 2))(x),
+    "rnn relu": lambda x: randomised(nn.RNN(8, 3, nonlinearity="relu", batch_first=True))(x),
+    "lstm cell": _cells(nn.LSTMCell, 2),
+    "gru cell": _cells(nn.GRUCell, 1),
+    "attention": _head(),
+    "attention, weights per head": _head(average_attn_weights=False),
+    "attention, causal": _head(attn_mask=CAUSAL, need_weights=False),
+    "attention, padded": _head(
+        key_padding_mask=torch.tensor([[0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1]]).bool()
+    ),
+    "attention, both": _head(
+        attn_mask=CAUSAL,
+        key_padding_mask=torch.tensor([[0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1]]).bool(),
+    ),
+    "attention, no biases": _head(made={"bias": False}),
+    "products": lambda x: functional.scaled_dot_product_attention(x, x + 1, x * 2),
+    "products, causal": lambda x: functional.scaled_dot_product_attention(x, x, x, is_causal=True),
+    "products, scaled": lambda x: functional.scaled_dot_product_attention(
+        x, x, x, attn_mask=torch.ones(2, 2).tril().bool(), scale=0.3
+    ),
+    "glu": lambda x: functional.glu(x, dim=2),
+    "max": lambda x: x.max(),
+    "max along": lambda x: tuple(x.max(dim=1, keepdim=True)),
+    "min along": lambda x: tuple(torch.min(x, 2)),
+    "larger": lambda x: torch.max(x, x.flip(0)),
+}
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_fused_functions_are_written_out_to_the_same_numbers(name: str) -> None:
+    inputs = _frames().requires_grad_()
+    wanted = FUSED[name](inputs)
+    mode = _Nothing()
+    with mode:
+        found = FUSED[name](inputs)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    assert not set(mode.names) & {one.__name__ for one in UNFOLDED}
+
+
+@pytest.mark.parametrize("facts", [{"add_bias_kv": True}, {"add_zero_attn": True}])
+def test_attention_with_keys_of_its_own_is_refused(facts: dict[str, Any]) -> None:
+    layer = nn.MultiheadAttention(8, 2, **facts)
+    inputs = _frames().requires_grad_()
+    with _Nothing(), pytest.raises(NotApplicableError, match="keys or values of its own"):
+        layer(inputs, inputs, inputs)
+
+
+def test_recurrent_layers_with_projections_are_refused() -> None:
+    inputs = _frames().requires_grad_()
+    with _Nothing(), pytest.raises(NotApplicableError, match="projections"):
+        nn.LSTM(8, 4, proj_size=2)(inputs)
