@@ -56,13 +56,17 @@ def test_the_model_card_quotes_its_table() -> None:
     assert f"calibration error of {error}" in readme.replace("\n", " ")
 
 
-def test_the_page_of_methods_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "scripts" / "method_pages.py")
+@pytest.mark.parametrize("name", ["methods.md", "masks.md", "metrics.md"])
+def test_reference_pages_are_up_to_date(name: str) -> None:
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "scripts" / "reference_pages.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    wanted = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
-    assert module.page() == wanted, "run python scripts/method_pages.py"
+    wanted = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert module.PAGES[name]() == wanted, "run python scripts/reference_pages.py"
+
+
+def test_every_method_names_its_paper() -> None:
     for method in METHODS.all():
         assert method.control or method.paper

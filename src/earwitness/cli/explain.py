@@ -17,8 +17,9 @@ from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings
 @click.option("--target", metavar="C", help="Class or output to explain; the decided one if none.")
 @click.option("--versus", metavar="C", help="Explain the target against this class.")
 @click.option(
-    "--keep", default="80%", show_default=True, metavar="SHARE",
-    help="How much the mask keeps: 80% of the positive attribution, area:10% or energy:50%.",
+    "--keep", default="80%", show_default=True, metavar="RULE",
+    help="What the mask keeps: 80% of the positive attribution, area:10%, energy:50%, top:5%, "
+    "minmax, threshold:0.5+ ... (see earwitness masks); then ,smooth:1.5 or ,floor:-30dB.",
 )  # fmt: skip
 @click.option("--start", type=float, metavar="S", help="Explain from this second on.")
 @click.option("--end", type=float, metavar="S", help="Explain up to this second.")

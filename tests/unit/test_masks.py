@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from earwitness.errors import ParameterError
-from earwitness.mask import make_mask, measure_mask, parse_keep
+from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.masks.measure import measure_mask
 from earwitness.metrics.trust import order_by, surrogate
 from earwitness.plane.stft import Plane
 from earwitness.render import render
