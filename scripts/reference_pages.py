@@ -26,10 +26,10 @@ def masks_page() -> str:
     """Return the reference page of all rules for masks."""
     intro = [
         BY.format("rules") + " How to choose one is in the [guide](guide.md).",
-        "`--keep` (`keep=` in Python) takes any of these. A `+` after it takes the positive part of "
-        "the map first, where that makes a difference. After commas, `smooth:1.5` blurs the edges "
-        "by so many bins and frames, and `floor:-30dB` leaves what is removed at that level: "
-        "`80%,smooth:1.5,floor:-30dB`.",
+        "`--keep` (`keep=` in Python) takes any of these. A `+` after it takes the positive part "
+        "of the map first, where that makes a difference. After commas, `smooth:1.5` blurs the "
+        "edges by so many bins and frames, and `floor:-30dB` leaves what is removed at that "
+        "level: `80%,smooth:1.5,floor:-30dB`.",
         "Gains multiply the linear magnitude. The domains `log1p` and `dB` are there to repeat "
         "published figures: `earwitness.masks.domains`.",
     ]
@@ -42,9 +42,9 @@ def metrics_page() -> str:
               FIELDS.items()]  # fmt: skip
     intro = [
         BY.format("metrics") + " How to read them is in the [guide](guide.md).",
-        "A metric is a function of what is known about a case, and answers with one figure for each "
-        "mask or map. Where the model's answers are needed, there are two cases: as masked on the "
-        "`plane`, and as `heard`.",
+        "A metric is a function of what is known about a case, and answers with one figure for "
+        "each mask or map. Where the model's answers are needed, there are two cases: as masked "
+        "on the `plane`, and as `heard`.",
     ]
     parts = []
     for family in FAMILIES:

@@ -57,7 +57,8 @@ def masks(as_json: bool) -> int:
             }
             click.echo(json.dumps(facts))
             continue
-        click.echo(f"{rule.example:22}{rule.summary}{'' if rule.soft else '  [binary]'}")
+        kind = "soft" if rule.soft else "binary"
+        click.echo(f"{rule.name:12} {rule.example:15} {kind:7} {rule.summary}")
     return 0
 
 

@@ -19,7 +19,7 @@ _PAPER = "Pak and Teryokhina, 2025 (audio-xai)"
 
 @register(
     "minmax",
-    summary="soft: from 0 at the least attribution to 1 at the largest",
+    summary="from 0 at the least attribution to 1 at the largest",
     example="minmax",
     paper=_PAPER,
     soft=True,
@@ -33,7 +33,7 @@ def scaled(attribution: Values) -> Values:
 
 @register(
     "sigmoid",
-    summary="soft: 1 / (1 + exp(-attribution)), 0.5 where nothing was found",
+    summary="1 / (1 + exp(-attribution)), 0.5 where nothing was found",
     example="sigmoid",
     paper=_PAPER,
     soft=True,

@@ -29,7 +29,7 @@ ROUTES = ("plane", "heard")
 
 def make_cases(
     probe: Probe,
-    gains: FloatArray,
+    gains: Sequence[FloatArray] | FloatArray,
     *,
     whole: Tensor | None = None,
     attribution: FloatArray | None = None,
@@ -41,7 +41,8 @@ def make_cases(
 
     Parameters
     ----------
-    gains : ndarray, shape (mask, freq, frame)
+    gains : sequence of ndarray, shape (freq, frame)
+        The masks.
     whole : Tensor, shape (output,), optional
         The model's outputs on the input, if they are known already.
     attribution : ndarray, shape (freq, frame), optional
@@ -53,6 +54,7 @@ def make_cases(
     sounds : bool
         Whether the sounds are kept for metrics of sound.
     """
+    gains = np.asarray(gains, np.float32)
     if whole is None:
         with torch.no_grad():
             whole = probe.model(probe.wave.unsqueeze(0))[0]

@@ -79,10 +79,12 @@ def sparseness(values: Array) -> Array:
 )
 def complexity(values: Array) -> Array:
     """Return ``-sum s ln s`` with ``s = |a| / sum |a|``."""
-    flat = np.abs(values.reshape(len(values), -1)).astype(np.float64)
-    whole = flat.sum(axis=1, keepdims=True)
-    shares = np.divide(flat, whole, out=np.full_like(flat, np.nan), where=whole > 0)
-    return -np.einsum("ij,ij->i", shares, np.log(shares + 1e-12))
+    shares = np.abs(values.reshape(len(values), -1)).astype(np.float64)
+    whole = shares.sum(axis=1, keepdims=True)
+    shares /= np.where(whole > 0, whole, np.nan)
+    logs = shares + 1e-12
+    np.log(logs, out=logs)
+    return -np.einsum("ij,ij->i", shares, logs)
 
 
 @register(

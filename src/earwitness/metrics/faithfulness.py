@@ -9,8 +9,8 @@ Conventions
 -----------
 ``p_`` is the target's true probability, after one softmax or sigmoid; ``z_`` is the explained
 score, a logit, a difference of logits or a value; ``odds_`` is ``ln(p / (1 - p))`` computed from
-logits, so that it does not saturate. ``input`` is one number, ``evidence`` and ``remainder`` one per
-mask.
+logits, so that it does not saturate. ``input`` is one number, ``evidence`` and ``remainder`` are
+one per mask.
 
 A gain counts only above ``tolerance``: between two routes of the same float32 model, probabilities
 differ by some 1e-6, and a mask that changes nothing would gain half of the time. Without a
