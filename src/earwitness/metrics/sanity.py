@@ -128,6 +128,7 @@ def scrambled(model: Model, blocks: Sequence[tuple[str, ...]], *, seed: int) -> 
         with torch.no_grad():
             for tensor in tensors:
                 order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
+                order = order.flip(0) if torch.equal(order, order.sort().values) else order
                 tensor.copy_(tensor.flatten()[order].view_as(tensor))
         yield
     finally:

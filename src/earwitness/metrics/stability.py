@@ -24,6 +24,7 @@ from earwitness.metrics.similarity import spearman
 from earwitness.types import FloatArray
 
 _BLOCK = 1 << 14
+_RATES = (8000, 96000)
 NOISE_DB = -40.0
 
 
@@ -99,21 +100,22 @@ def encoded_copy(wave: FloatArray, rate: int, *, quality: float = 0.4) -> FloatA
     Raises
     ------
     NotApplicableError
-        If Vorbis does not take the rate.
+        If the rate is not between 8 and 96 kHz: others crash the encoder.
     """
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise NotApplicableError(
+            f"sounds at {rate} Hz cannot be encoded as Vorbis, which takes 8 to 96 kHz"
+        )
     peak = max(float(np.abs(wave).max()), 1e-9)
     buffer = io.BytesIO()
     scaled = np.asarray(wave, np.float32) / np.float32(2 * peak)
-    try:
-        with soundfile.SoundFile(
-            buffer, "w", rate, 1, format="OGG", subtype="VORBIS", compression_level=1 - quality
-        ) as file:
-            for start in range(0, len(scaled), _BLOCK):
-                file.write(scaled[start : start + _BLOCK])
-        buffer.seek(0)
-        decoded, _ = soundfile.read(buffer, dtype="float32")
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise NotApplicableError(f"sounds at {rate} Hz cannot be encoded as Vorbis") from error
+    with soundfile.SoundFile(
+        buffer, "w", rate, 1, format="OGG", subtype="VORBIS", compression_level=1 - quality
+    ) as file:
+        for start in range(0, len(scaled), _BLOCK):  # the encoder overflows on long blocks
+            file.write(scaled[start : start + _BLOCK])
+    buffer.seek(0)
+    decoded, _ = soundfile.read(buffer, dtype="float32")
     again = np.zeros(len(wave), np.float32)
     again[: min(len(wave), len(decoded))] = decoded[: len(wave)] * (2 * peak)
     return again
