@@ -46,11 +46,13 @@ def metrics_page() -> str:
         "each mask or map. Where the model's answers are needed, there are two cases: as masked "
         "on the `plane`, and as `heard`.",
     ]
-    parts = []
+    parts: list[str] = []
+    told: set[object] = set()  # a module may hold metrics of two families; its text comes once
     for family in FAMILIES:
         own = [metric for metric in METRICS.all() if metric.family == family]
         modules = dict.fromkeys(inspect.getmodule(metric.function) for metric in own)
-        texts = [prose(inspect.getdoc(module) or "") for module in modules if own_subject(module)]
+        texts = [prose(inspect.getdoc(module) or "") for module in modules if module not in told]
+        told.update(modules)
         parts += [f"## {family.capitalize()}", *texts, *(metric_entry(metric) for metric in own)]
     table = "| field | kind | shape | |\n|---|---|---|---|\n" + "\n".join(fields)
     return joined("# Metrics", *intro, *parts, "## What can be known about a case", table)
@@ -111,12 +113,6 @@ def entry(
         lines.append(f"Options, by default `{defaults}`:")
         lines.append("```text\n" + rest + "\n```")
     return "\n\n".join(lines)
-
-
-def own_subject(module: object) -> bool:
-    """Leave out the text of a module whose subject is another family's."""
-    text = inspect.getdoc(module) or ""
-    return "Conventions" in text or "listen" in text
 
 
 def prose(text: str) -> str:

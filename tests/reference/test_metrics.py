@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from skimage.metrics import structural_similarity
 from sklearn.metrics import roc_auc_score
 
-from earwitness.errors import NotApplicableError
+from earwitness.errors import NotApplicableError, UnknownNameError
 from earwitness.metrics.compat import lmac, pak
 from earwitness.metrics.conciseness import complexity, energy, sparseness
 from earwitness.metrics.curves import area_under, nested_gains
@@ -159,6 +159,16 @@ def test_a_gain_counts_only_above_the_tolerance() -> None:
         np.testing.assert_array_equal(metric.function(sure, np.array([1.0])), [0.0])
         assert metric.function(0.5, np.array([0.5001]), tolerance=1e-5) > 0
         assert metric.options == {"tolerance": 1e-3}
+
+
+def test_options_are_passed_on_and_checked() -> None:
+    case = {"p_input": 0.5, "p_evidence": np.array([0.5001])}
+    assert METRICS.get("average-increase").of(case) == 0
+    assert METRICS.get("average-increase").of(case, tolerance=1e-5) == 100
+    with pytest.raises(UnknownNameError, match="did you mean 'tolerance'"):
+        METRICS.get("average-increase").of(case, tolerence=1e-5)
+    with pytest.raises(UnknownNameError, match="it has none"):
+        METRICS.get("average-drop").of(case, tolerance=1e-5)
 
 
 def test_figures_of_nothing() -> None:

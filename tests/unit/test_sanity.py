@@ -65,7 +65,24 @@ def test_blocks_go_from_the_logits_down() -> None:
     model.module.train()
     find_blocks(model, wave)
     assert model.module.training
-    assert not any(module._forward_hooks for module in model.module.modules())
+    assert not any(module._forward_pre_hooks for module in model.module.modules())
+
+
+def test_weights_that_are_read_and_not_called_have_a_block() -> None:
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.place = nn.Parameter(torch.zeros(8))
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, waves: torch.Tensor) -> torch.Tensor:
+            steps = waves[:, :80].unflatten(1, (10, 8)) + self.place
+            return self.head(self.attention(steps, steps, steps)[0].mean(dim=1))
+
+    model = wrap(Attends(), sample_rate=RATE)
+    wanted = [("head",), ("attention", "attention.out_proj"), ("",)]
+    assert find_blocks(model, torch.zeros(8000)) == wanted
 
 
 def test_scrambling_reaches_weights_and_statistics_and_nothing_else() -> None:

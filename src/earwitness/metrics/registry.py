@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earwitness.errors import ParameterError
-from earwitness.registry import Registry
+from earwitness.registry import Registry, unknown
 
 Array = NDArray[np.floating]
 Case = Mapping[str, Any]
@@ -119,18 +119,23 @@ class Metric:
         """Say whether everything it needs is known."""
         return all(case.get(field) is not None for field in self.given.values())
 
-    def of(self, case: Case) -> Array:
+    def of(self, case: Case, **options: Any) -> Array:
         """Return its figures, shape (batch,), for a case to which it applies.
 
         Raises
         ------
         ParameterError
             If something it needs is not known.
+        UnknownNameError
+            If it has no such option.
         """
+        for name in options:
+            if name not in self.options:
+                raise unknown(f"option of {self.name}", name, self.options or {"(it has none)": 0})
         missing = [field for field in self.given.values() if case.get(field) is None]
         if missing:
             raise ParameterError(f"{self.name} wants {', '.join(missing)}, which the case lacks")
-        return self.function(*(case[field] for field in self.given.values()))
+        return self.function(*(case[field] for field in self.given.values()), **options)
 
     def better(self, one: float, other: float) -> bool:
         """Say whether one value is better than another; no value is better than nan is."""
@@ -165,9 +170,9 @@ def register(
         parameters = inspect.signature(function).parameters.values()
         names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         fields = {one: (given or {}).get(one, one) for one in names}
-        unknown = [field for field in fields.values() if field not in FIELDS]
-        if unknown:
-            raise ValueError(f"metric {name!r} wants {unknown[0]!r}, which is no field")
+        strange = [field for field in fields.values() if field not in FIELDS]
+        if strange:
+            raise ValueError(f"metric {name!r} wants {strange[0]!r}, which is no field")
         METRICS.add(
             Metric(name, summary, paper, family, function, direction, (low, high), unit, fields)
         )

@@ -98,7 +98,7 @@ def find_blocks(model: Model, wave: Tensor) -> list[tuple[str, ...]]:
         if module not in seen:
             seen.append(module)
 
-    hooks = [module.register_forward_hook(note) for module in holders]
+    hooks = [module.register_forward_pre_hook(note) for module in holders]
     try:
         with model.undisturbed(), torch.no_grad():
             model(wave.unsqueeze(0))
@@ -111,6 +111,9 @@ def find_blocks(model: Model, wave: Tensor) -> list[tuple[str, ...]]:
             blocks[-1].append(names[module])
         else:
             blocks.append([names[module]])
+    for module in holders:
+        if module not in seen:  # one that is not called but read, as attention does
+            _join(blocks, names[module])
     if not blocks:
         raise NotApplicableError(f"{model.name} has no weights that could be made random")
     return [tuple(block) for block in reversed(blocks)]
@@ -195,6 +198,18 @@ def _map(
     probe = Probe(model, wave, target, seed=seed)
     values: FloatArray = METHODS.get(name).function(probe, **options).values.float().cpu().numpy()
     return values
+
+
+def _join(blocks: list[list[str]], name: str) -> None:
+    """Add a module to the block of the innermost module around it, if that is in one."""
+    around = [
+        (len(other), block)
+        for block in blocks
+        for other in block
+        if other == "" or name.startswith(f"{other}.")
+    ]
+    if around:
+        max(around, key=lambda pair: pair[0])[1].append(name)
 
 
 def _network(model: Model) -> nn.Module:
