@@ -251,7 +251,11 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "if keep.positive else values",
         "if False else values",
     ),
-    "mask: top counts the rest": ("masks/levels.py", "1 - amount", "amount"),
+    "mask: top counts the rest": (
+        "masks/levels.py",
+        "(attribution, 1 - amount)",
+        "(attribution, amount)",
+    ),
     "mask: thresholds are of the map": (
         "masks/levels.py",
         "(scaled(attribution) >= amount)",
@@ -262,7 +266,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "return (attribution - low) / (high - low)",
         "return attribution.clip(0) / high",
     ),
-    "mask: floor in power": ("masks/edges.py", "decibels / 20", "decibels / 10"),
+    "mask: floor in power": ("masks/edges.py", "(10.0, decibels / 20)", "(10.0, decibels / 10)"),
     "mask: floor clips": (
         "masks/edges.py",
         "floor + (1 - floor) * gains",
@@ -313,7 +317,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "length: windows are summed": ("models/model.py", ".mean(dim=0)", ".sum(dim=0)"),
     "figures: calibration": ("metrics/calibration.py", "np.abs(gap).sum()", "np.abs(gap.sum())"),
-    "figures: si-sdr": ("metrics/localisation.py", "rest = found - part", "rest = found - wanted"),
+    "figures: si-sdr": ("metrics/localisation.py", "(found - part) ** 2", "(found - wanted) ** 2"),
     "figures: si-sdr is not scaled": (
         "metrics/localisation.py",
         "(found @ wanted / power)[:, None] * wanted",

@@ -17,7 +17,7 @@ from earwitness.errors import NotApplicableError, UnknownNameError
 from earwitness.metrics.compat import lmac, pak
 from earwitness.metrics.conciseness import complexity, energy, sparseness
 from earwitness.metrics.curves import area_under, nested_gains
-from earwitness.metrics.localisation import relevance_mass, roc_auc, si_sdr, true_cells
+from earwitness.metrics.localisation import map_fields, relevance_mass, roc_auc, si_sdr, true_cells
 from earwitness.metrics.registry import METRICS, register
 from earwitness.metrics.similarity import similarity, spearman, ssim
 from earwitness.metrics.sound import clicks, level
@@ -204,6 +204,12 @@ def test_nested_masks() -> None:
     flat, steps = nested_gains(np.ones((2, 3)), 4)
     np.testing.assert_array_equal(steps, [0, 1, 1, 1])
     np.testing.assert_allclose(area_under(flat.mean(axis=(1, 2))[None], steps[None]), [0.5])
+
+
+def test_maps_over_time_and_frequency_sum_what_is_positive() -> None:
+    fields = map_fields(ONE)  # 3, 1 over -5, 0
+    np.testing.assert_array_equal(fields["maps_time"], [[3, 1]])
+    np.testing.assert_array_equal(fields["maps_frequency"], [[4, 0]])
 
 
 def test_true_cells_go_by_energy() -> None:
