@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TESTS = ["tests/reference", "tests/contract/test_methods.py", "tests/unit"]
+TESTS = ["tests/reference", "tests/contract/test_methods.py", "tests/contract/test_metrics.py"]
+TESTS += ["tests/unit"]
 LEFT_OUT = ["tests/unit/test_train.py", "tests/unit/test_command.py"]
 # name: (file, what stands there, what is put there)
 BUGS: dict[str, tuple[str, str, str]] = {
@@ -134,15 +135,50 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "evidence, gains = plane.synthesise((1 - gains) * spectrum, samples), 1 - gains\n"
         "    return evidence, plane",
     ),
-    "complement: the plane's remainder is its evidence": (
-        "metrics/trust.py",
+    "complement: the remainder is the evidence": (
+        "metrics/passes.py",
         "torch.cat([gains, 1 - gains])",
         "torch.cat([gains, gains])",
     ),
     "complement: sides swapped in the card": (
         "metrics/trust.py",
-        "Outcome(Pair(plane[k], heard[k]), Pair(plane[count + k], heard[count + k]))",
-        "Outcome(Pair(plane[count + k], heard[count + k]), Pair(plane[k], heard[k]))",
+        "Outcome(Pair(*figures[:2]), Pair(*figures[2:]))",
+        "Outcome(Pair(*figures[2:]), Pair(*figures[:2]))",
+    ),
+    "passes: equal masks get each other's answers": (
+        "metrics/passes.py",
+        "distinct.setdefault(blake2b(one.data).digest(), before)",
+        "distinct.setdefault(blake2b(one.data).digest(), before) * 0",
+    ),
+    "passes: plane and heard swapped": (
+        "metrics/passes.py",
+        "return plane.split(count), heard.split(count), kept",
+        "return heard.split(count), plane.split(count), kept",
+    ),
+    "passes: the papers' scale forgotten": (
+        "metrics/passes.py",
+        "scale=model.plane.n_fft / 2",
+        "scale=1.0",
+    ),
+    "passes: the remainder is kept as the sound": (
+        "metrics/passes.py",
+        "waves[:count].cpu()",
+        "waves[count:].cpu()",
+    ),
+    "cases: the curves swapped": (
+        "metrics/cases.py",
+        'fields["insertion"] = curve["p_evidence"]',
+        'fields["insertion"] = curve["p_remainder"]',
+    ),
+    "cases: odds of a probability": (
+        "metrics/cases.py",
+        "return outputs[:, index] - rivals.logsumexp(dim=1)",
+        "return outputs.softmax(dim=1)[:, index].float().logit(eps=1e-7)",
+    ),
+    "cases: the first class always": (
+        "metrics/cases.py",
+        "model.probabilities(outputs)[:, target.index]",
+        "model.probabilities(outputs)[:, 0]",
     ),
     "complement: lime counts the pieces that are off": (
         "methods/lime.py",
@@ -181,20 +217,76 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "probe.magnitude",
     ),
     "mask: negative attribution kept": (
-        "mask.py",
+        "masks/shares.py",
         "positive = int((levels > 0).sum())",
         "positive = len(levels)",
     ),
-    "mask: smallest kept": ("mask.py", "values >= levels[::-1][last]", "values <= levels[last]"),
+    "mask: smallest kept": (
+        "masks/shares.py",
+        "attribution >= levels[::-1][last]",
+        "attribution <= levels[last]",
+    ),
+    "mask: energy of magnitudes": (
+        "masks/shares.py",
+        "energy = magnitude**2",
+        "energy = magnitude",
+    ),
     "mask: energy without the square": (
-        "mask.py",
+        "masks/measure.py",
         "np.asarray(gains, np.float64) ** 2 * energy",
         "gains * energy",
     ),
     "mask: full counts as good": (
-        "mask.py",
-        'return "full" if low >= 1 - 1e-6 else "constant"',
+        "masks/measure.py",
+        'return "full" if low >= 1 - _EQUAL else "constant"',
         "return None",
+    ),
+    "mask: soft is never told": (
+        "masks/measure.py",
+        "bool(((gains > 0) & (gains < 1)).any())",
+        "False",
+    ),
+    "mask: plus is ignored": (
+        "masks/keep.py",
+        "if keep.positive else values",
+        "if False else values",
+    ),
+    "mask: top counts the rest": (
+        "masks/levels.py",
+        "(attribution, 1 - amount)",
+        "(attribution, amount)",
+    ),
+    "mask: thresholds are of the map": (
+        "masks/levels.py",
+        "(scaled(attribution) >= amount)",
+        "(attribution >= amount)",
+    ),
+    "mask: minmax from zero": (
+        "masks/levels.py",
+        "return (attribution - low) / (high - low)",
+        "return attribution.clip(0) / high",
+    ),
+    "mask: floor in power": ("masks/edges.py", "(10.0, decibels / 20)", "(10.0, decibels / 10)"),
+    "mask: floor clips": (
+        "masks/edges.py",
+        "floor + (1 - floor) * gains",
+        "np.maximum(gains, floor)",
+    ),
+    "mask: one axis is blurred": (
+        "masks/edges.py",
+        "gaussian_filter(gains, width",
+        "gaussian_filter(gains, (0, width)",
+    ),
+    "mask: dB of power is dB of magnitude": (
+        "masks/domains.py",
+        "level = 10 * (magnitude**2)",
+        "level = 20 * (magnitude**2)",
+    ),
+    "mask: dB without its floor": ("masks/domains.py", "+ FLOOR_DB) / 20)", ") / 20)"),
+    "mask: log1p without expm1": (
+        "masks/domains.py",
+        "magnitude.log1p()).expm1()",
+        "magnitude.log1p())",
     ),
     "control: not the same gains": (
         "metrics/trust.py",
@@ -225,8 +317,161 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "length: windows are summed": ("models/model.py", ".mean(dim=0)", ".sum(dim=0)"),
     "figures: calibration": ("metrics/calibration.py", "np.abs(gap).sum()", "np.abs(gap.sum())"),
-    "figures: si-sdr": ("metrics/localisation.py", "rest = found - part", "rest = found - wanted"),
-    "figures: mass": ("metrics/localisation.py", "positive[truth]", "positive[~truth]"),
+    "figures: si-sdr": ("metrics/localisation.py", "(found - part) ** 2", "(found - wanted) ** 2"),
+    "figures: si-sdr is not scaled": (
+        "metrics/localisation.py",
+        "(found @ wanted / power)[:, None] * wanted",
+        "np.ones((len(found), 1)) * wanted",
+    ),
+    "figures: mass": ("metrics/localisation.py", "truth.ravel()].sum", "~truth.ravel()].sum"),
+    "figures: rank counts ties as hits": (
+        "metrics/localisation.py",
+        "places * (equal & inside).sum(axis=1) / equal.sum(axis=1)",
+        "(equal & inside).sum(axis=1)",
+    ),
+    "figures: the weakest cell points": (
+        "metrics/localisation.py",
+        "flat.max(axis=1, keepdims=True)",
+        "flat.min(axis=1, keepdims=True)",
+    ),
+    "figures: auc upside down": (
+        "metrics/localisation.py",
+        "rankdata(flat, axis=1)",
+        "rankdata(-flat, axis=1)",
+    ),
+    "figures: truth by time is by frequency": (
+        "metrics/localisation.py",
+        "ours.sum(axis=0) > theirs.sum(axis=0)",
+        "ours.sum(axis=1) > theirs.sum(axis=1)",
+    ),
+    "figures: truth by magnitude": (
+        "metrics/localisation.py",
+        "np.asarray(one, np.float64) ** 2 for",
+        "np.asarray(one, np.float64) for",
+    ),
+    "figures: maps by time keep what is negative": (
+        "metrics/localisation.py",
+        "positive = np.maximum(maps, 0)\n    return",
+        "positive = maps\n    return",
+    ),
+    "figures: faithfulness reversed": (
+        "metrics/faithfulness.py",
+        "np.asarray(whole, np.float64) - remainder",
+        "remainder - np.asarray(whole, np.float64)",
+    ),
+    "figures: faithfulness of the evidence": (
+        "metrics/faithfulness.py",
+        'given={"whole": "p_input", "remainder": "p_remainder"}',
+        'given={"whole": "p_input", "remainder": "p_evidence"}',
+    ),
+    "figures: any rise is an increase": (
+        "metrics/faithfulness.py",
+        "- p_input > tolerance)",
+        "- p_input > 0)",
+    ),
+    "figures: any rise is a gain": (
+        "metrics/faithfulness.py",
+        "gained > tolerance",
+        "gained > 0",
+    ),
+    "figures: gain over the whole": (
+        "metrics/faithfulness.py",
+        "_over(gained, 1 - np",
+        "_over(gained, np",
+    ),
+    "figures: drop is not relative": (
+        "metrics/faithfulness.py",
+        "100 * _over(lost, np.asarray(p_input, np.float64))",
+        "100 * lost",
+    ),
+    "figures: a tie is faithful": ("metrics/faithfulness.py", "(rivals >= ours", "(rivals > ours"),
+    "figures: one class too many": ("metrics/faithfulness.py", "axis=1) < k)", "axis=1) <= k)"),
+    "figures: curves forget their steps": (
+        "metrics/curves.py",
+        "np.trapezoid(np.asarray(curve, np.float64), shares, axis=-1)",
+        "np.asarray(curve, np.float64).mean(axis=-1)",
+    ),
+    "figures: nested from the weakest": ("metrics/curves.py", "axis=None)[::-1]", "axis=None)"),
+    "figures: gini of signed values": (
+        "metrics/conciseness.py",
+        "np.sort(np.abs(values.reshape(len(values), -1)), axis=1)",
+        "np.sort(values.reshape(len(values), -1), axis=1)",
+    ),
+    "figures: gini over one cell too many": (
+        "metrics/conciseness.py",
+        "2 * np.arange(1, cells + 1) - cells - 1.0",
+        "2 * np.arange(1, cells + 1) - cells + 0.0",
+    ),
+    "figures: entropy in bits": (
+        "metrics/conciseness.py",
+        "np.log(logs, out=logs)",
+        "np.log2(logs, out=logs)",
+    ),
+    "figures: energy of gains, not their square": (
+        "metrics/conciseness.py",
+        "np.square(gains.reshape(len(gains), -1), dtype=np.float64)",
+        "np.abs(gains.reshape(len(gains), -1), dtype=np.float64)",
+    ),
+    "figures: ranks of one map only": (
+        "metrics/similarity.py",
+        "rankdata(others.reshape(len(others), -1), axis=1)",
+        "others.reshape(len(others), -1)",
+    ),
+    "figures: ssim without sample covariance": (
+        "metrics/similarity.py",
+        "sample = cells / max(1, cells - 1)",
+        "sample = 1.0",
+    ),
+    "figures: level of magnitudes": (
+        "metrics/sound.py",
+        "return 10 * np.log10",
+        "return 20 * np.log10",
+    ),
+    "figures: the input's own clicks count": ("metrics/sound.py", "peak) & ~own", "peak)"),
+    "compat: one softmax": (
+        "metrics/compat.py",
+        'softmax(case[f"all_{side}"], axis=-1)',
+        'case[f"all_{side}"]',
+    ),
+    "compat: constant masks as they are": (
+        "metrics/compat.py",
+        "np.where(varies,",
+        "np.where(True,",
+    ),
+    "compat: a tolerance": ("metrics/compat.py", "(inside > p)", "(inside > p + 1e-6)"),
+    "best: degenerate masks win": ("metrics/ranking.py", "if flag or", "if"),
+    "best: less is more": (
+        "metrics/registry.py",
+        'self.direction == "higher"',
+        'self.direction == "lower"',
+    ),
+    "sanity: statistics are kept": ("metrics/sanity.py", 'name.startswith("running_")', "False"),
+    "sanity: weights are not put back": ("metrics/sanity.py", "tensor.copy_(old)", "pass"),
+    "sanity: from the input up": (
+        "metrics/sanity.py",
+        "for block in reversed(blocks)",
+        "for block in blocks",
+    ),
+    "sanity: cascading is independent": (
+        "metrics/sanity.py",
+        "blocks[: number + 1] if order",
+        "blocks[number : number + 1] if order",
+    ),
+    "sanity: signs count": (
+        "metrics/sanity.py",
+        "ssim(np.abs(first), np.abs(scrambled))",
+        "ssim(first, scrambled)",
+    ),
+    "stability: one seed": (
+        "metrics/stability.py",
+        "explain(wave, seed + k)",
+        "explain(wave, seed)",
+    ),
+    "stability: noise in power": (
+        "metrics/stability.py",
+        "10 ** (decibels / 20)",
+        "10 ** (decibels / 10)",
+    ),
     "page: axis": ("report/page.py", "100 * (value - low)", "100 * (value - low / 2)"),
 }
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from earwitness.audio import read_audio
     from earwitness.errors import EarwitnessError
     from earwitness.explanation import Explanation
+    from earwitness.masks.registry import list_masks
+    from earwitness.metrics.registry import list_metrics
     from earwitness.models.adapters import wrap
     from earwitness.models.registry import list_models, load_model
     from earwitness.pipeline import explain, list_methods
@@ -24,7 +26,9 @@ _HOMES = {
     "EarwitnessError": "errors",
     "Explanation": "explanation",
     "explain": "pipeline",
+    "list_masks": "masks.registry",
     "list_methods": "pipeline",
+    "list_metrics": "metrics.registry",
     "list_models": "models.registry",
     "load_model": "models.registry",
     "read_audio": "audio",
@@ -36,7 +40,9 @@ __all__ = [
     "EarwitnessError",
     "Explanation",
     "explain",
+    "list_masks",
     "list_methods",
+    "list_metrics",
     "list_models",
     "load_model",
     "read_audio",

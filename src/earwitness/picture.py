@@ -56,7 +56,7 @@ def draw(magnitude: FloatArray, attribution: Attribution, mask: Mask, title: str
     left.set(title="input", xlabel="time (s)", ylabel="frequency (kHz)")
     shown = right.imshow(strength(attribution.values), cmap="RdBu_r", vmin=-1, vmax=1, **where)
     figure.colorbar(shown, ax=right, label="attribution, scaled")
-    if mask.degenerate is None:
+    if mask.gains.min() < 0.5 < mask.gains.max():
         right.contour(mask.gains, [0.5], colors="k", linewidths=0.5, extent=extent)
     right.set(title=title, xlabel="time (s)")
     return figure

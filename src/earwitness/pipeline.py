@@ -18,7 +18,7 @@ from torch import Tensor
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.explanation import Answer, Explanation
-from earwitness.mask import Keep, make_mask, parse_keep
+from earwitness.masks.keep import Keep, make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Map, Method
 from earwitness.metrics.trust import PASSES, trust_card
 from earwitness.models.answering import over
@@ -92,7 +92,9 @@ def explain(
         Explain what raises the value of a regression, or what lowers it.
     keep : str
         How much the mask keeps: a share of the positive attribution (``80%``), of the area
-        (``area:10%``) or of the energy (``energy:50%``).
+        (``area:10%``) or of the energy (``energy:50%``), or any other rule of ``list_masks()``
+        (``top:5%``, ``minmax``, ``threshold:0.5+``); ``,smooth:1.5`` and ``,floor:-30dB`` may
+        follow.
     start, end : float, optional
         The part of the sound to explain, in seconds.
     seed : int

@@ -117,6 +117,8 @@ class Mask:
         Share of the input's energy that is kept, sum (g |X|)^2 / sum |X|^2; 0 for silence.
     degenerate : str or None
         ``empty``, ``full`` or ``constant``: such a mask says nothing about where.
+    soft : bool
+        Whether a gain lies between 0 and 1. Figures of soft and of binary masks are not compared.
     """
 
     gains: FloatArray
@@ -124,6 +126,7 @@ class Mask:
     area: float
     energy: float
     degenerate: str | None = None
+    soft: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ ORDER = [
     ["models"],
     ["probe"],
     ["methods"],
-    ["mask", "render"],
+    ["masks", "render"],
     ["metrics"],
     ["picture", "listen", "regions"],
     ["explanation"],

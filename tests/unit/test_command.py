@@ -299,7 +299,7 @@ def test_predictions(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, *words[:-1])[1].count("high 0.") == 2
 
 
-@pytest.mark.parametrize("verb", ["methods", "models"])
+@pytest.mark.parametrize("verb", ["methods", "masks", "metrics", "models"])
 def test_listings(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     _, out, _ = run(capsys, verb)
     names = [line.split()[0] for line in out.splitlines()]
@@ -309,6 +309,36 @@ def test_listings(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     if verb == "methods":
         wanted = "saliency input-x-gradient integrated-gradients gradcam lime occlusion random"
         assert set(wanted.split()) | {"energy", "all-ones"} <= set(names)
+
+
+def test_facts_of_metrics_and_masks(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {
+        verb: {
+            one["name"]: one for one in map(json.loads, run(capsys, verb, "--json")[1].splitlines())
+        }
+        for verb in ("metrics", "masks")
+    }
+    drop = facts["metrics"]["average-drop"]
+    assert (drop["direction"], drop["low"], drop["high"], drop["unit"]) == ("lower", 0, 100, "%")
+    assert drop["needs"] == ["outputs"]
+    assert facts["metrics"]["average-gain"]["options"] == {"tolerance": 0.001}
+    assert facts["metrics"]["level"]["direction"] is None
+    assert facts["metrics"]["si-sdr-source"]["needs"] == ["sound", "truth"]
+    assert facts["metrics"]["si-sdr-source"]["high"] is None
+    assert facts["masks"]["minmax"]["soft"]
+    assert not facts["masks"]["top"]["soft"]
+    assert facts["masks"]["threshold"]["example"] == "threshold:0.5+"
+
+
+def test_masks_are_chosen_on_the_command(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = explain(capsys, "b.wav", "--keep", "minmax+,floor:-30dB", "-o", "r", "--json")
+    mask = json.loads(out)["mask"]
+    assert mask["rule"] == "minmax+,floor:-30dB"
+    assert mask["soft"]
+    assert "minmax+,floor:-30dB, soft" in (place / "r" / "index.html").read_text(encoding="utf-8")
+    code, _, err = explain(capsys, "b.wav", "--keep", "top:5", "-o", "r2")
+    assert code == 2
+    assert "top is spelt like top:5%" in err
 
 
 def test_command_and_call_agree(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earwitness.masks.registry import MASKS
 from earwitness.methods.registry import METHODS
+from earwitness.metrics.cases import measure
+from earwitness.metrics.registry import METRICS
 from earwitness.pipeline import explain
 from earwitness.types import Audio
 from tests.conftest import ROOT
@@ -25,17 +28,41 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-def test_the_example_method_works_as_written(white: Audio) -> None:
-    text = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+def code_in(page: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_examples_of_additions_work_as_written(white: Audio) -> None:
     try:
-        exec(compile(code, "extend.md", "exec"), {})
+        for code in code_in("extend.md"):
+            exec(compile(code, "extend.md", "exec"), {})
         found = explain(spectral(), white, "level", decibels=-3.0)
         assert set(np.unique(found.attribution.values)) == {0.0, 1.0}
         loudest = np.unravel_index(found.magnitude.argmax(), found.magnitude.shape)
         assert found.attribution.values[loudest] == 1.0
+        mask = explain(spectral(), white, "input-x-gradient", keep="root").mask
+        assert mask.soft
+        assert mask.gains.max() == 1.0
+        values = np.array([0.2, 0.7])
+        np.testing.assert_array_equal(measure({"p_evidence": values})["kept"], values)
     finally:
         METHODS._specs.pop("level", None)
+        MASKS._specs.pop("root", None)
+        METRICS._specs.pop("kept", None)
+
+
+def test_the_example_of_metrics_works_as_written(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = code_in("guide.md")
+    exec(compile(code, "guide.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert all(rule in printed for rule in ("80%", "area:10%", "minmax+"))
+
+
+def test_every_rule_is_in_the_guide() -> None:
+    text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    for rule in MASKS.all():
+        assert rule.example in text
 
 
 def test_every_method_is_in_the_guide() -> None:
@@ -56,13 +83,17 @@ def test_the_model_card_quotes_its_table() -> None:
     assert f"calibration error of {error}" in readme.replace("\n", " ")
 
 
-def test_the_page_of_methods_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "scripts" / "method_pages.py")
+@pytest.mark.parametrize("name", ["methods.md", "masks.md", "metrics.md"])
+def test_reference_pages_are_up_to_date(name: str) -> None:
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "scripts" / "reference_pages.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    wanted = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
-    assert module.page() == wanted, "run python scripts/method_pages.py"
+    wanted = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert module.PAGES[name]() == wanted, "run python scripts/reference_pages.py"
+
+
+def test_every_method_names_its_paper() -> None:
     for method in METHODS.all():
         assert method.control or method.paper

@@ -11,7 +11,6 @@ from PIL import Image
 
 from earwitness.listen import loudness, players
 from earwitness.metrics.calibration import expected_calibration_error
-from earwitness.metrics.localisation import relevance_mass, si_sdr
 from earwitness.picture import attribution_image, spectrogram_image, strength
 from earwitness.types import Audio
 from tests.reference import slow
@@ -32,29 +31,6 @@ def test_calibration_error_is_the_papers() -> None:
     np.testing.assert_allclose(
         expected_calibration_error(confidence, right), slow.calibration_error(confidence, right, 15)
     )
-
-
-def test_si_sdr_of_known_noise() -> None:
-    truth = np.array([1.0, 0.0, 1.0, 0.0])
-    noise = np.array([0.0, 0.1, 0.0, 0.1])  # orthogonal, 20 dB below
-    np.testing.assert_allclose(si_sdr(truth + noise, truth), 20.0)
-    np.testing.assert_allclose(si_sdr(7 * (truth + noise), truth), 20.0)  # scale does not matter
-    assert np.isnan(si_sdr(truth, np.zeros(4)))
-    assert si_sdr(np.zeros(4), truth) < -1000
-
-
-def test_relevance_mass_of_a_tiny_map() -> None:
-    truth = np.array([[True, False], [False, False]])
-    np.testing.assert_allclose(relevance_mass(np.array([[3.0, 1.0], [-5.0, 0.0]]), truth), 0.75)
-    assert relevance_mass(np.array([[0.0, 0.0], [-5.0, 0.0]]), truth) == 0.0
-
-
-def test_relevance_mass_ranks_truth_above_chance_above_falsehood() -> None:
-    truth = np.zeros((10, 12), bool)
-    truth[2:4, 5:8] = True
-    noise = np.random.default_rng(0).random((10, 12))
-    marks = [relevance_mass(m, truth) for m in (truth.astype(float), noise, 1.0 - truth)]
-    assert marks[0] == 1.0 > marks[1] > marks[2] == 0.0
 
 
 def test_loudness_ignores_silence_around_a_sound() -> None:

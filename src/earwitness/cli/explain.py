@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     help="Explain what raises the value of a regression, or what lowers it.",
 )  # fmt: skip
 @click.option(
-    "--keep", default="80%", show_default=True, metavar="SHARE",
-    help="How much the mask keeps: 80% of the positive attribution, area:10% or energy:50%.",
+    "--keep", default="80%", show_default=True, metavar="RULE",
+    help="What the mask keeps: 80% of the positive attribution, area:10%, energy:50%, top:5%, "
+    "minmax, threshold:0.5+ ... (see earwitness masks); then ,smooth:1.5 or ,floor:-30dB.",
 )  # fmt: skip
 @click.option("--start", type=float, metavar="S", help="Explain from this second on.")
 @click.option("--end", type=float, metavar="S", help="Explain up to this second.")

@@ -13,6 +13,8 @@ _VERBS = {
     "explain": ("explain", "Explain what a model made of sounds, as an HTML report with files."),
     "predict": ("predict", "Print what a model makes of sounds."),
     "methods": ("listing", "List the explanation methods and their facts."),
+    "masks": ("listing", "List the rules that make masks of explanations, and how to spell them."),
+    "metrics": ("listing", "List the metrics and their facts."),
     "models": ("listing", "List the built-in models and their facts."),
     "demo": ("demo", "Explain a synthesised scene whose true sources are known."),
     "train": ("train", "Train a classifier on one's own labelled sounds."),

@@ -29,7 +29,7 @@ from earwitness.audio import find_clips
 from earwitness.cli.options import printable, read_value, say
 from earwitness.errors import AudioError, EarwitnessError, ModelError
 from earwitness.explanation import Explanation
-from earwitness.mask import parse_keep
+from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.trust import verdict
 from earwitness.models.model import Model

@@ -15,7 +15,7 @@ from rich.progress import track
 from earwitness.audio import write_audio
 from earwitness.cli.options import DEFAULT_MODEL, say
 from earwitness.explanation import Explanation
-from earwitness.metrics.localisation import relevance_mass, si_sdr
+from earwitness.metrics.localisation import relevance_mass, si_sdr, true_cells
 from earwitness.metrics.trust import verdict
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
@@ -65,13 +65,15 @@ def _against_truth(
         for name, source in made.sources.items()
     }
     rest = np.sum([level for name, level in levels.items() if name != label], axis=0)
-    source = made.sources[label].samples
+    cells = true_cells(levels[label], rest)["truth"]
+    both = np.stack([found.evidence.samples, found.input.samples])
+    evidence, mixture = si_sdr(both, made.sources[label].samples).tolist()
     truth: dict[str, Any] = {
         "file": file,
-        "mass": relevance_mass(found.attribution.values, levels[label] > rest),
-        "area": float((levels[label] > rest).mean()),
-        "si_sdr_evidence": si_sdr(found.evidence.samples, source),
-        "si_sdr_input": si_sdr(found.input.samples, source),
+        "mass": float(relevance_mass(found.attribution.values[None], cells)[0]),
+        "area": float(cells.mean()),
+        "si_sdr_evidence": evidence,
+        "si_sdr_input": mixture,
     }
     details = {**found.attribution.details, "truth": truth}
     return replace(found, attribution=replace(found.attribution, details=details))

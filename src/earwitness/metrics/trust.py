@@ -14,16 +14,15 @@ energy (the largest gains on the loudest cells), and at random with the mask's o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from earwitness.mask import kept_energy
-from earwitness.probe import Probe, chunks
-from earwitness.render import render
+from earwitness.masks.measure import kept_energy
+from earwitness.metrics.passes import ask
+from earwitness.probe import Probe
 from earwitness.types import Control, FloatArray, Mask, Outcome, Pair, TrustCard
 
 RANDOM_DRAWS = 8
@@ -48,14 +47,27 @@ def trust_card(
         ``evidence`` and ``remainder``: the model's outputs (output,) on the sound of each.
     """
     magnitude = probe.magnitude.cpu().numpy()
-    outcomes, energies, outputs = _score(probe, _orders(mask, magnitude, seed), magnitude)
-    score = probe.model.reported(whole.unsqueeze(0), probe.target)
+    orders = list(_orders(mask, magnitude, seed))
+    passes = ask(probe, orders)
+
+    def reported(outputs: Tensor) -> list[float]:
+        scores: list[float] = probe.model.reported(outputs, probe.target).tolist()
+        return scores
+
+    sides = [passes.plane.evidence, passes.heard.evidence]
+    sides += [passes.plane.remainder, passes.heard.remainder]
+    outcomes = [
+        Outcome(Pair(*figures[:2]), Pair(*figures[2:]))
+        for figures in zip(*map(reported, sides), strict=True)
+    ]
+    energies = [kept_energy(order, magnitude) for order in orders]
     controls = {
         "random": _summary(outcomes[2:], energies[2:], mask.area),
         "energy": _summary(outcomes[1:2], energies[1:2], mask.area),
     }
-    card = TrustCard(probe.target.kind, float(score), outcomes[0], controls, probe.target.sign)
-    return card, outputs
+    score = reported(whole[None])[0]
+    card = TrustCard(probe.target.kind, score, outcomes[0], controls, probe.target.sign)
+    return card, {"evidence": passes.heard.evidence[0], "remainder": passes.heard.remainder[0]}
 
 
 def _orders(mask: Mask, magnitude: NDArray[np.floating], seed: int) -> Iterator[FloatArray]:
@@ -65,33 +77,6 @@ def _orders(mask: Mask, magnitude: NDArray[np.floating], seed: int) -> Iterator[
     rng = np.random.default_rng(seed)
     for _ in range(RANDOM_DRAWS):
         yield order_by(mask.gains, surrogate(mask.gains, rng))
-
-
-def _score(
-    probe: Probe, orders: Iterable[FloatArray], magnitude: NDArray[np.floating]
-) -> tuple[list[Outcome], list[float], dict[str, Tensor]]:
-    """Score evidence and remainder of every gain map, on the plane and as heard."""
-    model, target = probe.model, probe.target
-    outcomes: list[Outcome] = []
-    energies: list[float] = []
-    first: dict[str, Tensor] = {}
-    maps = (torch.from_numpy(order).to(probe.device) for order in orders)
-    with torch.no_grad():
-        for some in chunks(maps, max(1, probe.chunk // 2)):
-            gains, count = torch.stack(some), len(some)
-            both = probe.outputs(torch.cat([gains, 1 - gains]))
-            sounds = torch.cat(render(model.plane, probe.spectrum, gains, probe.samples))
-            whole = model(sounds.float())
-            probe.tick(len(sounds))
-            plane, heard = (model.reported(answer, target).tolist() for answer in (both, whole))
-            outcomes += [
-                Outcome(Pair(plane[k], heard[k]), Pair(plane[count + k], heard[count + k]))
-                for k in range(count)
-            ]
-            energies += [kept_energy(one.cpu().numpy(), magnitude) for one in gains]
-            if not first:
-                first = {"evidence": whole[0], "remainder": whole[count]}
-    return outcomes, energies, first
 
 
 def order_by(gains: FloatArray, key: NDArray[np.floating]) -> FloatArray:

@@ -1,0 +1,137 @@
+"""Write the reference pages from the registries: ``python scripts/reference_pages.py``."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from earwitness.masks.registry import MASKS, Rule
+from earwitness.methods.registry import METHODS, Method
+from earwitness.metrics.registry import FIELDS, METRICS, Metric
+
+DOCS = Path(__file__).parent.parent / "docs"
+BY = "Written by `python scripts/reference_pages.py` from the {} themselves."
+FAMILIES = ("faithfulness", "conciseness", "localisation", "stability", "sanity", "sound")
+
+
+def methods_page() -> str:
+    """Return the reference page of all methods."""
+    intro = [
+        BY.format("methods")
+        + " Each says what it computes, what it cannot tell, what it costs and "
+        "where it comes from."
+    ]
+    return joined("# Methods", *intro, *(method_entry(method) for method in METHODS.all()))
+
+
+def masks_page() -> str:
+    """Return the reference page of all rules for masks."""
+    intro = [
+        BY.format("rules") + " How to choose one is in the [guide](guide.md).",
+        "`--keep` (`keep=` in Python) takes any of these. A `+` after it takes the positive part "
+        "of the map first, where that makes a difference. After commas, `smooth:1.5` blurs the "
+        "edges by so many bins and frames, and `floor:-30dB` leaves what is removed at that "
+        "level: `80%,smooth:1.5,floor:-30dB`.",
+        "Gains multiply the linear magnitude. The domains `log1p` and `dB` are there to repeat "
+        "published figures: `earwitness.masks.domains`.",
+    ]
+    return joined("# Masks", *intro, *(mask_entry(rule) for rule in MASKS.all()))
+
+
+def metrics_page() -> str:
+    """Return the reference page of all metrics, family by family."""
+    fields = [f"| `{name}` | {kind} | `{shape}` | {text} |" for name, (kind, shape, text) in
+              FIELDS.items()]  # fmt: skip
+    intro = [
+        BY.format("metrics") + " How to read them is in the [guide](guide.md).",
+        "A metric is a function of what is known about a case, and answers with one figure for "
+        "each mask or map. Where the model's answers are needed, there are two cases: as masked "
+        "on the `plane`, and as `heard`.",
+    ]
+    parts: list[str] = []
+    told: set[object] = set()  # a module may hold metrics of two families; its text comes once
+    for family in FAMILIES:
+        own = [metric for metric in METRICS.all() if metric.family == family]
+        modules = dict.fromkeys(inspect.getmodule(metric.function) for metric in own)
+        texts = [prose(inspect.getdoc(module) or "") for module in modules if module not in told]
+        told.update(modules)
+        parts += [f"## {family.capitalize()}", *texts, *(metric_entry(metric) for metric in own)]
+    table = "| field | kind | shape | |\n|---|---|---|---|\n" + "\n".join(fields)
+    return joined("# Metrics", *intro, *parts, "## What can be known about a case", table)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "methods.md": methods_page,
+    "masks.md": masks_page,
+    "metrics.md": metrics_page,
+}
+
+
+def method_entry(method: Method) -> str:
+    """Return the part about one method."""
+    facts = [
+        "signed" if method.signed else "not signed",
+        f"adds up to {method.complete}" if method.complete else "does not add up",
+        "needs gradients" if method.needs_gradients else "works on black boxes",
+        f"about {method.passes(method.options)} forward passes (a backward counts two)",
+    ]
+    if method.control:
+        facts[2:] = ["a control: never looks at the model"]
+    return entry(f"## `{method.name}`", method, facts, method.options)
+
+
+def mask_entry(rule: Rule) -> str:
+    """Return the part about one rule."""
+    facts = [f"spelt `{rule.example}`", "soft" if rule.soft else "binary"]
+    if rule.signed:
+        facts.append("`+` for the positive part")
+    return entry(f"## `{rule.name}`", rule, facts, {})
+
+
+def metric_entry(metric: Metric) -> str:
+    """Return the part about one metric."""
+    low, high = metric.range
+    span = f"from {low:g} to {high:g}" if math.isfinite(high) else "without bounds"
+    span = f"from {low:g} on" if math.isfinite(low) and not math.isfinite(high) else span
+    facts = [
+        f"{metric.direction} is better" if metric.direction else "neither high nor low is better",
+        f"{span} {metric.unit}".strip(),
+        "needs " + ", ".join(f"`{field}`" for field in metric.given.values()),
+    ]
+    return entry(f"### `{metric.name}`", metric, facts, metric.options)
+
+
+def entry(
+    title: str, spec: Method | Rule | Metric, facts: list[str], options: dict[str, object]
+) -> str:
+    """Return what all entries have: title, summary, facts, paper, text and options."""
+    lines = [title, f"{spec.summary[0].upper()}{spec.summary[1:]}.", f"*{'; '.join(facts)}.*"]
+    if isinstance(spec, Method):
+        lines.append(f"Cannot tell: {spec.limits}.")
+    if spec.paper:
+        lines.append(f"Paper: {spec.paper}.")
+    body, _, rest = (inspect.getdoc(spec.function) or "").partition("\n\nParameters\n----------\n")
+    lines.append(body.replace("``", "`"))
+    if rest and options:
+        defaults = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        lines.append(f"Options, by default `{defaults}`:")
+        lines.append("```text\n" + rest + "\n```")
+    return "\n\n".join(lines)
+
+
+def prose(text: str) -> str:
+    """Return a module's text as Markdown."""
+    return text.replace("\n\nConventions\n-----------\n", "\n\n**Conventions.** ").replace(
+        "``", "`"
+    )
+
+
+def joined(*parts: str) -> str:
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""From an attribution to gains: how much of which cell is kept."""

@@ -1,0 +1,136 @@
+"""How a mask is asked for in text, and how it is made.
+
+``RULE:AMOUNT`` names a rule; ``+`` after it takes the positive part of the map first; a plain share
+is one of the positive attribution. ``smooth:CELLS`` and ``floor:LEVELdB`` may follow after commas::
+
+    80%   area:10%   energy:50%   minmax   sigmoid+   sign   threshold:0.5+   top:5%
+    80%,smooth:1.5,floor:-30dB
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+
+from earwitness.errors import ParameterError, UnknownNameError
+from earwitness.masks.edges import lift_floor, smooth_edges
+from earwitness.masks.measure import measure_mask
+from earwitness.masks.registry import MASKS
+from earwitness.types import FloatArray, Mask
+
+_DEFAULT = "attribution"
+_NUMBER = r"[0-9]*\.?[0-9]+(?:e-?[0-9]+)?"
+_RULE = re.compile(rf"(?:([a-z-]+):?)?(?:({_NUMBER})\s*(%?))?(\+?)")
+_SMOOTH = re.compile(rf"smooth:({_NUMBER})")
+_FLOOR = re.compile(rf"floor:(-{_NUMBER})\s*dB", re.IGNORECASE)
+_WIDEST = 100.0
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How a mask is made.
+
+    Attributes
+    ----------
+    rule : str
+        A name of ``list_masks()``.
+    amount : float
+        What the rule wants beside its name, a share as a fraction of one; nan if nothing.
+    positive : bool
+        Whether negative attribution is set to zero first.
+    smooth : float
+        Standard deviation in bins and frames of a blur of the gains; 0 for none.
+    floor : float
+        Level in dB of what is removed, below 0; minus infinity for silence.
+    """
+
+    rule: str
+    amount: float = math.nan
+    positive: bool = False
+    smooth: float = 0.0
+    floor: float = -math.inf
+
+    @property
+    def soft(self) -> bool:
+        """Whether gains between 0 and 1 are meant."""
+        return MASKS.get(self.rule).soft or self.smooth > 0 or self.floor > -math.inf
+
+    def __str__(self) -> str:
+        kind = MASKS.get(self.rule).amount
+        share = f"{100 * self.amount:g}%" if kind == "percent" else f"{self.amount:g}"
+        text = self.rule if kind is None else f"{self.rule}:{share}"
+        text = share if self.rule == _DEFAULT else text
+        text += "+" if self.positive else ""
+        text += f",smooth:{self.smooth:g}" if self.smooth > 0 else ""
+        return text + (f",floor:{self.floor:g}dB" if self.floor > -math.inf else "")
+
+
+def parse_keep(text: str) -> Keep:
+    """Read ``80%``, ``area:10%``, ``threshold:0.5+``, ``minmax,floor:-30dB`` and so on.
+
+    Raises
+    ------
+    ParameterError
+        If it is spelt otherwise, a share is not above 0 and at most 100 %, a threshold not from 0
+        to 1, a floor not below 0 dB, or a blur wider than 100 cells.
+    """
+    head, *extras = (part.strip() for part in str(text).split(","))
+    match = _RULE.fullmatch(head)
+    if not match or not head:
+        _refuse(text)
+    name, number, percent, plus = match.groups()
+    try:
+        rule = MASKS.get(name or _DEFAULT)
+    except UnknownNameError as error:
+        _refuse(text, str(error))
+    spelt = {"percent": bool(number and percent), "number": bool(number and not percent)}
+    if not (spelt[rule.amount] if rule.amount else not number and ":" not in head):
+        _refuse(text, f"{rule.name} is spelt like {rule.example}")
+    amount = float(number) / (100 if percent else 1) if number else math.nan
+    if number and not (0 < amount <= 1 if percent else 0 <= amount <= 1):
+        _refuse(text)
+    if plus and not rule.signed:
+        _refuse(text, f"{rule.name} looks at the positive part anyway")
+    smooth, floor = _extras(text, extras)
+    return Keep(rule.name, amount, bool(plus), smooth, floor)
+
+
+def make_mask(attribution: FloatArray, magnitude: FloatArray, keep: Keep) -> Mask:
+    """Make gains of an attribution.
+
+    Parameters
+    ----------
+    attribution, magnitude : ndarray, shape (freq, frame)
+    keep : Keep
+    """
+    values = np.asarray(attribution, np.float64)
+    values = np.maximum(values, 0) if keep.positive else values
+    loudness = np.asarray(magnitude, np.float64)
+    gains = MASKS.get(keep.rule).gains(values, loudness, keep.amount)
+    gains = smooth_edges(gains, keep.smooth) if keep.smooth > 0 else gains
+    gains = lift_floor(gains, keep.floor) if keep.floor > -math.inf else gains
+    return measure_mask(gains.astype(np.float32), magnitude, str(keep))
+
+
+def _extras(text: str, extras: list[str]) -> tuple[float, float]:
+    smooth, floor = 0.0, -math.inf
+    for extra in extras:
+        blur, level = _SMOOTH.fullmatch(extra), _FLOOR.fullmatch(extra)
+        if blur and not smooth and 0 < float(blur[1]) <= _WIDEST:
+            smooth = float(blur[1])
+        elif level and floor == -math.inf and float(level[1]) < 0:
+            floor = float(level[1])
+        else:
+            _refuse(text, f"{extra!r} is neither smooth:CELLS (above 0) nor floor:-LEVELdB")
+    return smooth, floor
+
+
+def _refuse(text: str, reason: str = "") -> NoReturn:
+    raise ParameterError(
+        "keep is a share such as 80% (of the positive attribution), area:10% or energy:50%, or a "
+        f"mask that earwitness masks lists; got {text!r}{f' ({reason})' if reason else ''}"
+    )

@@ -1,0 +1,113 @@
+"""What the model answers for many masks of one sound, asked once for all metrics.
+
+Evidence and remainder of all masks go through the model in stacked batches, masks that are equal
+only once, on both routes: ``plane`` is the masked transform by the shortest route, ``heard`` the
+sound itself through the whole model, on the very float32 samples that a saved file holds. A model
+on waveforms has no shorter route than the sound, so both are one pass there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earwitness.masks.domains import mask_magnitude
+from earwitness.probe import Probe, chunks
+from earwitness.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The model's outputs for what masks keep and for what they remove, each (mask, output)."""
+
+    evidence: Tensor
+    remainder: Tensor
+
+    def of(self, masks: slice) -> Sides:
+        """Return those of some of the masks."""
+        return Sides(self.evidence[masks], self.remainder[masks])
+
+
+@dataclass(frozen=True)
+class Passes:
+    """All answers about some masks, on the CPU.
+
+    Attributes
+    ----------
+    plane, heard : Sides
+    sounds : Tensor or None, shape (mask, time)
+        The evidence as sound, if it was asked for.
+    """
+
+    plane: Sides
+    heard: Sides
+    sounds: Tensor | None
+
+    def of(self, masks: slice) -> Passes:
+        """Return those of some of the masks."""
+        sounds = None if self.sounds is None else self.sounds[masks]
+        return Passes(self.plane.of(masks), self.heard.of(masks), sounds)
+
+
+def ask(
+    probe: Probe, gains: Iterable[FloatArray], *, domain: str = "linear", sounds: bool = False
+) -> Passes:
+    """Ask a model about masks.
+
+    Parameters
+    ----------
+    gains : iterable of ndarray, shape (freq, frame)
+        The masks, in [0, 1].
+    domain : {"linear", "log1p", "dB"}
+        Where gains multiply (``mask_magnitude``), on a transform that is not divided by the sum of
+        its window.
+    sounds : bool
+        Whether to keep the sound of every mask's evidence.
+    """
+    distinct: dict[bytes, int] = {}
+    places: list[int] = []
+
+    def new() -> Iterable[Tensor]:
+        for one in gains:
+            one = np.ascontiguousarray(one, np.float32)
+            before = len(distinct)
+            places.append(distinct.setdefault(blake2b(one.data).digest(), before))
+            if len(distinct) > before:
+                yield torch.from_numpy(one).to(probe.device)
+
+    parts = []
+    with torch.no_grad():
+        for some in chunks(new(), max(1, probe.chunk // 2)):
+            parts.append(_ask(probe, torch.stack(some), domain, sounds))
+    order = torch.tensor(places)
+    plane, heard = (
+        Sides(*(torch.cat([part[route][side] for part in parts])[order] for side in (0, 1)))
+        for route in (0, 1)
+    )
+    kept = torch.cat([part[2] for part in parts])[order] if sounds else None
+    return Passes(plane, heard, kept)
+
+
+def _ask(
+    probe: Probe, gains: Tensor, domain: str, sounds: bool
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+    """Return outputs on the plane, as heard, and the evidence's sound, of one batch of masks."""
+    model, count = probe.model, len(gains)
+    both = torch.cat([gains, 1 - gains])
+    masked = mask_magnitude(both, probe.magnitude, domain, scale=model.plane.n_fft / 2)
+    if domain == "linear":
+        spectra = both * probe.spectrum
+    else:
+        spectra = torch.polar(masked, probe.spectrum.angle().expand_as(masked))
+    waves = model.plane.synthesise(spectra, probe.samples).float()
+    heard = model(waves)
+    plane = heard if model.frontend is None else model.from_magnitude(masked)
+    probe.tick(len(both) * (1 if plane is heard else 2))
+    heard, plane = heard.cpu(), plane.cpu()
+    kept = waves[:count].cpu() if sounds else waves[:0]
+    return plane.split(count), heard.split(count), kept

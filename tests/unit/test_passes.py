@@ -1,0 +1,249 @@
+"""One question to the model for all masks: routes, domains, sharing; and what comes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from earwitness.errors import UnknownNameError
+from earwitness.masks.domains import DOMAINS
+from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.metrics.cases import make_cases, measure
+from earwitness.metrics.passes import ask
+from earwitness.metrics.registry import FIELDS, METRICS
+from earwitness.models.adapters import wrap
+from earwitness.models.model import Model
+from earwitness.models.registry import load_model
+from earwitness.pipeline import explain
+from earwitness.probe import Probe
+from earwitness.render import render
+from earwitness.signals import scene
+from earwitness.types import Audio
+from tests.toys import RATE, REGIONS, WaveNet, region, spectral, two_layers, waveform
+
+
+def probe_of(model: Model, clip: Audio, target: int | None = 0, **kwargs: Any) -> Probe:
+    wave = torch.from_numpy(clip.samples)
+    with torch.no_grad():
+        question = model.target(model(wave[None])[0], target)
+    return Probe(model, wave, question, **kwargs)
+
+
+def some_gains(probe: Probe, count: int = 3) -> np.ndarray:
+    return np.random.default_rng(5).random((count, *probe.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("build", [spectral, waveform])
+def test_evidence_and_remainder_on_both_routes(build: Any, white: Audio) -> None:
+    probe = probe_of(build(), white)
+    gains = some_gains(probe)
+    passes = ask(probe, gains, sounds=True)
+    for k, gain in enumerate(torch.from_numpy(gains)):
+        sounds = render(probe.model.plane, probe.spectrum, gain[None], probe.samples)
+        both = torch.stack([gain, 1 - gain])
+        with torch.no_grad():
+            heard = probe.model(torch.cat(sounds))
+            plane = probe.outputs(both)
+        # batching changes the last digits of float32
+        close = {"rtol": 1e-4, "atol": 1e-5}
+        torch.testing.assert_close(passes.heard.evidence[k], heard[0], **close)
+        torch.testing.assert_close(passes.heard.remainder[k], heard[1], **close)
+        torch.testing.assert_close(passes.plane.evidence[k], plane[0], **close)
+        torch.testing.assert_close(passes.plane.remainder[k], plane[1], **close)
+        torch.testing.assert_close(passes.sounds[k], sounds[0][0], rtol=0, atol=1e-6)
+
+
+def test_equal_masks_are_asked_about_once(white: Audio) -> None:
+    told: list[int] = []
+    probe = probe_of(spectral(), white, on_passes=told.append)
+    gains = some_gains(probe)
+    passes = ask(probe, [gains[0], gains[1], gains[0], gains[2], gains[1]], sounds=True)
+    assert sum(told) == 4 * 3
+    for sides in (passes.plane, passes.heard):
+        torch.testing.assert_close(sides.evidence[2], sides.evidence[0], rtol=0, atol=0)
+        torch.testing.assert_close(sides.remainder[4], sides.remainder[1], rtol=0, atol=0)
+        assert (sides.evidence[3] - sides.evidence[0]).abs().max() > 0
+    torch.testing.assert_close(passes.sounds[2], passes.sounds[0], rtol=0, atol=0)
+    told.clear()
+    waves = probe_of(waveform(), white, on_passes=told.append)
+    ask(waves, some_gains(waves))
+    assert sum(told) == 2 * 3  # one route only
+
+
+def test_a_batch_of_many_is_cut_in_chunks(white: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = probe_of(spectral(), white)
+    gains = some_gains(probe, 7)
+    whole = ask(probe, gains)
+    largest: list[int] = []
+    answer = probe.model.from_magnitude
+    monkeypatch.setattr(Probe, "chunk", 4)
+    monkeypatch.setattr(
+        probe.model, "from_magnitude", lambda m: (largest.append(len(m)), answer(m))[1]
+    )
+    parts = ask(probe, gains)
+    assert max(largest) == 4
+    torch.testing.assert_close(parts.plane.evidence, whole.plane.evidence, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(parts.heard.remainder, whole.heard.remainder, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_domains_reach_the_model_on_both_routes(domain: str, white: Audio) -> None:
+    probe = probe_of(spectral(), white)
+    ones = np.ones((1, *probe.shape), np.float32)
+    passes = ask(probe, ones, domain=domain)
+    with torch.no_grad():
+        whole = probe.model(probe.wave[None])
+    for sides in (passes.plane, passes.heard):
+        torch.testing.assert_close(sides.evidence, whole, rtol=1e-4, atol=1e-4)
+    half = ask(probe, 0.5 * ones, domain=domain)
+    linear = ask(probe, 0.5 * ones)
+    if domain != "linear":
+        assert (half.plane.evidence - linear.plane.evidence).abs().max() > 0.1
+        assert (half.heard.evidence - linear.heard.evidence).abs().max() > 0.1
+
+
+def test_domains_are_those_of_transforms_that_are_not_scaled(white: Audio) -> None:
+    probe = probe_of(spectral(), white)
+    gains = some_gains(probe, 1)
+    raw = torch.stft(
+        probe.wave,
+        256,
+        128,
+        window=torch.hann_window(256),
+        pad_mode="constant",
+        return_complex=True,
+    ).abs()
+    gain = torch.from_numpy(gains[0])[:, : raw.shape[1]]
+    level = 20 * raw.clamp(min=1e-5).log10()
+    masked = {
+        "log1p": (gain * raw.log1p()).expm1(),
+        "dB": 10 ** (((level + 100) * gain - 100) / 20),
+    }
+    for domain, cells in masked.items():
+        magnitude = torch.zeros(1, *probe.shape)
+        magnitude[0, :, : raw.shape[1]] = cells / 128
+        with torch.no_grad():
+            wanted = probe.model.from_magnitude(magnitude)
+        found = ask(probe, gains, domain=domain).plane.evidence
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("label", ["crying_baby", "rain"])
+def test_soft_masks_are_heard_as_they_are_scored(label: str) -> None:
+    model = load_model("esc10")
+    made = scene(model.rate)
+    wave = torch.from_numpy(made.mixture.samples)
+    rules = ["minmax", "minmax+", "80%,smooth:1.5", "80%"]
+    gaps = {}
+    with model.undisturbed(), torch.no_grad():
+        question = model.target(model(wave[None])[0], label)
+        probe = Probe(model, wave, question)
+        for method in ("gradcam", "integrated-gradients"):
+            values = explain(model, made.mixture, method, target=label).attribution.values
+            masks = [make_mask(values, probe.magnitude.numpy(), parse_keep(r)) for r in rules]
+            passes = ask(probe, [mask.gains for mask in masks])
+            plane, heard = (
+                torch.stack([model.reported(side, question) for side in (s.evidence, s.remainder)])
+                for s in (passes.plane, passes.heard)
+            )
+            gaps[method] = (plane - heard).abs().amax(dim=0).numpy()
+    # gains that change little from cell to cell: nearly the transform of a sound
+    assert gaps["gradcam"][:3].max() < 0.01
+    assert gaps["integrated-gradients"][2] < 0.01
+    # soft gains that are as rough as the map
+    assert gaps["integrated-gradients"][:2].max() < 0.1
+    # hard edges are not bounded; on one of the two questions they are off by a quarter
+    if label == "crying_baby":
+        assert gaps["integrated-gradients"][3] > 0.1
+
+
+def test_fields_of_a_case(white: Audio) -> None:
+    probe = probe_of(spectral(), white)
+    gains = some_gains(probe)
+    cases = make_cases(probe, gains, attribution=gains[0], steps=5)
+    assert list(cases) == ["plane", "heard"]
+    for case in cases.values():
+        assert set(case) <= set(FIELDS)
+        assert case["p_evidence"].shape == (3,)
+        assert case["all_remainder"].shape == (3, 2)
+        assert case["insertion"].shape == case["shares"].shape == (1, 5)
+        assert case["sounds"].shape == (3, 24000)
+        np.testing.assert_allclose(case["p_input"], case["insertion"][0, -1], atol=1e-5)
+        np.testing.assert_allclose(case["p_input"], case["deletion"][0, 0], atol=1e-5)
+        np.testing.assert_allclose(case["insertion"][0, 0], case["deletion"][0, -1], atol=1e-6)
+        figures = measure(case)
+        assert {"faithfulness", "insertion", "sparseness", "clicks", "si-sdr-input"} <= set(figures)
+        assert not {"relevance-mass", "stability-seed", "transfer", "stoi"} & set(figures)
+    plain = make_cases(probe, gains, sounds=False)["plane"]
+    assert "insertion" not in plain
+    assert "sounds" not in plain
+
+
+def test_answers_are_what_the_model_says(white: Audio) -> None:
+    model = spectral()
+    probe = probe_of(model, white, target=1)
+    gains = np.stack([region(*one, probe.shape[1]).numpy() for one in REGIONS])
+    case = make_cases(probe, gains)["heard"]
+    with torch.no_grad():
+        z = model(torch.from_numpy(case["sounds"])).double()
+    np.testing.assert_allclose(case["z_evidence"], z[:, 1], rtol=1e-4, atol=1e-5)
+    p = 1 / (1 + np.exp((z[:, 0] - z[:, 1]).numpy()))
+    np.testing.assert_allclose(case["p_evidence"], p, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(case["odds_evidence"], z[:, 1] - z[:, 0], rtol=1e-4, atol=1e-4)
+    assert case["p_evidence"][1] > 0.9 > case["p_evidence"][0]
+    figures = measure(case, ["faithfulness", "fidelity"])
+    assert figures["faithfulness"][1] > figures["faithfulness"][0]
+
+
+def test_log_odds_do_not_saturate(white: Audio) -> None:
+    class Sure(torch.nn.Module):
+        def forward(self, waves: Tensor) -> Tensor:
+            return waves.abs().mean(dim=1)[:, None] * torch.tensor([[2000.0, 0.0, 0.0]])
+
+    model = wrap(Sure(), sample_rate=RATE)
+    probe = probe_of(model, white)
+    ones = np.ones((1, *probe.shape), np.float32)
+    case = make_cases(probe, np.concatenate([0 * ones, ones]))["plane"]
+    loud = float(probe.wave.abs().mean())
+    np.testing.assert_allclose(case["p_input"], 1.0)
+    np.testing.assert_allclose(case["odds_input"], 2000 * loud - np.log(2), rtol=1e-5)
+    found = measure(case, ["log-odds"])["log-odds"]
+    np.testing.assert_allclose(found, [0.0, 2000 * loud], rtol=1e-4, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("facts", "absent"),
+    [
+        ({"task": "multi-label"}, {"fidelity", "top-fidelity"}),
+        (
+            {"output": "scores"},
+            {"fidelity", "faithfulness", "average-drop", "log-odds", "insertion"},
+        ),
+    ],
+)
+def test_what_a_task_has_no_answer_to_is_not_asked(
+    facts: dict[str, Any], absent: set[str], white: Audio
+) -> None:
+    model = wrap(WaveNet(), sample_rate=RATE, labels=["high", "low"], **facts)
+    probe = probe_of(model, white)
+    gains = some_gains(probe)
+    figures = measure(make_cases(probe, gains, attribution=gains[0], steps=3)["heard"])
+    assert not absent & set(figures)
+    assert "faithfulness-logit" in figures
+
+
+def test_published_definitions_are_asked_for_by_name(white: Audio) -> None:
+    probe = probe_of(two_layers(), white)
+    case = make_cases(probe, some_gains(probe), domain="log1p")["plane"]
+    names = {"FF", "AI", "AD", "AG", "FidIn", "SPS", "COMP"}
+    assert set(measure(case, compat="lmac")) == set(measure(case, compat="pak")) == names
+    assert set(measure(case, ["AD"], compat="pak")) == {"AD"}
+    with pytest.raises(UnknownNameError, match="known: lmac, pak"):
+        measure(case, compat="speechbrain")
+    with pytest.raises(UnknownNameError, match="did you mean 'faithfulness'"):
+        measure(case, ["faithfullness"])
+    assert METRICS.get("average-drop").name == "average-drop"
