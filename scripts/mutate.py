@@ -34,28 +34,28 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "rule: relus called as methods are not guided": (
         "methods/guided.py",
-        "torch.nn.functional.relu, Tensor.relu}",
-        "torch.nn.functional.relu}",
+        'return call.name == "relu"',
+        'return call.title == "torch.nn.functional.relu"',
     ),
     "rule: relus in place are not guided": (
-        "methods/guided.py",
-        "if func not in _RELU and func not in _RELU_IN_PLACE:",
-        "if func not in _RELU:",
+        "methods/rules.py",
+        'if name.endswith("_") or kwargs.get("inplace"):',
+        'if kwargs.get("inplace"):',
     ),
     "rule: deep-shap uses the plain slope at the input": (
         "methods/deep_shap.py",
-        "there + place * (here - there)",
-        "here + place * (here - here)",
+        "(start + place * (end - start))",
+        "(end + place * (end - end))",
     ),
     "rule: deep-shap forgets the ratio": (
         "methods/deep_shap.py",
-        "upstream * ratio, slopes[0]",
+        "gradients[0] * ratio, slopes[0]",
         "slopes[0], slopes[0]",
     ),
     "rule: deep-shap does not see products": (
-        "methods/deep_shap.py",
-        "plain in _MANY or (plain in _PRODUCTS and len(varying) == 2)",
-        "plain in _MANY",
+        "methods/rules.py",
+        "(call.name in MULTILINEAR and len(call.inputs) == 1)",
+        "call.name in MULTILINEAR",
     ),
     "sign: gradient-shap from the input to the background": (
         "methods/gradient_shap.py",
@@ -73,7 +73,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "Map(total.abs()",
     ),
     "sign: contrast reversed": (
-        "models/model.py",
+        "models/answering.py",
         "scale[:, target.index] - scale[:, target.versus_index]",
         "scale[:, target.versus_index] - scale[:, target.index]",
     ),
@@ -110,24 +110,24 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "torch.rand(int(samples), pieces)",
     ),
     "target: always the first": (
-        "models/model.py",
-        "return outputs[:, target.index]",
-        "return outputs[:, 0]",
+        "models/answering.py",
+        "return over(outputs[:, target.index], target.frames)",
+        "return over(outputs[:, 0], target.frames)",
     ),
     "target: versus forgotten": (
-        "models/model.py",
-        "if target.versus_index is None:\n            return",
-        "if True:\n            return",
+        "models/answering.py",
+        "if target.versus_index is None:\n            return over(outputs",
+        "if True:\n            return over(outputs",
     ),
     "target: softmax twice": (
-        "models/model.py",
-        "else outputs.softmax(dim=-1)",
-        "else outputs.softmax(dim=-1).softmax(dim=-1)",
+        "models/answering.py",
+        "else outputs.softmax(dim=1)",
+        "else outputs.softmax(dim=1).softmax(dim=1)",
     ),
     "target: sigmoid for one of many": (
-        "models/model.py",
+        "models/answering.py",
         'if self.task == "multi-label" else outputs.softmax',
-        "if True else outputs.softmax",
+        'if self.task != "regression" else outputs.softmax',
     ),
     "complement: evidence and remainder swapped": (
         "render.py",
@@ -473,6 +473,136 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "10 ** (decibels / 10)",
     ),
     "page: axis": ("report/page.py", "100 * (value - low)", "100 * (value - low / 2)"),
+    "sign: what lowers a value raises it": (
+        "models/answering.py",
+        'return 1 if direction == "up" else -1',
+        "return 1",
+    ),
+    "target: a span is the whole answer": (
+        "models/answering.py",
+        "values[..., frames[0] : frames[1]]",
+        "values[..., :]",
+    ),
+    "target: the span's first frame is left out": (
+        "models/answering.py",
+        "first = min(int(start / length * count), count - 1)",
+        "first = min(int(start / length * count) + 1, count - 1)",
+    ),
+    "axis: windows of frames laid on one another": (
+        "models/model.py",
+        "first = round(start / starts[-1] * last)",
+        "first = 0",
+    ),
+    "sign: evidence for a low value judged as for a high one": (
+        "metrics/trust.py",
+        "ours = card.sign * (",
+        "ours = (",
+    ),
+    "rule: the background's own values are not used": (
+        "methods/deep_shap.py",
+        "self.seen.append((call.name, [one.detach().clone() for one in call.inputs]))",
+        "self.seen.append((call.name, [one.detach() * 0 for one in call.inputs]))",
+    ),
+    "rule: gamma favours the wrong side": (
+        "methods/lrp.py",
+        "zip(signs, weights[::order], strict=True):\n                    extra",
+        "zip(signs, weights[::-order], strict=True):\n                    extra",
+    ),
+    "rule: gamma forgets negative inputs": (
+        "methods/lrp.py",
+        "values.clamp(max=0))",
+        "values.clamp(max=0) * 0)",
+    ),
+    "rule: gamma leaves the bias alone": (
+        "methods/lrp.py",
+        "whole = result + rule.gamma * (favoured + offset.clamp(**bound))",
+        "whole = result + rule.gamma * favoured",
+    ),
+    "sign: epsilon makes a layer's result smaller": (
+        "methods/lrp.py",
+        "stable = whole + sign * least",
+        "stable = whole - sign * least",
+    ),
+    "normalisation: epsilon is absolute": (
+        "methods/lrp.py",
+        "least = rule.epsilon * result.square().mean().sqrt()",
+        "least = rule.epsilon * torch.ones(())",
+    ),
+    "rule: shared biases go by value, not by size": (
+        "methods/lrp.py",
+        "values.sign() * _backward(layer, values, layer.weights.abs(), rest)",
+        "_backward(layer, values, layer.weights.abs(), rest)",
+    ),
+    "rule: biases are never shared": (
+        "methods/lrp.py",
+        "elif rule.share_biases:",
+        "elif False:",
+    ),
+    "rule: the last bias is shared too": (
+        "methods/lrp.py",
+        "elif rule.share_biases:",
+        "if rule.share_biases:",
+    ),
+    "rule: a batch norm without its scale": (
+        "methods/lrp.py",
+        "weights=layer.weights * scale.reshape(along)",
+        "weights=layer.weights",
+    ),
+    "rule: a batch norm without its shift": (
+        "methods/lrp.py",
+        '- given["running_mean"]) * scale',
+        "- 0) * scale",
+    ),
+    "rule: the gate takes what the signal should": (
+        "methods/lrp.py",
+        "if gates == [True, False]:",
+        "if gates == [False, True]:",
+    ),
+    "normalisation: factors get all, twice": (
+        "methods/lrp.py",
+        "return 0.5 * (",
+        "return 1.0 * (",
+    ),
+    "rule: a divisor gets relevance": (
+        "methods/lrp.py",
+        "call.function(call.inputs[0], call.inputs[1].detach())",
+        "call.function(*call.inputs)",
+    ),
+    "rule: functions of one number pass on their slope": (
+        "methods/lrp.py",
+        "return None, None, gradients[0] * ratio",
+        "return None, None, gradients[0] * slope",
+    ),
+    "sign: leaks the other way round": (
+        "methods/rules.py",
+        "inwards - outwards, has_rule",
+        "outwards - inwards, has_rule",
+    ),
+    "rule: nothing is refused": (
+        "methods/completeness.py",
+        "_MOST_UNRULED = 0.05",
+        "_MOST_UNRULED = 1e9",
+    ),
+    "normalisation: a gap is a share of nothing": (
+        "methods/completeness.py",
+        "abs(gap / wanted) if wanted",
+        "abs(gap) if wanted",
+    ),
+    "axis: recurrent layers run one way": (
+        "methods/unfold.py",
+        "for step in reversed(steps) if way else steps:",
+        "for step in steps:",
+    ),
+    "axis: gates of the GRU swapped": (
+        "methods/unfold.py",
+        "reset = torch.sigmoid(here[0] + there[0])\n    keep = here[1] + there[1]",
+        "reset = torch.sigmoid(here[1] + there[1])\n    keep = here[0] + there[0]",
+    ),
+    "rule: attention masks keep what they hide": (
+        "methods/unfold.py",
+        "masked_fill(~mask, -math.inf)",
+        "masked_fill(mask, -math.inf)",
+    ),
 }
 
 
