@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -14,7 +13,6 @@ from torch.overrides import TorchFunctionMode
 from earwitness.errors import ParameterError
 from earwitness.methods.noise import noise_floors
 from earwitness.methods.registry import Map, register
-from earwitness.models.model import Model
 from earwitness.probe import Probe
 
 _STEPS = 16
@@ -134,19 +132,6 @@ class _RescaleMode(TorchFunctionMode):
         return args[0].copy_(result) if in_place else result
 
 
-@contextmanager
-def _frozen(model: Model) -> Iterator[None]:
-    """Make sure that only what depends on the sound asks for gradients."""
-    asking = [one for part in model.parts for one in part.parameters() if one.requires_grad]
-    try:
-        for one in asking:
-            one.requires_grad_(False)
-        yield
-    finally:
-        for one in asking:
-            one.requires_grad_(True)
-
-
 @register(
     "deep-shap",
     summary="DeepLIFT multipliers from random noise floors to the input, averaged; they add up",
@@ -185,7 +170,7 @@ def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
     change = 0.0
     for background in noise_floors(probe, int(samples), float(noise)):
         pair = torch.stack([probe.magnitude, background]).requires_grad_()
-        with torch.enable_grad(), _frozen(probe.model):
+        with torch.enable_grad(), probe.model.frozen():
             with _RescaleMode():
                 scores = probe.score_magnitude(pair)
             multiplier = probe.differentiate(scores[:1], pair)[0]
