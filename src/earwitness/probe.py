@@ -182,12 +182,34 @@ class Probe:
         """Return how switches (batch, piece) become inputs, and what answers to these inputs."""
         frontend = self.model.frontend
         if is_linear(frontend) and self.background is None:
-            bands = frontend.linear(self.magnitude.unsqueeze(0))[0]
-            if bands.ndim == 2 and count * bands.numel() <= _MOST_KEPT:
+            if pieces.ndim == 2:
+                return self._frame_mixer(frontend, pieces), self.model.from_linear
+            bands = frontend.linear(self.magnitude.unsqueeze(0))
+            if count * bands.numel() <= _MOST_KEPT:
                 return self._band_mixer(frontend, pieces, count), self.model.from_linear
         if frontend is None and count * self.samples <= _MOST_KEPT:
             return self._sound_mixer(pieces, count), self.model
         return lambda switches: _gains(pieces, switches), self._outputs
+
+    def _frame_mixer(self, frontend: LinearFrontEnd, labels: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what mixes the bands of pieces without overlap: few of them meet in a frame."""
+        ordered, places = labels.sort(dim=0)
+        new = torch.zeros_like(ordered)
+        new[1:] = (ordered[1:] != ordered[:-1]).long().cumsum(dim=0)
+        rank = torch.empty_like(new).scatter_(0, places, new)
+        most = int(rank.max()) + 1
+        owner = torch.zeros(most, labels.shape[1], dtype=torch.int64, device=self.device)
+        owner.scatter_(0, rank, labels)  # of the piece that is k-th in its frame
+        masked = ((rank == k) * self.magnitude for k in range(most))
+        parts = torch.cat([frontend.linear(one.unsqueeze(0)) for one in masked])
+
+        def mix(switches: Tensor) -> Tensor:
+            total = torch.zeros(len(switches), *parts.shape[1:], device=self.device)
+            for part, pieces in zip(parts, owner, strict=True):
+                total.addcmul_(switches[:, None, pieces], part)
+            return total
+
+        return mix
 
     def _band_mixer(
         self, frontend: LinearFrontEnd, pieces: Tensor, count: int

@@ -1,8 +1,8 @@
 """CNN14 of PANNs: a large convolutional network for sound events, trained on AudioSet.
 
-Kong et al.: PANNs: Large-Scale Pretrained Audio Neural Networks for Audio Pattern Recognition, 2020,
-table I and section III. Nothing is downloaded: the published weights are read from a file that the
-user names.
+Kong et al.: PANNs: Large-Scale Pretrained Audio Neural Networks for Audio Pattern Recognition,
+2020, table I and section III. Nothing is downloaded: the published weights are read from a file
+that the user names.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ConvBlock(nn.Module):
 
 
 class CNN14(nn.Module):
-    """Six blocks; the last maps are averaged over frequency, then averaged plus maximised over time.
+    """Six blocks; the last maps are averaged over frequency, then averaged plus maximised in time.
 
     The names of its parts are those of the published weights.
 
@@ -155,7 +155,7 @@ def load_cnn14(path: Path) -> SpectralModel:
     """Load weights in the layout of the published ``Cnn14_mAP=0.431.pth``.
 
     The number of classes and of channels is read off the file. Labels are read from
-    ``class_labels_indices.csv`` of AudioSet if it lies in the same folder, and are numbers otherwise.
+    ``class_labels_indices.csv`` of AudioSet if it is in the same folder; else they are numbers.
 
     Raises
     ------

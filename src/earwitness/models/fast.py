@@ -1,9 +1,9 @@
 """Whether a model is asked as it is or with its operations fused, decided by asking it both ways.
 
-The first batch of every run goes through the model as it is. Two of its items go through the fused
-one too, and only if the answers agree does the rest. So a model that draws at random, keeps state
-between calls or does anything else that fusing cannot follow is asked as it is, and weights that
-were changed in any way are noticed. Whether fusing pays is measured once per shape and kept.
+The first two items of every run go through the model as it is and through the fused one, and only
+if the answers agree does the rest go through the fused one alone. So a model that draws at random,
+keeps state between calls or does anything else that fusing cannot follow is asked as it is, and
+weights that were changed in any way are noticed. Whether fusing pays is measured once per shape.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from torch import Tensor
 from earwitness.models.fusion import Fusion
 
 Ask = Callable[[Tensor], Tensor]
-Agree = Callable[[Tensor, Tensor, Tensor], bool]
+Agree = Callable[[Tensor, Tensor], bool]
 
 OUTPUT_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3
-_ROUNDING = 2e-6
+_ROUNDING = 5e-6
 _CHECKED = 2  # items of every run that are asked both ways
+_LEAST_ITEMS = 5  # in the first batch; what is shorter has nothing to gain
 _LEAST_WORK = 2_000_000  # multiplications per item, below which there is nothing to gain
 _TRIALS = 2
 _PAYS = 0.97
 
 
-def outputs_agree(found: Tensor, wanted: Tensor, batch: Tensor) -> bool:
-    """Whether outputs differ by at most 1e-4 of the standard deviation of those of the batch.
+def outputs_agree(found: Tensor, wanted: Tensor) -> bool:
+    """Whether outputs differ by at most 1e-4 of their standard deviation, over items and outputs.
 
     Where the outputs hardly vary at all, rounding is allowed for.
     """
-    spread = float(batch.std()) if batch.numel() > 1 else 0.0
-    allowed = max(OUTPUT_TOLERANCE * spread, _ROUNDING * float(batch.abs().max()))
+    allowed = max(OUTPUT_TOLERANCE * float(wanted.std()), _ROUNDING * float(wanted.abs().max()))
     return float((found - wanted).abs().max()) <= allowed
 
 
-def gradients_agree(found: Tensor, wanted: Tensor, _batch: Tensor) -> bool:
+def gradients_agree(found: Tensor, wanted: Tensor) -> bool:
     """Whether gradients differ by at most 1e-3 of their length.
 
     A unit that sits on the corner of a ReLU may go either way, so the whole is compared, not the
@@ -76,20 +76,19 @@ class Fast:
             From inputs (batch, ...) to outputs or gradients (batch, ...), item by item.
         batches : iterable of Tensor
         agree : callable
-            Whether a fused and a plain answer to the same items are the same, given the plain
-            answer to their whole batch.
+            Whether a fused and a plain answer to the same items are the same.
         """
         fused: bool | None = None
-        last: tuple[Tensor, Tensor] | None = None
         for batch in batches:
-            if fused is None and last is not None:
-                fused, last = self._trusted(ask, *last, agree), None
+            if fused is None and len(batch) >= _LEAST_ITEMS:
+                few, rest = batch[:_CHECKED], batch[_CHECKED:]
+                plain = ask(few)
+                fused = self._trusted(ask, few, plain, rest, agree)
+                other = self._fused(ask, rest) if fused else None
+                yield torch.cat([plain, ask(rest) if other is None else other])
+                continue
             answer = self._fused(ask, batch) if fused else None
-            if answer is None:
-                fused = False if fused else fused
-                answer = ask(batch)
-                last = (batch, answer) if fused is None else None
-            yield answer
+            yield ask(batch) if answer is None else answer
 
     def _fused(self, ask: Ask, batch: Tensor) -> Tensor | None:
         """Return the answer of the fused model, or None if it has none."""
@@ -99,25 +98,21 @@ class Fast:
         except Exception:  # whatever it is, the model as it is comes next and may raise it again
             return None
 
-    def _trusted(self, ask: Ask, batch: Tensor, plain: Tensor, agree: Agree) -> bool:
-        key = (agree, tuple(batch.shape[1:]), torch.get_num_threads())
-        if not _possible(batch) or not self._pays.get(key, True):
+    def _trusted(self, ask: Ask, few: Tensor, plain: Tensor, rest: Tensor, agree: Agree) -> bool:
+        key = (agree, tuple(few.shape[1:]), torch.get_num_threads())
+        if not _possible(few) or not self._pays.get(key, True):
             return False
-        few = batch[:_CHECKED]
-        for attempt in range(2):
+        for _ in range(2):
             found = self._fused(ask, few)
             if found is None or self._fusion.work < _LEAST_WORK * len(few):
-                self._pays[key] = False
-                return False
-            if found.shape == plain[:_CHECKED].shape and agree(found, plain[:_CHECKED], plain):
                 break
+            if found.shape == plain.shape and agree(found, plain):
+                if key not in self._pays:
+                    self._pays[key] = self._measured(ask, rest)
+                return self._pays[key]
             self._fusion.forget()  # a parameter may have been changed where torch does not see it
-            if attempt:
-                self._pays[key] = False
-                return False
-        if key not in self._pays:
-            self._pays[key] = self._measured(ask, batch)
-        return self._pays[key]
+        self._pays[key] = False
+        return False
 
     def _measured(self, ask: Ask, batch: Tensor) -> bool:
         plain = fused = float("inf")
