@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import NotApplicableError
+from earwitness.mixing import Mixer, band_mixer, frame_mixer, mixed_gains, sound_mixer
 from earwitness.models.fast import gradients_agree
-from earwitness.models.frontend import LinearFrontEnd, is_linear
+from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
 from earwitness.types import Target
 
@@ -18,7 +19,6 @@ from earwitness.types import Target
 _CELLS_PER_PASS = 2_600_000
 _MOST_KEPT = 64_000_000  # values kept of pieces that are mixed again and again, 256 MB
 _LARGEST_PASS = 32
-_ROUNDING = 1e-6
 _SILENT = 1e-30  # below it a phase cannot be told
 
 
@@ -176,77 +176,22 @@ class Probe:
             batches = (mix(some) for some in switches.split(self.chunk))
             return self._scores(ask, batches)
 
-    def _mixer(
-        self, pieces: Tensor, count: int
-    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    def _mixer(self, pieces: Tensor, count: int) -> tuple[Mixer, Callable[[Tensor], Tensor]]:
         """Return how switches (batch, piece) become inputs, and what answers to these inputs."""
         frontend = self.model.frontend
         if is_linear(frontend) and self.background is None:
             if pieces.ndim == 2:
-                return self._frame_mixer(frontend, pieces), self.model.from_linear
+                mixer = frame_mixer(frontend, pieces, self.magnitude)
+                return mixer, self.model.from_linear
             bands = frontend.linear(self.magnitude.unsqueeze(0))
             if count * bands.numel() <= _MOST_KEPT:
-                return self._band_mixer(frontend, pieces, count), self.model.from_linear
+                return band_mixer(frontend, pieces, self.magnitude), self.model.from_linear
         if frontend is None and count * self.samples <= _MOST_KEPT:
-            return self._sound_mixer(pieces, count), self.model
-        return lambda switches: _gains(pieces, switches), self._outputs
-
-    def _frame_mixer(self, frontend: LinearFrontEnd, labels: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return what mixes the bands of pieces without overlap: few of them meet in a frame."""
-        ordered, places = labels.sort(dim=0)
-        new = torch.zeros_like(ordered)
-        new[1:] = (ordered[1:] != ordered[:-1]).long().cumsum(dim=0)
-        rank = torch.empty_like(new).scatter_(0, places, new)
-        most = int(rank.max()) + 1
-        owner = torch.zeros(most, labels.shape[1], dtype=torch.int64, device=self.device)
-        owner.scatter_(0, rank, labels)  # of the piece that is k-th in its frame
-        masked = ((rank == k) * self.magnitude for k in range(most))
-        parts = torch.cat([frontend.linear(one.unsqueeze(0)) for one in masked])
-
-        def mix(switches: Tensor) -> Tensor:
-            total = torch.zeros(len(switches), *parts.shape[1:], device=self.device)
-            for part, pieces in zip(parts, owner, strict=True):
-                total.addcmul_(switches[:, None, pieces], part)
-            return total
-
-        return mix
-
-    def _band_mixer(
-        self, frontend: LinearFrontEnd, pieces: Tensor, count: int
-    ) -> Callable[[Tensor], Tensor]:
-        parts = [frontend.linear(gains * self.magnitude) for gains in self._pieces(pieces, count)]
-        bands = torch.cat(parts)
-        flat = bands.flatten(1)
-        return lambda switches: (switches @ flat).unflatten(1, bands.shape[1:])
-
-    def _sound_mixer(self, pieces: Tensor, count: int) -> Callable[[Tensor], Tensor]:
-        """Return what mixes sounds as ``sound`` makes them, also where most is kept."""
-        plane, samples = self.model.plane, self.samples
-        other = torch.zeros_like(self.spectrum) if self.background is None else self.background
-        change = self.spectrum - other
-        sounds, areas = [], []
-        left = torch.ones_like(self.magnitude)
-        for gains in self._pieces(pieces, count):
-            sounds.append(plane.synthesise(gains * change, samples))
-            areas.append(gains.mean(dim=(1, 2)))
-            left -= gains.sum(dim=0)
-        parts, area = torch.cat(sounds), torch.cat(areas)
-        filled = plane.synthesise(other.unsqueeze(0), samples)[0]
-        # what no piece holds is never switched on
-        missing = plane.synthesise((left * change).unsqueeze(0), samples)[0]
-        missing = missing if float(left.abs().max()) > _ROUNDING else torch.zeros_like(missing)
-
-        def mix(switches: Tensor) -> Tensor:
-            mostly = (switches @ area > 0.5)[:, None]
-            base = torch.where(mostly, self.wave - missing, filled)
-            return torch.addmm(base, switches - mostly.float(), parts)
-
-        return mix
-
-    def _pieces(self, pieces: Tensor, count: int) -> Iterator[Tensor]:
-        """Yield the gains of a few pieces at a time, shape (batch, freq, frame)."""
-        for some in torch.arange(count, device=self.device).split(self.chunk):
-            yield (pieces == some[:, None, None]).float() if pieces.ndim == 2 else pieces[some]
+            mixer = sound_mixer(
+                self.model.plane, self.wave, self.spectrum, self.background, pieces, count
+            )
+            return mixer, self.model
+        return lambda switches: mixed_gains(pieces, switches), self._outputs
 
     def _scores(self, ask: Callable[[Tensor], Tensor], batches: Iterable[Tensor]) -> Tensor:
         # not in inference mode: what a model keeps from its calls must serve for gradients later
@@ -354,13 +299,6 @@ class Probe:
 
 def _untold(_count: int) -> None:
     """Tell nobody."""
-
-
-def _gains(pieces: Tensor, switches: Tensor) -> Tensor:
-    """Return the gain maps (batch, freq, frame) of switches (batch, piece)."""
-    if pieces.ndim == 2:
-        return switches[:, pieces]
-    return torch.tensordot(switches, pieces, dims=1)
 
 
 def chunks(maps: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
