@@ -37,7 +37,7 @@ from earwitness.models.registry import load_model
 from earwitness.probe import Probe
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-_BATCH_ITEMS = 32  # items each batch size is tried on
+_LARGE_BATCH = 8
 _LARGE_CLASSES = 50
 _AROUND = 10  # times that work of a single pass is repeated, to be longer than the clock's grain
 _PACKAGES = ("captum", "shap", "lime")
@@ -118,7 +118,7 @@ class Floor:
     ask : callable
         From inputs (batch, ...) to anything.
     inputs : Tensor
-        One batch of them, as large as the largest batch size.
+        One batch of them, as large as the largest batch size to try; every size is tried on it.
     """
 
     ask: Callable[[Tensor], Any]
@@ -128,10 +128,10 @@ class Floor:
 
     def __post_init__(self) -> None:
         times = {}
-        for size in BATCHES:
+        for size in (size for size in BATCHES if size <= len(self.inputs)):
             self.batch = size
             self.run(size)  # the first pass allocates
-            times[size] = min(_seconds(lambda: self.run(_BATCH_ITEMS)) for _ in range(2))
+            times[size] = min(_seconds(lambda: self.run(len(self.inputs))) for _ in range(2))
         self.batch = min(times, key=lambda size: times[size])
 
     def run(self, count: int) -> None:
@@ -188,7 +188,7 @@ def _rows(settings: Settings) -> Iterator[Row]:
         large = cnn14_model(network, labels=[str(k) for k in range(_LARGE_CLASSES)])
         with large.undisturbed():
             probe = _probe(large, settings)
-            floor, _ = _floors(large, probe, gradients=False)
+            floor, _ = _floors(large, probe, gradients=False, most=_LARGE_BATCH)
             yield _perturbation(
                 probe, floor, settings.large_evaluations, max(2, settings.repeats // 2), 0.9
             )
@@ -219,9 +219,12 @@ def _inputs(model: Model, probe: Probe) -> tuple[Callable[[Tensor], Any], Tensor
         return model, levels[:, None] * probe.wave
 
 
-def _floors(model: Model, probe: Probe, *, gradients: bool = True) -> tuple[Floor, Floor | None]:
-    """Return the floors without and with a backward pass."""
+def _floors(
+    model: Model, probe: Probe, *, gradients: bool = True, most: int = max(BATCHES)
+) -> tuple[Floor, Floor | None]:
+    """Return the floors without and with a backward pass, in batches of at most ``most``."""
     ask, inputs = _inputs(model, probe)
+    inputs = inputs[:most]
 
     def forward(some: Tensor) -> None:
         with torch.no_grad():
