@@ -321,6 +321,21 @@ def test_a_norm_in_training_mode_is_left_alone() -> None:
     assert int(network[1].num_batches_tracked) == int(twin[1].num_batches_tracked)
 
 
+def test_statistics_of_the_batch_are_left_alone() -> None:
+    network, inputs = built(Modules)
+    conv, norm = network[0], network[1]
+
+    def ask() -> Tensor:
+        mean, variance = norm.running_mean.clone(), norm.running_var.clone()
+        return functional.batch_norm(conv(inputs), mean, variance, training=True)
+
+    with torch.no_grad():
+        wanted = ask()
+        with Fusion():
+            found = ask()
+    torch.testing.assert_close(found, wanted, **CLOSE)
+
+
 def test_no_trace_is_left_in_the_network() -> None:
     network, inputs = built(Functional)
     before = {
