@@ -146,8 +146,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "complement: lime counts the pieces that are off": (
         "methods/lime.py",
-        "row[labels] for row in on_device",
-        "1 - row[labels] for row in on_device",
+        "probe.mixed_scores(labels, switches)",
+        "probe.mixed_scores(labels, 1 - switches)",
     ),
     "normalisation: half the path": (
         "methods/integrated_gradients.py",
