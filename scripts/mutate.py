@@ -69,8 +69,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "normalisation: smoothgrad sums": (
         "methods/smoothgrad.py",
-        "Map((total / samples).abs()",
-        "Map(total.abs()",
+        "[1 / count] * count",
+        "[1.0] * count",
     ),
     "sign: contrast reversed": (
         "models/answering.py",
@@ -182,13 +182,13 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "complement: lime counts the pieces that are off": (
         "methods/lime.py",
-        "row[labels] for row in on_device",
-        "1 - row[labels] for row in on_device",
+        "probe.mixed_scores(labels, switches)",
+        "probe.mixed_scores(labels, 1 - switches)",
     ),
     "normalisation: half the path": (
         "methods/integrated_gradients.py",
-        "total += torch",
-        "total += 0.5 * torch",
+        "weights.tolist()",
+        "(0.5 * weights).tolist()",
     ),
     "normalisation: uniform weights": (
         "methods/integrated_gradients.py",
@@ -316,6 +316,127 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "spectrum = magnitude * self.spectrum",
     ),
     "length: windows are summed": ("models/model.py", ".mean(dim=0)", ".sum(dim=0)"),
+    "speed: norm folded without its mean": (
+        "models/fusion.py",
+        "bias.double() - mean.double()",
+        "bias.double()",
+    ),
+    "speed: norm folded without its epsilon": (
+        "models/fusion.py",
+        "(variance.double() + epsilon)",
+        "(variance.double() + 100 * epsilon)",
+    ),
+    "speed: a relu that is not there": (
+        "models/fusion.py",
+        '"relu" if call.relu else "none"',
+        '"relu"',
+    ),
+    "speed: stale filters": (
+        "models/fusion.py",
+        "known is None or not known.fresh()",
+        "known is None",
+    ),
+    "speed: filters of another norm": (
+        "models/fusion.py",
+        "parts = (call.weight, call.bias, *(call.norm or ()))",
+        "parts = (call.weight, call.bias)",
+    ),
+    "speed: what is used twice is bent": (
+        "models/fusion.py",
+        "return self.convolve(replace(held.call, relu=True))",
+        "held.call = replace(held.call, relu=True)\n                    return held.run()",
+    ),
+    "speed: norms in training mode are folded": (
+        "models/fusion.py",
+        "is not held or training or",
+        "is not held or",
+    ),
+    "speed: calls that are watched are hidden": (
+        "models/fast.py",
+        "and torch._C._len_torch_function_stack() == 0",
+        "",
+    ),
+    "speed: never checked": ("models/fast.py", "and agree(found, plain)", ""),
+    "speed: given up after a change of weights": (
+        "models/fast.py",
+        "for _ in range(2):",
+        "for _ in range(1):",
+    ),
+    "speed: fused although slower": ("models/fast.py", "fused < _PAYS * plain", "fused > 0"),
+    "speed: tolerance": ("models/fast.py", "OUTPUT_TOLERANCE = 1e-4", "OUTPUT_TOLERANCE = 1e-3"),
+    "speed: the floor passes fewer inputs": (
+        "benchmark/speed.py",
+        "while done < count:",
+        "while done < count - 1:",
+    ),
+    "speed: mean ratio of sums": (
+        "benchmark/speed.py",
+        "median(taken / least for least, taken in pairs)",
+        "median(least / taken for least, taken in pairs)",
+    ),
+    "mixing: the rank of pieces in a frame": (
+        "mixing.py",
+        ".long().cumsum(dim=0)",
+        ".long()",
+    ),
+    "mixing: owners of the wrong frame": (
+        "mixing.py",
+        "switches[:, None, pieces]",
+        "switches[:, None, pieces.flip(0)]",
+    ),
+    "mixing: pieces that touch share a sound": (
+        "mixing.py",
+        "plane.n_fft // plane.hop + 2",
+        "1",
+    ),
+    "mixing: the tail of a piece is lost": (
+        "mixing.py",
+        "last * plane.hop + reach + 1",
+        "last * plane.hop",
+    ),
+    "mixing: what no piece holds is kept": (
+        "mixing.py",
+        "whole = wave - plane.synthesise((left * change)",
+        "whole = wave - 0 * plane.synthesise((left * change)",
+    ),
+    "mixing: background forgotten": ("mixing.py", "change = spectrum - other", "change = spectrum"),
+    "gradient: weights out of step": (
+        "probe.py",
+        "done += len(found)\n        if is_linear",
+        "done += 0\n        if is_linear",
+    ),
+    "gradient: gain and magnitude confused": (
+        "probe.py",
+        "total = back[0] if of_magnitude else back[0] * self.magnitude",
+        "total = back[0]",
+    ),
+    "trace: parameters stay frozen": ("models/model.py", "one.requires_grad_(True)", "pass"),
+    "cnn14: one more pooling": (
+        "models/cnn14.py",
+        "pool = 2 if number < len(widths) else 1",
+        "pool = 2",
+    ),
+    "cnn14: mean without maximum": (
+        "models/cnn14.py",
+        "over_time.amax(dim=2) + over_time.mean(dim=2)",
+        "2 * over_time.mean(dim=2)",
+    ),
+    "cnn14: time and frequency swapped": (
+        "models/cnn14.py",
+        "maps.mean(dim=3)",
+        "maps.mean(dim=2)",
+    ),
+    "cnn14: level of the features": (
+        "models/cnn14.py",
+        "self.window = _N_FFT / 2",
+        "self.window = 1.0",
+    ),
+    "cnn14: own filters over the file's": (
+        "models/cnn14.py",
+        "frontend.filters.copy_(filters)",
+        "pass",
+    ),
+    "cnn14: files are unpickled": ("models/cnn14.py", "weights_only=True", "weights_only=False"),
     "figures: calibration": ("metrics/calibration.py", "np.abs(gap).sum()", "np.abs(gap.sum())"),
     "figures: si-sdr": ("metrics/localisation.py", "(found - part) ** 2", "(found - wanted) ** 2"),
     "figures: si-sdr is not scaled": (

@@ -16,7 +16,7 @@ ORDER = [
     ["audio", "signals"],
     ["plane"],
     ["models"],
-    ["probe"],
+    ["mixing", "probe"],
     ["methods"],
     ["masks", "render"],
     ["metrics"],
@@ -24,6 +24,7 @@ ORDER = [
     ["explanation"],
     ["pipeline"],
     ["data", "train"],
+    ["benchmark"],
     ["report"],
     ["cli"],
 ]

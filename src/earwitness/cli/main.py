@@ -17,6 +17,7 @@ _VERBS = {
     "metrics": ("listing", "List the metrics and their facts."),
     "models": ("listing", "List the built-in models and their facts."),
     "demo": ("demo", "Explain a synthesised scene whose true sources are known."),
+    "bench": ("bench", "Measure what explaining costs beside what the model itself costs."),
     "train": ("train", "Train a classifier on one's own labelled sounds."),
 }
 

@@ -57,8 +57,7 @@ def lime(
     pieces = int(labels.max()) + 1
     draws = torch.rand(int(samples), pieces, generator=probe.generator) < 0.5
     switches = torch.cat([torch.ones(1, pieces), draws.float()])
-    on_device = switches.to(probe.device)
-    scores = probe.scores(row[labels] for row in on_device).double().cpu()
+    scores = probe.mixed_scores(labels, switches).double().cpu()
     share = switches.double().mean(dim=1)
     weights = torch.exp(-((1 - share.sqrt()) ** 2) / width**2)
     coefficients, r2 = weighted_ridge(switches.double(), scores, weights, float(ridge))

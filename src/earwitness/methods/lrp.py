@@ -24,7 +24,6 @@ from earwitness.methods.rules import (
     Ledger,
     RuleMode,
     find_leaks,
-    frozen,
     is_linear,
     tracing,
 )
@@ -438,7 +437,7 @@ def _propagate(
     probe: Probe, convolution: _Rule, dense: _Rule, ledger: Ledger | None = None
 ) -> tuple[Tensor, float, list[Leak]]:
     """Return the map, what it must add up to, and leaks if there is a ledger."""
-    with torch.enable_grad(), frozen(probe.model), tracing(probe.model, ledger):
+    with torch.enable_grad(), probe.model.frozen(), tracing(probe.model, ledger):
         magnitude = probe.magnitude.unsqueeze(0).clone().requires_grad_()
         mode = _Relevance(convolution, dense, ledger)
         with mode:
