@@ -327,6 +327,21 @@ def test_a_gate_gets_nothing_equals_get_halves_and_a_divisor_nothing() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
+def test_functions_of_one_number_hand_on_all_they_get() -> None:
+    class Curves(nn.Module):
+        def forward(self, features: Tensor) -> Tensor:
+            a, b, c, d = (features[:, 0, 4, 3:7] * 100).unbind(dim=1)
+            score = a**2 + torch.tanh(b) + c.log1p() + (d - 1).sigmoid()
+            return torch.stack([score, -score], dim=1)
+
+    where = probe(Curves())
+    found = explained("lrp", where).values[4, 3:7].numpy()
+    a, b, c, d = where.magnitude[4, 3:7].double().numpy() * 100
+    # of d - 1 the part of d is d / (d - 1): the constant keeps the rest
+    wanted = [a**2, np.tanh(b), np.log1p(c), d / (d - 1) / (1 + np.exp(1 - d))]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
 class Recurrent(nn.Module):
     """An LSTM, a GRU or a plain recurrent layer over frames, time first inside."""
 
