@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
@@ -58,6 +59,12 @@ class Probe:
         self.seed = seed
         self.tick = on_passes or _untold
 
+    def filled(self, background: Tensor | None) -> Probe:
+        """Return the same probe with another background (freq, frame), complex."""
+        other = copy.copy(self)
+        other.background = None if background is None else background.to(self.spectrum)
+        return other
+
     @property
     def shape(self) -> tuple[int, int]:
         """Number of frequencies and of frames."""
@@ -90,7 +97,8 @@ class Probe:
         return max(1, min(_LARGEST_PASS, _CELLS_PER_PASS // cells))
 
     @cached_property
-    def _phase(self) -> Tensor:
+    def phase(self) -> Tensor:
+        """The input's phase as numbers of size one; one where nothing is heard."""
         ones = torch.ones_like(self.spectrum)
         return torch.where(self.magnitude > _SILENT, self.spectrum / self.magnitude, ones)
 
@@ -129,7 +137,7 @@ class Probe:
         if self.model.frontend is not None:
             outputs = self.model.from_magnitude(magnitude)
         else:
-            spectrum = magnitude * self._phase
+            spectrum = magnitude * self.phase
             outputs = self.model(self.model.plane.synthesise(spectrum, self.samples))
         return self.model.explained(self._told(outputs), self.target)
 

@@ -1,0 +1,159 @@
+"""Published perturbation methods, each a pair of choices: pieces, and an estimator.
+
+Where a method is named after its pieces, all options can be overridden; where it is named after its
+estimator, the estimator and what only others read are fixed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from earwitness.methods.estimators.registry import ESTIMATORS
+from earwitness.methods.perturbation import check, count, perturb
+from earwitness.methods.registry import Map, register
+from earwitness.probe import Probe
+
+_ALL = {
+    name: one.default
+    for name, one in inspect.signature(perturb).parameters.items()
+    if one.kind is one.KEYWORD_ONLY
+}
+_SAMPLING = ("samples", "tolerance", "width", "ridge")
+
+
+def _preset(
+    name: str, text: str, *, summary: str, paper: str, own: bool = False, **chosen: Any
+) -> None:
+    """Register ``perturb`` under a name with other defaults; ``own`` fixes its estimator."""
+    options = {**_ALL, **chosen}
+    fixed: dict[str, Any] = {}
+    if own:
+        reads = ESTIMATORS.get(options["estimator"]).reads
+        unread = [option for option in _SAMPLING if option not in reads]
+        fixed = {option: options.pop(option) for option in ("estimator", *unread)}
+
+    def function(probe: Probe, **given: Any) -> Map:
+        return perturb(probe, **fixed, **given)
+
+    kinds = inspect.Parameter
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            kinds("probe", kinds.POSITIONAL_OR_KEYWORD),
+            *(kinds(key, kinds.KEYWORD_ONLY, default=value) for key, value in options.items()),
+        ]
+    )
+    function.__doc__ = f"{text}\n\n{_parameters(options)}"
+    register(
+        name,
+        summary=summary,
+        paper=paper,
+        signed=True,
+        cost=lambda given: count({**fixed, **given}),
+        check=lambda given: check({**fixed, **given}),
+    )(function)
+
+
+def _parameters(options: dict[str, Any]) -> str:
+    """Return the documentation of those parameters of ``perturb`` that are left."""
+    head, _, body = (inspect.getdoc(perturb) or "").partition("Parameters\n----------\n")
+    del head
+    kept, keep = [], True
+    for line in body.split("\n"):
+        if not line.startswith(" "):
+            keep = line.split(" : ")[0] in options
+        if keep:
+            kept.append(line)
+    return "Parameters\n----------\n" + "\n".join(kept)
+
+
+_LIME = "Ribeiro, Singh, Guestrin: Why Should I Trust You?, 2016, eq. 2"
+
+_preset(
+    "pieces",
+    """Cut the sound into pieces, switch them on and off, and score them by what the model says.
+
+    Every method below that works on pieces is a choice of ``pieces`` and ``estimator``; this one
+    takes any.""",
+    summary="any pieces with any estimator: the choices behind lime, occlusion and the like",
+    paper=_LIME,
+)
+_preset(
+    "lime",
+    """Fit weighted ridge regression from switched pieces of a grid to the score.
+
+    A weight is what a piece adds on average when others are on or off; ``r2`` says how much of the
+    score a sum of pieces explains at all.""",
+    summary="a linear model of how the score reacts to switching pieces of a grid on and off",
+    paper=_LIME,
+)
+_preset(
+    "slime",
+    """Fit LIME's linear model to segments of time.
+
+    The paper's other grids are ``pieces=hz`` and ``pieces=grid``.""",
+    summary="LIME on segments of time",
+    paper="Mishra, Sturm, Dixon: Local interpretable model-agnostic explanations for music content "
+    "analysis, 2017",
+    pieces="time",
+)
+_preset(
+    "lime-image",
+    """Fit LIME's linear model to superpixels of the spectrogram.
+
+    Superpixels follow the edges of a picture; they know nothing of harmonics or of time.""",
+    summary="LIME on superpixels of the spectrogram",
+    paper=_LIME,
+    pieces="superpixels",
+)
+_preset(
+    "audiolime",
+    """Fit LIME's linear model to separated sources in segments of time.
+
+    Sources are tones and bursts, unless ``pieces=stems x time`` or ``pieces=demucs x time`` is
+    said.""",
+    summary="LIME on separated sources in segments of time",
+    paper="Haunschmid, Manilow, Widmer: audioLIME: listenable explanations using source "
+    "separation, 2020",
+    pieces="sources x time",
+)
+_preset(
+    "coughlime",
+    """Fit LIME's linear model to parts of a factorisation, cut where the sound is quiet.
+
+    The paper's own cuts, one at a time, are ``pieces=loudness``, ``pieces=nmf``, ``pieces=time``
+    and ``pieces=mel``.""",
+    summary="LIME on spectra that come and go, cut where the sound is quiet",
+    paper="Wullenweber, Akman, Schuller: CoughLIME: sonified explanations for the predictions of "
+    "COVID-19 cough classifiers, 2022",
+    pieces="nmf x loudness",
+)
+_preset(
+    "kernel-shap",
+    """Estimate Shapley values of pieces: their mean contribution over all orders of adding them.
+
+    The values add up to the score of the whole sound minus that of the fill alone.""",
+    summary="Shapley values of pieces of a grid",
+    paper=ESTIMATORS.get("kernel-shap").paper,
+    estimator="kernel-shap",
+    own=True,
+)
+_preset(
+    "occlusion",
+    """Compute ``score(input) - score(input without the piece)`` for every piece.
+
+    It tells what the decision cannot do without; evidence that is there twice is found in neither
+    place.""",
+    summary="how far the score falls when one piece of a grid is silenced",
+    paper=ESTIMATORS.get("occlusion").paper,
+    estimator="occlusion",
+    own=True,
+)
+_preset(
+    "rise",
+    """Compute the mean score of random masks that keep the piece, minus that of all masks.""",
+    summary=ESTIMATORS.get("rise").summary,
+    paper=ESTIMATORS.get("rise").paper,
+    estimator="rise",
+    own=True,
+)
