@@ -40,9 +40,10 @@ def entry(method: Method) -> str:
         lines.append(f"Paper: {method.paper}.")
     body, _, parameters = text.partition("\n\nParameters\n----------\n")
     lines.append(body.replace("``", "`"))
-    if parameters:
+    if method.options:
         defaults = ", ".join(f"{key}={value!r}" for key, value in method.options.items())
-        lines.append(f"Options, by default `{defaults}`:")
+        lines.append(f"Options, by default `{defaults}`{':' if parameters else '.'}")
+    if parameters:
         lines.append("```text\n" + parameters + "\n```")
     return "\n\n".join(lines)
 

@@ -20,6 +20,7 @@ _ALL = {
     if one.kind is one.KEYWORD_ONLY
 }
 _SAMPLING = ("samples", "tolerance", "width", "ridge")
+_OPTIONS = "Its options are those of ``pieces``, in which they are described."
 
 
 def _preset(
@@ -43,7 +44,7 @@ def _preset(
             *(kinds(key, kinds.KEYWORD_ONLY, default=value) for key, value in options.items()),
         ]
     )
-    function.__doc__ = f"{text}\n\n{_parameters(options)}"
+    function.__doc__ = f"{inspect.cleandoc(text)}\n\n{_OPTIONS}"
     register(
         name,
         summary=summary,
@@ -54,30 +55,16 @@ def _preset(
     )(function)
 
 
-def _parameters(options: dict[str, Any]) -> str:
-    """Return the documentation of those parameters of ``perturb`` that are left."""
-    head, _, body = (inspect.getdoc(perturb) or "").partition("Parameters\n----------\n")
-    del head
-    kept, keep = [], True
-    for line in body.split("\n"):
-        if not line.startswith(" "):
-            keep = line.split(" : ")[0] in options
-        if keep:
-            kept.append(line)
-    return "Parameters\n----------\n" + "\n".join(kept)
-
-
 _LIME = "Ribeiro, Singh, Guestrin: Why Should I Trust You?, 2016, eq. 2"
 
-_preset(
+register(
     "pieces",
-    """Cut the sound into pieces, switch them on and off, and score them by what the model says.
-
-    Every method below that works on pieces is a choice of ``pieces`` and ``estimator``; this one
-    takes any.""",
     summary="any pieces with any estimator: the choices behind lime, occlusion and the like",
     paper=_LIME,
-)
+    signed=True,
+    cost=count,
+    check=check,
+)(perturb)
 _preset(
     "lime",
     """Fit weighted ridge regression from switched pieces of a grid to the score.
