@@ -30,8 +30,12 @@ def render(plane: Plane, spectrum: Tensor, gains: Tensor, samples: int) -> tuple
 
 
 def strongest(weights: list[float]) -> list[int]:
-    """Return the numbers of the dozen pieces of largest weight in size, largest first."""
-    return sorted(range(len(weights)), key=lambda piece: -abs(weights[piece]))[:MOST_HEARD]
+    """Return the numbers of the dozen pieces of largest weight in size, largest first.
+
+    Pieces without any weight are not among them.
+    """
+    some = [piece for piece, weight in enumerate(weights) if weight]
+    return sorted(some, key=lambda piece: -abs(weights[piece]))[:MOST_HEARD]
 
 
 def render_pieces(
