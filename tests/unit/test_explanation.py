@@ -14,7 +14,7 @@ from earwitness.explanation import Explanation
 from earwitness.metrics.trust import ahead_of, verdict
 from earwitness.pipeline import explain, predict
 from earwitness.types import Audio, Outcome, Pair
-from tests.toys import REGIONS, spectral, waveform
+from tests.toys import REGIONS, additive, spectral, waveform
 
 
 @pytest.fixture
@@ -89,7 +89,8 @@ def test_saving_and_loading_gives_it_back(tmp_path: Path, explanation: Explanati
 
 
 def test_pieces_are_saved_with_their_sounds_and_come_back(tmp_path: Path, white: Audio) -> None:
-    found = explain(spectral(), white, "occlusion", segments=6, bands=4)
+    every = torch.rand(129, 189, generator=torch.Generator().manual_seed(0))
+    found = explain(additive(every), white, "occlusion", segments=6, bands=4)
     assert len(found.pieces) == 24
     assert len(found.piece_sounds) == 13
     files = found.save(tmp_path / "e")
@@ -113,13 +114,17 @@ def test_pieces_are_saved_with_their_sounds_and_come_back(tmp_path: Path, white:
     others = [piece.weight for piece in found.pieces if not piece.file]
     assert min(map(abs, weights)) >= max(map(abs, others))
     # fewer pieces in its place leave none of the old sounds behind
-    explain(spectral(), white, "occlusion", pieces="time", segments=3).save(
+    explain(additive(every), white, "occlusion", pieces="time", segments=3).save(
         tmp_path / "e", overwrite=True
     )
     assert {path.name for path in (tmp_path / "e").glob("piece*")} == {
         "piece-01.wav", "piece-02.wav", "piece-03.wav"
     }  # fmt: skip
     assert len(Explanation.load(tmp_path / "e").piece_sounds) == 3
+    # pieces without any weight take no place among the strongest
+    found = explain(spectral(), white, "occlusion", segments=6, bands=4, target="high")
+    assert 0 < sum(bool(piece.file) for piece in found.pieces) < 12
+    assert all(piece.weight for piece in found.pieces if piece.file)
 
 
 def test_an_explanation_can_be_repeated_from_its_file(
