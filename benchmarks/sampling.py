@@ -3,14 +3,15 @@
 DATA is a folder with ESC-10 as ESC-50 is shipped; two clips of each class are taken from folds 1-3.
 The default model, 10 segments x 8 mel bands. For every clip the converged weights come from 12,000
 evaluations drawn apart from everything else; then each way of sampling is run with more and more
-evaluations, several times, until the median error is at most 20 % of the weights (L2). References
-are kept in ``runs/sampling/`` and not drawn again, so a broken run goes on where it was.
+evaluations, several times, until the median error is at most 20 % of the weights (L2). What is
+measured is kept in ``runs/sampling/`` and not measured again, so a broken run goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import json
 import platform
 import subprocess
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class Clip:
             self.mels = torch.stack([front.filters @ (pieces.mix(row[None])[0] * probe.magnitude)
                                      for row in eye])  # fmt: skip
         self.floor, self.network, self.target = front.floor, network, target
-        self.players = len(eye)
+        self.players, self.name = len(eye), path.name
 
     def scores(self, draws: Tensor) -> Tensor:
         found = []
@@ -203,23 +204,34 @@ def main() -> None:
         if item.fold in (1, 2, 3):
             by_label.setdefault(item.label, []).append(item.path)
     paths = [path for label in sorted(by_label) for path in by_label[label][:2]]
-    rows: list[tuple[Any, ...]] = []
+    rows: list[list[Any]] = []
     for number, path in enumerate(paths[: arguments.clips]):
-        clip = Clip(path, model, network)
-        wanted = converged(path.name, number, clip)
-        row: list[Any] = [path.name, clip.target.label, clip.players]
+        kept = RUNS / f"{path.name}.json"
+        row: list[Any] = json.loads(kept.read_text()) if kept.exists() else []
+        wanted = number < arguments.shapley_clips
+        if len(row) < (7 if wanted else 5):
+            row = measured(number, Clip(path, model, network), row, wanted)
+            kept.write_text(json.dumps(row))
+            print(*row, flush=True)
+        rows.append(row)
+        (ROOT / "benchmarks" / "sampling.md").write_text(table(rows), encoding="utf-8")
+    print(table(rows))
+
+
+def measured(number: int, clip: Clip, row: list[Any], shapley: bool) -> list[Any]:
+    """Return a row of the table, from what of it was measured already."""
+    name = clip.name
+    if not row:
+        wanted = converged(name, number, clip)
+        row = [name, clip.target.label, clip.players]
         row += [needed(way, clip, wanted) for way in (plain_lime, our_lime)]
-        if number < arguments.shapley_clips:
-            values = converged_shapley(path.name, number, clip)
-            row += [needed_by_shap(clip, values), needed(our_shapley, clip, values)]
-        rows.append(tuple(row))
-        print(*row, flush=True)
-    text = table(rows)
-    (ROOT / "benchmarks" / "sampling.md").write_text(text, encoding="utf-8")
-    print(text)
+    if shapley:
+        values = converged_shapley(name, number, clip)
+        row = [*row, needed_by_shap(clip, values), needed(our_shapley, clip, values)]
+    return row
 
 
-def table(rows: list[tuple[Any, ...]]) -> str:
+def table(rows: list[list[Any]]) -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
     lines = [
