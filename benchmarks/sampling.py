@@ -242,7 +242,8 @@ def table(rows: list[list[Any]]) -> str:
         f"Python {platform.python_version()}; seeds 0-{REPEATS - 1} for each figure.",
         "",
         "Evaluations (one forward pass each) until the weights of 80 pieces (10 segments x 8 mel",
-        "bands) are within 20 % (L2) of those of 12,000 evaluations; median of the seeds.",
+        f"bands) are within 20 % (L2) of those of 12,000 evaluations; median of the seeds; "
+        f"{len(rows)} clips.",
         "`live` pieces are those that hold any sound; the plain ways draw the others too.",
         "",
         "| clip | class | live | plain LIME | `lime` | shap's KernelExplainer | `kernel-shap` |",
