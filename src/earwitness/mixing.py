@@ -1,8 +1,8 @@
 """Mixtures of pieces: what is linear on the way from gains to a model is done once per piece.
 
-A mixer is a function from switches (batch, piece) to what a model reads: bands (batch, band, frame)
-or sounds (batch, samples). Pieces are numbers of cells, shape (freq, frame), int64, or gains, shape
-(piece, freq, frame).
+Pieces are given by a function from switches (batch, piece) to gains (batch, freq, frame), linear in
+the switches. A mixer is a function from switches to what a model reads: bands (batch, band, frame)
+or sounds (batch, samples).
 """
 
 from __future__ import annotations
@@ -22,50 +22,26 @@ _AT_ONCE = 8  # pieces whose planes are in memory together
 _BLOCK = 4096  # samples that are mixed from the same pieces
 
 
-def mixed_gains(pieces: Tensor, switches: Tensor) -> Tensor:
-    """Return the gain maps (batch, freq, frame) of switches (batch, piece)."""
-    if pieces.ndim == 2:
-        return switches[:, pieces]
-    return torch.tensordot(switches, pieces, dims=1)
+def one_by_one(count: int, device: torch.device) -> Iterator[Tensor]:
+    """Yield switches (batch, piece) of each piece alone, a few pieces at a time."""
+    yield from torch.eye(count, device=device).split(_AT_ONCE)
 
 
-def gains_of(pieces: Tensor, some: Tensor) -> Tensor:
-    """Return the gains (batch, freq, frame) of the pieces with these numbers (batch,)."""
-    return (pieces == some[:, None, None]).float() if pieces.ndim == 2 else pieces[some]
+def band_mixer(frontend: LinearFrontEnd, gains: Mixer, count: int, magnitude: Tensor) -> Mixer:
+    """Return what mixes the bands of pieces.
 
-
-def few_at_a_time(count: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield the numbers of pieces in short lists."""
-    yield from torch.arange(count, device=device).split(_AT_ONCE)
-
-
-def band_mixer(frontend: LinearFrontEnd, pieces: Tensor, magnitude: Tensor) -> Mixer:
-    """Return what mixes the bands of pieces given as gains."""
-    parts = [frontend.linear(some * magnitude) for some in pieces.split(_AT_ONCE)]
-    bands = torch.cat(parts)
+    Parameters
+    ----------
+    gains : callable
+        From switches (batch, piece) to gains (batch, freq, frame).
+    count : int
+        Number of pieces.
+    magnitude : Tensor, shape (freq, frame)
+    """
+    alone = one_by_one(count, magnitude.device)
+    bands = torch.cat([frontend.linear(gains(some) * magnitude) for some in alone])
     flat = bands.flatten(1)
     return lambda switches: (switches @ flat).unflatten(1, bands.shape[1:])
-
-
-def frame_mixer(frontend: LinearFrontEnd, labels: Tensor, magnitude: Tensor) -> Mixer:
-    """Return what mixes the bands of pieces without overlap, of which few meet in a frame."""
-    ordered, places = labels.sort(dim=0)
-    new = torch.zeros_like(ordered)
-    new[1:] = (ordered[1:] != ordered[:-1]).long().cumsum(dim=0)
-    rank = torch.empty_like(new).scatter_(0, places, new)
-    most = int(rank.max()) + 1
-    owner = torch.zeros(most, labels.shape[1], dtype=torch.int64, device=labels.device)
-    owner.scatter_(0, rank, labels)  # of the piece that is k-th in its frame
-    masked = ((rank == k) * magnitude for k in range(most))
-    parts = torch.cat([frontend.linear(one.unsqueeze(0)) for one in masked])
-
-    def mix(switches: Tensor) -> Tensor:
-        total = torch.zeros(len(switches), *parts.shape[1:], device=labels.device)
-        for part, pieces in zip(parts, owner, strict=True):
-            total.addcmul_(switches[:, None, pieces], part)
-        return total
-
-    return mix
 
 
 def sound_mixer(
@@ -73,7 +49,7 @@ def sound_mixer(
     wave: Tensor,
     spectrum: Tensor,
     background: Tensor | None,
-    pieces: Tensor,
+    gains: Mixer,
     count: int,
 ) -> Mixer:
     """Return what mixes the sounds of pieces, over a background.
@@ -86,6 +62,8 @@ def sound_mixer(
     wave : Tensor, shape (samples,)
     spectrum : Tensor, shape (freq, frame), complex
     background : Tensor, shape (freq, frame), complex, optional
+    gains : callable
+        From switches (batch, piece) to gains (batch, freq, frame).
     count : int
         Number of pieces.
     """
@@ -94,16 +72,16 @@ def sound_mixer(
     change = spectrum - other
     left = torch.ones_like(spectrum.real)
     areas, spans = [], []
-    for some in few_at_a_time(count, wave.device):
-        gains = gains_of(pieces, some)
-        left -= gains.sum(dim=0)
-        areas.append(gains.mean(dim=(1, 2)))
-        spans += [_span(one) for one in (gains > 0).any(dim=1)]
+    for some in one_by_one(count, wave.device):
+        own = gains(some)
+        left -= own.sum(dim=0)
+        areas.append(own.mean(dim=(1, 2)))
+        spans += [_span(one) for one in (own > 0).any(dim=1)]
     area = torch.cat(areas)
     blocks = _Blocks(samples, wave)
     for group in _groups(spans, plane):
-        gains = sum((gains_of(pieces, one)[0] for one in group[:, None]), torch.zeros_like(left))
-        sound = plane.synthesise((gains * change).unsqueeze(0), samples)[0]
+        together = torch.zeros(1, count, device=wave.device).index_fill(1, group, 1.0)
+        sound = plane.synthesise(gains(together) * change, samples)[0]
         for piece in group.tolist():
             first, last = spans[piece]
             reach = plane.n_fft // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import NotApplicableError
-from earwitness.mixing import Mixer, band_mixer, frame_mixer, mixed_gains, sound_mixer
+from earwitness.mixing import Mixer, band_mixer, sound_mixer
 from earwitness.models.fast import gradients_agree
 from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
@@ -63,6 +64,12 @@ class Probe:
         self.seed = seed
         self.tick = on_passes or _untold
 
+    def filled(self, background: Tensor | None) -> Probe:
+        """Return the same probe with another background (freq, frame), complex."""
+        other = copy.copy(self)
+        other.background = None if background is None else background.to(self.spectrum)
+        return other
+
     @property
     def shape(self) -> tuple[int, int]:
         """Number of frequencies and of frames."""
@@ -95,7 +102,8 @@ class Probe:
         return max(1, min(_LARGEST_PASS, _CELLS_PER_PASS // cells))
 
     @cached_property
-    def _phase(self) -> Tensor:
+    def phase(self) -> Tensor:
+        """The input's phase as numbers of size one; one where nothing is heard."""
         ones = torch.ones_like(self.spectrum)
         return torch.where(self.magnitude > _SILENT, self.spectrum / self.magnitude, ones)
 
@@ -140,7 +148,7 @@ class Probe:
     def _outputs_of_magnitude(self, magnitude: Tensor) -> Tensor:
         if self.model.frontend is not None:
             return self.model.from_magnitude(magnitude)
-        spectrum = magnitude * self._phase
+        spectrum = magnitude * self.phase
         return self.model(self.model.plane.synthesise(spectrum, self.samples))
 
     def _told(self, outputs: Tensor) -> Tensor:
@@ -152,46 +160,43 @@ class Probe:
         batches = (torch.stack(some) for some in chunks(gains, self.chunk))
         return self._scores(self._outputs, batches)
 
-    def mixed_scores(self, pieces: Tensor, switches: Tensor) -> Tensor:
-        """Return the score of every mixture of pieces, without gradients, in batches.
+    def mixture(self, gains: Mixer, count: int) -> Callable[[Tensor], Tensor]:
+        """Return a function that scores mixtures of pieces, without gradients, in batches.
 
-        It equals ``scores`` of the gain maps ``sum_p switches[e, p] * pieces[p]``, but what is
-        linear on the way to the model (mel bands, or the inverse transform) is done once per piece
-        and not once per evaluation.
+        It maps switches (evaluation, piece) in [0, 1] to the scores (evaluation,) of the gain maps
+        ``gains(switches)``, but what is linear on the way to the model (mel bands, or the inverse
+        transform) is done once per piece and not once per evaluation.
 
         Parameters
         ----------
-        pieces : Tensor
-            Gains of each piece, shape (piece, freq, frame), or the number of the piece that each
-            cell belongs to, shape (freq, frame), int64.
-        switches : Tensor, shape (evaluation, piece), in [0, 1]
-
-        Returns
-        -------
-        Tensor, shape (evaluation,)
+        gains : callable
+            From switches (batch, piece) to gains (batch, freq, frame), linear in the switches.
+        count : int
+            Number of pieces.
         """
-        switches = switches.to(self.device, torch.float32)
         with torch.no_grad():
-            mix, ask = self._mixer(pieces, switches.shape[1])
-            batches = (mix(some) for some in switches.split(self.chunk))
-            return self._scores(ask, batches)
+            mix, ask = self._mixer(gains, count)
 
-    def _mixer(self, pieces: Tensor, count: int) -> tuple[Mixer, Callable[[Tensor], Tensor]]:
+        def scores(switches: Tensor) -> Tensor:
+            some = switches.to(self.device, torch.float32)
+            with torch.no_grad():
+                return self._scores(ask, (mix(part) for part in some.split(self.chunk)))
+
+        return scores
+
+    def _mixer(self, gains: Mixer, count: int) -> tuple[Mixer, Callable[[Tensor], Tensor]]:
         """Return how switches (batch, piece) become inputs, and what answers to these inputs."""
         frontend = self.model.frontend
         if is_linear(frontend) and self.background is None:
-            if pieces.ndim == 2:
-                mixer = frame_mixer(frontend, pieces, self.magnitude)
-                return mixer, self.model.from_linear
             bands = frontend.linear(self.magnitude.unsqueeze(0))
             if count * bands.numel() <= _MOST_KEPT:
-                return band_mixer(frontend, pieces, self.magnitude), self.model.from_linear
+                return band_mixer(frontend, gains, count, self.magnitude), self.model.from_linear
         if frontend is None and count * self.samples <= _MOST_KEPT:
             mixer = sound_mixer(
-                self.model.plane, self.wave, self.spectrum, self.background, pieces, count
+                self.model.plane, self.wave, self.spectrum, self.background, gains, count
             )
             return mixer, self.model
-        return lambda switches: mixed_gains(pieces, switches), self._outputs
+        return gains, self._outputs
 
     def _scores(self, ask: Callable[[Tensor], Tensor], batches: Iterable[Tensor]) -> Tensor:
         # not in inference mode: what a model keeps from its calls must serve for gradients later

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from earwitness.methods.pieces import grid
+from earwitness.methods.pieces.registry import Sizes, cut
 from earwitness.methods.registry import METHODS
 from earwitness.models.adapters import wrap
 from earwitness.models.fast import Fast
@@ -81,6 +81,18 @@ def soft_pieces(where: Probe, count: int, *, whole: bool = True) -> Tensor:
     return (raw / raw.sum(dim=0))[:count]
 
 
+def mixed(where: Probe, pieces: Tensor, drawn: Tensor) -> Tensor:
+    """Return the scores of mixtures of pieces, given as gains or as the number of each cell."""
+    if pieces.ndim == 2:
+        return where.mixture(lambda some: some[:, pieces], drawn.shape[1])(drawn)
+    return where.mixture(lambda some: torch.tensordot(some, pieces, dims=1), len(pieces))(drawn)
+
+
+def grid(where: Probe, segments: int, bands: int) -> Tensor:
+    pieces = cut(where, "grid", Sizes(segments, bands))
+    return pieces.mix(torch.eye(len(pieces))).argmax(dim=0)
+
+
 def switches(count: int, pieces: int) -> Tensor:
     generator = torch.Generator().manual_seed(2)
     drawn = torch.rand(count, pieces, generator=generator)
@@ -103,7 +115,7 @@ def test_mixed_scores_are_scores_of_the_gains(
         row[pieces] if kind == "labels" else torch.tensordot(row, pieces, dims=1) for row in drawn
     ]
     wanted = torch.cat([where.score(one.unsqueeze(0)).detach() for one in gains])
-    torch.testing.assert_close(where.mixed_scores(pieces, drawn), wanted, **CLOSE)
+    torch.testing.assert_close(mixed(where, pieces, drawn), wanted, **CLOSE)
     torch.testing.assert_close(where.scores(gains), wanted, **CLOSE)
     assert float(wanted.std()) > 1e-3
 
@@ -116,15 +128,15 @@ def test_labels_in_any_order_and_unused_ones(make: Callable[[], Model]) -> None:
     labels[labels == 2] = 5  # a piece without a cell
     drawn = switches(9, 7)
     wanted = where.scores(row[labels] for row in drawn)
-    torch.testing.assert_close(where.mixed_scores(labels, drawn), wanted, **CLOSE)
+    torch.testing.assert_close(mixed(where, labels, drawn), wanted, **CLOSE)
 
 
 def test_pieces_too_large_to_keep_are_masked_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     where = probe(waveform())
     pieces, drawn = soft_pieces(where, 5), switches(9, 5)
-    wanted = where.mixed_scores(pieces, drawn)
+    wanted = mixed(where, pieces, drawn)
     monkeypatch.setattr("earwitness.probe._MOST_KEPT", 10)
-    torch.testing.assert_close(where.mixed_scores(pieces, drawn), wanted, **CLOSE)
+    torch.testing.assert_close(mixed(where, pieces, drawn), wanted, **CLOSE)
 
 
 def test_all_pieces_on_is_the_input_to_the_last_digit() -> None:
@@ -136,7 +148,7 @@ def test_all_pieces_on_is_the_input_to_the_last_digit() -> None:
             return waves.abs().mean(dim=1, keepdim=True)
 
     where = probe(wrap(Listening(), sample_rate=RATE, output="scores"))
-    where.mixed_scores(soft_pieces(where, 4), torch.ones(1, 4))
+    mixed(where, soft_pieces(where, 4), torch.ones(1, 4))
     torch.testing.assert_close(heard[-1][0], where.wave, rtol=0, atol=0)
 
 
@@ -145,7 +157,7 @@ def test_passes_are_counted() -> None:
     counts: list[int] = []
     wave = torch.randn(16000, generator=torch.Generator().manual_seed(0))
     where = Probe(model, wave, model.target(torch.zeros(3), 0), on_passes=counts.append)
-    where.mixed_scores(grid(where, 4, 3), switches(70, 12))
+    mixed(where, grid(where, 4, 3), switches(70, 12))
     assert sum(counts) == 70
     counts.clear()
     ones = torch.ones(where.shape)
@@ -254,7 +266,7 @@ def test_memory_does_not_grow_with_the_number_of_evaluations() -> None:
     peaks = []
     for count in (200, 800):
         most.clear()
-        where.mixed_scores(labels, switches(count, 12))
+        mixed(where, labels, switches(count, 12))
         peaks.append(max(most))
     assert peaks[1] - peaks[0] <= 800 * 12  # the switches themselves, which the caller holds
     assert isinstance(where.model.fast, Fast)

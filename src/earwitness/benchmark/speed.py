@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import earwitness
 from earwitness.errors import EarwitnessError, NotApplicableError
-from earwitness.methods.pieces import grid
+from earwitness.methods.pieces.registry import Sizes, cut
 from earwitness.methods.registry import METHODS
 from earwitness.models.adapters import SpectralModel, WaveModel
 from earwitness.models.cnn14 import CNN14, cnn14_model
@@ -240,16 +240,14 @@ def _floors(
 
 
 def _perturbation(probe: Probe, floor: Floor, count: int, repeats: int, bar: float | None) -> Row:
-    def work() -> None:
-        METHODS.get("lime").function(probe, samples=count)
-
-    _calibrate(probe, count)
-    return _row("lime", probe, count + 1, floor, work, repeats, bar)
+    asked = _lime(probe, count)  # what is kept with the model is found before the clock runs
+    return _row("lime", probe, asked, floor, lambda: _lime(probe, count), repeats, bar)
 
 
-def _calibrate(probe: Probe, count: int) -> None:
-    """Let what is kept with the model be found before the clock runs."""
-    METHODS.get("lime").function(probe, samples=max(2, min(count, 3 * probe.chunk)))
+def _lime(probe: Probe, count: int) -> int:
+    """Let LIME use all its samples, and return how often it asked the model."""
+    found = METHODS.get("lime").function(probe, samples=count, tolerance=0.0)
+    return int(found.details["evaluations"])
 
 
 def _gradient_rows(probe: Probe, floor: Floor | None, settings: Settings) -> Iterator[Row]:
@@ -319,12 +317,11 @@ def _waveform_row(probe: Probe, count: int, repeats: int) -> Row:
         floor.run(count)
         transforms.run(count)
 
-    def work() -> None:
-        METHODS.get("lime").function(probe, samples=count)
-
-    _calibrate(probe, count)
+    asked = _lime(probe, count)
     note = "floor: forward passes on waveforms plus as many inverse transforms"
-    return _timed("lime", probe.model.name, count + 1, together, work, repeats, 1.05, note)
+    return _timed(
+        "lime", probe.model.name, asked, together, lambda: _lime(probe, count), repeats, 1.05, note
+    )
 
 
 def _rivals(
@@ -334,7 +331,8 @@ def _rivals(
 
     if not isinstance(model, SpectralModel) or gradients is None:
         return
-    labels = grid(probe, 0, 8)
+    pieces = cut(probe, "grid", Sizes())
+    labels = pieces.mix(torch.eye(len(pieces))).argmax(dim=0)
     for name, differentiates, work in rivals(model, probe, labels, (floor.batch, gradients.batch)):
         count = settings.steps if differentiates else settings.evaluations
         own = gradients if differentiates else floor
@@ -425,7 +423,7 @@ def run_lime(settings: Settings, count: int) -> None:
     """Explain once with ``lime``."""
     model = load_model(settings.model)
     with model.undisturbed():
-        METHODS.get("lime").function(_probe(model, settings), samples=count)
+        _lime(_probe(model, settings), count)
 
 
 def peak_memory(settings: Settings, count: int) -> float:
