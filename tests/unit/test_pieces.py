@@ -16,6 +16,7 @@ from earwitness.audio import write_audio
 from earwitness.errors import NotApplicableError, ParameterError, UnknownNameError
 from earwitness.methods.pieces.bands import erb_edges
 from earwitness.methods.pieces.decomposition import Pieces
+from earwitness.methods.pieces.edges import faded
 from earwitness.methods.pieces.registry import CUTS, Sizes, cut
 from earwitness.methods.pieces.superpixels import slic
 from earwitness.plane.mel import hz_to_mel
@@ -126,6 +127,18 @@ def test_bands_are_as_wide_as_their_scale_says(name: str) -> None:
     edges = [float(one.removesuffix(" Hz").split("-")[0]) for one in names] + [8000.0]
     widths = np.diff([scales[name](edge) for edge in edges])
     np.testing.assert_allclose(widths, widths.mean(), rtol=0.02)  # names are rounded to 1 Hz
+
+
+def test_an_edge_is_no_wider_than_the_narrower_side() -> None:
+    places = torch.linspace(0, 20, 201)
+    gains, bounds = faded(places, torch.tensor([0.0, 2.0, 10.0, 20.0]), 6.0)
+    assert bounds.tolist() == [0, 2, 10, 20]
+    # 2 s beside 8 s: the fade is 2 s wide, so it is over at 3 s; between 10 s and 20 s it is 6 s
+    np.testing.assert_allclose(gains[:, places == 2.0][:, 0].numpy(), (0.5, 0.5, 0), atol=1e-6)
+    np.testing.assert_allclose(gains[0, (places >= 3.0)].numpy(), 0, atol=1e-6)
+    np.testing.assert_allclose(gains[0, (places <= 1.0)].numpy(), 1, atol=1e-6)
+    np.testing.assert_allclose(gains[1, (places >= 3.0) & (places <= 7.0)].numpy(), 1, atol=1e-6)
+    assert float(gains.min()) >= 0
 
 
 def test_erb_edges_in_numbers() -> None:
