@@ -189,6 +189,17 @@ def test_pauses_are_told_from_sound() -> None:
     assert len(cut(probe(), "pauses", Sizes())) == 1  # steady noise has none
 
 
+def test_what_a_factorisation_leaves_over_is_a_piece() -> None:
+    where = probe()
+    pieces = cut(where, "nmf", Sizes(parts=2))
+    assert [name.split(" (")[0] for name in pieces.names] == ["part 1", "part 2", "rest"]
+    gains = each(pieces).double()
+    # of noise, two spectra account for the level on average; the louder half of the cells is over
+    loud = where.magnitude > 2 * where.magnitude.mean()
+    assert 0.4 < float(gains[-1][loud].mean()) < 0.7
+    assert float(gains[-1][where.magnitude < 0.3 * where.magnitude.mean()].mean()) < 0.01
+
+
 def test_superpixels_follow_edges_and_are_connected() -> None:
     level = np.zeros((60, 80))
     level[20:45, 30:60] = 1.0
