@@ -16,6 +16,7 @@ from earwitness.audio import write_audio
 from earwitness.errors import NotApplicableError, ParameterError, UnknownNameError
 from earwitness.methods.pieces.bands import erb_edges
 from earwitness.methods.pieces.decomposition import Pieces
+from earwitness.methods.pieces.edges import faded
 from earwitness.methods.pieces.registry import CUTS, Sizes, cut
 from earwitness.methods.pieces.superpixels import slic
 from earwitness.plane.mel import hz_to_mel
@@ -128,6 +129,18 @@ def test_bands_are_as_wide_as_their_scale_says(name: str) -> None:
     np.testing.assert_allclose(widths, widths.mean(), rtol=0.02)  # names are rounded to 1 Hz
 
 
+def test_an_edge_is_no_wider_than_the_narrower_side() -> None:
+    places = torch.linspace(0, 20, 201)
+    gains, bounds = faded(places, torch.tensor([0.0, 2.0, 10.0, 20.0]), 6.0)
+    assert bounds.tolist() == [0, 2, 10, 20]
+    # 2 s beside 8 s: the fade is 2 s wide, so it is over at 3 s; between 10 s and 20 s it is 6 s
+    np.testing.assert_allclose(gains[:, places == 2.0][:, 0].numpy(), (0.5, 0.5, 0), atol=1e-6)
+    np.testing.assert_allclose(gains[0, (places >= 3.0)].numpy(), 0, atol=1e-6)
+    np.testing.assert_allclose(gains[0, (places <= 1.0)].numpy(), 1, atol=1e-6)
+    np.testing.assert_allclose(gains[1, (places >= 3.0) & (places <= 7.0)].numpy(), 1, atol=1e-6)
+    assert float(gains.min()) >= 0
+
+
 def test_erb_edges_in_numbers() -> None:
     # (10^(x / 21.4) - 1) / 0.00437 at 0, 1/2 and 1 of 21.4 log10(1 + 0.00437 * 8000)
     middle = (np.sqrt(1 + 0.00437 * 8000) - 1) / 0.00437
@@ -174,6 +187,17 @@ def test_pauses_are_told_from_sound() -> None:
     edges = [float(name.split()[1].split("-")[0]) for name in names[1:]]
     np.testing.assert_allclose(edges, (0.5, 0.8, 1.2, 1.7), atol=0.03)
     assert len(cut(probe(), "pauses", Sizes())) == 1  # steady noise has none
+
+
+def test_what_a_factorisation_leaves_over_is_a_piece() -> None:
+    where = probe()
+    pieces = cut(where, "nmf", Sizes(parts=2))
+    assert [name.split(" (")[0] for name in pieces.names] == ["part 1", "part 2", "rest"]
+    gains = each(pieces).double()
+    # of noise, two spectra account for the level on average; the louder half of the cells is over
+    loud = where.magnitude > 2 * where.magnitude.mean()
+    assert 0.4 < float(gains[-1][loud].mean()) < 0.7
+    assert float(gains[-1][where.magnitude < 0.3 * where.magnitude.mean()].mean()) < 0.01
 
 
 def test_superpixels_follow_edges_and_are_connected() -> None:
