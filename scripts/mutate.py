@@ -248,13 +248,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "game: the model hears the input whatever is drawn": (
         "methods/estimators/game.py",
-        "gains = self._pieces.mix(self._full(some))",
-        "gains = self._pieces.mix(self._full(torch.ones_like(some)))",
-    ),
-    "game: the last draws are lost": (
-        "methods/estimators/game.py",
-        "range(0, len(fresh), chunk)",
-        "range(0, len(fresh) - chunk + 1, chunk)",
+        "whole = self._full(asked.float())",
+        "whole = self._full(asked.float() * 0 + 1)",
     ),
     "game: draws are mixed up": (
         "methods/estimators/game.py",
@@ -333,8 +328,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "fill: only the last of several": (
         "methods/estimators/game.py",
-        "torch.stack(values).mean(dim=0)",
-        "torch.stack(values)[-1]",
+        "for ask in self._asks]).mean(dim=0)",
+        "for ask in self._asks])[-1]",
     ),
     "pieces: sounds of the weakest": (
         "render.py",
@@ -447,7 +442,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
     "plane: mel scale": ("plane/mel.py", "math.log(6.4) / 27.0", "math.log(6.4) / 26.0"),
     "plane: saliency by gain": (
         "probe.py",
-        "spectrum = magnitude * self._phase",
+        "spectrum = magnitude * self.phase",
         "spectrum = magnitude * self.spectrum",
     ),
     "length: windows are summed": ("models/model.py", ".mean(dim=0)", ".sum(dim=0)"),
@@ -508,16 +503,6 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "benchmark/speed.py",
         "median(taken / least for least, taken in pairs)",
         "median(least / taken for least, taken in pairs)",
-    ),
-    "mixing: the rank of pieces in a frame": (
-        "mixing.py",
-        ".long().cumsum(dim=0)",
-        ".long()",
-    ),
-    "mixing: owners of the wrong frame": (
-        "mixing.py",
-        "switches[:, None, pieces]",
-        "switches[:, None, pieces.flip(0)]",
     ),
     "mixing: pieces that touch share a sound": (
         "mixing.py",
