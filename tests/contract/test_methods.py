@@ -145,7 +145,9 @@ def test_same_seed_gives_the_same_map(method: str, white: Audio) -> None:
 
 @pytest.mark.parametrize("method", STOCHASTIC)
 def test_another_seed_gives_another_map(method: str, white: Audio) -> None:
-    first, second = (run(method, curved(), white, seed=seed) for seed in (3, 4))
+    # enough pieces to leave something to chance
+    more = {"segments": 14} if method == "slime" else {}
+    first, second = (run(method, curved(), white, seed=seed, **more) for seed in (3, 4))
     assert np.abs(first.attribution.values - second.attribution.values).max() > 0
 
 
