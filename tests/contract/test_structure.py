@@ -24,6 +24,7 @@ ORDER = [
     ["explanation"],
     ["pipeline"],
     ["data", "train"],
+    ["benchmark"],
     ["report"],
     ["cli"],
 ]

@@ -16,6 +16,8 @@ _VERBS = {
     "masks": ("listing", "List the rules that make masks of explanations, and how to spell them."),
     "metrics": ("listing", "List the metrics and their facts."),
     "models": ("listing", "List the built-in models and their facts."),
+    "evaluate": ("evaluate", "Compare methods for a model on a folder of sounds."),
+    "bench": ("bench", "Run a benchmark: localisation, or a grid of one's own."),
     "demo": ("demo", "Explain a synthesised scene whose true sources are known."),
     "train": ("train", "Train a classifier on one's own labelled sounds."),
 }

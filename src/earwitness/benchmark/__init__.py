@@ -1,0 +1,1 @@
+"""Tables of what the methods cost and what they are worth."""
