@@ -265,7 +265,7 @@ def test_equal_masks_of_different_methods_cost_no_passes() -> None:
     grid = toy_grid(methods=(), seeds=(0,), masks=("area:5%",), metrics=("faithfulness",))
     measure_clip(spectral(), "toy", grid.parts[0].clips[0], grid, told.append)
     controls = sum(told)
-    assert controls == 4 * 5  # random, energy, all-ones, all-zeros and the ideal mask
+    assert controls == 4 * 6  # four controls, and the ideal mask cut and as it is
     told.clear()
     grid = toy_grid(
         methods=(choose("input-x-gradient"),), seeds=(0,), masks=("area:5%",),
