@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -21,6 +21,7 @@ from earwitness.errors import AudioError, OutputError
 from earwitness.listen import players
 from earwitness.picture import draw, save_figure
 from earwitness.regions import region_labels
+from earwitness.render import MOST_HEARD
 from earwitness.types import (
     Attribution,
     Audio,
@@ -29,6 +30,7 @@ from earwitness.types import (
     Mask,
     Outcome,
     Pair,
+    Piece,
     Target,
     Task,
     TrustCard,
@@ -36,6 +38,8 @@ from earwitness.types import (
 
 SCHEMA = 1
 _SOUNDS = ("input", "evidence", "remainder")
+EVERYTHING_ELSE = "everything else"
+_REST = "piece-rest.wav"
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,11 @@ class Explanation:
         Versions, seed, lengths, plane: what is needed to repeat it.
     seconds : float
         How long it took.
+    pieces : tuple of Piece
+        Of methods that switch pieces on and off: every piece with its weight.
+    piece_sounds : tuple of Audio
+        The dozen pieces of largest weight in size, strongest first, then everything else in one
+        sound if there is more; together they are the input.
     """
 
     clip: str
@@ -96,6 +105,8 @@ class Explanation:
     notes: tuple[str, ...]
     provenance: Mapping[str, Any]
     seconds: float
+    pieces: tuple[Piece, ...] = ()
+    piece_sounds: tuple[Audio, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return everything but sounds and maps, as plain JSON values."""
@@ -114,6 +125,7 @@ class Explanation:
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
             "seconds": self.seconds,
+            "pieces": [asdict(piece) for piece in self.pieces],
         }
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> dict[str, Path]:
@@ -138,6 +150,7 @@ class Explanation:
         """
         folder = Path(folder)
         _refuse(folder, overwrite)
+        sounds = [_piece_file(sound, k) for k, sound in enumerate(self.piece_sounds)]
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -147,8 +160,11 @@ class Explanation:
             self._write(partial)
             partial.chmod(0o755)
             if folder.exists():  # others' files in it stay where they are
-                for path in files_in(folder).values():
-                    (partial / path.name).replace(path)
+                for path in files_in(partial).values():
+                    path.replace(folder / path.name)
+                for name in _piece_files():
+                    if (folder / name).exists() and name not in sounds:
+                        (folder / name).unlink()
             else:
                 partial.rename(folder)
         except (OSError, RuntimeError) as error:  # libsndfile's are the latter
@@ -161,6 +177,8 @@ class Explanation:
     def _write(self, folder: Path) -> None:
         for name in _SOUNDS:
             write_audio(folder / f"{name}.wav", getattr(self, name))
+        for number, sound in enumerate(self.piece_sounds):
+            write_audio(folder / _piece_file(sound, number), sound)
         np.savez_compressed(
             folder / "attribution.npz",
             values=self.attribution.values,
@@ -198,7 +216,8 @@ class Explanation:
             with np.load(folder / "attribution.npz", allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             sounds = {name: read_audio(folder / f"{name}.wav") for name in _SOUNDS}
-            return _restored(cls, facts, arrays, sounds)
+            pieces = tuple(Piece(**piece) for piece in facts.get("pieces", ()))
+            return _restored(cls, facts, arrays, sounds, pieces, _piece_sounds(folder, pieces))
         except (FileNotFoundError, NotADirectoryError) as error:
             name = Path(str(error.filename)).name
             raise OutputError(f"{folder}: no explanation here ({name} is missing)") from error
@@ -238,7 +257,27 @@ def files_in(folder: Path) -> dict[str, Path]:
     names = [f"{sound}.wav" for sound in _SOUNDS]
     names += ["attribution.npz", "attribution.png", "labels.txt", "explanation.json"]
     keys = [*_SOUNDS, "attribution", "picture", "labels", "explanation"]
-    return {key: folder / name for key, name in zip(keys, names, strict=True)}
+    found = {key: folder / name for key, name in zip(keys, names, strict=True)}
+    heard = [name for name in _piece_files() if (folder / name).exists()]
+    return {**found, **{name.removesuffix(".wav"): folder / name for name in heard}}
+
+
+def _piece_files() -> list[str]:
+    """Return the names of all files that sounds of pieces may have."""
+    return [*(f"piece-{number:02}.wav" for number in range(1, MOST_HEARD + 1)), _REST]
+
+
+def _piece_file(sound: Audio, number: int) -> str:
+    return _REST if sound.name == EVERYTHING_ELSE else _piece_files()[number]
+
+
+def _piece_sounds(folder: Path, pieces: tuple[Piece, ...]) -> tuple[Audio, ...]:
+    """Read the sounds of pieces, in the order of their files."""
+    named = {piece.file: piece.name for piece in pieces if piece.file}
+    if len(named) < len(pieces):
+        named[_REST] = EVERYTHING_ELSE
+    order = [name for name in _piece_files() if name in named]
+    return tuple(replace(read_audio(folder / name), name=named[name]) for name in order)
 
 
 def _refuse(folder: Path, overwrite: bool) -> None:
@@ -262,6 +301,8 @@ def _restored(
     facts: Mapping[str, Any],
     arrays: Mapping[str, FloatArray],
     sounds: Mapping[str, Audio],
+    pieces: tuple[Piece, ...],
+    piece_sounds: tuple[Audio, ...],
 ) -> Explanation:
     attribution = Attribution(arrays["values"], arrays["freqs"], arrays["times"], facts["details"])
     return cls(
@@ -282,6 +323,8 @@ def _restored(
         notes=tuple(facts["notes"]),
         provenance=facts["provenance"],
         seconds=facts["seconds"],
+        pieces=pieces,
+        piece_sounds=piece_sounds,
     )
 
 

@@ -62,6 +62,11 @@ def players(sounds: Sequence[Audio]) -> list[Player]:
     return [_player(sound, wanted, level) for sound, level in zip(sounds, levels, strict=True)]
 
 
+def copies(sounds: Sequence[Audio], gain_db: float) -> list[Player]:
+    """Return sounds all turned up by the same gain, so that they may be mixed."""
+    return [_player(sound, gain_db, 0.0) for sound in sounds]
+
+
 def _player(sound: Audio, wanted: float, level: float) -> Player:
     gain = float(min(wanted - level, _MOST_GAIN_DB)) if np.isfinite(level) else None
     samples = sound.samples * np.float32(10 ** ((gain or 0.0) / 20))

@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.explanation import Answer, Explanation
+from earwitness.explanation import EVERYTHING_ELSE, Answer, Explanation
 from earwitness.masks.keep import Keep, make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Map, Method
 from earwitness.metrics.trust import PASSES, trust_card
@@ -25,8 +26,8 @@ from earwitness.models.answering import over
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe
-from earwitness.render import render
-from earwitness.types import Attribution, Audio, Direction, Mask, Target
+from earwitness.render import render, render_pieces
+from earwitness.types import Attribution, Audio, Direction, Mask, Piece, Target
 
 _LEADING = 5
 _LARGE_GAP = 0.05
@@ -143,6 +144,7 @@ def explain(
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
     gains = torch.from_numpy(mask.gains).to(probe.device).unsqueeze(0)
     evidence, remainder = render(model.plane, probe.spectrum, gains, probe.samples)
+    pieces, piece_sounds = _pieces(probe, found, audio)
     return Explanation(
         clip=audio.name,
         model=model.name,
@@ -161,6 +163,8 @@ def explain(
         notes=tuple(notes),
         provenance=_provenance(model, audio, seed, start, end),
         seconds=time.perf_counter() - began,
+        pieces=pieces,
+        piece_sounds=piece_sounds,
     )
 
 
@@ -220,6 +224,20 @@ def _masked(probe: Probe, found: Map, rule: Keep) -> tuple[Attribution, Mask]:
 
 def _sound(wave: Tensor, audio: Audio, name: str) -> Audio:
     return Audio(wave[0].float().cpu().numpy(), audio.rate, name)
+
+
+def _pieces(probe: Probe, found: Map, audio: Audio) -> tuple[tuple[Piece, ...], tuple[Audio, ...]]:
+    """Return the pieces of a method that works on some, and the sounds of the strongest."""
+    if found.played is None:
+        return (), ()
+    plane, table = probe.model.plane, found.played.table
+    chosen, waves = render_pieces(plane, probe.spectrum, found.played, probe.samples)
+    files = {piece: f"piece-{number:02}.wav" for number, piece in enumerate(chosen, start=1)}
+    names = [*(table[piece].name for piece in chosen), EVERYTHING_ELSE]
+    sounds = tuple(
+        _sound(wave.unsqueeze(0), audio, name) for wave, name in zip(waves, names, strict=False)
+    )
+    return tuple(replace(one, file=files.get(k, "")) for k, one in enumerate(table)), sounds
 
 
 def _answers(model: Model, target: Target, outputs: dict[str, Tensor]) -> tuple[Answer, ...]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from earwitness.errors import NotApplicableError
+from earwitness.mixing import Mixer, band_mixer, sound_mixer
+from earwitness.models.fast import gradients_agree
+from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
 from earwitness.types import Target
 
-_CELLS_PER_PASS = 4_000_000
+# larger batches leave the processor's caches and are slower, not faster
+_CELLS_PER_PASS = 2_600_000
+_MOST_KEPT = 64_000_000  # values kept of pieces that are mixed again and again, 256 MB
 _LARGEST_PASS = 32
 _SILENT = 1e-30  # below it a phase cannot be told
 
@@ -58,6 +64,12 @@ class Probe:
         self.seed = seed
         self.tick = on_passes or _untold
 
+    def filled(self, background: Tensor | None) -> Probe:
+        """Return the same probe with another background (freq, frame), complex."""
+        other = copy.copy(self)
+        other.background = None if background is None else background.to(self.spectrum)
+        return other
+
     @property
     def shape(self) -> tuple[int, int]:
         """Number of frequencies and of frames."""
@@ -90,18 +102,22 @@ class Probe:
         return max(1, min(_LARGEST_PASS, _CELLS_PER_PASS // cells))
 
     @cached_property
-    def _phase(self) -> Tensor:
+    def phase(self) -> Tensor:
+        """The input's phase as numbers of size one; one where nothing is heard."""
         ones = torch.ones_like(self.spectrum)
         return torch.where(self.magnitude > _SILENT, self.spectrum / self.magnitude, ones)
 
     def outputs(self, gains: Tensor) -> Tensor:
         """Return the model's outputs (batch, output) for gains (batch, freq, frame)."""
+        return self._told(self._outputs(gains))
+
+    def _outputs(self, gains: Tensor) -> Tensor:
         if self.model.frontend is None:
-            return self._told(self.model(self.sound(gains)))
+            return self.model(self.sound(gains))
         if self.background is None:
-            return self._told(self.model.from_magnitude(gains * self.magnitude))
+            return self.model.from_magnitude(gains * self.magnitude)
         mixed = gains * self.spectrum + (1 - gains) * self.background
-        return self._told(self.model.from_magnitude(mixed.abs()))
+        return self.model.from_magnitude(mixed.abs())
 
     def sound(self, gains: Tensor) -> Tensor:
         """Return the sound (batch, samples) of gains (batch, freq, frame).
@@ -126,12 +142,14 @@ class Probe:
 
     def score_magnitude(self, magnitude: Tensor) -> Tensor:
         """Return the score (batch,) of magnitudes (batch, freq, frame) with the input's phase."""
+        outputs = self._told(self._outputs_of_magnitude(magnitude))
+        return self.model.explained(outputs, self.target)
+
+    def _outputs_of_magnitude(self, magnitude: Tensor) -> Tensor:
         if self.model.frontend is not None:
-            outputs = self.model.from_magnitude(magnitude)
-        else:
-            spectrum = magnitude * self._phase
-            outputs = self.model(self.model.plane.synthesise(spectrum, self.samples))
-        return self.model.explained(self._told(outputs), self.target)
+            return self.model.from_magnitude(magnitude)
+        spectrum = magnitude * self.phase
+        return self.model(self.model.plane.synthesise(spectrum, self.samples))
 
     def _told(self, outputs: Tensor) -> Tensor:
         self.tick(len(outputs))
@@ -139,8 +157,54 @@ class Probe:
 
     def scores(self, gains: Iterable[Tensor]) -> Tensor:
         """Return the score of every gain map (freq, frame), without gradients, in batches."""
+        batches = (torch.stack(some) for some in chunks(gains, self.chunk))
+        return self._scores(self._outputs, batches)
+
+    def mixture(self, gains: Mixer, count: int) -> Callable[[Tensor], Tensor]:
+        """Return a function that scores mixtures of pieces, without gradients, in batches.
+
+        It maps switches (evaluation, piece) in [0, 1] to the scores (evaluation,) of the gain maps
+        ``gains(switches)``, but what is linear on the way to the model (mel bands, or the inverse
+        transform) is done once per piece and not once per evaluation.
+
+        Parameters
+        ----------
+        gains : callable
+            From switches (batch, piece) to gains (batch, freq, frame), linear in the switches.
+        count : int
+            Number of pieces.
+        """
         with torch.no_grad():
-            return torch.cat([self.score(torch.stack(some)) for some in chunks(gains, self.chunk)])
+            mix, ask = self._mixer(gains, count)
+
+        def scores(switches: Tensor) -> Tensor:
+            some = switches.to(self.device, torch.float32)
+            with torch.no_grad():
+                return self._scores(ask, (mix(part) for part in some.split(self.chunk)))
+
+        return scores
+
+    def _mixer(self, gains: Mixer, count: int) -> tuple[Mixer, Callable[[Tensor], Tensor]]:
+        """Return how switches (batch, piece) become inputs, and what answers to these inputs."""
+        frontend = self.model.frontend
+        if is_linear(frontend) and self.background is None:
+            bands = frontend.linear(self.magnitude.unsqueeze(0))
+            if count * bands.numel() <= _MOST_KEPT:
+                return band_mixer(frontend, gains, count, self.magnitude), self.model.from_linear
+        if frontend is None and count * self.samples <= _MOST_KEPT:
+            mixer = sound_mixer(
+                self.model.plane, self.wave, self.spectrum, self.background, gains, count
+            )
+            return mixer, self.model
+        return gains, self._outputs
+
+    def _scores(self, ask: Callable[[Tensor], Tensor], batches: Iterable[Tensor]) -> Tensor:
+        # not in inference mode: what a model keeps from its calls must serve for gradients later
+        with torch.no_grad():
+            answers = self.model.fast.answers(ask, batches)
+            return torch.cat(
+                [self.model.explained(self._told(one), self.target) for one in answers]
+            )
 
     def gradients(
         self, points: Iterable[Tensor], *, of_magnitude: bool = False
@@ -153,12 +217,63 @@ class Probe:
         ask = self.score_magnitude if of_magnitude else self.score
         for some in chunks(points, self.chunk):
             batch = torch.stack(some).requires_grad_()
-            with torch.enable_grad():
+            with torch.enable_grad(), self.model.frozen():
                 scores = ask(batch)
-                yield scores.detach(), self.differentiate(scores, batch)
+                gradient = self.differentiate(scores, batch)
+            yield scores.detach(), gradient
+
+    def total_gradient(
+        self, points: Iterable[Tensor], weights: Sequence[float], *, of_magnitude: bool = False
+    ) -> Tensor:
+        """Return the sum over maps (freq, frame) of weight times gradient, shape (freq, frame).
+
+        What is linear in the front end is differentiated once, for the sum.
+
+        Parameters
+        ----------
+        points : iterable of Tensor, shape (freq, frame)
+            Gains, or magnitudes if ``of_magnitude``.
+        weights : sequence of float
+        of_magnitude : bool
+        """
+        self.require_gradients()
+        frontend = self.model.frontend
+        outputs: Callable[[Tensor], Tensor]
+        outputs = self._outputs_of_magnitude if of_magnitude else self._outputs
+        batches = (torch.stack(some) for some in chunks(points, self.chunk))
+        bands = is_linear(frontend) and (of_magnitude or self.background is None)
+        if is_linear(frontend) and bands:
+            outputs, factor = self.model.from_linear, 1.0 if of_magnitude else self.magnitude
+            batches = (frontend.linear(batch * factor) for batch in batches)
+
+        def ask(batch: Tensor) -> Tensor:
+            leaf = batch.detach().requires_grad_()
+            with torch.enable_grad(), self.model.frozen():
+                return self._gradient(self.model.explained(outputs(leaf), self.target), leaf)
+
+        total: Tensor | float = 0.0
+        done = 0
+        for found in self.model.fast.answers(ask, batches, gradients_agree):
+            self._told(found)
+            self.tick(2 * len(found))
+            share = torch.tensor(weights[done : done + len(found)]).to(found)
+            total = total + torch.tensordot(share, found, dims=1)
+            done += len(found)
+        if is_linear(frontend) and bands:
+            leaf = torch.zeros_like(self.magnitude).unsqueeze(0).requires_grad_()
+            with torch.enable_grad():
+                whole = frontend.linear(leaf)
+            (back,) = torch.autograd.grad(whole, leaf, torch.as_tensor(total).expand_as(whole))
+            total = back[0] if of_magnitude else back[0] * self.magnitude
+        return torch.as_tensor(total)
 
     def differentiate(self, scores: Tensor, by: Tensor) -> Tensor:
         """Return the gradient of summed scores, leaving no gradient anywhere else."""
+        gradient = self._gradient(scores, by)
+        self.tick(2 * len(scores))
+        return gradient
+
+    def _gradient(self, scores: Tensor, by: Tensor) -> Tensor:
         if not scores.requires_grad:
             raise NotApplicableError(self._no_gradient())
         try:
@@ -168,7 +283,6 @@ class Probe:
             raise NotApplicableError(
                 f"{self.model.name} cannot be differentiated ({text}); use lime or occlusion"
             ) from error
-        self.tick(2 * len(scores))
         if gradient is None:
             raise NotApplicableError(self._no_gradient())
         return gradient.detach()

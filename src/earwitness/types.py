@@ -102,6 +102,32 @@ class Attribution:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A piece of the sound that a method switched on and off.
+
+    Attributes
+    ----------
+    name : str
+        What it is: ``0.25-0.50 s, 400-900 Hz``.
+    weight : float
+        What the method found it to add to the score.
+    low, high : float
+        95 % bootstrap interval of the weight; equal to it where nothing was drawn at random.
+    energy : float in [0, 1]
+        Share of the input's energy that the piece alone holds.
+    file : str
+        Where its own sound is saved; empty for weak pieces, heard together as everything else.
+    """
+
+    name: str
+    weight: float
+    low: float
+    high: float
+    energy: float
+    file: str = ""
+
+
+@dataclass(frozen=True)
 class Mask:
     """Gains on the plane, and what they amount to.
 

@@ -16,7 +16,7 @@ ORDER = [
     ["audio", "signals"],
     ["plane"],
     ["models"],
-    ["probe"],
+    ["mixing", "probe"],
     ["methods"],
     ["masks", "render"],
     ["metrics"],

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
 
 from earwitness.errors import NotApplicableError
 from earwitness.methods.gradcam import _class_maps
 from earwitness.methods.integrated_gradients import fade_in
-from earwitness.methods.lime import weighted_ridge
 from earwitness.methods.noise import noisy_magnitudes
-from earwitness.methods.pieces import grid
+from earwitness.methods.pieces.registry import Sizes, cut
 from earwitness.methods.registry import METHODS
 from earwitness.models.adapters import wrap
 from earwitness.models.axes import LayerAxes
@@ -109,66 +107,26 @@ def test_grad_cam_map_is_the_papers() -> None:
     assert wanted.max() > 0
 
 
-def test_ridge_agrees_with_scikit_learn() -> None:
-    rng = np.random.default_rng(1)
-    inputs = (rng.random((80, 12)) < 0.5).astype(float)
-    values, sizes = rng.normal(size=80), rng.uniform(0.1, 1, 80)
-    oracle = Ridge(alpha=0.7).fit(inputs, values, sample_weight=sizes)
-    found, r2 = weighted_ridge(*map(torch.from_numpy, (inputs, values, sizes)), 0.7)
-    np.testing.assert_allclose(found.numpy(), oracle.coef_, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(r2, oracle.score(inputs, values, sizes), rtol=1e-9)
-
-
-def test_lime_recovers_a_sum_of_pieces(magnitude: np.ndarray[Any, Any]) -> None:
+@pytest.mark.parametrize("name", ["lime", "kernel-shap", "occlusion", "rise"])
+def test_methods_on_pieces_recover_a_sum_of_pieces(
+    name: str, magnitude: np.ndarray[Any, Any]
+) -> None:
     where = probe(additive(weights()))
-    labels = grid(where, 3, 4).numpy()
+    pieces = cut(where, "grid", Sizes(segments=3, bands=4))
     cells = weights().double().numpy() * magnitude
-    wanted = np.array([cells[labels == k].sum() for k in range(labels.max() + 1)])
-    found = explained("lime", where, samples=100, segments=3, bands=4, ridge=0.0)
-    np.testing.assert_allclose(found.values.numpy(), wanted[labels], rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(found.details["r2"], 1.0, atol=1e-6)
-    assert found.details["evaluations"] == 101
-
-
-def test_lime_weighs_samples_by_cosine_distance() -> None:
-    # score = (share of pieces on)^2 is not a sum, so the fit depends on the kernel
-    where = probe(additive(weights()))
-    labels = grid(where, 2, 2)
-    draws = torch.rand(50, 4, generator=torch.Generator().manual_seed(0)) < 0.5
-    switches = torch.cat([torch.ones(1, 4), draws.float()]).double().numpy()
-    values = np.array([row.sum() ** 2 / 16 for row in switches])
-    distance = [1 - row.sum() / math.sqrt(4 * row.sum()) if row.sum() else 1 for row in switches]
-    kernel = np.exp(-(np.array(distance) ** 2) / 0.3**2)
-    oracle = Ridge(alpha=1.0).fit(switches, values, sample_weight=kernel)
-
-    class Squared(torch.nn.Module):
-        def forward(self, magnitudes: torch.Tensor) -> torch.Tensor:
-            on = torch.stack(
-                [(magnitudes * (labels == k)).sum(dim=(1, 2)) > 0 for k in range(4)], dim=1
-            )
-            return (on.float().sum(dim=1) ** 2 / 16)[:, None]
-
-    class FrontEnd(torch.nn.Module):
-        plane = TOY_PLANE
-
-        def forward(self, magnitudes: torch.Tensor) -> torch.Tensor:
-            return magnitudes
-
-    model = wrap(Squared(), sample_rate=RATE, features=FrontEnd(), output="scores")
-    found = explained("lime", probe(model), samples=50, segments=2, bands=2, width=0.3)
-    np.testing.assert_allclose(
-        found.values.numpy(), oracle.coef_[labels.numpy()], rtol=1e-5, atol=1e-7
-    )
-
-
-def test_occlusion_is_what_each_piece_adds(magnitude: np.ndarray[Any, Any]) -> None:
-    where = probe(additive(weights()))
-    labels = grid(where, 4, 3).numpy()
-    cells = weights().double().numpy() * magnitude
-    wanted = np.array([cells[labels == k].sum() for k in range(labels.max() + 1)])
-    found = explained("occlusion", where, segments=4, bands=3)
-    np.testing.assert_allclose(found.values.numpy(), wanted[labels], rtol=1e-2, atol=1e-4)
-    assert found.details["evaluations"] == 13
+    gains = torch.cat([pieces.mix(row[None]) for row in torch.eye(len(pieces))]).double().numpy()
+    wanted = (gains * cells).sum(axis=(1, 2)) * (0.5 if name == "rise" else 1)
+    options = {"lime": {"ridge": 0.0}}.get(name, {})
+    found = explained(name, where, segments=3, bands=4, **options)
+    table = found.played.table
+    got = np.array([piece.weight for piece in table])
+    np.testing.assert_allclose(got, wanted, rtol=1e-2, atol=2e-4)
+    mapped = np.einsum("k,kft->ft", wanted, gains)
+    np.testing.assert_allclose(found.values.numpy(), mapped, rtol=1e-2, atol=2e-4)
+    np.testing.assert_allclose(found.details["r2"], 1.0, atol=1e-4)
+    assert found.details["pieces"] == 12
+    energy = (gains**2 * magnitude**2).sum(axis=(1, 2)) / (magnitude**2).sum()
+    np.testing.assert_allclose([piece.energy for piece in table], energy, rtol=1e-3)
 
 
 def test_energy_is_the_squared_magnitude(magnitude: np.ndarray[Any, Any]) -> None:

@@ -128,6 +128,38 @@ def test_targets_and_contrasts(place: Path, capsys: pytest.CaptureFixture[str]) 
     assert (code, line["label"], line["score"]["kind"]) == (0, "mos", "value")
 
 
+def test_pieces_estimator_and_fill_choose_the_method(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--model", "python:model.py:make", "--json"]
+    code, out, _ = run(
+        capsys, "explain", "b.wav", "--pieces", "hz x time", "--estimator", "kernel-shap",
+        "--fill", "noise-floor", "--set", "segments=2", "--set", "bands=2", "-o", "r", *model,
+    )  # fmt: skip
+    line = json.loads(out)
+    assert (code, line["method"]) == (0, "pieces")
+    facts = json.loads((place / "r" / "b" / "pieces" / "explanation.json").read_text())
+    assert [piece["name"] for piece in facts["pieces"]] == [
+        "0.00-0.25 s, 0-4000 Hz", "0.25-0.50 s, 0-4000 Hz",
+        "0.00-0.25 s, 4000-8000 Hz", "0.25-0.50 s, 4000-8000 Hz",
+    ]  # fmt: skip
+    assert facts["options"]["estimator"] == "kernel-shap"
+    assert "piece-04" in line["files"]
+    code, out, _ = run(capsys, "explain", "b.wav", "--method", "lime", "--pieces", "time", "-o",
+                       "r2", *model)  # fmt: skip
+    assert (code, json.loads(out)["method"]) == (0, "lime")
+    for words, hint in (
+        (["--pieces", "gird"], "did you mean 'grid'"),
+        (["--estimator", "lima"], "did you mean 'lime'"),
+        (["--fill", "nowhere.wav"], "path of a sound file"),
+        (["--pieces", "time", "--set", "bands=3"], "bands means nothing to pieces time"),
+    ):
+        code, _, err = run(capsys, "explain", "b.wav", *words, "-o", "r3", *model)
+        assert code == 2
+        assert hint in err
+        assert len(err.strip().splitlines()) == 1
+
+
 def test_existing_results_are_safe(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(capsys, "b.wav", "-o", "r")[0] == 0
     code, _, err = explain(capsys, "b.wav", "-o", "r")

@@ -14,7 +14,7 @@ from earwitness.explanation import Explanation
 from earwitness.metrics.trust import ahead_of, verdict
 from earwitness.pipeline import explain, predict
 from earwitness.types import Audio, Outcome, Pair
-from tests.toys import REGIONS, spectral, waveform
+from tests.toys import REGIONS, additive, spectral, waveform
 
 
 @pytest.fixture
@@ -86,6 +86,45 @@ def test_saving_and_loading_gives_it_back(tmp_path: Path, explanation: Explanati
     assert back.facts() == json.loads(json.dumps(explanation.facts()))
     assert back.trust == explanation.trust
     assert back.target == explanation.target
+
+
+def test_pieces_are_saved_with_their_sounds_and_come_back(tmp_path: Path, white: Audio) -> None:
+    every = torch.rand(129, 189, generator=torch.Generator().manual_seed(0))
+    found = explain(additive(every), white, "occlusion", segments=6, bands=4)
+    assert len(found.pieces) == 24
+    assert len(found.piece_sounds) == 13
+    files = found.save(tmp_path / "e")
+    assert {"piece-01", "piece-12", "piece-rest"} <= set(files)
+    total = sum(soundfile.read(path)[0] for key, path in files.items() if "piece" in key)
+    error = np.sum((total - white.samples) ** 2) / np.sum(white.samples**2)
+    assert -10 * np.log10(error) > 100
+    back = Explanation.load(tmp_path / "e")
+    assert back.pieces == found.pieces
+    for ours, theirs in zip(found.piece_sounds, back.piece_sounds, strict=True):
+        np.testing.assert_array_equal(ours.samples, theirs.samples)
+        assert ours.name == theirs.name
+    # the first file is the strongest piece, and holds what lies there
+    strongest = max(found.pieces, key=lambda piece: abs(piece.weight))
+    assert strongest.file == "piece-01.wav"
+    assert back.piece_sounds[0].name == strongest.name
+    assert found.piece_sounds[-1].name == "everything else"
+    energy = np.sum(found.piece_sounds[0].samples ** 2) / np.sum(white.samples**2)
+    np.testing.assert_allclose(energy, strongest.energy, rtol=0.1)  # windows overlap
+    weights = [piece.weight for piece in found.pieces if piece.file]
+    others = [piece.weight for piece in found.pieces if not piece.file]
+    assert min(map(abs, weights)) >= max(map(abs, others))
+    # fewer pieces in its place leave none of the old sounds behind
+    explain(additive(every), white, "occlusion", pieces="time", segments=3).save(
+        tmp_path / "e", overwrite=True
+    )
+    assert {path.name for path in (tmp_path / "e").glob("piece*")} == {
+        "piece-01.wav", "piece-02.wav", "piece-03.wav"
+    }  # fmt: skip
+    assert len(Explanation.load(tmp_path / "e").piece_sounds) == 3
+    # pieces without any weight take no place among the strongest
+    found = explain(spectral(), white, "occlusion", segments=6, bands=4, target="high")
+    assert 0 < sum(bool(piece.file) for piece in found.pieces) < 12
+    assert all(piece.weight for piece in found.pieces if piece.file)
 
 
 def test_an_explanation_can_be_repeated_from_its_file(

@@ -294,7 +294,7 @@ def test_unknown_models_suggest_the_nearest() -> None:
 
 
 def test_the_built_in_model_is_small_and_sane() -> None:
-    assert [one.name for one in list_models()] == ["esc10"]
+    assert [one.name for one in list_models()] == ["cnn14", "esc10"]
     one = load_model("esc10")
     assert len(one.labels) == 10
     import earwitness.models

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from earwitness.audio import write_audio
 from earwitness.pipeline import explain
 from earwitness.report.folder import ReportFolder
 from earwitness.report.page import _ticks
 from earwitness.types import Audio
-from tests.toys import RATE, REGIONS, spectral
+from tests.toys import RATE, REGIONS, additive, spectral
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = [
@@ -158,4 +159,103 @@ def test_it_is_worked_by_keyboard(page: Path, browser: Any) -> None:
     view.keyboard.press("Home")
     after = view.evaluate("getComputedStyle(document.querySelector('.picture img')).opacity")
     assert (float(before), float(after)) == (0.8, 0.0)
+    view.close()
+
+
+@pytest.fixture(scope="module")
+def pieces_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("pieces")
+    model = additive(torch.rand(129, 189, generator=torch.Generator().manual_seed(0)))
+    folder = ReportFolder(root / "r", overwrite=False)
+    folder.prepare()
+    # tones, which the players' compression keeps well
+    time = np.arange(24000) / RATE
+    samples = sum(0.1 * np.sin(2 * np.pi * hz * time) for hz in (440, 1500, 6000))
+    write_audio(root / "one.wav", Audio(samples.astype(np.float32), RATE))
+    for method in ("input-x-gradient", "occlusion"):
+        options = {} if method != "occlusion" else {"segments": 6, "bands": 4}
+        folder.add(explain(model, root / "one.wav", method, **options))
+    return folder.finish(model)
+
+
+def test_pieces_are_listed_with_weight_and_interval(pieces_page: Path) -> None:
+    text = pieces_page.read_text()
+    assert text.count('<fieldset class="pieces">') == 1
+    assert text.count('type="checkbox"') == 13
+    assert "everything else (12 pieces)" in text
+    assert "Nothing was left to chance" in text
+    assert len(text) < 1_500_000
+
+
+@pytest.mark.browser
+def test_pieces_are_mixed_as_they_are_switched(pieces_page: Path, browser: Any) -> None:
+    view = browser.new_page(viewport={"width": 1200, "height": 900})
+    said: list[str] = []
+    view.on("console", lambda message: said.append(message.text))
+    view.on("pageerror", lambda error: said.append(str(error)))
+    # what is played is added up here, since a browser without a loudspeaker has no ears
+    view.add_init_script(
+        """
+        const Real = AudioContext;
+        window.AudioContext = class extends Real {
+            constructor() { super(); window.heard = this.createAnalyser();
+                            window.heard.fftSize = 16384; window.heard.connect(super.destination); }
+            get destination() { return window.heard ?? super.destination; }
+        };
+        window.level = () => {
+            const wave = new Float32Array(heard.fftSize);
+            heard.getFloatTimeDomainData(wave);
+            return Math.sqrt(wave.reduce((sum, one) => sum + one * one, 0) / wave.length);
+        };
+        """
+    )
+    view.goto(pieces_page.as_uri())
+    box = view.locator(".pieces")
+    button = box.locator(".mix")
+    button.focus()
+    view.keyboard.press("Enter")
+    view.wait_for_function("document.querySelector('.mix').ariaPressed === 'true'")
+    view.wait_for_timeout(1000)
+    loud = view.evaluate("level()")
+    first = box.locator("input").first
+    first.focus()
+    view.keyboard.press("Space")
+    assert box.locator("[role=status]").inner_text() == "12 of 13 on"
+    view.wait_for_function("document.querySelector('.mix').ariaPressed === 'false'")  # it ends
+    box.locator(".none").click()
+    assert box.locator("[role=status]").inner_text() == "0 of 13 on"
+    button.click()
+    view.wait_for_function("document.querySelector('.mix').ariaPressed === 'true'")
+    view.wait_for_timeout(1000)
+    assert view.evaluate("level()") < 1e-3 * loud
+    assert loud > 0.01
+    view.evaluate("document.querySelector('.pieces audio').play()")  # one sound at a time
+    view.wait_for_function("document.querySelector('.mix').ariaPressed === 'false'")
+    unnamed = """[...document.querySelectorAll("audio, input")].filter(
+        one => !(one.ariaLabel || one.labels?.length)).length"""
+    assert view.evaluate(unnamed) == 0
+    assert said == []
+    view.close()
+
+
+@pytest.mark.browser
+def test_all_pieces_together_are_the_input(pieces_page: Path, browser: Any) -> None:
+    view = browser.new_page()
+    view.goto(pieces_page.as_uri())
+    error = view.evaluate(
+        """async () => {
+            const context = new OfflineAudioContext(1, 24000, 16000);
+            const decode = audio => context.decodeAudioData(
+                Uint8Array.from(atob(audio.src.split(",")[1]), c => c.charCodeAt(0)).buffer);
+            const parts = await Promise.all(
+                [...document.querySelectorAll(".pieces audio")].map(decode));
+            const whole = await decode(document.querySelector("article .players audio"));
+            const sum = new Float32Array(whole.length);
+            parts.forEach(part => part.getChannelData(0).forEach((v, k) => { sum[k] += v; }));
+            let rest = 0, all = 0;
+            whole.getChannelData(0).forEach((v, k) => { rest += (sum[k] - v) ** 2; all += v * v; });
+            return 10 * Math.log10(rest / all);
+        }"""
+    )
+    assert error < -20  # thirteen lossy copies against one
     view.close()

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP-OR-FOLDER...")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
 @click.option(
-    "--method", "methods", multiple=True, default=["integrated-gradients"], show_default=True,
-    metavar="NAME", help="See earwitness methods; may be given several times.",
+    "--method", "methods", multiple=True, metavar="NAME",
+    help="See earwitness methods; may be given several times.  [default: integrated-gradients, or "
+    "pieces if pieces, estimator or fill are given]",
 )  # fmt: skip
+@click.option("--pieces", metavar="P", help="How the sound is cut: grid, superpixels, nmf x time.")
+@click.option("--estimator", metavar="E", help="How pieces are scored: lime, kernel-shap, rise.")
+@click.option("--fill", metavar="F", help="What stands in for pieces: silence, mean, CLIP.")
 @click.option("--target", metavar="C", help="Class or output to explain; the decided one if none.")
 @click.option("--versus", metavar="C", help="Explain the target against this class.")
 @click.option(
@@ -51,6 +55,9 @@ def explain(
     clips: tuple[str, ...],
     model: str,
     methods: tuple[str, ...],
+    pieces: str | None,
+    estimator: str | None,
+    fill: str | None,
     target: str | None,
     versus: str | None,
     span: tuple[float, float] | None,
@@ -68,6 +75,10 @@ def explain(
     """Explain what a model made of sound files and folders of them."""
     from earwitness.cli.run import Question, Run
 
+    choices = {"pieces": pieces, "estimator": estimator, "fill": fill}
+    chosen = {name: text for name, text in choices.items() if text is not None}
+    if not methods:
+        methods = ("pieces",) if chosen else ("integrated-gradients",)
     question = Question(
         methods=tuple(dict.fromkeys(methods)),
         target=target,
@@ -78,6 +89,6 @@ def explain(
         start=start,
         end=end,
         seed=seed,
-        options=parse_settings(settings),
+        options={**parse_settings(settings), **chosen},
     )
     return Run(question, model, device, output, overwrite, as_json).over(clips)

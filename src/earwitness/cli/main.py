@@ -17,8 +17,11 @@ _VERBS = {
     "metrics": ("listing", "List the metrics and their facts."),
     "models": ("listing", "List the built-in models and their facts."),
     "evaluate": ("evaluate", "Compare methods for a model on a folder of sounds."),
-    "bench": ("bench", "Run a benchmark: localisation, or a grid of one's own."),
     "demo": ("demo", "Explain a synthesised scene whose true sources are known."),
+    "bench": (
+        "bench",
+        "Measure what explaining costs, what finds the truth, or a grid of one's own.",
+    ),
     "train": ("train", "Train a classifier on one's own labelled sounds."),
 }
 

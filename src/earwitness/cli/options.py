@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-MODEL_HELP = "A built-in name, a folder that train wrote, or python:FILE.py:FUNCTION."
+MODEL_HELP = (
+    "A built-in name, cnn14:FILE.pth, a folder that train wrote, or python:FILE.py:FUNCTION."
+)
 DEFAULT_MODEL = "esc10"
 
 

@@ -111,13 +111,12 @@ def register(name: str, *, summary: str) -> Callable[[Make], Make]:
 @register("folder", summary="sound files and folders of them, without a known truth")
 def folder(*, paths: list[str], target: str = "") -> list[Clip]:
     """Return a clip for each file; ``target`` is the class to explain, the decided one if empty."""
-    return [
-        Clip(str(path), "sounds", target or None, partial(_read, path))
-        for path in find_clips(paths)
-    ]
+    found = find_clips(paths)
+    missing = [path for path in found if not path.exists()]
+    if missing:
+        raise AudioError(f"{missing[0]}: no such file or folder")
+    return [Clip(str(path), "sounds", target or None, partial(_read, path)) for path in found]
 
 
 def _read(path: Path, rate: int) -> Material:
-    if not path.exists():
-        raise AudioError(f"{path}: no such file or folder")
     return Material(read_audio(path, rate=rate).samples)

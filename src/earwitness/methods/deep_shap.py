@@ -19,7 +19,6 @@ from earwitness.methods.rules import (
     Ledger,
     RuleMode,
     find_leaks,
-    frozen,
     is_linear,
     tracing,
 )
@@ -185,7 +184,7 @@ def _between(
     """
     base = None if ledger is None else Ledger()
     reference = _Reference(base)
-    with torch.enable_grad(), frozen(probe.model), tracing(probe.model, ledger):
+    with torch.enable_grad(), probe.model.frozen(), tracing(probe.model, ledger):
         quiet = background.unsqueeze(0).requires_grad_()
         with reference:
             low = probe.score_magnitude(quiet)

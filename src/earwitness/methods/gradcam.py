@@ -45,7 +45,8 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
         return kept[-1]
 
     ones = torch.ones(1, *probe.shape, device=probe.device, requires_grad=True)
-    with torch.enable_grad(), listening({name: _module(probe.model, name)}, keep):
+    layer_module = {name: _module(probe.model, name)}
+    with torch.enable_grad(), probe.model.frozen(), listening(layer_module, keep):
         score = probe.score(ones)
         gradient = probe.differentiate(score, kept[-1])
     maps = _class_maps(kept[-1].detach(), gradient, axes)

@@ -42,13 +42,7 @@ def integrated_gradients(probe: Probe, *, steps: int = 64) -> Map:
         raise ParameterError(f"integrated-gradients: steps must be at least 1, got {steps}")
     levels, weights = fade_in(int(steps))
     ones = torch.ones_like(probe.magnitude)
-    total = torch.zeros_like(ones)
-    points = (level * ones for level in levels)
-    done = 0
-    for _, gradients in probe.gradients(points):
-        batch = weights[done : done + len(gradients)].to(gradients)
-        total += torch.einsum("b,bft->ft", batch, gradients)
-        done += len(gradients)
+    total = probe.total_gradient((level * ones for level in levels), weights.tolist())
     full, silent = probe.scores([ones, torch.zeros_like(ones)]).double().tolist()
     return Map(total, {**completeness(total, full - silent), "steps": steps})
 

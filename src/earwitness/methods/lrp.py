@@ -24,7 +24,6 @@ from earwitness.methods.rules import (
     Ledger,
     RuleMode,
     find_leaks,
-    frozen,
     is_linear,
     tracing,
 )
@@ -80,7 +79,7 @@ class _Use:
         Whether its result reaches the score through nothing but linear functions. Its bias is then
         a constant of the score, which no sound contributed.
     passed : float
-        What the last layer handed on to its inputs, before any rule for biases.
+        What the last layer handed on to its inputs, its bias keeping the rest.
     made : Tensor
         Its result.
     """
@@ -109,8 +108,6 @@ class _Linear(torch.autograd.Function):
         relevance = result * gradients[0]
         least = rule.epsilon * result.square().mean().sqrt()
         offset = layer.offset(result)
-        if ctx.use.last:
-            ctx.use.passed += float(((result - offset) * gradients[0]).double().sum())
         signs = (values.clamp(min=0), values.clamp(max=0))
         weights = (layer.weights.clamp(min=0), layer.weights.clamp(max=0))
         back = torch.zeros_like(values)
@@ -129,7 +126,9 @@ class _Linear(torch.autograd.Function):
                 for sign, weight in zip(signs, weights[::order], strict=True):
                     extra = rule.gamma * _backward(layer, values, weight, shares)
                     back += torch.where(sign != 0, extra, 0.0)
-        if rule.share_biases and not ctx.use.last:
+        if ctx.use.last:
+            ctx.use.passed += float(shared.double().sum())
+        elif rule.share_biases:
             # what would stay with the bias goes to the inputs by the size of what they contribute
             size = layer.apply(values.abs(), layer.weights.abs())
             rest = torch.where(size > 0, (relevance - shared) / size.clamp(min=1e-30), 0.0)
@@ -434,18 +433,11 @@ def lrp(
     return Map(values, {**details, "kept_by_biases": kept, "leaks": leaks, "rule": rule})
 
 
-def _without_constant(ledger: Ledger, last: _Use | None) -> None:
-    """Take the last layer's bias, which is no one's contribution, off what it gave."""
-    for entry in ledger.entries:
-        if last is not None and any(one is last.made for one in entry.results):
-            entry.given[0] = entry.given[0] - last.layer.offset(entry.given[0])
-
-
 def _propagate(
     probe: Probe, convolution: _Rule, dense: _Rule, ledger: Ledger | None = None
 ) -> tuple[Tensor, float, list[Leak]]:
     """Return the map, what it must add up to, and leaks if there is a ledger."""
-    with torch.enable_grad(), frozen(probe.model), tracing(probe.model, ledger):
+    with torch.enable_grad(), probe.model.frozen(), tracing(probe.model, ledger):
         magnitude = probe.magnitude.unsqueeze(0).clone().requires_grad_()
         mode = _Relevance(convolution, dense, ledger)
         with mode:
@@ -453,7 +445,11 @@ def _propagate(
         last = mode.last(score)
         leaks = []
         if ledger is not None:
-            _without_constant(ledger, last)
+            # what the last layer's bias keeps is promised to no one, and so no leak
+            made = None if last is None else last.made
+            ledger.entries[:] = [
+                entry for entry in ledger.entries if all(one is not made for one in entry.results)
+            ]
             leaks = find_leaks(ledger, score, _has_rule)
         if last is not None:
             last.passed = 0.0  # looking for leaks went through it too

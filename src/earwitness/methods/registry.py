@@ -12,6 +12,22 @@ from torch import Tensor
 
 from earwitness.errors import ParameterError
 from earwitness.registry import Registry, unknown
+from earwitness.types import Piece
+
+
+@dataclass(frozen=True)
+class Played:
+    """The pieces that a method switched on and off.
+
+    Attributes
+    ----------
+    mix : callable
+        Maps switches (batch, piece) to gains (batch, freq, frame); all ones give ones.
+    table : tuple of Piece
+    """
+
+    mix: Callable[[Tensor], Tensor]
+    table: tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
@@ -23,10 +39,13 @@ class Map:
     values : Tensor, shape (freq, frame)
     details : mapping
         Figures about the run, plain JSON values: ``completeness_gap``, ``r2``, ``evaluations``, ...
+    played : Played, optional
+        Of methods that work on pieces.
     """
 
     values: Tensor
     details: Mapping[str, Any] = field(default_factory=dict)
+    played: Played | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,8 @@ class Method:
         Whether it ignores the model and is there to be beaten.
     cost : int or callable
         Forward passes (a backward counts two), for given options if they matter.
+    check : callable
+        Raises for options that do not go together.
     """
 
     name: str
@@ -62,6 +83,7 @@ class Method:
     needs_gradients: bool
     control: bool
     cost: int | Callable[[Mapping[str, Any]], int]
+    check: Callable[[Mapping[str, Any]], None]
 
     def passes(self, options: Mapping[str, Any]) -> int:
         """Return about how many forward passes the method costs."""
@@ -90,6 +112,10 @@ class Method:
             if isinstance(default, int) and not isinstance(default, bool) and value != int(value):
                 raise ParameterError(f"{self.name}: {name} must be a whole number, got {value!r}")
             settled[name] = value
+        try:
+            self.check(settled)
+        except ParameterError as error:
+            raise ParameterError(f"{self.name}: {error}") from None
         return settled
 
 
@@ -107,12 +133,23 @@ def register(
     needs_gradients: bool = False,
     control: bool = False,
     cost: int | Callable[[Mapping[str, Any]], int],
+    check: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> Callable[[Callable[..., Map]], Callable[..., Map]]:
     """Register ``function(probe, *, options) -> Map`` under a name, with its facts."""
 
     def add(function: Callable[..., Map]) -> Callable[..., Map]:
         spec = Method(
-            name, summary, paper, limits, function, signed, complete, needs_gradients, control, cost
+            name=name,
+            summary=summary,
+            paper=paper,
+            limits=limits,
+            function=function,
+            signed=signed,
+            complete=complete,
+            needs_gradients=needs_gradients,
+            control=control,
+            cost=cost,
+            check=check,
         )
         METHODS.add(spec)
         return function

@@ -240,19 +240,6 @@ def _in_place(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bo
 
 
 @contextmanager
-def frozen(model: Model) -> Iterator[None]:
-    """Make sure that only what depends on the sound asks for gradients."""
-    asking = [one for part in model.parts for one in part.parameters() if one.requires_grad]
-    try:
-        for one in asking:
-            one.requires_grad_(False)
-        yield
-    finally:
-        for one in asking:
-            one.requires_grad_(True)
-
-
-@contextmanager
 def tracing(model: Model, ledger: Ledger | None) -> Iterator[None]:
     """Keep ``ledger.path`` at the module that is running; hooks are gone afterwards."""
     if ledger is None:

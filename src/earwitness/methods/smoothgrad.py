@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from earwitness.errors import ParameterError
 from earwitness.methods.noise import noisy_magnitudes
 from earwitness.methods.registry import Map, register
@@ -32,9 +30,7 @@ def smoothgrad(probe: Probe, *, samples: int = 25, noise: float = 0.15) -> Map:
         raise ParameterError(
             f"smoothgrad: samples must be at least 1 and noise positive, got {samples} and {noise}"
         )
-    total = torch.zeros_like(probe.magnitude)
-    for _, gradients in probe.gradients(
-        noisy_magnitudes(probe, int(samples), float(noise)), of_magnitude=True
-    ):
-        total += gradients.sum(dim=0)
-    return Map((total / samples).abs(), {"samples": int(samples)})
+    count = int(samples)
+    points = noisy_magnitudes(probe, count, float(noise))
+    mean = probe.total_gradient(points, [1 / count] * count, of_magnitude=True)
+    return Map(mean.abs(), {"samples": count})

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import ModelError, ParameterError
-from earwitness.models.frontend import FrontEnd
+from earwitness.models.frontend import FrontEnd, LinearFrontEnd
 from earwitness.models.model import Model
 from earwitness.types import Output, Task
 
@@ -66,9 +66,16 @@ class SpectralModel(Model):
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """Map magnitudes (batch, freq, frame) to outputs."""
+        return self._in_frames(magnitude, self._answer)
+
+    def from_linear(self, linear: Tensor) -> Tensor:
+        """Map what the linear part of the front end gives (batch, band, frame) to outputs."""
+        return self._in_frames(linear, lambda data: self._answer(data, self._rest))
+
+    def _in_frames(self, data: Tensor, ask: Callable[[Tensor], Tensor]) -> Tensor:
         shortest = self.plane.frames(self.shortest) if self.shortest else None
         longest = self.plane.frames(self.longest) if self.longest else None
-        return self._windowed(magnitude, shortest, longest, self._answer)
+        return self._windowed(data, shortest, longest, ask)
 
     def windows(self, samples: int) -> list[tuple[int, int]]:
         """Return (start, length) in samples of the windows, which start on frames."""
@@ -81,6 +88,10 @@ class SpectralModel(Model):
 
     def _forward(self, magnitude: Tensor) -> Any:
         return self.module(self.frontend(magnitude).to(self.dtype))
+
+    def _rest(self, linear: Tensor) -> Any:
+        frontend = cast(LinearFrontEnd, self.frontend)
+        return self.module(frontend.nonlinear(linear).to(self.dtype))
 
 
 class BlackBox(Model):

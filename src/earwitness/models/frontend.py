@@ -6,7 +6,7 @@ without going through the inverse transform.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,28 @@ class FrontEnd(Protocol):
     def __call__(self, magnitude: Tensor) -> Tensor:
         """Map magnitudes to features."""
         ...
+
+
+class LinearFrontEnd(FrontEnd, Protocol):
+    """A front end that begins with something linear, such as mel bands.
+
+    ``nonlinear(linear(magnitude))`` is what calling it gives. ``linear`` works on each frame by
+    itself, and silence gives zeros. What is linear need be done only once for all mixtures of the
+    same pieces, and for the sum of many gradients.
+    """
+
+    def linear(self, magnitude: Tensor) -> Tensor:
+        """Map magnitudes (batch, freq, frame) to bands (batch, band, frame), linearly."""
+        ...
+
+    def nonlinear(self, linear: Tensor) -> Tensor:
+        """Map bands (batch, band, frame) to features."""
+        ...
+
+
+def is_linear(frontend: FrontEnd | None) -> TypeGuard[LinearFrontEnd]:
+    """Whether a front end says what its linear part is."""
+    return hasattr(frontend, "linear") and hasattr(frontend, "nonlinear")
 
 
 class LogMel(nn.Module):
@@ -56,4 +78,12 @@ class LogMel(nn.Module):
 
     def forward(self, magnitude: Tensor) -> Tensor:
         """Map magnitude (batch, freq, frame) to features (batch, 1, mel, frame)."""
-        return torch.log1p((self.filters @ magnitude) / self.floor).unsqueeze(1)
+        return self.nonlinear(self.linear(magnitude))
+
+    def linear(self, magnitude: Tensor) -> Tensor:
+        """Map magnitude (batch, freq, frame) to its mean in every band (batch, mel, frame)."""
+        return self.filters @ magnitude
+
+    def nonlinear(self, linear: Tensor) -> Tensor:
+        """Map bands (batch, mel, frame) to their logarithms (batch, 1, mel, frame)."""
+        return torch.log1p(linear / self.floor).unsqueeze(1)

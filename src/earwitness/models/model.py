@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from earwitness.errors import EarwitnessError, ModelError, ParameterError
 from earwitness.models.answering import Answering
+from earwitness.models.fast import Fast
 from earwitness.models.frontend import FrontEnd
 from earwitness.plane.stft import Plane, default_plane
 from earwitness.types import Output, Task
@@ -98,6 +99,7 @@ class Model(Answering, ABC):
         self.shortest, self.longest = _lengths(lengths, self.rate)
         self._labels = None if labels is None else tuple(map(str, labels))
         self.layers: dict[tuple[str, int], Any] = {}  # where layers lie, once found
+        self.fast = Fast()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -144,6 +146,10 @@ class Model(Answering, ABC):
         """Map magnitudes on the plane (batch, freq, frame) to outputs, without an inverse."""
         raise NotImplementedError(f"{self.name} has no front end on the plane")
 
+    def from_linear(self, linear: Tensor) -> Tensor:
+        """Map what the linear part of the front end gives (batch, band, frame) to outputs."""
+        raise NotImplementedError(f"{self.name} has no front end with a linear part")
+
     def windows(self, samples: int) -> list[tuple[int, int]]:
         """Return (start, length) in samples of the windows a sound is read in."""
         length = max(samples, self.shortest or 0)
@@ -153,9 +159,9 @@ class Model(Answering, ABC):
     def _forward(self, waves: Tensor) -> Any:
         """Ask the network about waves of a length it takes."""
 
-    def _answer(self, data: Tensor) -> Tensor:
+    def _answer(self, data: Tensor, forward: Callable[[Tensor], Any] | None = None) -> Tensor:
         try:
-            answer = self._forward(data.clone())  # it may write on what it is given
+            answer = (forward or self._forward)(data.clone())  # it may write on what it is given
         except EarwitnessError:
             raise
         except (Exception, SystemExit) as error:
@@ -263,6 +269,18 @@ class Model(Answering, ABC):
         finally:
             for module, training in modes:
                 module.training = training
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let only what depends on the sound ask for gradients, and leave it as it was."""
+        asking = [one for part in self.parts for one in part.parameters() if one.requires_grad]
+        try:
+            for one in asking:
+                one.requires_grad_(False)
+            yield
+        finally:
+            for one in asking:
+                one.requires_grad_(True)
 
     def _differentiable_kernels(self) -> AbstractContextManager[None]:
         """Do without cuDNN for recurrent networks: it has no backward pass in evaluation mode."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from earwitness.errors import EarwitnessError, ModelError
 from earwitness.models.model import Model
@@ -17,24 +18,31 @@ _DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A model that comes with the library, and its facts."""
+    """A model that comes with the library, and its facts.
+
+    ``load`` takes the path of a file of weights if ``needs_file``, and nothing otherwise.
+    """
 
     name: str
     summary: str
     licence: str
-    load: Callable[[], Model]
+    load: Callable[..., Model]
+    needs_file: bool = False
 
 
 MODELS: Registry[BuiltIn] = Registry("model", "earwitness.models", "earwitness.models")
 
 
+Load = TypeVar("Load", bound=Callable[..., Model])
+
+
 def register(
-    name: str, *, summary: str, licence: str
-) -> Callable[[Callable[[], Model]], Callable[[], Model]]:
+    name: str, *, summary: str, licence: str, needs_file: bool = False
+) -> Callable[[Load], Load]:
     """Register a function that returns a model under a name."""
 
-    def add(load: Callable[[], Model]) -> Callable[[], Model]:
-        MODELS.add(BuiltIn(name, summary, licence, load))
+    def add(load: Load) -> Load:
+        MODELS.add(BuiltIn(name, summary, licence, load, needs_file))
         return load
 
     return add
@@ -51,8 +59,9 @@ def load_model(name: str, *, device: str = "cpu") -> Model:
     Parameters
     ----------
     name : str
-        A built-in name, a folder written by ``earwitness train``, or ``python:FILE.py:FUNCTION``,
-        a function without parameters that returns a wrapped model.
+        A built-in name, one with a file of weights (``cnn14:FILE.pth``), a folder written by
+        ``earwitness train``, or ``python:FILE.py:FUNCTION``, a function without parameters that
+        returns a wrapped model.
     device : str
         Where its network shall live, as torch names it.
 
@@ -67,6 +76,8 @@ def load_model(name: str, *, device: str = "cpu") -> Model:
         raise ModelError(f"device {device!r} is none of {', '.join(_DEVICES)}")
     if name.startswith("python:"):
         model = _from_python(name)
+    elif name.partition(":")[0] in _wanting_files():
+        model = _from_weights(*name.partition(":")[::2])
     elif Path(name).is_dir():
         from earwitness.models.checkpoint import load_checkpoint
 
@@ -79,6 +90,16 @@ def load_model(name: str, *, device: str = "cpu") -> Model:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"device {device!r} cannot be used here: {_first_line(error)}") from error
+
+
+def _wanting_files() -> list[str]:
+    return [model.name for model in list_models() if model.needs_file]
+
+
+def _from_weights(name: str, file: str) -> Model:
+    if not file:
+        raise ModelError(f"{name} comes without weights; name a file of them: {name}:FILE.pth")
+    return MODELS.get(name).load(Path(file))
 
 
 def _from_python(name: str) -> Model:

@@ -18,7 +18,7 @@ from earwitness import __version__
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import EarwitnessError
 from earwitness.explanation import Explanation, files_in
-from earwitness.listen import Player, players
+from earwitness.listen import Player, copies, players
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.trust import ahead_of, verdict
 from earwitness.models.model import Model
@@ -81,6 +81,7 @@ def _parts(root: Path, own: list[tuple[Path, Explanation]]) -> Iterator[dict[str
     sounds = [own[0][1].input]
     sounds += [sound for _, one in own for sound in (one.evidence, one.remainder)]
     heard, *made = players(sounds)
+    turned = heard.gain_db or 0.0
     for number, (folder, one) in enumerate(own):
         files = {name: os.path.relpath(path, root) for name, path in files_in(folder).items()}
         three = zip(("input", "evidence", "remainder"), (heard, *made[:2]), strict=True)
@@ -88,6 +89,7 @@ def _parts(root: Path, own: list[tuple[Path, Explanation]]) -> Iterator[dict[str
         ahead = ahead_of(one.trust, one.mask)
         yield {
             "one": one,
+            "number": number,
             "about": METHODS.get(one.method).summary,
             "adds_up_to": METHODS.get(one.method).complete,
             # the input is in the page once; the script lends it to the other methods
@@ -99,6 +101,7 @@ def _parts(root: Path, own: list[tuple[Path, Explanation]]) -> Iterator[dict[str
                 }
                 for name, player in three
             ],
+            "pieces": _pieces(one, turned),
             "truth": _truth(root, one),
             "overlay": _uri("image/webp", attribution_image(one.attribution.values)),
             "times": _ticks(one.attribution.times, "s"),
@@ -109,6 +112,23 @@ def _parts(root: Path, own: list[tuple[Path, Explanation]]) -> Iterator[dict[str
             "ahead": len(ahead) == len(one.trust.controls),
             "files": {name: path.replace(os.sep, "/") for name, path in files.items()},
         }
+
+
+def _pieces(one: Explanation, gain_db: float) -> list[dict[str, Any]]:
+    """Return what is shown of the pieces that can be heard, all turned up as the input is."""
+    by_file = {piece.name: piece for piece in one.pieces if piece.file}
+    others = len(one.pieces) - len(by_file)
+    rows = []
+    for sound, player in zip(one.piece_sounds, copies(one.piece_sounds, gain_db), strict=True):
+        piece = by_file.get(sound.name)
+        rows.append(
+            {
+                "name": sound.name if piece else f"{sound.name} ({others} pieces)",
+                "piece": piece,
+                "src": _uri("audio/mpeg", player.data),
+            }
+        )
+    return rows
 
 
 def _rows(one: Explanation) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""What stands in for pieces that are off while a method samples, one way per file."""

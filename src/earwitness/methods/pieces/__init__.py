@@ -1,0 +1,1 @@
+"""How the plane is cut into pieces that are switched on and off together, one way per file."""

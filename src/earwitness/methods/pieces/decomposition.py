@@ -1,0 +1,140 @@
+"""A decomposition: gains of every piece on the plane, and sounds with some pieces off.
+
+The gains of all pieces add up to one in every cell, so all pieces on is the input. They are kept as
+factors (parts, frequency, time) or as labels, never as one map per piece, so that a fine grid costs
+no more memory than a coarse one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from earwitness.errors import ParameterError
+
+_NOTHING = 1e-7  # a gain that no cell misses
+_KINDS = ("parts", "frequency", "time")
+
+
+class Pieces(ABC):
+    """The pieces of one sound.
+
+    Attributes
+    ----------
+    names : tuple of str
+        One for each piece.
+    """
+
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @abstractmethod
+    def mix(self, switches: Tensor) -> Tensor:
+        """Return gains (batch, freq, frame): the sum over pieces of switch times gains.
+
+        Parameters
+        ----------
+        switches : Tensor, shape (batch, piece), on the device of the plane
+            Usually 0 and 1, but any weights are mixed; differentiable.
+        """
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One way to cut: gains that add up to one over its pieces.
+
+    Attributes
+    ----------
+    kind : str
+        What it cuts: ``time``, ``frequency``, or the sound into ``parts``.
+    names : tuple of str
+    gains : Tensor
+        Shape (piece, frame), (piece, freq) or (piece, freq, frame).
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    gains: Tensor
+
+
+class Product(Pieces):
+    """Every combination of one piece of each layer; combinations that hold no cell are left out.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the plane.
+    layers : sequence of Layer
+        At most one of each kind.
+    """
+
+    def __init__(self, shape: tuple[int, int], layers: Sequence[Layer]) -> None:
+        own = {layer.kind: layer for layer in layers}
+        if len(own) != len(layers):
+            twice = next(k for k in own if sum(layer.kind == k for layer in layers) > 1)
+            raise ParameterError(
+                f"pieces: two cuts of the same kind ({twice}); combine at most one of time, one of "
+                "frequency and one into parts"
+            )
+        device = layers[0].gains.device
+        whole = torch.ones(1, 1, device=device)
+        gains = [own[kind].gains if kind in own else whole for kind in _KINDS]
+        self._shape = shape
+        self._parts = gains[0] if "parts" in own else whole.unsqueeze(0)
+        self._rows, self._columns = gains[1:]
+        self._sizes = (len(self._parts), len(self._rows), len(self._columns))
+        peaks = torch.stack([self._peaks(part) for part in self._parts])
+        self._used = torch.nonzero(peaks.flatten() > _NOTHING)[:, 0]
+        self.names = tuple(self._name(own, index) for index in self._used.tolist())
+
+    def _peaks(self, part: Tensor) -> Tensor:
+        """Return the largest gain of a part in every band and segment, shape (band, segment)."""
+        bands = torch.stack([(row[:, None] * part).amax(dim=0) for row in self._rows])
+        return torch.stack([(bands * column).amax(dim=1) for column in self._columns], dim=1)
+
+    def _name(self, own: dict[str, Layer], index: int) -> str:
+        at = dict(zip(_KINDS, torch.unravel_index(torch.tensor(index), self._sizes), strict=True))
+        order = [kind for kind in ("parts", "time", "frequency") if kind in own]
+        return ", ".join(own[kind].names[int(at[kind])] for kind in order)
+
+    def mix(self, switches: Tensor) -> Tensor:
+        """Return gains (batch, freq, frame), one axis after the other."""
+        batch, cells = len(switches), self._sizes[0] * self._sizes[1] * self._sizes[2]
+        grid = switches.new_zeros(batch, cells).index_copy(1, self._used, switches)
+        grid = grid.reshape(batch, *self._sizes) @ self._columns  # (batch, part, band, frame)
+        grid = self._rows.T @ grid  # (batch, part, freq, frame)
+        total = grid[:, 0] * self._parts[0]
+        for part in range(1, len(self._parts)):
+            total = total + grid[:, part] * self._parts[part]
+        return total.expand(batch, *self._shape)
+
+
+class Regions(Pieces):
+    """Regions of any outline, each cell in one of them, with edges two cells wide.
+
+    Parameters
+    ----------
+    names : sequence of str
+    labels : Tensor, shape (freq, frame), int64
+        Number of the region of each cell, from 0 without gaps.
+    """
+
+    def __init__(self, names: Sequence[str], labels: Tensor) -> None:
+        self.names = tuple(names)
+        self._labels = labels
+
+    def mix(self, switches: Tensor) -> Tensor:
+        """Return gains (batch, freq, frame): every cell a mean of its own and its neighbours'."""
+        hard = switches[:, self._labels]
+        for axis in (1, 2):
+            last = hard.shape[axis] - 1
+            before = torch.cat([hard.narrow(axis, 0, 1), hard.narrow(axis, 0, last)], dim=axis)
+            after = torch.cat([hard.narrow(axis, 1, last), hard.narrow(axis, last, 1)], dim=axis)
+            hard = hard / 2 + (before + after) / 4
+        return hard
