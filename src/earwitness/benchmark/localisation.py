@@ -17,11 +17,13 @@ from functools import partial
 from pathlib import Path
 
 from earwitness.benchmark.grid import Grid, Part, choose, named_part
-from earwitness.benchmark.taught import TARGET, digit_model, shortcut_model
+from earwitness.benchmark.taught import TARGET, digit_model, reliance, shortcut_model
+from earwitness.data.collection import read_collection
 from earwitness.data.digits import digit_mixtures
 from earwitness.data.mixtures import mixtures
 from earwitness.data.planted import planted
 from earwitness.errors import AudioError
+from earwitness.models.checkpoint import load_checkpoint
 from earwitness.models.model import Model
 
 SOUNDS = ("shortcuts", "digits", "esc10")
@@ -113,3 +115,30 @@ def _shortcuts(data: Path, count: int, fold: int) -> list[Part]:
 
 def _taught(data: Path, kind: str, folds: Sequence[int], run: Path) -> Model:
     return shortcut_model(run / f"shortcut-{kind}", data, kind, folds=folds)
+
+
+def reliance_table(run: Path, data: Path, fold: int = 4) -> str:
+    """Return, as Markdown, what the taught classifiers answer with and without the planted sound.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run, with the classifiers in it.
+    data, fold
+        As for ``localisation_grid``.
+    """
+    items = [item for item in read_collection(data / "esc10") if item.fold == fold]
+    lines = [
+        f"| planted sound | {TARGET} found with it | without | others taken for {TARGET} with it "
+        "| without | recordings |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for kind in KINDS:
+        found = reliance(load_checkpoint(run / f"shortcut-{kind}"), kind, items)
+        shares = (
+            *(found.found_with, found.found_without),
+            *(found.fooled_with, found.fooled_without),
+        )
+        cells = " | ".join(f"{100 * share:.0f} %" for share in shares)
+        lines.append(f"| {kind} | {cells} | {len(items)} |")
+    return "\n".join(lines) + "\n"

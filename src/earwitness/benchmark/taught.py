@@ -7,12 +7,10 @@ learn on what is never explained afterwards.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -115,9 +113,3 @@ def reliance(model: Model, kind: str, items: Sequence[Item]) -> Reliance:
                 answers.setdefault((item.label == TARGET, planted), []).append(answer)
     means = {case: float(np.mean(some)) for case, some in answers.items()}
     return Reliance(means[True, True], means[True, False], means[False, True], means[False, False])
-
-
-def facts_of(folder: Path) -> dict[str, Any]:
-    """Return what is written about a trained classifier."""
-    facts: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))["facts"]
-    return facts

@@ -139,7 +139,7 @@ def _localise(
     output: str | None,
     listen: bool,
 ) -> int:
-    from earwitness.benchmark.localisation import OPTIONS, SOUNDS, localisation_grid
+    from earwitness.benchmark.localisation import OPTIONS, SOUNDS, localisation_grid, reliance_table
     from earwitness.cli.grids import run
 
     grid = localisation_grid(
@@ -150,7 +150,13 @@ def _localise(
         fold=fold,
         seeds=(seed,),
     )
-    return run(grid, Path(output or "earwitness-localisation"), listen=listen)
+    folder = Path(output or "earwitness-localisation")
+    code = run(grid, folder, listen=listen)
+    if code == 0 and any(part.model.startswith("shortcut") for part in grid.parts):
+        text = reliance_table(folder, data, fold)
+        (folder / "shortcuts.md").write_text(text, encoding="utf-8")
+        say(f"{folder / 'shortcuts.md'}")
+    return code
 
 
 def _run_grid(path: Path, output: str | None, listen: bool) -> int:
