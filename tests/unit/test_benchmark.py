@@ -77,7 +77,17 @@ def test_whatever_is_torn_is_done_again(unbroken: list[dict[str, Any]], tmp_path
     whole = (folder / LINES).read_bytes()
     rng = np.random.default_rng(0)
     ends = np.cumsum([len(line) for line in whole.splitlines(keepends=True)])
-    cuts = [0, 1, ends[0], ends[0] - 1, ends[-1] - 1, *rng.integers(0, len(whole), 3)]
+    half = ends[len(ends) // 2 - 1]
+    cuts = [
+        0,
+        1,
+        ends[0],
+        ends[0] - 1,
+        half - 1,
+        half,
+        ends[-1] - 1,
+        *rng.integers(0, len(whole), 3),
+    ]
     for cut in cuts:
         (folder / LINES).write_bytes(whole[:cut])
         assert timeless(run_grid(grid, folder)) == wanted
