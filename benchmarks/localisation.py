@@ -2,7 +2,7 @@
 
 RUN is the folder that ``earwitness bench localisation`` wrote.
 
-Sounds that the run has not come to yet are left out, and the page says how many there are.
+Models whose sounds are not all done are left out, and the page says how many sounds it is about.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ def main() -> None:
     run = Path(sys.argv[1])
     lines = read_lines(run / LINES)
     planned = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    done = {(line["model"], line["clip"]) for line in lines}
+    whole = {
+        model for model, clips in planned["parts"] if all((model, clip) in done for clip in clips)
+    }
+    lines = [line for line in lines if line["model"] in whole]
     rows = make_rows(lines, RANK)
     sounds = len({(line["model"], line["clip"]) for line in lines})
     wanted = sum(len(clips) for _, clips in planned["parts"])
