@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earwitness.benchmark.grid import read_grid
 from earwitness.masks.registry import MASKS
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.cases import measure
@@ -50,6 +51,18 @@ def test_the_examples_of_additions_work_as_written(white: Audio) -> None:
         METHODS._specs.pop("level", None)
         MASKS._specs.pop("root", None)
         METRICS._specs.pop("kept", None)
+
+
+def test_the_grid_of_the_guide_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    head, _ = code.split("[sounds]")
+    (tmp_path / "one.wav").touch()
+    path = tmp_path / "grid.toml"
+    path.write_text(f'{head}[sounds]\nkind = "folder"\npaths = ["{tmp_path.as_posix()}"]\n')
+    grid = read_grid(path)
+    assert [part.model for part in grid.parts] == ["esc10", "my-model/"]
+    assert {"gradcam", "lime", "random", "energy"} <= {choice.name for choice in grid.methods}
 
 
 def test_the_example_of_metrics_works_as_written(capsys: pytest.CaptureFixture[str]) -> None:

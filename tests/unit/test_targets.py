@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.explanation import Explanation
+from earwitness.metrics.cases import make_cases, measure
 from earwitness.metrics.trust import ahead_of
 from earwitness.models.adapters import wrap
 from earwitness.models.model import Model
 from earwitness.pipeline import explain, predict
+from earwitness.probe import Probe
 from earwitness.types import Audio
 from tests.toys import RATE, TOY_PLANE, Magnitude, additive
 
@@ -192,3 +194,28 @@ def test_the_question_survives_the_disk(tmp_path: Path, white: Audio) -> None:
     found.save(tmp_path / "down")
     loaded = Explanation.load(tmp_path / "down")
     assert loaded.target.sign == loaded.trust.sign == -1
+
+
+def test_metrics_of_answers_per_frame_are_about_the_span() -> None:
+    """Loudness in the span decides; by hand from the samples of each mask's sound."""
+    model, clip = levels(), steps()
+    wave = torch.from_numpy(clip.samples)
+    whole = model(wave[None])[0]
+    target = model.target(whole, "loud", span=(1.0, 1.5), seconds=3.0)
+    probe = Probe(model, wave, target)
+    late = (probe.times > 1.6).float().expand(probe.shape).numpy()
+    cases = make_cases(probe, [late, 1 - late], whole=whole)
+    found = cases["heard"]
+    span = clip.samples[RATE : RATE + RATE // 2].astype(float)
+    np.testing.assert_allclose(found["z_input"], 100 * (span**2).mean(), rtol=1e-5)
+    # the first mask keeps nothing of the span, the second all of it
+    np.testing.assert_allclose(found["z_evidence"], [0, found["z_input"]], atol=1e-3)
+    np.testing.assert_allclose(found["z_remainder"], [found["z_input"], 0], atol=1e-3)
+    figures = measure(found)
+    raised = np.exp(whole[:, 20:30].double().numpy())
+    chances = raised[0] / raised.sum(axis=0)
+    np.testing.assert_allclose(found["p_input"], float(chances.mean()), rtol=1e-6)
+    np.testing.assert_allclose(found["all_input"].sum(), 1, rtol=1e-6)
+    np.testing.assert_allclose(figures["faithfulness-logit"], [0, found["z_input"]], atol=1e-3)
+    assert figures["faithfulness"][1] > 0.1
+    assert figures["faithfulness"].shape == figures["log-odds"].shape == (2,)

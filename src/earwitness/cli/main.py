@@ -16,8 +16,12 @@ _VERBS = {
     "masks": ("listing", "List the rules that make masks of explanations, and how to spell them."),
     "metrics": ("listing", "List the metrics and their facts."),
     "models": ("listing", "List the built-in models and their facts."),
+    "evaluate": ("evaluate", "Compare methods for a model on a folder of sounds."),
     "demo": ("demo", "Explain a synthesised scene whose true sources are known."),
-    "bench": ("bench", "Measure what explaining costs beside what the model itself costs."),
+    "bench": (
+        "bench",
+        "Measure what explaining costs, what finds the truth, or a grid of one's own.",
+    ),
     "train": ("train", "Train a classifier on one's own labelled sounds."),
 }
 

@@ -53,3 +53,15 @@ def energy(probe: Probe) -> Map:
 def all_ones(probe: Probe) -> Map:
     """Return one for every cell."""
     return Map(torch.ones_like(probe.magnitude))
+
+
+@register(
+    "all-zeros",
+    summary="control: nothing matters, a mask that keeps nothing",
+    limits="anything about the model",
+    control=True,
+    cost=0,
+)
+def all_zeros(probe: Probe) -> Map:
+    """Return zero for every cell."""
+    return Map(torch.zeros_like(probe.magnitude))

@@ -17,8 +17,9 @@ from torch import Tensor
 from earwitness.metrics.compat import PUBLISHED
 from earwitness.metrics.curves import nested_gains
 from earwitness.metrics.localisation import map_fields
-from earwitness.metrics.passes import Sides, ask
+from earwitness.metrics.passes import Memo, Sides, ask
 from earwitness.metrics.registry import METRICS, Array, Case
+from earwitness.models.answering import over
 from earwitness.models.model import Model
 from earwitness.probe import Probe
 from earwitness.registry import unknown
@@ -36,6 +37,7 @@ def make_cases(
     steps: int = 11,
     domain: str = "linear",
     sounds: bool = True,
+    memo: Memo | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the cases ``plane`` and ``heard`` of some masks of one sound.
 
@@ -43,7 +45,7 @@ def make_cases(
     ----------
     gains : sequence of ndarray, shape (freq, frame)
         The masks.
-    whole : Tensor, shape (output,), optional
+    whole : Tensor, shape (output[, frame]), optional
         The model's outputs on the input, if they are known already.
     attribution : ndarray, shape (freq, frame), optional
         The map the masks were made of; its fields and the two curves are added.
@@ -53,6 +55,8 @@ def make_cases(
         Where gains multiply.
     sounds : bool
         Whether the sounds are kept for metrics of sound.
+    memo : dict, optional
+        Answers shared between calls about one sound (``ask``).
     """
     gains = np.asarray(gains, np.float32)
     if whole is None:
@@ -65,7 +69,7 @@ def make_cases(
         nested, shares = nested_gains(attribution, steps)
         shared |= {**map_fields(attribution[None]), "map": attribution}
     count = len(gains)
-    passes = ask(probe, [*gains, *nested], domain=domain, sounds=sounds)
+    passes = ask(probe, [*gains, *nested], domain=domain, sounds=sounds, memo=memo)
     if passes.sounds is not None:
         shared |= {"sounds": passes.sounds[:count].numpy(), "rate": probe.model.rate}
         shared |= {"input_sound": probe.wave.cpu().numpy()}
@@ -87,7 +91,8 @@ def answer_fields(model: Model, target: Target, whole: Tensor, sides: Sides) -> 
 
     Parameters
     ----------
-    whole : Tensor, shape (output,)
+    whole : Tensor, shape (output[, frame])
+        Answers per frame are averaged over the target's frames, as the target's score is.
     sides : Sides
     """
     three = {
@@ -99,10 +104,12 @@ def answer_fields(model: Model, target: Target, whole: Tensor, sides: Sides) -> 
     for side, outputs in three.items():
         fields[f"z_{side}"] = model.explained(outputs, target).numpy()
         if target.kind == "probability":
-            fields[f"p_{side}"] = model.probabilities(outputs)[:, target.index].numpy()
-            fields[f"odds_{side}"] = _odds(model, outputs, target.index).numpy()
+            chances = model.probabilities(outputs)[:, target.index]
+            fields[f"p_{side}"] = over(chances, target.frames).numpy()
+            odds = _odds(model, outputs, target.index)
+            fields[f"odds_{side}"] = over(odds, target.frames).numpy()
         if model.task == "single-label":
-            fields[f"all_{side}"] = model.probabilities(outputs).numpy()
+            fields[f"all_{side}"] = over(model.probabilities(outputs), target.frames).numpy()
     return {name: value[0] if name.endswith("_input") else value for name, value in fields.items()}
 
 

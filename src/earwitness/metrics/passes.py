@@ -20,6 +20,8 @@ from earwitness.masks.domains import mask_magnitude
 from earwitness.probe import Probe, chunks
 from earwitness.types import FloatArray
 
+Memo = dict[bytes, tuple[Tensor, ...]]
+
 
 @dataclass(frozen=True)
 class Sides:
@@ -55,7 +57,12 @@ class Passes:
 
 
 def ask(
-    probe: Probe, gains: Iterable[FloatArray], *, domain: str = "linear", sounds: bool = False
+    probe: Probe,
+    gains: Iterable[FloatArray],
+    *,
+    domain: str = "linear",
+    sounds: bool = False,
+    memo: Memo | None = None,
 ) -> Passes:
     """Ask a model about masks.
 
@@ -68,29 +75,31 @@ def ask(
         its window.
     sounds : bool
         Whether to keep the sound of every mask's evidence.
+    memo : dict, optional
+        What was answered so far, to share between calls about one sound that differ in their masks
+        alone: masks in it are not asked about again, and new ones are added.
     """
-    distinct: dict[bytes, int] = {}
-    places: list[int] = []
+    memo = {} if memo is None else memo
+    order: list[bytes] = []
+    waiting: list[bytes] = []
 
     def new() -> Iterable[Tensor]:
         for one in gains:
             one = np.ascontiguousarray(one, np.float32)
-            before = len(distinct)
-            places.append(distinct.setdefault(blake2b(one.data).digest(), before))
-            if len(distinct) > before:
+            order.append(blake2b(one.data).digest())
+            if order[-1] not in memo and order[-1] not in waiting:
+                waiting.append(order[-1])
                 yield torch.from_numpy(one).to(probe.device)
 
-    parts = []
     with torch.no_grad():
         for some in chunks(new(), max(1, probe.chunk // 2)):
-            parts.append(_ask(probe, torch.stack(some), domain, sounds))
-    order = torch.tensor(places)
-    plane, heard = (
-        Sides(*(torch.cat([part[route][side] for part in parts])[order] for side in (0, 1)))
-        for route in (0, 1)
-    )
-    kept = torch.cat([part[2] for part in parts])[order] if sounds else None
-    return Passes(plane, heard, kept)
+            plane, heard, waves = _ask(probe, torch.stack(some), domain, sounds)
+            asked, waiting = waiting[: len(some)], waiting[len(some) :]
+            kept = waves if sounds else [waves] * len(some)
+            for name, *answers in zip(asked, *plane, *heard, kept, strict=True):
+                memo[name] = tuple(answers)
+    columns = [torch.stack(column) for column in zip(*(memo[name] for name in order), strict=True)]
+    return Passes(Sides(*columns[:2]), Sides(*columns[2:4]), columns[4] if sounds else None)
 
 
 def _ask(

@@ -43,6 +43,9 @@ class Settings:
         Peak learning rate of the one-cycle schedule.
     decay : float
         Weight decay of AdamW.
+    augment : bool
+        Whether sounds are mixed with others, and features warped and silenced in stripes; parts and
+        levels are drawn at random anyway.
     seed : int
     """
 
@@ -51,6 +54,7 @@ class Settings:
     crop: float = 2.0
     rate: float = 2e-3
     decay: float = 1e-2
+    augment: bool = True
     seed: int = 0
 
 
@@ -209,9 +213,11 @@ def _epoch(
             with torch.no_grad():
                 batch = crop_active(waves[some], round(settings.crop * recipe.rate), generator)
                 batch = random_gain(batch, generator)
-                batch, wanted = mix_between_classes(batch, wanted, generator)
+                if settings.augment:
+                    batch, wanted = mix_between_classes(batch, wanted, generator)
                 features = frontend(frontend.plane.analyse(batch).abs())
-                features = silence_stripes(warp(features, generator), generator)
+                if settings.augment:
+                    features = silence_stripes(warp(features, generator), generator)
             loss = nn.functional.cross_entropy(state.network(features), wanted)
             state.optimiser.zero_grad()
             loss.backward()

@@ -1,0 +1,273 @@
+"""One sound of a benchmark: all methods, masks, seeds and metrics of it, as lines.
+
+The model is asked once about every mask that differs from all others of the sound, whichever
+methods and metrics want the answer. Beside every mask stand two of the very same gains in another
+order: on the loudest cells, and at random with the mask's own smoothness.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+
+from earwitness.benchmark.grid import IDEAL, Choice, Grid
+from earwitness.benchmark.ledger import Line, pack
+from earwitness.data.clips import Clip, Material
+from earwitness.errors import EarwitnessError, NotApplicableError
+from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.methods.registry import METHODS, Map
+from earwitness.metrics.cases import ROUTES, make_cases
+from earwitness.metrics.localisation import map_fields, true_cells
+from earwitness.metrics.passes import Memo
+from earwitness.metrics.registry import METRICS, Case, Metric
+from earwitness.metrics.trust import order_by, surrogate
+from earwitness.models.model import Model
+from earwitness.probe import Probe
+from earwitness.types import FloatArray, Mask, Target
+
+MATCHED = ("random", "energy")
+_AS_IT_IS = "gains"
+_FLOOR = 1e-3  # 60 dB under the strongest cell, below which no cell is true
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A sound as a model hears it, with the question and what is known of the truth."""
+
+    clip: str
+    model: Model
+    material: Material
+    target: Target
+    whole: torch.Tensor
+    truth: Case
+
+    def probe(self, seed: int, tick: Callable[[int], None] | None = None) -> Probe:
+        """Return a fresh probe, for one of the grid's seeds."""
+        wave = torch.from_numpy(self.material.input)
+        own = seed_of(seed, self.clip)
+        return Probe(self.model, wave, self.target, seed=own, on_passes=tick)
+
+
+def measure_clip(
+    model: Model, name: str, clip: Clip, grid: Grid, tick: Callable[[int], None] | None = None
+) -> list[Line]:
+    """Return the lines of one sound.
+
+    ``route`` says what a line's figures are about: ``map`` (the attribution itself), ``mask`` (the
+    mask and its sound), or what the model answers, ``plane`` and ``heard``.
+
+    Parameters
+    ----------
+    name : str
+        The model's, in the results.
+    tick : callable, optional
+        Told how many forward passes were made, as they are made.
+    """
+    head: Line = {"model": name, "clip": clip.name, "group": clip.group}
+    try:
+        with torch.inference_mode(False), model.undisturbed():
+            setting = prepare(model, clip)
+            head |= {"target": str(setting.target), "score": pack(_score(setting))}
+            return [{**head, **line} for line in _Sound(setting, grid, tick).lines()]
+    except EarwitnessError as error:
+        return [{**head, "method": None, "mask": None, "route": "map", "failed": str(error)}]
+
+
+def prepare(model: Model, clip: Clip) -> Setting:
+    """Make a sound, ask the model about it, and settle the question and the truth."""
+    material = clip.make(model.rate)
+    wave = torch.from_numpy(material.input).to(model.device)
+    with torch.no_grad():
+        whole = model(wave.unsqueeze(0))[0]
+    seconds = len(material.input) / model.rate
+    target = model.target(whole, clip.target, seconds=seconds)
+    truth: dict[str, Any] = {}
+    if material.source is not None:
+        parts = np.stack([material.source, material.input - material.source])
+        levels = model.plane.analyse(torch.from_numpy(parts)).abs().numpy()
+        audible = np.maximum(levels[1], _FLOOR * levels.max())
+        truth = {**true_cells(levels[0], audible), "source_sound": material.source}
+        truth["levels"] = levels
+    return Setting(clip.name, model, material, target, whole, truth)
+
+
+def explain_by(choice: Choice, probe: Probe, truth: Case) -> Map:
+    """Return a method's map, or the ideal ratio mask.
+
+    Raises
+    ------
+    NotApplicableError
+        If the method does not go with the model, or gives values that are not finite.
+    """
+    if choice.name == IDEAL:
+        return Map(torch.from_numpy(ideal_ratio_mask(*truth["levels"])).to(probe.device))
+    found = METHODS.get(choice.name).function(probe, **choice.options)
+    if not bool(torch.isfinite(found.values).all()):
+        raise NotApplicableError(f"{choice.name}: the map is not finite")
+    return found
+
+
+def ideal_ratio_mask(source: FloatArray, rest: FloatArray) -> FloatArray:
+    """Return ``sqrt(S^2 / (S^2 + N^2))``, and 0 where both are silent.
+
+    Wang, Narayanan, Wang: On Training Targets for Supervised Speech Separation, 2014, eq. 2, with
+    an exponent of one half.
+
+    Parameters
+    ----------
+    source, rest : ndarray, shape (freq, frame)
+        Magnitudes.
+    """
+    ours, theirs = (np.asarray(one, np.float64) ** 2 for one in (source, rest))
+    both = ours + theirs
+    ratio = np.divide(ours, both, out=np.zeros_like(both), where=both > 0)
+    return np.sqrt(ratio).astype(np.float32)
+
+
+def choices_of(grid: Grid, setting: Setting) -> list[Choice]:
+    """Return the methods for one sound: the grid's, and the ideal mask where there is a truth."""
+    return [*grid.methods, *([Choice(IDEAL, {})] if setting.truth else [])]
+
+
+def masks_of(grid: Grid, choice: Choice) -> list[str]:
+    """Return the masks of a method; the ideal ratio mask is also taken as it is."""
+    as_it_is = choice.name == IDEAL and _AS_IT_IS not in grid.masks
+    return [*grid.masks, *([_AS_IT_IS] if as_it_is else [])]
+
+
+class _Sound:
+    """What all cells of one sound share.
+
+    Parameters
+    ----------
+    tick : callable or None
+        Told about forward passes.
+    """
+
+    def __init__(self, setting: Setting, grid: Grid, tick: Callable[[int], None] | None) -> None:
+        self.setting, self.grid, self.tick = setting, grid, tick
+        self.magnitude = setting.probe(0).magnitude.cpu().numpy()
+        self.loudness = np.argsort(np.argsort(self.magnitude, axis=None, kind="stable"))
+        self.memo: Memo = {}
+        metrics = [METRICS.get(name) for name in grid.metrics] or METRICS.all()
+        self.metrics = {
+            kind: [metric for metric in metrics if _kind(metric) == kind]
+            for kind in ("map", "mask", "curve", "answers")
+        }
+
+    def lines(self) -> list[Line]:
+        """Return the lines of all methods and seeds."""
+        lines: list[Line] = []
+        for choice in choices_of(self.grid, self.setting):
+            last: tuple[FloatArray, float] | None = None
+            for seed in self.grid.seeds:
+                head = {"method": choice.name, "options": dict(choice.options), "seed": seed}
+                probe = self.setting.probe(seed, self.tick)
+                try:
+                    values, seconds = last or _timed(choice, probe, self.setting.truth)
+                    found = self._of_map(probe, choice, values)
+                except EarwitnessError as error:
+                    lines.append({**head, "route": "map", "mask": None, "failed": str(error)})
+                    continue
+                # a map that drew nothing at random is the same from every seed
+                last = None if "generator" in vars(probe) else (values, seconds)
+                lines += [{**head, **line, "seconds": round(seconds, 4)} for line in found]
+        return lines
+
+    def _of_map(self, probe: Probe, choice: Choice, values: FloatArray) -> list[Line]:
+        """Return the lines of one map: its own, then those of its masks."""
+        rules = masks_of(self.grid, choice)
+        masks = [make_mask(values, self.magnitude, parse_keep(rule)) for rule in rules]
+        matched = () if choice.control else MATCHED
+        rng = np.random.default_rng(probe.seed)
+        gains = [one for mask in masks for one in (mask.gains, *self._orders(mask, matched, rng))]
+        cases = make_cases(
+            probe,
+            gains,
+            whole=self.setting.whole,
+            attribution=values if self.metrics["curve"] else None,
+            memo=self.memo,
+        )
+        for case in cases.values():
+            case.update({**self.setting.truth, **map_fields(values[None]), "map": values})
+        flat = "constant" if float(values.max()) <= float(values.min()) else None
+        own: Line = {"mask": None, "degenerate": flat}
+        lines: list[Line] = [
+            {
+                **own,
+                "route": route,
+                "figures": {name: pack(row[0]) for name, row in figures.items()},
+            }
+            for route, figures in (
+                ("map", _figures(cases["plane"], self.metrics["map"])),
+                *((route, _figures(cases[route], self.metrics["curve"])) for route in ROUTES),
+            )
+            if figures
+        ]
+        for route, figures in (
+            ("mask", _figures(cases["plane"], self.metrics["mask"])),
+            *((route, _figures(cases[route], self.metrics["answers"])) for route in ROUTES),
+        ):
+            for k, mask in enumerate(masks):
+                mine, *others = (
+                    {name: pack(row[k * (1 + len(matched)) + j]) for name, row in figures.items()}
+                    for j in range(1 + len(matched))
+                )
+                lines.append(
+                    {
+                        "mask": rules[k],
+                        "soft": mask.soft,
+                        "degenerate": mask.degenerate,
+                        "area": pack(mask.area),
+                        "energy": pack(mask.energy),
+                        "route": route,
+                        "figures": mine,
+                        "matched": dict(zip(matched, others, strict=True)),
+                    }
+                )
+        return lines
+
+    def _orders(
+        self, mask: Mask, matched: Sequence[str], rng: np.random.Generator
+    ) -> Iterator[FloatArray]:
+        """Yield the mask's gains in the orders that are asked for."""
+        for name in matched:
+            if name == "random":
+                yield order_by(mask.gains, surrogate(mask.gains, rng))
+            else:
+                yield np.sort(mask.gains, axis=None)[self.loudness].reshape(mask.gains.shape)
+
+
+def seed_of(seed: int, clip: str) -> int:
+    """Return a seed of a sound's own, so that chance differs from sound to sound."""
+    return int.from_bytes(blake2b(f"{seed} {clip}".encode(), digest_size=4).digest(), "big")
+
+
+def _score(setting: Setting) -> float:
+    return float(setting.model.reported(setting.whole.unsqueeze(0), setting.target)[0])
+
+
+def _timed(choice: Choice, probe: Probe, truth: Case) -> tuple[FloatArray, float]:
+    began = time.perf_counter()
+    values = explain_by(choice, probe, truth).values.float().cpu().numpy()
+    return values, time.perf_counter() - began
+
+
+def _figures(case: Case, metrics: Sequence[Metric]) -> dict[str, Any]:
+    return {metric.name: metric.of(case) for metric in metrics if metric.applies(case)}
+
+
+def _kind(metric: Metric) -> str:
+    """Return what a metric's figures are one for: a map, a mask, a curve or a mask's answers."""
+    needs = set(metric.needs)
+    if "curve" in needs:
+        return "curve"
+    if needs & {"outputs", "other model"}:
+        return "answers"
+    return "mask" if needs & {"mask", "sound"} else "map"

@@ -1,0 +1,139 @@
+"""Running a grid: sound by sound into a file of lines, going on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from earwitness.benchmark.cells import measure_clip
+from earwitness.benchmark.grid import Grid
+from earwitness.benchmark.ledger import Ledger, Line, read_lines
+from earwitness.errors import OutputError
+from earwitness.methods.registry import METHODS
+
+LINES = "cells.jsonl"
+_KEY = "run.json"
+# forward passes of a mask: evidence and remainder, on the plane and as heard
+_PER_MASK = 4
+
+
+def run_grid(
+    grid: Grid,
+    folder: Path,
+    *,
+    on_start: Callable[[int], None] | None = None,
+    on_clip: Callable[[str], None] | None = None,
+    on_passes: Callable[[int], None] | None = None,
+) -> list[Line]:
+    """Run what is not there yet of a grid, and return the lines of all of it.
+
+    It may be stopped or killed at any moment; called again, it ends with the lines of an unbroken
+    run, but for the times in them.
+
+    Parameters
+    ----------
+    folder : Path
+        Made with its parents; holds the lines (``cells.jsonl``) and what they depend on
+        (``run.json``).
+    on_start : callable, optional
+        Told how many sounds there are left.
+    on_clip : callable, optional
+        Told the name of each sound, before it.
+    on_passes : callable, optional
+        Told how many forward passes were made, as they are made.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds a run of another grid, cannot be written, or is written by another run.
+    """
+    _settle(grid, folder)
+    facts = facts_here()
+    with Ledger(folder / LINES) as ledger:
+        todo = [
+            (part, [clip for clip in part.clips if (part.model, clip.name) not in ledger.done])
+            for part in grid.parts
+        ]
+        if on_start:
+            on_start(sum(len(clips) for _, clips in todo))
+        for part, clips in todo:
+            if not clips:
+                continue
+            model = part.load(folder)
+            for clip in clips:
+                if on_clip:
+                    on_clip(clip.name)
+                lines = measure_clip(model, part.model, clip, grid, on_passes)
+                ledger.add([{**line, **facts} for line in lines])
+    return read_lines(folder / LINES)
+
+
+def passes_of(grid: Grid, truth: bool) -> int:
+    """Return about how many forward passes one sound costs; masks that are equal cost less."""
+    maps = sum(METHODS.get(choice.name).passes(choice.options) for choice in grid.methods)
+    masks = 3 * len(grid.masks) * (len(grid.methods) + truth)
+    return len(grid.seeds) * maps + _PER_MASK * masks
+
+
+def facts_here() -> dict[str, Any]:
+    """Return the versions and the commit that figures are made with."""
+    return {
+        "versions": {
+            "earwitness": version("earwitness"),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the source, if it lies in a repository, with + if it was changed."""
+    place = Path(__file__).parent
+    commands = (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", "."])
+    answers = []
+    for command in commands:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(place.parent), *command],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        answers.append(done.stdout.strip())
+    return answers[0] + ("+" if answers[1] else "")
+
+
+def _settle(grid: Grid, folder: Path) -> None:
+    """Write what the lines depend on, or raise if others are there."""
+    path, key = folder / _KEY, json.loads(json.dumps(grid.key()))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            there = json.loads(path.read_text(encoding="utf-8"))
+            different = [name for name in key if there.get(name) != key[name]]
+            if different:
+                raise OutputError(
+                    f"{folder}: holds a run with other {different[0]}; choose another folder"
+                )
+            return
+        partial = path.with_suffix(".partial")
+        if any(one != partial for one in folder.iterdir()):
+            raise OutputError(f"{folder}: is not empty and holds no run; choose another folder")
+        partial.write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except json.JSONDecodeError as error:
+        raise OutputError(f"{path}: damaged; choose another folder") from error
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,114 @@
+"""Results on disk, one JSON line per cell, that survive a kill at any moment.
+
+The lines of one sound are written together, and each says how many of them are left. A sound whose
+last line is missing or torn never counts: what is there of it is cut off when the run goes on, so
+no cell is lost and none is there twice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from earwitness.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where an open file is not shared anyway
+    fcntl = None  # type: ignore[assignment]
+
+Line = dict[str, Any]
+
+
+class Ledger:
+    """The file of results of one run, open for writing.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or another run is writing it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = path.open("ab+")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        try:
+            if fcntl is not None:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise OutputError(f"{path}: another run is writing it") from error
+        self.done: set[tuple[str, str]] = set()
+        end = 0
+        for line, place in _whole(path):
+            if line["left"] == 0:
+                self.done.add((line["model"], line["clip"]))
+                end = place
+        self._file.truncate(end)
+
+    def add(self, lines: Sequence[Line]) -> None:
+        """Write all lines of one sound, to the disk."""
+        text = "".join(
+            json.dumps({**line, "left": len(lines) - 1 - k}, allow_nan=False) + "\n"
+            for k, line in enumerate(lines)
+        )
+        self._file.write(text.encode("utf-8"))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.done.add((lines[0]["model"], lines[0]["clip"]))
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Return the lines of all sounds that are complete."""
+    lines: list[Line] = []
+    pending: list[Line] = []
+    for line, _ in _whole(path):
+        pending.append(line)
+        if line["left"] == 0:
+            lines += pending
+            pending = []
+    return lines
+
+
+def _whole(path: Path) -> Iterator[tuple[Line, int]]:
+    """Yield lines up to the first damaged one, with the place in the file where each ends."""
+    place = 0
+    with path.open("rb") as file:
+        for text in file:
+            place += len(text)
+            try:
+                line = json.loads(text)
+                line["left"], line["model"], line["clip"]
+            except (ValueError, TypeError, KeyError):
+                return
+            if not text.endswith(b"\n"):
+                return
+            yield line, place
+
+
+def pack(value: float) -> float | str:
+    """Return a number as JSON can hold it: nan and infinities as text."""
+    return float(value) if math.isfinite(value) else str(float(value))

@@ -1,0 +1,87 @@
+"""``earwitness evaluate``: which method explains a model best on one's own sounds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from earwitness.cli.options import MODEL_HELP
+
+_METHODS = ("integrated-gradients", "gradcam", "lime")
+_METRICS = (
+    *("faithfulness", "faithfulness-logit", "average-drop", "average-gain", "fidelity"),
+    *("log-odds", "sparseness", "level", "clicks"),
+)
+
+
+@click.command(help=f"Compare methods for MODEL on the sounds in FOLDER.\n\nMODEL: {MODEL_HELP}")
+@click.argument("model", metavar="MODEL")
+@click.argument("folder", metavar="FOLDER")
+@click.option(
+    "--method", "methods", multiple=True, default=_METHODS, show_default=True, metavar="NAME",
+    help="See earwitness methods; may be given several times.",
+)  # fmt: skip
+@click.option("--target", metavar="C", default="", help="Class or output to explain.")
+@click.option(
+    "--keep", "masks", multiple=True, default=("area:10%", "80%"), show_default=True,
+    metavar="RULE", help="Masks of every method, see earwitness masks.",
+)  # fmt: skip
+@click.option(
+    "--metric", "metrics", multiple=True, default=_METRICS, metavar="NAME",
+    help="See earwitness metrics.",
+)  # fmt: skip
+@click.option("--seed", "seeds", type=click.IntRange(min=0), multiple=True, default=(0,),
+              show_default=True, help="May be given several times.")  # fmt: skip
+@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
+@click.option("--no-listening", is_flag=True, help="Make no players.")
+@click.option(
+    "-o", "--output", default="earwitness-evaluation", show_default=True, metavar="DIR",
+    help="Folder for the results.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per method and mask.")
+def evaluate(
+    model: str,
+    folder: str,
+    methods: tuple[str, ...],
+    target: str,
+    masks: tuple[str, ...],
+    metrics: tuple[str, ...],
+    seeds: tuple[int, ...],
+    device: str,
+    no_listening: bool,
+    output: str,
+    as_json: bool,
+) -> int:
+    """Run a grid of one model and one folder."""
+    from earwitness.benchmark.grid import Grid, choose, named_part
+    from earwitness.benchmark.tables import Row, markdown
+    from earwitness.cli.grids import run
+    from earwitness.data.clips import folder as clips_in
+    from earwitness.models.registry import load_model
+
+    found = load_model(model, device=device)
+    if target:
+        found.index(target)
+    regression = found.task == "regression"
+    part = named_part(model, tuple(clips_in(paths=[folder], target=target)), device=device)
+    grid = Grid(
+        name="evaluation",
+        parts=(part,),
+        methods=tuple(choose(name) for name in dict.fromkeys(methods)),
+        masks=tuple(dict.fromkeys(masks)),
+        metrics=tuple(dict.fromkeys(metrics)),
+        seeds=tuple(dict.fromkeys(seeds)),
+        rank="faithfulness-logit" if regression else "faithfulness",
+        facts={"target": target},
+    )
+
+    def tell(rows: list[Row]) -> None:
+        if not as_json:
+            click.echo(markdown(rows, grid.metrics), nl=False)
+            return
+        for row in rows:
+            click.echo(json.dumps(row.facts(), allow_nan=False))
+
+    return run(grid, Path(output), listen=not no_listening, tell=tell)

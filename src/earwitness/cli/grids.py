@@ -1,0 +1,87 @@
+"""A run of a grid at the terminal: progress with the time left, results, and how to go on."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from earwitness.benchmark.engine import run_grid
+from earwitness.benchmark.grid import Grid
+from earwitness.benchmark.page import FIGURES, PAGE, TABLE, write_results
+from earwitness.benchmark.tables import Row
+from earwitness.cli.options import say
+
+_EVERY = 16  # sounds between lines where there is no bar
+
+
+def run(
+    grid: Grid, folder: Path, *, listen: bool, tell: Callable[[list[Row]], None] | None = None
+) -> int:
+    """Run a grid, write its tables and say where they are; 1 if it was stopped.
+
+    Parameters
+    ----------
+    tell : callable, optional
+        Told the rows, to print more of them than where they are.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with redirect_stdout(sys.stderr):
+            with _progress("measuring") as (start, step):
+                lines = run_grid(grid, folder, on_start=start, on_clip=step)
+            with _progress("players") as (start, step):
+                rows = write_results(grid, folder, lines, listen=listen, on_clip=step)
+    except KeyboardInterrupt:
+        say(f"earwitness: stopped; what was finished is kept in {folder}, call again to go on")
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    failed = [line["failed"] for line in lines if line["method"] is None]
+    for text in dict.fromkeys(failed):
+        say(f"earwitness: {text}")
+    if tell:
+        tell(rows)
+    for name in (PAGE, TABLE, FIGURES):
+        say(f"{folder / name}")
+    return (1 if rows else 2) if failed else 0
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+    """Show a bar at a terminal, and a line now and then elsewhere."""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    bar = Progress(
+        TextColumn("{task.description}"), *columns, console=console, transient=True,
+        disable=not console.is_terminal,
+    )  # fmt: skip
+    task = bar.add_task(what, total=None)
+    begun = 0
+
+    def start(total: int) -> None:
+        bar.update(task, total=total)
+        say(f"{what}: {total} sounds left")
+
+    def step(name: str) -> None:
+        nonlocal begun
+        bar.update(task, completed=begun, description=name)
+        begun += 1
+        if not console.is_terminal and begun % _EVERY == 0:
+            click.echo(f"{what}: {begun} begun, {name}", err=True)
+
+    with bar:
+        yield start, step

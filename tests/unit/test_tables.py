@@ -1,0 +1,217 @@
+"""Rows, intervals and tests, against numbers worked out by hand and against scipy."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from earwitness.benchmark.engine import run_grid
+from earwitness.benchmark.examples import chosen, make_examples
+from earwitness.benchmark.page import write_results
+from earwitness.benchmark.statistics import holm, interval, paired_test
+from earwitness.benchmark.tables import Row, cell_text, csv_text, make_rows, markdown, tables_of
+from tests.toy_grid import toy_grid
+
+
+def line(clip: str, value: float | str, **kwargs: Any) -> dict[str, Any]:
+    """One cell: faithfulness as heard, of a mask of lime."""
+    control = kwargs.pop("control", 0.0)
+    return {
+        "model": "m", "group": "g", "clip": clip, "method": "lime", "mask": "area:10%",
+        "options": {}, "seed": 0, "route": "heard", "soft": False, "degenerate": None,
+        "area": 0.1, "energy": 0.2, "figures": {"faithfulness": value},
+        "matched": {"random": {"faithfulness": control}, "energy": {"faithfulness": value}},
+        **kwargs,
+    }  # fmt: skip
+
+
+def figure_of(rows: list[Row], method: str = "lime", mask: str | None = "area:10%") -> Any:
+    (row,) = (row for row in rows if (row.method, row.mask) == (method, mask))
+    return row.figures["faithfulness", "heard"]
+
+
+def test_intervals_are_those_of_scipy() -> None:
+    values = np.random.default_rng(3).gamma(2.0, size=40)
+    ours = interval(values)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=20000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    # two draws of some ten thousand: the ends differ by a few hundredths of a standard error
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=0.06 * stats.sem(values))
+    assert all(map(math.isnan, interval(values[:1])))
+    assert all(map(math.isnan, interval(np.array([1.0, -np.inf]))))
+
+
+def test_intervals_hold_the_mean_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(300):
+        low, high = interval(rng.normal(1.0, 2.0, 64))
+        held += low <= 1.0 <= high
+    assert 0.90 <= held / 300 <= 0.985  # 95 %, give or take three standard errors and the bootstrap
+
+
+@pytest.mark.parametrize("count", [5, 9, 12, 40])
+def test_paired_tests_are_those_of_scipy(count: int) -> None:
+    differences = np.random.default_rng(count).normal(0.35, 1.0, count)
+    theirs = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=20000,
+        rng=np.random.default_rng(2),
+    ).pvalue  # fmt: skip
+    tolerance = 1e-12 if count <= 12 else 0.02  # exact, or drawn on both sides
+    np.testing.assert_allclose(paired_test(differences), theirs, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(paired_test(-differences), paired_test(differences), atol=1e-12)
+
+
+def test_paired_tests_by_hand() -> None:
+    # of the 8 signs of (1, 2, 3), only two reach a sum of 6
+    assert paired_test(np.array([1.0, 2.0, 3.0])) == pytest.approx(0.25)
+    assert paired_test(np.zeros(5)) == 1.0
+    assert paired_test(np.ones(64)) == pytest.approx(1e-4)
+    assert math.isnan(paired_test(np.array([1.0])))
+
+
+def test_holm_by_hand() -> None:
+    found = holm([0.01, 0.04, math.nan, 0.03])
+    np.testing.assert_allclose(found, [0.03, 0.06, math.nan, 0.06], rtol=1e-12)
+    np.testing.assert_allclose(holm([0.9, 0.6]), [1.0, 1.0])
+
+
+def test_a_row_by_hand() -> None:
+    lines = [line("a", 0.2), line("b", 0.4), line("c", 0.9, control=0.3)]
+    lines += [line("a", 0.4, seed=1), line("b", 0.6, seed=1), line("c", 0.5, seed=1, control=0.1)]
+    found = figure_of(make_rows(lines, "faithfulness"))
+    # seeds are averaged sound by sound: 0.3, 0.5 and 0.7
+    assert found.mean == pytest.approx(0.5)
+    assert found.sounds == 3
+    assert found.spread == pytest.approx(0.0)  # both seeds have a mean of 0.5
+    against = found.against["random"]  # 0.3, 0.5, 0.7 - 0.2
+    assert against.difference == pytest.approx(1.3 / 3)
+    assert against.p == pytest.approx(0.25)
+    assert found.against["energy"].difference == pytest.approx(0.0)
+    assert not against.ahead
+    assert found.best
+    (row,) = make_rows(lines, "faithfulness")
+    assert row.ranked == ["c", "b", "a"]
+    assert [rank for rank, _ in chosen(row)] == ["best", "median", "worst"]
+
+
+def test_lower_is_better_where_it_is() -> None:
+    def drop(clip: str, value: float, method: str) -> dict[str, Any]:
+        figures = {"average-drop": value}
+        return line(clip, 0, method=method, figures=figures,
+                    matched={"random": {"average-drop": 50.0}})  # fmt: skip
+
+    lines = [drop(str(k), 10.0 + k, "lime") for k in range(8)]
+    lines += [drop(str(k), 80.0 + k, "gradcam") for k in range(8)]
+    one, two = make_rows(lines, "average-drop")
+    place = ("average-drop", "heard")
+    assert one.figures[place].best
+    assert not two.figures[place].best
+    assert one.figures[place].against["random"].ahead
+    assert two.figures[place].against["random"].corrected < 0.05
+    assert not two.figures[place].against["random"].ahead
+    assert one.ranked[0] == "0"
+
+
+def test_degenerate_masks_are_counted_and_never_best() -> None:
+    lines = [line(str(k), 0.1 * k) for k in range(4)]
+    lines += [
+        line(str(k), 0.99, method="gradcam", degenerate="full" if k < 2 else None) for k in range(4)
+    ]
+    lines += [line(str(k), 1.0, method="all-ones", degenerate="full") for k in range(4)]
+    lines += [line(str(k), 1.0, method="energy") for k in range(4)]
+    rows = make_rows(lines, "faithfulness")
+    assert figure_of(rows).best
+    assert not figure_of(rows, "gradcam").best
+    assert not figure_of(rows, "energy").best
+    grad, ones = rows[1], rows[2]
+    assert grad.degenerate == {"empty": 0, "full": 2, "constant": 0}
+    assert figure_of(rows, "gradcam").sounds == 2
+    assert set(grad.ranked) == {"2", "3"}
+    assert ones.ranked == []
+    assert math.isnan(figure_of(rows, "all-ones").mean)
+    assert "2 of 4" in markdown(rows)
+
+
+def test_values_that_are_not_finite() -> None:
+    lines = [line("a", "-inf"), line("b", 1.0), line("c", "nan")]
+    found = figure_of(make_rows(lines, "faithfulness"))
+    assert found.mean == -math.inf
+    assert found.sounds == 2
+    assert math.isnan(found.low)
+    assert cell_text(found).startswith("**-inf**")
+
+
+def test_failures_are_counted() -> None:
+    lines = [line("a", 0.5), line("b", 0.5)]
+    lines.append({**line("a", 0), "method": "lrp", "mask": None, "failed": "cannot"})
+    lines.append({**line("b", 0), "method": None, "mask": None, "failed": "cannot be read"})
+    rows = make_rows(lines, "faithfulness")
+    assert [(row.method, row.failed) for row in rows] == [("lime", 0), ("lrp", 1)]
+
+
+def test_maps_are_compared_with_control_maps() -> None:
+    lines = []
+    for k in range(8):
+        for method, value in (("lime", 0.8), ("random", 0.5), ("energy", 0.9)):
+            lines.append(
+                line(str(k), 0, method=method, mask=None, route="map",
+                     figures={"roc-auc": value + 0.01 * k}, matched={})
+            )  # fmt: skip
+    rows = make_rows(lines, "roc-auc")
+    against = rows[0].figures["roc-auc", "map"].against
+    assert against["random"].difference == pytest.approx(0.3)
+    assert against["random"].ahead
+    assert against["energy"].difference == pytest.approx(-0.1)
+    assert not against["energy"].ahead
+    assert rows[1].figures["roc-auc", "map"].against == {}
+    assert cell_text(rows[0].figures["roc-auc", "map"]).endswith(" >r")
+
+
+def test_soft_and_binary_masks_are_in_tables_of_their_own(tmp_path: Path) -> None:
+    grid = toy_grid(clips=3, seeds=(0,))
+    lines = run_grid(grid, tmp_path / "run")
+    rows = write_results(grid, tmp_path / "run", lines)
+    titles = [title for title, _ in tables_of(rows)]
+    assert titles == [
+        "toy: noise: the maps themselves",
+        "toy: noise: mask area:5% (binary)",
+        "toy: noise: mask minmax+ (soft)",
+        "toy: noise: mask gains (soft)",
+    ]
+    table = list(csv.DictReader(io.StringIO((tmp_path / "run" / "figures.csv").read_text())))
+    (cell,) = (
+        row
+        for row in table
+        if (row["method"], row["mask"], row["metric"], row["route"])
+        == ("input-x-gradient", "area:5%", "faithfulness", "heard")
+    )
+    own = [
+        one["figures"]["faithfulness"]
+        for one in lines
+        if (one["method"], one["mask"], one["route"]) == ("input-x-gradient", "area:5%", "heard")
+    ]
+    assert float(cell["mean"]) == pytest.approx(np.mean(own), rel=1e-5)
+    assert csv_text(rows).count("\n") == len(table) + 1
+    page = (tmp_path / "run" / "index.html").read_text()
+    assert page.count("<section") == 4
+    assert "<audio" in page
+    for row in rows:
+        json.dumps(row.facts(), allow_nan=False)
+    examples = make_examples(grid, tmp_path / "run", rows)
+    some = examples["toy", "noise", "input-x-gradient", "area:5%"]
+    assert [one.rank for one in some] == ["best", "median", "worst"]
+    assert some[0].value >= some[1].value >= some[2].value
+    for one in some:
+        for file in one.files.values():
+            assert (tmp_path / "run" / file).read_bytes()[:2] in (b"\xff\xfb", b"\xff\xf3", b"ID")
+    assert "all-ones" not in {key[2] for key in examples}  # a full mask is no example
