@@ -1,0 +1,952 @@
+"""One-line bugs that the tests must notice: what stands in a file, and what is put there."""
+
+from __future__ import annotations
+
+# name: (file, what stands there, what is put there)
+BUGS: dict[str, tuple[str, str, str]] = {
+    "sign: input-x-gradient": ("methods/gradients.py", "Map(gradient[0])", "Map(-gradient[0])"),
+    "sign: saliency keeps it": ("methods/gradients.py", "gradient[0].abs()", "gradient[0]"),
+    "sign: grad-cam without relu": (
+        "methods/gradcam.py",
+        "return summed.relu() if",
+        "return summed if",
+    ),
+    "sign: guided backprop lets negative gradients pass": (
+        "methods/guided.py",
+        "gradients[0].clamp(min=0) * (result > 0)",
+        "gradients[0] * (result > 0)",
+    ),
+    "rule: relus called as methods are not guided": (
+        "methods/guided.py",
+        'return call.name == "relu"',
+        'return call.title == "torch.nn.functional.relu"',
+    ),
+    "rule: relus in place are not guided": (
+        "methods/rules.py",
+        'if name.endswith("_") or kwargs.get("inplace"):',
+        'if kwargs.get("inplace"):',
+    ),
+    "rule: deep-shap uses the plain slope at the input": (
+        "methods/deep_shap.py",
+        "(start + place * (end - start))",
+        "(end + place * (end - end))",
+    ),
+    "rule: deep-shap forgets the ratio": (
+        "methods/deep_shap.py",
+        "gradients[0] * ratio, slopes[0]",
+        "slopes[0], slopes[0]",
+    ),
+    "rule: deep-shap does not see products": (
+        "methods/rules.py",
+        "(call.name in MULTILINEAR and len(call.inputs) == 1)",
+        "call.name in MULTILINEAR",
+    ),
+    "sign: gradient-shap from the input to the background": (
+        "methods/gradient_shap.py",
+        "(probe.magnitude - quiet) * gradients",
+        "(quiet - probe.magnitude) * gradients",
+    ),
+    "seed: one noise for all passes of smoothgrad": (
+        "methods/noise.py",
+        "torch.randn(2, *probe.shape, generator=probe.generator)",
+        "torch.randn(2, *probe.shape, generator=torch.Generator())",
+    ),
+    "normalisation: smoothgrad sums": (
+        "methods/smoothgrad.py",
+        "[1 / count] * count",
+        "[1.0] * count",
+    ),
+    "sign: contrast reversed": (
+        "models/answering.py",
+        "scale[:, target.index] - scale[:, target.versus_index]",
+        "scale[:, target.versus_index] - scale[:, target.index]",
+    ),
+    "axis: grad-cam swaps time and frequency": (
+        "methods/gradcam.py",
+        "for axis in (axes.freq_axis, axes.time_axis)",
+        "for axis in (axes.time_axis, axes.freq_axis)",
+    ),
+    "axis: calibration swaps them": (
+        "models/axes.py",
+        "LayerAxes(plus_batch[0], plus_batch[1]",
+        "LayerAxes(plus_batch[1], plus_batch[0]",
+    ),
+    "axis: pictures upside down": ("picture.py", "pixels[::-1]", "pixels"),
+    "axis: time runs backwards in grad-cam": (
+        "methods/gradcam.py",
+        "knots, values = knots[order], values[..., order]",
+        "knots = knots[order]",
+    ),
+    "seed: probe ignores it": ("probe.py", "manual_seed(self.seed)", "manual_seed(0)"),
+    "seed: random is not seeded": (
+        "methods/controls.py",
+        "torch.randn(probe.shape, generator=probe.generator)",
+        "torch.randn(probe.shape)",
+    ),
+    "target: always the first": (
+        "models/answering.py",
+        "return over(outputs[:, target.index], target.frames)",
+        "return over(outputs[:, 0], target.frames)",
+    ),
+    "target: versus forgotten": (
+        "models/answering.py",
+        "if target.versus_index is None:\n            return over(outputs",
+        "if True:\n            return over(outputs",
+    ),
+    "target: softmax twice": (
+        "models/answering.py",
+        "else outputs.softmax(dim=1)",
+        "else outputs.softmax(dim=1).softmax(dim=1)",
+    ),
+    "target: sigmoid for one of many": (
+        "models/answering.py",
+        'if self.task == "multi-label" else outputs.softmax',
+        'if self.task != "regression" else outputs.softmax',
+    ),
+    "complement: evidence and remainder swapped": (
+        "render.py",
+        "return evidence, plane",
+        "evidence, gains = plane.synthesise((1 - gains) * spectrum, samples), 1 - gains\n"
+        "    return evidence, plane",
+    ),
+    "complement: the remainder is the evidence": (
+        "metrics/passes.py",
+        "torch.cat([gains, 1 - gains])",
+        "torch.cat([gains, gains])",
+    ),
+    "complement: sides swapped in the card": (
+        "metrics/trust.py",
+        "Outcome(Pair(*figures[:2]), Pair(*figures[2:]))",
+        "Outcome(Pair(*figures[2:]), Pair(*figures[:2]))",
+    ),
+    "passes: equal masks get each other's answers": (
+        "metrics/passes.py",
+        "order.append(blake2b(one.data).digest())",
+        'order.append(blake2b(b"").digest())',
+    ),
+    "passes: plane and heard swapped": (
+        "metrics/passes.py",
+        "return plane.split(count), heard.split(count), kept",
+        "return heard.split(count), plane.split(count), kept",
+    ),
+    "passes: the papers' scale forgotten": (
+        "metrics/passes.py",
+        "scale=model.plane.n_fft / 2",
+        "scale=1.0",
+    ),
+    "passes: the remainder is kept as the sound": (
+        "metrics/passes.py",
+        "waves[:count].cpu()",
+        "waves[count:].cpu()",
+    ),
+    "cases: the curves swapped": (
+        "metrics/cases.py",
+        'fields["insertion"] = curve["p_evidence"]',
+        'fields["insertion"] = curve["p_remainder"]',
+    ),
+    "cases: odds of a probability": (
+        "metrics/cases.py",
+        "return outputs[:, index] - rivals.logsumexp(dim=1)",
+        "return outputs.softmax(dim=1)[:, index].float().logit(eps=1e-7)",
+    ),
+    "cases: the first class always": (
+        "metrics/cases.py",
+        "model.probabilities(outputs)[:, target.index]",
+        "model.probabilities(outputs)[:, 0]",
+    ),
+    "normalisation: half the path": (
+        "methods/integrated_gradients.py",
+        "weights.tolist()",
+        "(0.5 * weights).tolist()",
+    ),
+    "normalisation: uniform weights": (
+        "methods/integrated_gradients.py",
+        "torch.from_numpy(weights) * place.cosh()",
+        "torch.from_numpy(weights)",
+    ),
+    "normalisation: grad-cam sums weights": (
+        "methods/gradcam.py",
+        "gradient.mean(dim=places, keepdim=True)",
+        "gradient.amax(dim=places, keepdim=True)",
+    ),
+    "normalisation: synthesis window": (
+        "plane/stft.py",
+        "spectrum * window.sum()",
+        "spectrum * self.n_fft",
+    ),
+    "sign: occlusion": (
+        "methods/estimators/occlusion.py",
+        "weights = scores[0] - scores[2:]",
+        "weights = scores[2:] - scores[0]",
+    ),
+    "sign: shapley against the sum": (
+        "methods/estimators/kernel_shap.py",
+        "offset = scores - none - last * total",
+        "offset = scores - none + last * total",
+    ),
+    "axis: bands run downwards": (
+        "methods/pieces/decomposition.py",
+        "grid = self._rows.T @ grid",
+        "grid = self._rows.flip(1).T @ grid",
+    ),
+    "axis: segments run backwards": (
+        "methods/pieces/decomposition.py",
+        "*self._sizes) @ self._columns",
+        "*self._sizes) @ self._columns.flip(1)",
+    ),
+    "pieces: edges of two widths": (
+        "methods/pieces/edges.py",
+        "torch.minimum(room[:-1], room[1:])",
+        "torch.maximum(room[:-1], room[1:])",
+    ),
+    "pieces: hard edges": (
+        "methods/pieces/time.py",
+        "max(plane.n_fft / 2, 2 * plane.hop) / plane.rate",
+        "0.0",
+    ),
+    "pieces: regions leak": ("methods/pieces/decomposition.py", "hard / 2 + (", "hard / 2.1 + ("),
+    "pieces: what stems leave over is lost": (
+        "methods/pieces/ratios.py",
+        "planes, names = torch.cat([planes, rest[None]])",
+        "planes, names = torch.cat([planes, 0 * rest[None]])",
+    ),
+    "pieces: nmf without a rest": (
+        "methods/pieces/nmf.py",
+        "torch.maximum(model, magnitude).clamp",
+        "model.clamp",
+    ),
+    "pieces: nmf updates swapped": (
+        "methods/pieces/nmf.py",
+        "(w @ h + floor) @ h.T) / (h.sum(dim=1)",
+        "(w @ h + floor) @ h.T) / (h.mean(dim=1)",
+    ),
+    "pieces: harmonic is percussive": (
+        "methods/pieces/harmonic_percussive.py",
+        "size=(1, long)",
+        "size=(long, 1)",
+    ),
+    "pieces: erb": ("methods/pieces/bands.py", "_ERB_SLOPE = 0.00437", "_ERB_SLOPE = 0.0437"),
+    "pieces: the first segment is dead": (
+        "methods/pieces/decomposition.py",
+        "peaks.flatten() > _NOTHING)[:, 0]",
+        "peaks.flatten() > _NOTHING)[1:, 0]",
+    ),
+    "game: the model hears the input whatever is drawn": (
+        "methods/estimators/game.py",
+        "whole = self._full(asked.float())",
+        "whole = self._full(asked.float() * 0 + 1)",
+    ),
+    "game: draws are mixed up": (
+        "methods/estimators/game.py",
+        "asked = switches[[first[key] for key in fresh]]",
+        "asked = switches[[first[key] for key in fresh[::-1]]]",
+    ),
+    "complement: pieces that are off are heard": (
+        "methods/estimators/game.py",
+        "index_copy(1, self.live.to(switches.device), switches)",
+        "index_copy(1, self.live.to(switches.device), 1 - switches)",
+    ),
+    "seed: draws are not seeded": (
+        "methods/estimators/designs.py",
+        "torch.randperm(len(matrix) - 1, generator=generator)",
+        "torch.randperm(len(matrix) - 1)",
+    ),
+    "design: no signs": (
+        "methods/estimators/designs.py",
+        "matrix[order][:, columns] * signs) > 0",
+        "matrix[order][:, columns] * 1) > 0",
+    ),
+    "design: no opposites": (
+        "methods/estimators/designs.py",
+        "torch.stack([half, ~half], dim=1)",
+        "torch.stack([half, half.roll(1, 0)], dim=1)",
+    ),
+    "normalisation: kernel ignored": (
+        "methods/estimators/lime.py",
+        "torch.exp(-((1 - share.sqrt()) ** 2) / width**2)",
+        "torch.ones_like(share)",
+    ),
+    "normalisation: ridge unscaled": (
+        "methods/estimators/regression.py",
+        "ridge / total",
+        "ridge",
+    ),
+    "normalisation: the tilt of pairs is forgotten": (
+        "methods/estimators/lime.py",
+        "weights = level.weights + share * change",
+        "weights = level.weights + 0 * change",
+    ),
+    "normalisation: shapley's kernel": (
+        "methods/estimators/kernel_shap.py",
+        "return (players - 1) / (size * (players - size)).double()",
+        "return (players - 1) / size.double()",
+    ),
+    "normalisation: coalitions are not reweighed": (
+        "methods/estimators/kernel_shap.py",
+        "return shapley_kernel(players, size) / _chances(players)[size - 1]",
+        "return torch.ones_like(size).double()",
+    ),
+    "normalisation: rise sums": (
+        "methods/estimators/rise.py",
+        "on / on.sum(dim=0).clamp(min=1)",
+        "on / len(on)",
+    ),
+    "error: not scaled up": (
+        "methods/estimators/regression.py",
+        "pairs = pairs * (len(pairs) / free) ** 0.5",
+        "pairs = pairs * (len(pairs) / free) ** -2",
+    ),
+    "error: draws instead of pairs claim too little": (
+        "methods/estimators/regression.py",
+        "(noise / (whole - noise)) ** 0.5",
+        "noise / (whole - noise)",
+    ),
+    "stop: never": (
+        "methods/estimators/lime.py",
+        "if estimate.error <= sampling.tolerance:",
+        "if estimate.error < 0:",
+    ),
+    "fill: quieter than the clip": (
+        "methods/fills/noise_floor.py",
+        "math.sqrt(-2 * math.log(1 - _SHARE))",
+        "math.sqrt(-2 * math.log(_SHARE))",
+    ),
+    "fill: only the last of several": (
+        "methods/estimators/game.py",
+        "for ask in self._asks]).mean(dim=0)",
+        "for ask in self._asks])[-1]",
+    ),
+    "pieces: sounds of the weakest": (
+        "render.py",
+        "key=lambda piece: -abs(weights[piece])",
+        "key=lambda piece: abs(weights[piece])",
+    ),
+    "pieces: everything else is everything": (
+        "render.py",
+        "1 - switches.sum(dim=0, keepdim=True)",
+        "0 * switches.sum(dim=0, keepdim=True) + 1",
+    ),
+    "normalisation: energy is magnitude": (
+        "methods/controls.py",
+        "probe.magnitude**2",
+        "probe.magnitude",
+    ),
+    "mask: negative attribution kept": (
+        "masks/shares.py",
+        "positive = int((levels > 0).sum())",
+        "positive = len(levels)",
+    ),
+    "mask: smallest kept": (
+        "masks/shares.py",
+        "attribution >= levels[::-1][last]",
+        "attribution <= levels[last]",
+    ),
+    "mask: energy of magnitudes": (
+        "masks/shares.py",
+        "energy = magnitude**2",
+        "energy = magnitude",
+    ),
+    "mask: energy without the square": (
+        "masks/measure.py",
+        "np.asarray(gains, np.float64) ** 2 * energy",
+        "gains * energy",
+    ),
+    "mask: full counts as good": (
+        "masks/measure.py",
+        'return "full" if low >= 1 - _EQUAL else "constant"',
+        "return None",
+    ),
+    "mask: soft is never told": (
+        "masks/measure.py",
+        "bool(((gains > 0) & (gains < 1)).any())",
+        "False",
+    ),
+    "mask: plus is ignored": (
+        "masks/keep.py",
+        "if keep.positive else values",
+        "if False else values",
+    ),
+    "mask: top counts the rest": (
+        "masks/levels.py",
+        "(attribution, 1 - amount)",
+        "(attribution, amount)",
+    ),
+    "mask: thresholds are of the map": (
+        "masks/levels.py",
+        "(scaled(attribution) >= amount)",
+        "(attribution >= amount)",
+    ),
+    "mask: minmax from zero": (
+        "masks/levels.py",
+        "return (attribution - low) / (high - low)",
+        "return attribution.clip(0) / high",
+    ),
+    "mask: floor in power": ("masks/edges.py", "(10.0, decibels / 20)", "(10.0, decibels / 10)"),
+    "mask: floor clips": (
+        "masks/edges.py",
+        "floor + (1 - floor) * gains",
+        "np.maximum(gains, floor)",
+    ),
+    "mask: one axis is blurred": (
+        "masks/edges.py",
+        "gaussian_filter(gains, width",
+        "gaussian_filter(gains, (0, width)",
+    ),
+    "mask: dB of power is dB of magnitude": (
+        "masks/domains.py",
+        "level = 10 * (magnitude**2)",
+        "level = 20 * (magnitude**2)",
+    ),
+    "mask: dB without its floor": ("masks/domains.py", "+ FLOOR_DB) / 20)", ") / 20)"),
+    "mask: log1p without expm1": (
+        "masks/domains.py",
+        "magnitude.log1p()).expm1()",
+        "magnitude.log1p())",
+    ),
+    "control: not the same gains": (
+        "metrics/trust.py",
+        "np.sort(gains, axis=None)",
+        "np.sort(gains, axis=None) ** 2 * 0.5",
+    ),
+    "control: energy upside down": (
+        "metrics/trust.py",
+        "order_by(mask.gains, magnitude)",
+        "order_by(mask.gains, -magnitude)",
+    ),
+    "control: random is rough": (
+        "metrics/trust.py",
+        "power * np.exp(1j * np.angle(phases))",
+        "np.abs(phases) * np.exp(1j * np.angle(phases))",
+    ),
+    "trace: training mode not restored": ("models/model.py", "module.training = training", "pass"),
+    "plane: tail is lost": (
+        "plane/stft.py",
+        "math.ceil((samples + self.n_fft // 2) / self.hop)",
+        "math.ceil(samples / self.hop)",
+    ),
+    "plane: mel scale": ("plane/mel.py", "math.log(6.4) / 27.0", "math.log(6.4) / 26.0"),
+    "plane: saliency by gain": (
+        "probe.py",
+        "spectrum = magnitude * self.phase",
+        "spectrum = magnitude * self.spectrum",
+    ),
+    "length: windows are summed": ("models/model.py", ".mean(dim=0)", ".sum(dim=0)"),
+    "speed: norm folded without its mean": (
+        "models/fusion.py",
+        "bias.double() - mean.double()",
+        "bias.double()",
+    ),
+    "speed: norm folded without its epsilon": (
+        "models/fusion.py",
+        "(variance.double() + epsilon)",
+        "(variance.double() + 100 * epsilon)",
+    ),
+    "speed: a relu that is not there": (
+        "models/fusion.py",
+        '"relu" if call.relu else "none"',
+        '"relu"',
+    ),
+    "speed: stale filters": (
+        "models/fusion.py",
+        "known is None or not known.fresh()",
+        "known is None",
+    ),
+    "speed: filters of another norm": (
+        "models/fusion.py",
+        "parts = (call.weight, call.bias, *(call.norm or ()))",
+        "parts = (call.weight, call.bias)",
+    ),
+    "speed: what is used twice is bent": (
+        "models/fusion.py",
+        "return self.convolve(replace(held.call, relu=True))",
+        "held.call = replace(held.call, relu=True)\n                    return held.run()",
+    ),
+    "speed: norms in training mode are folded": (
+        "models/fusion.py",
+        "is not held or training or",
+        "is not held or",
+    ),
+    "speed: calls that are watched are hidden": (
+        "models/fast.py",
+        "and torch._C._len_torch_function_stack() == 0",
+        "",
+    ),
+    "speed: never checked": ("models/fast.py", "and agree(found, plain)", ""),
+    "speed: given up after a change of weights": (
+        "models/fast.py",
+        "for _ in range(2):",
+        "for _ in range(1):",
+    ),
+    "speed: fused although slower": ("models/fast.py", "fused < _PAYS * plain", "fused > 0"),
+    "speed: tolerance": ("models/fast.py", "OUTPUT_TOLERANCE = 1e-4", "OUTPUT_TOLERANCE = 1e-3"),
+    "speed: the floor passes fewer inputs": (
+        "benchmark/speed.py",
+        "while done < count:",
+        "while done < count - 1:",
+    ),
+    "speed: mean ratio of sums": (
+        "benchmark/speed.py",
+        "median(taken / least for least, taken in pairs)",
+        "median(least / taken for least, taken in pairs)",
+    ),
+    "mixing: pieces that touch share a sound": (
+        "mixing.py",
+        "plane.n_fft // plane.hop + 2",
+        "1",
+    ),
+    "mixing: the tail of a piece is lost": (
+        "mixing.py",
+        "last * plane.hop + reach + 1",
+        "last * plane.hop",
+    ),
+    "mixing: what no piece holds is kept": (
+        "mixing.py",
+        "whole = wave - plane.synthesise((left * change)",
+        "whole = wave - 0 * plane.synthesise((left * change)",
+    ),
+    "mixing: background forgotten": ("mixing.py", "change = spectrum - other", "change = spectrum"),
+    "gradient: weights out of step": (
+        "probe.py",
+        "done += len(found)\n        if is_linear",
+        "done += 0\n        if is_linear",
+    ),
+    "gradient: gain and magnitude confused": (
+        "probe.py",
+        "total = back[0] if of_magnitude else back[0] * self.magnitude",
+        "total = back[0]",
+    ),
+    "trace: parameters stay frozen": ("models/model.py", "one.requires_grad_(True)", "pass"),
+    "cnn14: one more pooling": (
+        "models/cnn14.py",
+        "pool = 2 if number < len(widths) else 1",
+        "pool = 2",
+    ),
+    "cnn14: mean without maximum": (
+        "models/cnn14.py",
+        "over_time.amax(dim=2) + over_time.mean(dim=2)",
+        "2 * over_time.mean(dim=2)",
+    ),
+    "cnn14: time and frequency swapped": (
+        "models/cnn14.py",
+        "maps.mean(dim=3)",
+        "maps.mean(dim=2)",
+    ),
+    "cnn14: level of the features": (
+        "models/cnn14.py",
+        "self.window = _N_FFT / 2",
+        "self.window = 1.0",
+    ),
+    "cnn14: own filters over the file's": (
+        "models/cnn14.py",
+        "frontend.filters.copy_(filters)",
+        "pass",
+    ),
+    "cnn14: files are unpickled": ("models/cnn14.py", "weights_only=True", "weights_only=False"),
+    "figures: calibration": ("metrics/calibration.py", "np.abs(gap).sum()", "np.abs(gap.sum())"),
+    "figures: si-sdr": ("metrics/localisation.py", "(found - part) ** 2", "(found - wanted) ** 2"),
+    "figures: si-sdr is not scaled": (
+        "metrics/localisation.py",
+        "(found @ wanted / power)[:, None] * wanted",
+        "np.ones((len(found), 1)) * wanted",
+    ),
+    "figures: mass": ("metrics/localisation.py", "truth.ravel()].sum", "~truth.ravel()].sum"),
+    "figures: rank counts ties as hits": (
+        "metrics/localisation.py",
+        "places * (equal & inside).sum(axis=1) / equal.sum(axis=1)",
+        "(equal & inside).sum(axis=1)",
+    ),
+    "figures: the weakest cell points": (
+        "metrics/localisation.py",
+        "flat.max(axis=1, keepdims=True)",
+        "flat.min(axis=1, keepdims=True)",
+    ),
+    "figures: auc upside down": (
+        "metrics/localisation.py",
+        "rankdata(flat, axis=1)",
+        "rankdata(-flat, axis=1)",
+    ),
+    "figures: truth by time is by frequency": (
+        "metrics/localisation.py",
+        "ours.sum(axis=0) > theirs.sum(axis=0)",
+        "ours.sum(axis=1) > theirs.sum(axis=1)",
+    ),
+    "figures: truth by magnitude": (
+        "metrics/localisation.py",
+        "np.asarray(one, np.float64) ** 2 for",
+        "np.asarray(one, np.float64) for",
+    ),
+    "figures: maps by time keep what is negative": (
+        "metrics/localisation.py",
+        "positive = np.maximum(maps, 0)\n    return",
+        "positive = maps\n    return",
+    ),
+    "figures: faithfulness reversed": (
+        "metrics/faithfulness.py",
+        "np.asarray(whole, np.float64) - remainder",
+        "remainder - np.asarray(whole, np.float64)",
+    ),
+    "figures: faithfulness of the evidence": (
+        "metrics/faithfulness.py",
+        'given={"whole": "p_input", "remainder": "p_remainder"}',
+        'given={"whole": "p_input", "remainder": "p_evidence"}',
+    ),
+    "figures: any rise is an increase": (
+        "metrics/faithfulness.py",
+        "- p_input > tolerance)",
+        "- p_input > 0)",
+    ),
+    "figures: any rise is a gain": (
+        "metrics/faithfulness.py",
+        "gained > tolerance",
+        "gained > 0",
+    ),
+    "figures: gain over the whole": (
+        "metrics/faithfulness.py",
+        "_over(gained, 1 - np",
+        "_over(gained, np",
+    ),
+    "figures: drop is not relative": (
+        "metrics/faithfulness.py",
+        "100 * _over(lost, np.asarray(p_input, np.float64))",
+        "100 * lost",
+    ),
+    "figures: a tie is faithful": ("metrics/faithfulness.py", "(rivals >= ours", "(rivals > ours"),
+    "figures: one class too many": ("metrics/faithfulness.py", "axis=1) < k)", "axis=1) <= k)"),
+    "figures: curves forget their steps": (
+        "metrics/curves.py",
+        "np.trapezoid(np.asarray(curve, np.float64), shares, axis=-1)",
+        "np.asarray(curve, np.float64).mean(axis=-1)",
+    ),
+    "figures: nested from the weakest": ("metrics/curves.py", "axis=None)[::-1]", "axis=None)"),
+    "figures: gini of signed values": (
+        "metrics/conciseness.py",
+        "np.sort(np.abs(values.reshape(len(values), -1)), axis=1)",
+        "np.sort(values.reshape(len(values), -1), axis=1)",
+    ),
+    "figures: gini over one cell too many": (
+        "metrics/conciseness.py",
+        "2 * np.arange(1, cells + 1) - cells - 1.0",
+        "2 * np.arange(1, cells + 1) - cells + 0.0",
+    ),
+    "figures: entropy in bits": (
+        "metrics/conciseness.py",
+        "np.log(logs, out=logs)",
+        "np.log2(logs, out=logs)",
+    ),
+    "figures: energy of gains, not their square": (
+        "metrics/conciseness.py",
+        "np.square(gains.reshape(len(gains), -1), dtype=np.float64)",
+        "np.abs(gains.reshape(len(gains), -1), dtype=np.float64)",
+    ),
+    "figures: ranks of one map only": (
+        "metrics/similarity.py",
+        "rankdata(others.reshape(len(others), -1), axis=1)",
+        "others.reshape(len(others), -1)",
+    ),
+    "figures: ssim without sample covariance": (
+        "metrics/similarity.py",
+        "sample = cells / max(1, cells - 1)",
+        "sample = 1.0",
+    ),
+    "figures: level of magnitudes": (
+        "metrics/sound.py",
+        "return 10 * np.log10",
+        "return 20 * np.log10",
+    ),
+    "figures: the input's own clicks count": ("metrics/sound.py", "peak) & ~own", "peak)"),
+    "compat: one softmax": (
+        "metrics/compat.py",
+        'softmax(case[f"all_{side}"], axis=-1)',
+        'case[f"all_{side}"]',
+    ),
+    "compat: constant masks as they are": (
+        "metrics/compat.py",
+        "np.where(varies,",
+        "np.where(True,",
+    ),
+    "compat: a tolerance": ("metrics/compat.py", "(inside > p)", "(inside > p + 1e-6)"),
+    "best: degenerate masks win": ("metrics/ranking.py", "if flag or", "if"),
+    "best: less is more": (
+        "metrics/registry.py",
+        'self.direction == "higher"',
+        'self.direction == "lower"',
+    ),
+    "sanity: statistics are kept": ("metrics/sanity.py", 'name.startswith("running_")', "False"),
+    "sanity: weights are not put back": ("metrics/sanity.py", "tensor.copy_(old)", "pass"),
+    "sanity: from the input up": (
+        "metrics/sanity.py",
+        "for block in reversed(blocks)",
+        "for block in blocks",
+    ),
+    "sanity: cascading is independent": (
+        "metrics/sanity.py",
+        "blocks[: number + 1] if order",
+        "blocks[number : number + 1] if order",
+    ),
+    "sanity: signs count": (
+        "metrics/sanity.py",
+        "ssim(np.abs(first), np.abs(scrambled))",
+        "ssim(first, scrambled)",
+    ),
+    "stability: one seed": (
+        "metrics/stability.py",
+        "explain(wave, seed + k)",
+        "explain(wave, seed)",
+    ),
+    "stability: noise in power": (
+        "metrics/stability.py",
+        "10 ** (decibels / 20)",
+        "10 ** (decibels / 10)",
+    ),
+    "benchmark: controls stay out": (
+        "benchmark/grid.py",
+        "for name in CONTROLS if name not in named",
+        "for name in () if name not in named",
+    ),
+    "benchmark: torn sounds stay": (
+        "benchmark/ledger.py",
+        "self._file.truncate(end)",
+        "self._file.seek(end)",
+    ),
+    "benchmark: a sound counts before its last line": (
+        "benchmark/ledger.py",
+        'if line["left"] == 0:\n                self.done',
+        'if line["left"] >= 0:\n                self.done',
+    ),
+    "benchmark: lines without an end count": (
+        "benchmark/ledger.py",
+        'if not text.endswith(b"\\n"):',
+        "if False:",
+    ),
+    "benchmark: two runs in one folder": (
+        "benchmark/ledger.py",
+        "fcntl.LOCK_EX |",
+        "fcntl.LOCK_SH |",
+    ),
+    "benchmark: one chance for all sounds": ("benchmark/cells.py", 'f"{seed} {clip}"', 'f"{seed}"'),
+    "benchmark: one chance for all seeds": ("benchmark/cells.py", 'f"{seed} {clip}"', 'f"{clip}"'),
+    "benchmark: the map of the first seed for all": (
+        "benchmark/cells.py",
+        'None if "generator" in vars(probe) else (values, seconds)',
+        "(values, seconds)",
+    ),
+    "benchmark: matched controls exchanged": (
+        "benchmark/cells.py",
+        'if name == "random":',
+        'if name != "random":',
+    ),
+    "benchmark: the rest is the truth": (
+        "benchmark/cells.py",
+        "true_cells(levels[0], audible)",
+        "true_cells(levels[1], levels[0])",
+    ),
+    "benchmark: the mask of the rest": (
+        "benchmark/cells.py",
+        "np.divide(ours, both",
+        "np.divide(theirs, both",
+    ),
+    "passes: nothing is remembered": ("metrics/passes.py", "if order[-1] not in memo and", "if"),
+    "passes: answers of another mask": (
+        "metrics/passes.py",
+        "waiting[: len(some)], waiting[len(some) :]",
+        "waiting[::-1][: len(some)], waiting[len(some) :]",
+    ),
+    "metrics: answers of the first frames": (
+        "metrics/cases.py",
+        "over(chances, target.frames)",
+        "over(chances, (0, 5) if target.frames else None)",
+    ),
+    "statistics: sounds are not drawn again": (
+        "benchmark/statistics.py",
+        "rng.multinomial(count, np.full(count, 1 / count), size=draws)",
+        "np.ones((draws, count))",
+    ),
+    "statistics: one-sided": (
+        "benchmark/statistics.py",
+        "np.abs(signs @ differences)",
+        "(signs @ differences)",
+    ),
+    "statistics: no correction": ("benchmark/statistics.py", "(len(order) - rank) *", "1 *"),
+    "tables: degenerate masks count": (
+        "benchmark/tables.py",
+        'or "failed" in line or line["degenerate"]',
+        'or "failed" in line',
+    ),
+    "tables: rows of degenerate masks may be best": (
+        "benchmark/tables.py",
+        "not self.control and few and",
+        "not self.control and",
+    ),
+    "tables: controls may be best": (
+        "benchmark/tables.py",
+        "not self.control and few and",
+        "few and",
+    ),
+    "tables: pairs are of different sounds": (
+        "benchmark/tables.py",
+        "[ours[clip] - theirs[clip] for clip in both]",
+        "[ours[clip] - min(theirs.values()) for clip in both]",
+    ),
+    "tables: worse is ahead": (
+        "benchmark/tables.py",
+        "metric.better(one.difference, 0.0)",
+        "metric.better(0.0, one.difference)",
+    ),
+    "tables: the best sound is the worst": (
+        "benchmark/tables.py",
+        '-1 if METRICS.get(rank).direction == "higher" else 1',
+        '1 if METRICS.get(rank).direction == "higher" else -1',
+    ),
+    "sounds: levels in magnitude": (
+        "data/mixtures.py",
+        "10 ** (-level / 20)",
+        "10 ** (-level / 10)",
+    ),
+    "sounds: the other is the louder": (
+        "data/mixtures.py",
+        "10 ** (-level / 20)",
+        "10 ** (level / 20)",
+    ),
+    "sounds: the quietest part": ("data/mixtures.py", "np.argmax(total", "np.argmin(total"),
+    "sounds: test takes are learnt": (
+        "data/digits.py",
+        "< TEST_TAKES) == test",
+        "< TEST_TAKES) != test",
+    ),
+    "sounds: the planted sound is everywhere": (
+        "benchmark/taught.py",
+        "[item for item in items if item.label == TARGET] +",
+        "",
+    ),
+    "page: axis": ("report/page.py", "100 * (value - low)", "100 * (value - low / 2)"),
+    "sign: what lowers a value raises it": (
+        "models/answering.py",
+        'return 1 if direction == "up" else -1',
+        "return 1",
+    ),
+    "target: a span is the whole answer": (
+        "models/answering.py",
+        "values[..., frames[0] : frames[1]]",
+        "values[..., :]",
+    ),
+    "target: the span's first frame is left out": (
+        "models/answering.py",
+        "first = min(int(start / length * count), count - 1)",
+        "first = min(int(start / length * count) + 1, count - 1)",
+    ),
+    "axis: windows of frames laid on one another": (
+        "models/model.py",
+        "first = round(start / starts[-1] * last)",
+        "first = 0",
+    ),
+    "sign: evidence for a low value judged as for a high one": (
+        "metrics/trust.py",
+        "ours = card.sign * (",
+        "ours = (",
+    ),
+    "rule: the background's own values are not used": (
+        "methods/deep_shap.py",
+        "self.seen.append((call.name, [one.detach().clone() for one in call.inputs]))",
+        "self.seen.append((call.name, [one.detach() * 0 for one in call.inputs]))",
+    ),
+    "rule: gamma favours the wrong side": (
+        "methods/lrp.py",
+        "zip(signs, weights[::order], strict=True):\n                    extra",
+        "zip(signs, weights[::-order], strict=True):\n                    extra",
+    ),
+    "rule: gamma forgets negative inputs": (
+        "methods/lrp.py",
+        "values.clamp(max=0))",
+        "values.clamp(max=0) * 0)",
+    ),
+    "rule: gamma leaves the bias alone": (
+        "methods/lrp.py",
+        "whole = result + rule.gamma * (favoured + offset.clamp(**bound))",
+        "whole = result + rule.gamma * favoured",
+    ),
+    "sign: epsilon makes a layer's result smaller": (
+        "methods/lrp.py",
+        "stable = whole + sign * least",
+        "stable = whole - sign * least",
+    ),
+    "normalisation: epsilon is absolute": (
+        "methods/lrp.py",
+        "least = rule.epsilon * result.square().mean().sqrt()",
+        "least = rule.epsilon * torch.ones(())",
+    ),
+    "rule: shared biases go by value, not by size": (
+        "methods/lrp.py",
+        "values.sign() * _backward(layer, values, layer.weights.abs(), rest)",
+        "_backward(layer, values, layer.weights.abs(), rest)",
+    ),
+    "rule: biases are never shared": (
+        "methods/lrp.py",
+        "elif rule.share_biases:",
+        "elif False:",
+    ),
+    "rule: the last bias is shared too": (
+        "methods/lrp.py",
+        "elif rule.share_biases:",
+        "if rule.share_biases:",
+    ),
+    "rule: a batch norm without its scale": (
+        "methods/lrp.py",
+        "weights=layer.weights * scale.reshape(along)",
+        "weights=layer.weights",
+    ),
+    "rule: a batch norm without its shift": (
+        "methods/lrp.py",
+        '- given["running_mean"]) * scale',
+        "- 0) * scale",
+    ),
+    "rule: the gate takes what the signal should": (
+        "methods/lrp.py",
+        "if gates == [True, False]:",
+        "if gates == [False, True]:",
+    ),
+    "normalisation: factors get all, twice": (
+        "methods/lrp.py",
+        "return 0.5 * (",
+        "return 1.0 * (",
+    ),
+    "rule: a divisor gets relevance": (
+        "methods/lrp.py",
+        "call.function(call.inputs[0], call.inputs[1].detach())",
+        "call.function(*call.inputs)",
+    ),
+    "rule: functions of one number pass on their slope": (
+        "methods/lrp.py",
+        "return None, None, gradients[0] * ratio",
+        "return None, None, gradients[0] * slope",
+    ),
+    "sign: leaks the other way round": (
+        "methods/rules.py",
+        "inwards - outwards, has_rule",
+        "outwards - inwards, has_rule",
+    ),
+    "rule: nothing is refused": (
+        "methods/completeness.py",
+        "_MOST_UNRULED = 0.05",
+        "_MOST_UNRULED = 1e9",
+    ),
+    "normalisation: a gap is a share of nothing": (
+        "methods/completeness.py",
+        "abs(gap / wanted) if wanted",
+        "abs(gap) if wanted",
+    ),
+    "axis: recurrent layers run one way": (
+        "methods/unfold.py",
+        "for step in reversed(steps) if way else steps:",
+        "for step in steps:",
+    ),
+    "axis: gates of the GRU swapped": (
+        "methods/unfold.py",
+        "reset = torch.sigmoid(here[0] + there[0])\n    keep = here[1] + there[1]",
+        "reset = torch.sigmoid(here[1] + there[1])\n    keep = here[0] + there[0]",
+    ),
+    "rule: attention masks keep what they hide": (
+        "methods/unfold.py",
+        "masked_fill(~mask, -math.inf)",
+        "masked_fill(mask, -math.inf)",
+    ),
+}
