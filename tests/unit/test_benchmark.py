@@ -294,3 +294,9 @@ def test_no_method_and_no_metric_of_that_name() -> None:
         choose("gradcamera")
     with pytest.raises(UnknownNameError, match="no metric called"):
         toy_grid(metrics=("nothing",))
+
+
+def test_every_sound_and_every_seed_has_chance_of_its_own() -> None:
+    seeds = {seed_of(seed, clip) for seed in (0, 1) for clip in ("a", "b", "0 a")}
+    assert len(seeds) == 6
+    assert seed_of(1, "a") == seed_of(1, "a")

@@ -208,7 +208,7 @@ def maps_of(method: str) -> Iterator[dict[str, np.ndarray]]:
 
     def explained(sound: np.ndarray, seed: int) -> np.ndarray:
         probe = Probe(model, torch.from_numpy(sound), target, seed=seed)
-        options = {"samples": 60} if method == "lime" else {}
+        options = {"samples": 200, "tolerance": 0.0} if method == "lime" else {}
         return METHODS.get(method).function(probe, **options).values.numpy()
 
     yield {"map": explained(wave, 0), **repeated_maps(explained, wave, RATE, seed=0, copies=2)}
