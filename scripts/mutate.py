@@ -38,6 +38,7 @@ NEAREST: dict[str, list[str]] = {
     "methods/estimators/": _PIECES,
     "methods/fills/": _PIECES,
     "methods/guided.py": ["tests/reference/test_methods.py", "tests/reference/test_relevance.py"],
+    "methods/layers.py": _RULES,
     "methods/lrp.py": _RULES,
     "methods/perturbation.py": _PIECES,
     "methods/pieces/": _PIECES,

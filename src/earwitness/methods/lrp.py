@@ -17,6 +17,7 @@ from torch import Tensor
 from earwitness.errors import ParameterError
 from earwitness.methods.completeness import LOOK_CLOSER, account, completeness
 from earwitness.methods.functions import DIVISIONS, ELEMENTWISE, SHAPING
+from earwitness.methods.layers import CONVOLUTIONS, DENSE, NORMS, Layer, normalised, read_layer
 from earwitness.methods.registry import Map, register
 from earwitness.methods.rules import (
     Call,
@@ -30,30 +31,8 @@ from earwitness.methods.rules import (
 from earwitness.probe import Probe
 
 _RULES = ("composite", "epsilon", "gamma")
-_CONVOLUTIONS = frozenset(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))
-_DENSE = frozenset(["linear", "matmul", "__matmul__", "mm", "mv", "bmm", "einsum"])
-_PRODUCTS = frozenset(["mul", "multiply", "__mul__", "__rmul__", "__imul__"]) | _DENSE
-_NORMS = frozenset(["layer_norm", "group_norm", "instance_norm", "normalize"])
+_PRODUCTS = frozenset(["mul", "multiply", "__mul__", "__rmul__", "__imul__"]) | DENSE
 _GATES = frozenset(["sigmoid", "hardsigmoid", "softmax"])
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A function that is linear in the sound: ``apply(values, weights) + bias``."""
-
-    apply: Callable[[Tensor, Tensor], Tensor]
-    weights: Tensor
-    bias: Tensor | None
-    outputs: int  # axis of the result that channels lie along
-    channels: int | None  # axis of the weights that they lie along
-
-    def offset(self, like: Tensor) -> Tensor:
-        """Return the bias, ready to be added to a result."""
-        if self.bias is None:
-            return like.new_zeros(())
-        shape = [1] * like.ndim
-        shape[self.outputs] = -1
-        return self.bias.reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -71,7 +50,7 @@ class _Use:
 
     Attributes
     ----------
-    layer : _Layer
+    layer : Layer
     values : Tensor
         What it was given.
     convolution : bool
@@ -84,7 +63,7 @@ class _Use:
         Its result.
     """
 
-    layer: _Layer
+    layer: Layer
     values: Tensor
     convolution: bool
     last: bool = False
@@ -143,7 +122,7 @@ def _shares(relevance: Tensor, whole: Tensor, least: Tensor, sign: int) -> Tenso
     return torch.where(some, relevance / torch.where(some, stable, 1.0), 0.0)
 
 
-def _backward(layer: _Layer, values: Tensor, weights: Tensor, upstream: Tensor) -> Tensor:
+def _backward(layer: Layer, values: Tensor, weights: Tensor, upstream: Tensor) -> Tensor:
     with torch.enable_grad():
         at = values.detach().requires_grad_()
         (found,) = torch.autograd.grad(layer.apply(at, weights), at, upstream)
@@ -203,7 +182,7 @@ class _Relevance(RuleMode):
         alone = len(call.inputs) == 1 and not call.inputs[0].is_complex()
         if call.name == "batch_norm":
             return self._folded(call) if is_linear(call) else None
-        layer = _layer(call) if alone else None
+        layer = read_layer(call) if alone else None
         if layer is not None:
             return self._shared(layer, call)
         if alone and call.name in ELEMENTWISE:
@@ -213,8 +192,8 @@ class _Relevance(RuleMode):
             return self._product(call)
         if len(call.inputs) == 2 and call.name in DIVISIONS:
             return call.function(call.inputs[0], call.inputs[1].detach())
-        if call.name in _NORMS and alone:
-            return _normalised(call)
+        if call.name in NORMS and alone:
+            return normalised(call)
         return None
 
     def made(self, call: Call, result: Any) -> None:
@@ -237,9 +216,9 @@ class _Relevance(RuleMode):
             found[1].last = True
         return None if found is None else found[1]
 
-    def _shared(self, layer: _Layer, call: Call) -> Tensor:
+    def _shared(self, layer: Layer, call: Call) -> Tensor:
         call.inputs = [call.inputs[0].clone()]  # the network may write on its own
-        use = _Use(layer, call.inputs[0], call.name in _CONVOLUTIONS)
+        use = _Use(layer, call.inputs[0], call.name in CONVOLUTIONS)
         return self._apply(use, call.function(*call.inputs))
 
     def _apply(self, use: _Use, result: Tensor) -> Tensor:
@@ -284,84 +263,8 @@ class _Relevance(RuleMode):
         return 0.5 * (call.function(first, second.detach()) + call.function(first.detach(), second))
 
 
-def _layer(call: Call) -> _Layer | None:
-    """Return a call as a layer, or None if it is none or does not read the sound as its input."""
-    if call.name in _CONVOLUTIONS or call.name == "linear":
-        given = {**dict(zip(("input", "weight", "bias"), call.args, strict=False)), **call.kwargs}
-        sound, weights, bias = (given.get(name) for name in ("input", "weight", "bias"))
-        if sound is None or weights is None or not sound.requires_grad:
-            return None
-        rest = call.args[3:]
-        others = {k: v for k, v in call.kwargs.items() if k not in ("input", "weight", "bias")}
-
-        def apply(values: Tensor, own: Tensor) -> Tensor:
-            result: Tensor = call.func(values, own, None, *rest, **others)
-            return result
-
-        if call.name == "linear":
-            return _Layer(apply, weights, bias, -1, 0 if sound.ndim == 2 else None)
-        axis = -1 - int(call.name[-2])
-        transposed = "transpose" in call.name
-        grouped = transposed and weights.shape[0] != sound.shape[axis]
-        return _Layer(apply, weights, bias, axis, None if grouped else int(transposed))
-    if call.name in _DENSE:
-        operands = [one for one in call.args if isinstance(one, Tensor)]
-        if len(operands) != 2 or call.kwargs:
-            return None
-        before = call.args[: len(call.args) - 2]  # an equation, or nothing
-        sound_first = operands[0].requires_grad
-
-        def combine(values: Tensor, weights: Tensor) -> Tensor:
-            pair = (values, weights) if sound_first else (weights, values)
-            result: Tensor = call.func(*before, *pair)
-            return result
-
-        return _Layer(combine, operands[1 if sound_first else 0], None, -1, None)
-    return None
-
-
-def _normalised(call: Call) -> Tensor | None:
-    """Return a norm's result with its scale held constant (Ali et al. 2022, section 3.2)."""
-    (values,) = call.inputs
-    if call.name == "normalize":
-        dim = call.kwargs.get("dim", call.args[2] if len(call.args) > 2 else 1)
-        power = call.kwargs.get("p", call.args[1] if len(call.args) > 1 else 2.0)
-        least = call.kwargs.get("eps", call.args[3] if len(call.args) > 3 else 1e-12)
-        norm = values.detach().norm(power, dim, keepdim=True).clamp(min=least)
-        return values / norm
-    names = {
-        "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
-        "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
-        "instance_norm": (
-            "input", "running_mean", "running_var", "weight", "bias", "use_input_stats",
-            "momentum", "eps",
-        ),
-    }[call.name]  # fmt: skip
-    given = {**dict(zip(names, call.args, strict=False)), **call.kwargs}
-    if call.name == "instance_norm" and not given.get("use_input_stats", True):
-        return None
-    grouped = values
-    if call.name == "layer_norm":
-        dims = list(range(-len(given["normalized_shape"]), 0))
-    elif call.name == "group_norm":
-        grouped = values.unflatten(1, (given["num_groups"], -1))
-        dims = list(range(2, grouped.ndim))
-    else:
-        dims = list(range(2, values.ndim))
-    spread = grouped.detach().var(dims, correction=0, keepdim=True) + given.get("eps", 1e-5)
-    centred = (grouped - grouped.mean(dims, keepdim=True)) * spread.rsqrt()
-    centred = centred.reshape(values.shape)
-    shape = [1] * values.ndim
-    for axis in dims if call.name == "layer_norm" else [1]:
-        shape[axis] = values.shape[axis]
-    for name, combine in (("weight", torch.mul), ("bias", torch.add)):
-        if given.get(name) is not None:
-            centred = combine(centred, given[name].reshape(shape))
-    return centred
-
-
 def _has_rule(call: Call) -> bool:
-    known = _PRODUCTS | DIVISIONS | _NORMS | _GATES | ELEMENTWISE
+    known = _PRODUCTS | DIVISIONS | NORMS | _GATES | ELEMENTWISE
     return is_linear(call) or call.name in known
 
 

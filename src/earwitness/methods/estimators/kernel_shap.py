@@ -40,7 +40,7 @@ def kernel_shap(game: Game, sampling: Sampling) -> Estimate:
         return Estimate(values, values, values, r2, 0.0)
     draws = coalitions(players, max(2, sampling.samples - 2), game.generator)
     step = 4 * players
-    for count in [*range(step, len(draws), step), len(draws)]:
+    for count in sampling.looks(step, len(draws)):
         some = draws[:count]
         scores = game.scores(some)
         found = constrained(some, scores, _importance(players, some), none, every)

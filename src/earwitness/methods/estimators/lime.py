@@ -32,7 +32,7 @@ def lime(game: Game, sampling: Sampling) -> Estimate:
         return Estimate(fit.weights, fit.weights, fit.weights, fit.r2, 0.0)
     draws = fair_draws(game.players, sampling.samples, game.generator)
     step = block_size(game.players)
-    for count in [*range(step, len(draws), step), len(draws)]:
+    for count in sampling.looks(step, len(draws)):
         scores = game.scores(draws[:count])
         found = fit_pairs(draws[:count], scores, sampling.width, sampling.ridge)
         estimate = with_error(*found, scores, game.seed)

@@ -31,6 +31,12 @@ class Sampling:
     width: float = 0.25
     ridge: float = 1.0
 
+    def looks(self, step: int, draws: int) -> list[int]:
+        """Return after how many draws to see whether the weights have settled, the last included:
+        every ``step``, and only at the end if all samples are to be used.
+        """
+        return [*(range(step, draws, step) if self.tolerance else ()), draws]
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -29,7 +29,7 @@ def rise(game: Game, sampling: Sampling) -> Estimate:
         # only whole blocks are balanced: parts of one would mix the weights of pieces
         whole = max(1, sampling.samples // step) * step
         draws = fair_draws(game.players, min(whole, sampling.samples), game.generator)
-        steps = [*range(step, len(draws), step), len(draws)]
+        steps = sampling.looks(step, len(draws))
     for count in steps:
         on = draws[:count].double()
         scores = game.scores(draws[:count])
