@@ -236,3 +236,23 @@ def test_a_layer_that_hears_only_loud_sounds_is_found() -> None:
 
     axes = axes_of(wrap(Deaf(), sample_rate=RATE, features=Magnitude()), "relu")
     assert (axes.time_axis, axes.freq_axis) == (3, 2)
+
+
+def test_a_module_used_at_places_of_several_sizes_is_passed_over() -> None:
+    class Reused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(1, 2, 3, padding=1)
+            self.second = nn.Conv2d(2, 2, 3, padding=1, stride=2)
+            self.relu = nn.ReLU()
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            maps = self.relu(self.first(features))
+            return self.relu(self.second(maps)).mean(dim=(2, 3))
+
+    torch.manual_seed(0)
+    net = Reused()
+    model = wrap(net, sample_rate=RATE, features=Magnitude())
+    found = find_axes(model, dict(net.named_children()), 16000)
+    assert "first" in found
+    assert "relu" not in found

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.methods.completeness import LOOK_CLOSER, account, completeness
-from earwitness.methods.functions import ELEMENTWISE
+from earwitness.methods.functions import ELEMENTWISE, MULTILINEAR
 from earwitness.methods.noise import noise_floors
 from earwitness.methods.registry import Map, register
 from earwitness.methods.rules import (
@@ -40,11 +40,12 @@ class _MeanSlope(torch.autograd.Function):
         ctx: Any,
         function: Callable[..., Tensor],
         elementwise: bool,
+        steps: int,
         there: list[Tensor],
         *values: Tensor,
     ) -> Tensor:
         result = function(*values)
-        ctx.function, ctx.elementwise, ctx.there = function, elementwise, there
+        ctx.function, ctx.elementwise, ctx.there, ctx.steps = function, elementwise, there, steps
         change = result - function(*there) if elementwise else result.new_zeros(0)
         ctx.save_for_backward(change, *values)
         return result
@@ -52,23 +53,27 @@ class _MeanSlope(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         change, *values = ctx.saved_tensors
-        slopes = _mean_vjp(ctx.function, values, ctx.there, gradients[0])
+        slopes = _mean_vjp(ctx.function, values, ctx.there, gradients[0], ctx.steps)
         if ctx.elementwise:
             here, there = values[0], ctx.there[0]
             apart = here - there
             far = apart.abs() > _SAME * (here.abs() + there.abs())
             ratio = change / torch.where(far, apart, torch.ones_like(apart))
             slopes = [torch.where(far, gradients[0] * ratio, slopes[0])]
-        return (None, None, None, *slopes)
+        return (None, None, None, None, *slopes)
 
 
 def _mean_vjp(
-    function: Callable[..., Tensor], here: list[Tensor], there: list[Tensor], upstream: Tensor
+    function: Callable[..., Tensor],
+    here: list[Tensor],
+    there: list[Tensor],
+    upstream: Tensor,
+    steps: int,
 ) -> list[Tensor]:
     """Return the gradient of the function, averaged over the straight way between its inputs."""
     totals = [torch.zeros_like(one) for one in here]
-    for step in range(_STEPS):
-        place = (step + 0.5) / _STEPS
+    for step in range(steps):
+        place = (step + 0.5) / steps
         points = [
             (start + place * (end - start)).requires_grad_()
             for start, end in zip(there, here, strict=True)
@@ -76,7 +81,7 @@ def _mean_vjp(
         with torch.enable_grad():
             found = torch.autograd.grad(function(*points), points, upstream)
         for total, slope in zip(totals, found, strict=True):
-            total += slope / _STEPS
+            total += slope / steps
     return totals
 
 
@@ -113,8 +118,12 @@ class _Rescale(RuleMode):
             return None
         alone = len(call.inputs) == 1 and not call.inputs[0].is_complex()
         elementwise = alone and call.name in ELEMENTWISE
+        # the slope of a product is linear on the way, so its middle is its mean; of a function of
+        # one number the middle is used only where both ends are the same
+        exact = elementwise or (call.name in MULTILINEAR and len(call.inputs) == 2)
         values = [one.clone() for one in call.inputs]  # the network may write on its own
-        result: Tensor = _MeanSlope.apply(call.function, elementwise, there, *values)  # type: ignore[no-untyped-call]
+        steps = 1 if exact else _STEPS
+        result: Tensor = _MeanSlope.apply(call.function, elementwise, steps, there, *values)  # type: ignore[no-untyped-call]
         return result
 
 

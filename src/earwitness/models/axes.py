@@ -190,6 +190,7 @@ def _calibrate(
     gains += [torch.where(inside[:, None], removed, whole) for inside in rows]
     reference: dict[str, Tensor] = {}
     changed: dict[str, list[list[Tensor]]] = {}
+    several: set[str] = set()
 
     def compare(name: str, tensor: Tensor) -> None:
         if tensor.ndim < 3 or len(tensor) != len(some):
@@ -197,6 +198,9 @@ def _calibrate(
         if name not in reference:
             reference[name] = tensor[:1].clone()
             changed[name] = []
+        if tensor.shape[1:] != reference[name].shape[1:]:
+            several.add(name)  # one module, used at several places
+            return
         change = (tensor - reference[name]).float() ** 2
         along = [change.sum(dim=_others(change, axis)).cpu() for axis in range(1, change.ndim)]
         changed[name] += [list(profiles) for profiles in zip(*along, strict=True)]
@@ -213,7 +217,8 @@ def _calibrate(
             _Bands(mel_edges, mels, profiles[1 + len(columns) :]),
         )
         for name, profiles in changed.items()
-        if len(profiles) == len(gains)  # not called more than once in a pass
+        # not called more than once in a pass
+        if len(profiles) == len(gains) and name not in several
     }
 
 
