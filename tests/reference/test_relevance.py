@@ -310,6 +310,30 @@ def test_a_batch_norm_is_one_with_the_layer_before_it(rule: str, biases: str) ->
     close(apart, folded)
 
 
+class Late(nn.Module):
+    """A batch norm after the ReLU, and one after transposed convolutions in groups."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.relu = nn.ReLU(inplace=in_place)
+        self.up, self.after = nn.ConvTranspose2d(4, 6, 3, groups=2), nn.BatchNorm2d(6)
+        self.head = nn.Linear(6, 2)
+        randomised(self)
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = self.norm(self.relu(self.conv(features * 50)))
+        return self.head(self.relu(self.after(self.up(maps))).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("biases", ["keep", "share"])
+def test_a_batch_norm_after_a_relu_is_not_taken_for_part_of_the_layer(biases: str) -> None:
+    in_place, apart = (
+        explained("lrp", probe(Late(f)), biases=biases).values for f in (True, False)
+    )
+    close(in_place, apart)
+
+
 class Gated(nn.Module):
     """``x * sigmoid(k x)`` in one cell, plus ``x * y`` of two others and ``x / y``."""
 

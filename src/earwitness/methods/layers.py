@@ -52,7 +52,8 @@ def read_layer(call: Call) -> Layer | None:
             return Layer(apply, weights, bias, -1, 0 if sound.ndim == 2 else None)
         axis = -1 - int(call.name[-2])
         transposed = "transpose" in call.name
-        grouped = transposed and weights.shape[0] != sound.shape[axis]
+        groups = call.kwargs.get("groups", call.args[6] if len(call.args) > 6 else 1)
+        grouped = transposed and groups > 1
         return Layer(apply, weights, bias, axis, None if grouped else int(transposed))
     if call.name in DENSE:
         operands = [one for one in call.args if isinstance(one, Tensor)]

@@ -198,6 +198,9 @@ class _Relevance(RuleMode):
 
     def made(self, call: Call, result: Any) -> None:
         first = id(call.sources[0])
+        if call.in_place:  # the tensor is no longer what it was known as
+            for known in (self._uses, self._reaching, self._gates):
+                known.pop(first, None)
         if isinstance(result, Tensor):
             if self._latest is None and is_linear(call):
                 before = self._uses.get(first) or self._reaching.get(first)
