@@ -99,14 +99,10 @@ def _table(probe: Probe, pieces: Pieces, game: Game, estimate: Estimate) -> tupl
     """Return the facts of every piece; one that changes nothing has weight zero."""
     columns = torch.zeros(3, len(pieces), dtype=torch.float64)
     columns[:, game.live] = torch.stack([estimate.weights, estimate.low, estimate.high])
-    energy = probe.magnitude.square()
-    whole = float(energy.sum()) or 1.0
-    eye = torch.eye(len(pieces), device=probe.device)
-    table = []
-    for name, row, (weight, low, high) in zip(pieces.names, eye, columns.T.tolist(), strict=True):
-        share = float((pieces.mix(row[None])[0].square() * energy).sum()) / whole
-        table.append(Piece(name, weight, low, high, share))
-    return tuple(table)
+    whole = float(probe.magnitude.square().sum()) or 1.0
+    shares = (pieces.energies(probe.magnitude) / whole).tolist()
+    rows = zip(pieces.names, columns.T.tolist(), shares, strict=True)
+    return tuple(Piece(name, *bounds, share) for name, bounds, share in rows)
 
 
 def check(options: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from earwitness.errors import ParameterError
 from earwitness.methods.noise import noisy_magnitudes
 from earwitness.methods.registry import Map, register
@@ -17,7 +19,7 @@ from earwitness.probe import Probe
     cost=lambda options: 3 * int(options["samples"]),
 )
 def smoothgrad(probe: Probe, *, samples: int = 25, noise: float = 0.15) -> Map:
-    """Compute ``|mean_i d score / d m|`` at magnitudes ``m_i`` with fresh noise in every pass.
+    """Compute ``|mean_i d score / d m|`` at magnitudes ``m_i``, noise and its opposite in turn.
 
     Parameters
     ----------
@@ -31,6 +33,6 @@ def smoothgrad(probe: Probe, *, samples: int = 25, noise: float = 0.15) -> Map:
             f"smoothgrad: samples must be at least 1 and noise positive, got {samples} and {noise}"
         )
     count = int(samples)
-    points = noisy_magnitudes(probe, count, float(noise))
+    points = islice(noisy_magnitudes(probe, count, float(noise)), count)
     mean = probe.total_gradient(points, [1 / count] * count, of_magnitude=True)
     return Map(mean.abs(), {"samples": count})

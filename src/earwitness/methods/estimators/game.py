@@ -12,6 +12,7 @@ from earwitness.methods.pieces.decomposition import Pieces
 from earwitness.probe import Probe
 
 _SILENT = 1e-9  # of the loudest cell: what no float32 model can hear
+_SMALLEST = 1e-30
 
 
 class Game:
@@ -94,7 +95,6 @@ class Game:
         for probe in self._probes:
             other = 0 if probe.background is None else probe.background
             change = torch.maximum(change, (probe.spectrum - other).abs())
-        least = _SILENT * float(change.max())
-        eye = torch.eye(len(self._pieces), device=first.device)
-        heard = [float((self._pieces.mix(row[None])[0] * change).max()) > least for row in eye]
-        return torch.nonzero(torch.tensor(heard))[:, 0]
+        change = change / change.max().clamp_min(_SMALLEST)
+        heard = self._pieces.energies(change) > _SILENT**2
+        return torch.nonzero(heard)[:, 0].cpu()

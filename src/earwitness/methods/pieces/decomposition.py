@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import ParameterError
+from earwitness.mixing import one_by_one
 
 _NOTHING = 1e-7  # a gain that no cell misses
 _KINDS = ("parts", "frequency", "time")
@@ -43,6 +44,12 @@ class Pieces(ABC):
         switches : Tensor, shape (batch, piece), on the device of the plane
             Usually 0 and 1, but any weights are mixed; differentiable.
         """
+
+    def energies(self, plane: Tensor) -> Tensor:
+        """Return the energy (piece,) that each piece has of a plane (freq, frame) of magnitudes."""
+        power = plane.square()
+        alone = one_by_one(len(self), plane.device)
+        return torch.cat([(self.mix(some).square() * power).sum(dim=(1, 2)) for some in alone])
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,13 @@ class Product(Pieces):
         at = dict(zip(_KINDS, torch.unravel_index(torch.tensor(index), self._sizes), strict=True))
         order = [kind for kind in ("parts", "time", "frequency") if kind in own]
         return ", ".join(own[kind].names[int(at[kind])] for kind in order)
+
+    def energies(self, plane: Tensor) -> Tensor:
+        """Return the energy (piece,) of each piece, one axis after the other."""
+        power = self._parts.square() * plane.square()
+        rows = self._rows.square().expand(-1, self._shape[0])
+        columns = self._columns.square().expand(-1, self._shape[1])
+        return (rows @ power @ columns.T).flatten()[self._used]
 
     def mix(self, switches: Tensor) -> Tensor:
         """Return gains (batch, freq, frame), one axis after the other."""
