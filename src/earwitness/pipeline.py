@@ -68,7 +68,7 @@ def explain(
     versus: str | int | None = None,
     span: tuple[float, float] | None = None,
     direction: Direction = "up",
-    keep: str = "80%",
+    keep: str | None = None,
     start: float | None = None,
     end: float | None = None,
     seed: int = 0,
@@ -95,7 +95,7 @@ def explain(
         How much the mask keeps: a share of the positive attribution (``80%``), of the area
         (``area:10%``) or of the energy (``energy:50%``), or any other rule of ``list_masks()``
         (``top:5%``, ``minmax``, ``threshold:0.5+``); ``,smooth:1.5`` and ``,floor:-30dB`` may
-        follow.
+        follow. By default ``80%``, or the gains as they are of a method that gives gains.
     start, end : float, optional
         The part of the sound to explain, in seconds.
     seed : int
@@ -118,7 +118,7 @@ def explain(
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ParameterError(f"seed must be a whole number from 0 on, got {seed!r}")
     spec = METHODS.get(method)
-    settled, rule = spec.settle(options), parse_keep(keep)
+    settled, rule = spec.settle(options), parse_keep(spec.keep if keep is None else keep)
     model = model if isinstance(model, Model) else _loaded(model)
     audio = load_clip(clip, model.rate, start=start, end=end)
     cells = model.plane.bins * model.plane.frames(len(audio.samples))

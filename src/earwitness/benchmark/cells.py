@@ -136,8 +136,9 @@ def choices_of(grid: Grid, setting: Setting) -> list[Choice]:
 
 
 def masks_of(grid: Grid, choice: Choice) -> list[str]:
-    """Return the masks of a method; the ideal ratio mask is also taken as it is."""
-    as_it_is = choice.name == IDEAL and _AS_IT_IS not in grid.masks
+    """Return the masks of a method; what gives gains is also taken as it is."""
+    gains = choice.name == IDEAL or METHODS.get(choice.name).gives_gains
+    as_it_is = gains and _AS_IT_IS not in grid.masks
     return [*grid.masks, *([_AS_IT_IS] if as_it_is else [])]
 
 

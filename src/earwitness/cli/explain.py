@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     help="Explain what raises the value of a regression, or what lowers it.",
 )  # fmt: skip
 @click.option(
-    "--keep", default="80%", show_default=True, metavar="RULE",
+    "--keep", metavar="RULE",
     help="What the mask keeps: 80% of the positive attribution, area:10%, energy:50%, top:5%, "
-    "minmax, threshold:0.5+ ... (see earwitness masks); then ,smooth:1.5 or ,floor:-30dB.",
+    "minmax, threshold:0.5+ ... (see earwitness masks); then ,smooth:1.5 or ,floor:-30dB.  "
+    "[default: 80%, or the gains of a method that gives gains]",
 )  # fmt: skip
 @click.option("--start", type=float, metavar="S", help="Explain from this second on.")
 @click.option("--end", type=float, metavar="S", help="Explain up to this second.")
@@ -62,7 +63,7 @@ def explain(
     versus: str | None,
     span: tuple[float, float] | None,
     direction: Direction,
-    keep: str,
+    keep: str | None,
     start: float | None,
     end: float | None,
     seed: int,

@@ -52,7 +52,7 @@ class Question:
     versus: str | None
     span: tuple[float, float] | None
     direction: Direction
-    keep: str
+    keep: str | None
     start: float | None
     end: float | None
     seed: int
@@ -69,7 +69,8 @@ class Question:
 
     def check(self, model: Model) -> None:
         """Raise for anything that would fail on every sound."""
-        parse_keep(self.keep)
+        for method in self.methods:
+            parse_keep(METHODS.get(method).keep if self.keep is None else self.keep)
         known = set().union(*(METHODS.get(method).options for method in self.methods))
         for name in self.options:
             if name not in known:

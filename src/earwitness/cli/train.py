@@ -1,12 +1,13 @@
-"""``earwitness train``: a classifier on one's own labelled sounds."""
+"""``earwitness train``: a classifier on one's own sounds, and a decoder that explains one."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from earwitness.cli.options import say
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
 
 
 @click.group()
@@ -86,3 +87,144 @@ def classifier(
         )
     click.echo(f"model: {output}")
     return 0
+
+
+@train.command()
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
+@click.option(
+    "--data", required=True, metavar="FOLDER", help="Sounds; labels are not needed.  See below."
+)
+@click.option("--folds", metavar="N,N", help="Folds to learn from, where there are folds.")
+@click.option("--valid-folds", metavar="N,N", help="Folds to validate on.")
+@click.option("--layer", "layers", multiple=True, metavar="NAME",
+              help="Layer of the model to read; found by asking it if none are named.")  # fmt: skip
+@click.option("--from", "start", metavar="DIR", help="Decoder to begin from, to fine-tune it.")
+@click.option("--guidance", type=click.FloatRange(min=0), default=0.0, show_default=True,
+              help="Weight of the distance to the true source (fine-tuning).")  # fmt: skip
+@click.option("--alike", type=click.FloatRange(0, 1), default=0.6, show_default=True,
+              help="How alike evidence and source must be for guidance (CCT).")  # fmt: skip
+@click.option("--inside", type=click.FloatRange(min=0), help="Weight of what evidence keeps.")
+@click.option("--outside", type=click.FloatRange(min=0), help="Weight of what remainder loses.")
+@click.option("--size", type=click.FloatRange(min=0), help="Weight of the mean gain.")
+@click.option("--contaminate", "kinds", multiple=True, metavar="KIND",
+              help="mixture, white, pink or a folder of sounds; may be given several times; none "
+              "for clean sounds.")  # fmt: skip
+@click.option("--snr", type=float, nargs=2, metavar="DB DB", help="Levels of contaminations.")
+@click.option("--compat", type=click.Choice(["lmac"]),
+              help="Repeat the published decoder, domain and scaling of the loss.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the sounds.")
+@click.option("--batch", type=click.IntRange(min=2), help="Sounds at a time.")
+@click.option("--crop", type=click.FloatRange(min=0.1), help="Seconds of each at a time.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Peak learning rate.")
+@click.option("--patience", type=click.IntRange(min=0), help="Epochs without progress; 0: all.")
+@click.option("--amp", is_flag=True, help="Passes in bfloat16 where it is safe.")
+@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the decoder.")
+def lmac(
+    model: str,
+    data: str,
+    folds: str | None,
+    valid_folds: str | None,
+    layers: tuple[str, ...],
+    start: str | None,
+    device: str,
+    output: str,
+    **given: Any,
+) -> int:
+    """Train L-MAC's decoder, which explains a model in one pass.
+
+    FOLDER holds sounds of any kind, in sub-folders or not; a tenth of them is kept to validate on.
+    If it holds a CSV table with columns filename, category and fold (as ESC-50 is shipped), folds
+    can be chosen. An interrupted training goes on when called again with the same words.
+
+    Several GPUs, or several processes: torchrun --nproc-per-node 2 -m earwitness train lmac ...
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from earwitness.models.explainer import load_explainer
+    from earwitness.models.registry import load_model
+    from earwitness.train.lmac import train_lmac
+    from earwitness.train.progress import Workers
+
+    workers = Workers.here(device)
+    settings = lmac_settings(given)
+    learn, held_out = _sounds(Path(data), _folds(folds), _folds(valid_folds), settings.seed)
+    asked = load_model(model, device=device)
+    begin = load_explainer(Path(start)) if start else None
+    first = workers.rank == 0
+    if first:
+        say(f"{len(learn)} sounds to learn from, {len(held_out)} to validate on")
+    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.fields[now]}"),
+               TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True,
+                  disable=not first) as bar:  # fmt: skip
+        task = bar.add_task("training", total=settings.epochs, now="")
+
+        def on_epoch(epoch: int, figures: dict[str, float]) -> None:
+            text = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
+            bar.update(task, completed=epoch, now=text)
+            if first and (epoch % 5 == 0 or epoch == settings.epochs):
+                say(f"epoch {epoch}: {text}")
+
+        found = train_lmac(asked, learn, held_out, settings, Path(output), layers=layers,
+                           start=begin, workers=workers, on_epoch=on_epoch)  # fmt: skip
+    if first:
+        best = found.facts["validation"]
+        click.echo(", ".join(f"{name} {value:.3g}" for name, value in best.items()))
+        click.echo(f"decoder: {output}")
+    return 0
+
+
+def lmac_settings(given: dict[str, Any]) -> Any:
+    """Return settings of the options that were given, over the defaults."""
+    from dataclasses import replace
+
+    from earwitness.train.lmac import Settings, published
+
+    settings = Settings()
+    wanted = {name: value for name, value in given.items() if value is not None}
+    names = ("inside", "outside", "size", "guidance", "alike")
+    weights = {name: wanted[name] for name in names if name in wanted}
+    laid = {"kinds": wanted["kinds"]} if wanted.get("kinds") else {}
+    if wanted.get("kinds") == ("none",):
+        laid = {"kinds": ()}
+    if "snr" in wanted:
+        laid |= dict(zip(("low", "high"), wanted["snr"], strict=True))
+    plain = {name: wanted[name] for name in ("epochs", "batch", "crop", "rate", "patience", "seed")
+             if name in wanted}  # fmt: skip
+    settings = replace(
+        settings,
+        weights=replace(settings.weights, **weights),
+        contamination=replace(settings.contamination, **laid),
+        mixed_precision=wanted["amp"],
+        **plain,
+    )
+    return published(settings) if wanted.get("compat") else settings
+
+
+def _sounds(
+    data: Path, folds: set[int] | None, valid: set[int] | None, seed: int
+) -> tuple[list[Path], list[Path]]:
+    """Return paths to learn from and to validate on."""
+    from earwitness.audio import find_clips
+    from earwitness.data.collection import read_collection
+    from earwitness.errors import AudioError
+    from earwitness.train.lmac import split
+
+    if not data.is_dir():
+        raise AudioError(f"{data}: no such folder of sounds")
+    if folds is None and valid is None:
+        return split(find_clips([data]), 0.1, seed)
+    items = read_collection(data)
+    known = {item.fold for item in items}
+    missing = ((folds or set()) | (valid or set())) - known
+    if missing:
+        raise click.UsageError(f"{data} has no fold {min(missing)}")
+    if (folds or set()) & (valid or set()):
+        raise click.UsageError("a fold cannot be learnt from and validated on")
+    learn = [item.path for item in items if item.fold in (folds or known - (valid or set()))]
+    if not valid:
+        return split(learn, 0.1, seed)
+    return learn, [item.path for item in items if item.fold in valid]

@@ -28,7 +28,7 @@ def mask_magnitude(
     ----------
     gains : Tensor, shape (batch, freq, frame)
         In [0, 1].
-    magnitude : Tensor, shape (freq, frame)
+    magnitude : Tensor, shape (freq, frame) or (batch, freq, frame)
     domain : {"linear", "log1p", "dB"}
     scale : float > 0
         What magnitudes are multiplied by before the logarithm, and divided by after it. The sum of

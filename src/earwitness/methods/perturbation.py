@@ -101,8 +101,12 @@ def _table(probe: Probe, pieces: Pieces, game: Game, estimate: Estimate) -> tupl
     columns[:, game.live] = torch.stack([estimate.weights, estimate.low, estimate.high])
     whole = float(probe.magnitude.square().sum()) or 1.0
     shares = (pieces.energies(probe.magnitude) / whole).tolist()
-    rows = zip(pieces.names, columns.T.tolist(), shares, strict=True)
-    return tuple(Piece(name, *bounds, share) for name, bounds, share in rows)
+    return tuple(
+        Piece(name, weight, low, high, share)
+        for name, (weight, low, high), share in zip(
+            pieces.names, columns.T.tolist(), shares, strict=True
+        )
+    )
 
 
 def check(options: Mapping[str, Any]) -> None:

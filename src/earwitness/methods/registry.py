@@ -67,6 +67,10 @@ class Method:
     needs_gradients : bool
     control : bool
         Whether it ignores the model and is there to be beaten.
+    gives_gains : bool
+        Whether its values are gains in [0, 1], which are played as they are by default.
+    needs_training : bool
+        Whether it wants something trained for the model beforehand.
     cost : int or callable
         Forward passes (a backward counts two), for given options if they matter.
     check : callable
@@ -82,12 +86,19 @@ class Method:
     complete: str
     needs_gradients: bool
     control: bool
+    gives_gains: bool
+    needs_training: bool
     cost: int | Callable[[Mapping[str, Any]], int]
     check: Callable[[Mapping[str, Any]], None]
 
     def passes(self, options: Mapping[str, Any]) -> int:
         """Return about how many forward passes the method costs."""
         return self.cost if isinstance(self.cost, int) else self.cost(options)
+
+    @property
+    def keep(self) -> str:
+        """The mask that is made of its values by default."""
+        return "gains" if self.gives_gains else "80%"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -132,6 +143,8 @@ def register(
     complete: str = "",
     needs_gradients: bool = False,
     control: bool = False,
+    gives_gains: bool = False,
+    needs_training: bool = False,
     cost: int | Callable[[Mapping[str, Any]], int],
     check: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> Callable[[Callable[..., Map]], Callable[..., Map]]:
@@ -148,6 +161,8 @@ def register(
             complete=complete,
             needs_gradients=needs_gradients,
             control=control,
+            gives_gains=gives_gains,
+            needs_training=needs_training,
             cost=cost,
             check=check,
         )

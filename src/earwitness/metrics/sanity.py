@@ -127,6 +127,7 @@ def scrambled(model: Model, blocks: Sequence[tuple[str, ...]], *, seed: int) -> 
     before = [tensor.detach().clone() for tensor in tensors]
     layers = dict(model.layers)
     generator = torch.Generator().manual_seed(seed)
+    model.scrambled = True
     try:
         with torch.no_grad():
             for tensor in tensors:
@@ -135,6 +136,7 @@ def scrambled(model: Model, blocks: Sequence[tuple[str, ...]], *, seed: int) -> 
                 tensor.copy_(tensor.flatten()[order].view_as(tensor))
         yield
     finally:
+        model.scrambled = False
         with torch.no_grad():
             for tensor, old in zip(tensors, before, strict=True):
                 tensor.copy_(old)

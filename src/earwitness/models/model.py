@@ -100,6 +100,7 @@ class Model(Answering, ABC):
         self._labels = None if labels is None else tuple(map(str, labels))
         self.layers: dict[tuple[str, int], Any] = {}  # where layers lie, once found
         self.fast = Fast()
+        self.scrambled = False  # on purpose and for a moment, to see what depends on the weights
 
     @property
     def labels(self) -> tuple[str, ...]:

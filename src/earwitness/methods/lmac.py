@@ -1,0 +1,104 @@
+"""L-MAC: a trained decoder reads the classifier's hidden layers and gives gains in one pass."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+from earwitness.errors import NotApplicableError
+from earwitness.methods.registry import Map, register
+from earwitness.models.explainer import Explainer, load_explainer, load_published
+from earwitness.models.fingerprint import fingerprint
+from earwitness.models.model import Model
+from earwitness.probe import Probe
+
+_SHIPPED = "earwitness.models"
+_FOLDER = "weights"
+_INSTEAD = "use a method that asks anew for every question, such as optimised-mask or lrp"
+
+
+@register(
+    "lmac",
+    summary="gains that a trained decoder reads off the model's hidden layers, in one pass",
+    limits="how cells act on the decision one by one; it explains as it was trained to",
+    paper="Paissan, Ravanelli, Subakan: Listenable Maps for Audio Classifiers, 2024",
+    gives_gains=True,
+    needs_training=True,
+    cost=1,
+)
+def lmac(probe: Probe, *, decoder: str = "") -> Map:
+    """Ask the decoder for the target's evidence; the map is the gains themselves, in (0, 1).
+
+    Parameters
+    ----------
+    decoder : str
+        Folder that ``earwitness train lmac`` wrote, or a file in the layout of the published
+        weights; by default the decoder that comes with the model.
+    """
+    explainer = _chosen(probe.model, decoder)
+    refuse(explainer, probe)
+    device = probe.device
+    explainer.decoder.to(device)
+    values = explainer.gains(probe.model, probe.magnitude, probe.wave, probe.target.index)
+    details = {
+        "decoder": decoder or "built in",
+        "conditioned": explainer.conditioned,
+        "area": float(values.mean()),
+    }
+    return Map(values, details)
+
+
+def refuse(explainer: Explainer, probe: Probe) -> None:
+    """Raise ``NotApplicableError`` for a question or a model that a decoder was not trained for.
+
+    Weights that were scrambled on purpose, to see whether the map depends on them, are let through.
+    """
+    target, model = probe.target, probe.model
+    if target.versus_index is not None:
+        raise NotApplicableError(
+            f"a decoder explains one output, not one versus another; {_INSTEAD}"
+        )
+    if target.sign < 0:
+        raise NotApplicableError(f"a decoder explains a value, not what lowers it; {_INSTEAD}")
+    if target.frames is not None and target.span is not None:
+        raise NotApplicableError(
+            f"a decoder explains the whole sound's answer, no span; {_INSTEAD}"
+        )
+    if not target.decided and not explainer.conditioned and model.task != "regression":
+        raise NotApplicableError(
+            f"this decoder explains the decided output only, not one that is chosen; {_INSTEAD}"
+        )
+    if not model.scrambled:
+        explainer.require(model)
+
+
+def _chosen(model: Model, folder: str) -> Explainer:
+    if folder and Path(folder).is_file():
+        return load_published(Path(folder), model)
+    if folder:
+        return _load(folder)
+    found = shipped(model)
+    if found is None:
+        raise NotApplicableError(
+            f"no decoder comes with {model.name}; train one with earwitness train lmac, and name "
+            "its folder with --set decoder=DIR"
+        )
+    return found
+
+
+def shipped(model: Model) -> Explainer | None:
+    """Return the decoder that the library brings for a model, if it does."""
+    place = resources.files(_SHIPPED) / _FOLDER
+    for name in sorted(one.name for one in place.iterdir() if one.is_dir()):
+        if (place / name / "lmac" / "decoder.json").is_file():
+            with resources.as_file(place / name / "lmac") as path:
+                explainer = _load(str(path))
+            if model.scrambled or explainer.model == fingerprint(model):
+                return explainer
+    return None
+
+
+@lru_cache(maxsize=4)
+def _load(folder: str) -> Explainer:
+    return load_explainer(Path(folder))

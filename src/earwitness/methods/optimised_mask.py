@@ -1,0 +1,92 @@
+"""Gains optimised for one clip, with nothing trained: what the metrics of masks can reach."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from earwitness.errors import ParameterError
+from earwitness.methods.objective import Weights, distance, roughness
+from earwitness.methods.registry import Map, register
+from earwitness.probe import Probe
+
+_BEGIN = 1.0  # logit of the gains to begin with
+_CELLS = (4, 2)  # bins and frames that share a gain, so that edges are no finer than a window
+
+
+@register(
+    "optimised-mask",
+    summary="gains found for this clip alone by gradient descent on L-MAC's own loss",
+    limits="where the evidence is: it finds what convinces the model, partly adversarial",
+    paper="Fong, Vedaldi: Interpretable Explanations by Meaningful Perturbation, 2017, eq. 3; loss "
+    "of Paissan et al.: L-MAC, 2024",
+    gives_gains=True,
+    needs_gradients=True,
+    cost=lambda options: 6 * int(options["steps"]) + 3,
+)
+def optimised_mask(
+    probe: Probe,
+    *,
+    steps: int = 150,
+    rate: float = 0.1,
+    size: float = 8.0,
+    smooth: float = 1.0,
+    outside: float = 1.0,
+) -> Map:
+    """Minimise ``4 D(evidence) - outside D(remainder) + size mean(g) + smooth TV(g)`` with Adam.
+
+    Parameters
+    ----------
+    steps : int >= 1
+    rate : float > 0
+        Step size, of the logits of the gains.
+    size, smooth, outside : float >= 0
+        Weights of mean gain, of differences between neighbours, and of what the remainder
+        loses.
+    """
+    if steps < 1 or rate <= 0 or min(size, smooth, outside) < 0:
+        raise ParameterError(
+            "optimised-mask: steps must be at least 1, rate positive and weights not negative"
+        )
+    probe.require_gradients()
+    weights = Weights(outside=outside, size=size, smooth=smooth)
+    ends = torch.stack([torch.ones(probe.shape), torch.zeros(probe.shape)]).to(probe.device)
+    with torch.no_grad():
+        before, silent = probe.outputs(ends).split(1)
+    model, target = probe.model, probe.target
+    spread = (model.explained(before, target) - model.explained(silent, target)).abs()
+    scale = max(float(spread), 1e-6)
+
+    def miss(outputs: Tensor) -> Tensor:
+        if target.versus_index is not None:
+            fall = model.explained(before, target) - model.explained(outputs, target)
+            return (fall / scale).relu().square().log1p()
+        index = torch.full((len(outputs),), target.index, device=outputs.device)
+        return distance(
+            model, outputs, index, before, scale, sign=target.sign, frames=target.frames
+        )
+
+    with torch.no_grad():
+        (start,) = miss(before)
+    rows, columns = (-(-n // cell) for n, cell in zip(probe.shape, _CELLS, strict=True))
+    logits = torch.full((1, 1, rows, columns), _BEGIN, device=probe.device, requires_grad=True)
+    optimiser = torch.optim.Adam([logits], lr=rate)
+    with torch.enable_grad(), model.frozen():
+        for _ in range(int(steps)):
+            gains = _gains(logits, probe)
+            inside, outside_ = miss(probe.outputs(torch.cat([gains, 1 - gains]))).unbind()
+            loss = weights.inside * inside - weights.outside * (outside_ - start).relu()
+            loss = loss + weights.size * gains.mean() + weights.smooth * roughness(gains)[0]
+            (logits.grad,) = torch.autograd.grad(loss, logits)
+            probe.tick(4)
+            optimiser.step()
+    values = _gains(logits.detach(), probe)[0]
+    return Map(values, {"loss": float(loss.detach()), "area": float(values.mean())})
+
+
+def _gains(logits: Tensor, probe: Probe) -> Tensor:
+    """Return gains (1, freq, frame) of coarse logits."""
+    size = list(probe.shape)
+    fine = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    return fine[:, 0].sigmoid()

@@ -1,0 +1,140 @@
+"""A small network from a classifier's hidden maps to gains on the plane.
+
+L-MAC's decoder (Paissan, Ravanelli, Subakan 2024, section 2.2) in slim: each layer is narrowed by a
+1x1 convolution, what came from the deeper layers is resized to it, and 3x3 convolutions do the
+rest. The last map lies on the finest layer's own frequencies and is carried to the plane's bins and
+frames by linear interpolation, so any length gives exactly (freq, frame) gains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from earwitness.models.hidden import HiddenLayer
+from earwitness.plane.mel import hz_to_mel, mel_to_hz
+from earwitness.plane.stft import Plane
+
+_BANDS = 16  # that a layer without frequencies is unfolded into, for each of its frames
+_BEGIN = 0.25
+_STEEP = 4.0
+_QUESTIONS = 0.5  # by how much questions differ to begin with
+_LEAST = 1e-12
+
+
+class Decoder(nn.Module):
+    """Hidden maps, and the class that is asked about, in; gains on the plane out.
+
+    Parameters
+    ----------
+    layers : sequence of HiddenLayer
+        Deepest first.
+    plane : Plane
+    widths : sequence of int
+        Channels at each layer.
+    targets : int
+        Number of outputs that can be asked about; 0 for a decoder that knows one question only.
+    """
+
+    place: Tensor
+
+    def __init__(
+        self, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int], targets: int = 0
+    ) -> None:
+        super().__init__()
+        self.targets = targets
+        self._tokens = [layer.freq_axis is None for layer in layers]
+        self.readers = nn.ModuleList(
+            nn.Conv2d(layer.channels, width * (_BANDS if tokens else 1), 1, bias=False)
+            for layer, width, tokens in zip(layers, widths, self._tokens, strict=True)
+        )
+        self.levels = nn.ModuleList(nn.GroupNorm(1, width) for width in widths)
+        self.downs = nn.ModuleList(
+            nn.Conv2d(before, after, 1) for before, after in pairwise(widths)
+        )
+        self.joins = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1, bias=False) for width in widths
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in widths)
+        self.asks = nn.ModuleList(nn.Embedding(targets, 2 * width) for width in widths if targets)
+        self.last = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
+        self.level = nn.Parameter(torch.tensor(_BEGIN))
+        with torch.no_grad():
+            for one in self.asks.parameters():
+                one.normal_(std=_QUESTIONS)
+        freqs = torch.tensor(layers[-1].freqs) if layers[-1].freqs else _mel_spaced(plane)
+        self.register_buffer("place", interpolation(freqs, plane.freqs()), persistent=False)
+
+    def forward(self, maps: Sequence[Tensor], target: Tensor | None, frames: int) -> Tensor:
+        """Map layers (batch, channel, freq, frame) to gains (batch, freq, frame) in (0, 1).
+
+        Parameters
+        ----------
+        maps : sequence of Tensor
+            In the order of the layers.
+        target : Tensor, shape (batch,), int64, or None
+            The outputs asked about.
+        frames : int
+            Of the plane, for the sound the maps are of.
+        """
+        return self.logits(maps, target, frames).sigmoid()
+
+    def logits(self, maps: Sequence[Tensor], target: Tensor | None, frames: int) -> Tensor:
+        """Return what ``forward`` takes the sigmoid of."""
+        last: Tensor | None = None
+        for k, one in enumerate(maps):
+            level = self.readers[k](one) / _size(one)
+            if self._tokens[k]:
+                level = level.squeeze(2).unflatten(1, (-1, _BANDS))
+            level = self.levels[k](level)
+            if last is not None:
+                before = self.downs[k - 1](last)
+                level = level + functional.interpolate(
+                    before, size=level.shape[2:], mode="bilinear", align_corners=False
+                )
+            level = self.norms[k](self.joins[k](level.relu()))
+            if self.asks and target is not None:
+                scale, shift = self.asks[k](target)[:, :, None, None].chunk(2, dim=1)
+                level = level * (1 + scale) + shift
+            last = level.relu()
+        assert last is not None
+        rows = self.last(last).squeeze(1) + self.level  # (batch, row, frame)
+        if rows.shape[-1] != frames:
+            rows = functional.interpolate(rows, size=frames, mode="linear", align_corners=False)
+        return self.place @ (_STEEP * rows)
+
+
+def _size(maps: Tensor) -> Tensor:
+    """Return the root mean square of each clip's maps, so that their level does not matter."""
+    norms = torch.linalg.vector_norm(maps, dim=(1, 2, 3), keepdim=True)
+    return (norms / maps[0].numel() ** 0.5).clamp(min=_LEAST)
+
+
+def interpolation(knots: Tensor, at: Tensor) -> Tensor:
+    """Return the matrix (at, knot) that interpolates between knots, constant beyond them."""
+    order = knots.argsort()
+    sorted_knots = knots[order].contiguous()
+    right = torch.searchsorted(sorted_knots, at).clamp(1, len(knots) - 1)
+    left = right - 1
+    gap = (sorted_knots[right] - sorted_knots[left]).clamp(min=1e-9)
+    share = ((at - sorted_knots[left]) / gap).clamp(0, 1)
+    matrix = torch.zeros(len(at), len(knots))
+    rows = torch.arange(len(at))
+    matrix[rows, order[left]] = 1 - share
+    matrix[rows, order[right]] += share
+    return matrix
+
+
+def default_widths(layers: Sequence[HiddenLayer]) -> tuple[int, ...]:
+    """Return widths of about half of a small classifier's work, and a hundredth of a large one's."""
+    wide = (40, 32, 16, 12)
+    return (*wide[: len(layers) - 1], 8) if len(layers) > 1 else (32,)
+
+
+def _mel_spaced(plane: Plane) -> Tensor:
+    highest = float(hz_to_mel(torch.tensor(plane.rate / 2)))
+    return mel_to_hz((torch.arange(_BANDS) + 0.5) / _BANDS * highest)

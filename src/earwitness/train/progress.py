@@ -1,0 +1,165 @@
+"""What lets training stop and go on: figures, a state on disk, processes that share the work."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, distributed, nn
+
+from earwitness.errors import OutputError
+
+if TYPE_CHECKING:
+    from earwitness.train.lmac import Training
+
+_STATE = "training.safetensors"
+_LOG = "log.csv"
+
+
+class History:
+    """The figures of every epoch; the best is the one with the least ``valid_loss``."""
+
+    def __init__(self, rows: list[dict[str, float]] | None = None) -> None:
+        self.rows = rows or []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def add(self, figures: dict[str, float]) -> bool:
+        """Add an epoch, and say whether it is the best so far."""
+        self.rows.append(figures)
+        return self.since_best() == 0
+
+    def since_best(self) -> int:
+        """Return how many epochs ago the best was."""
+        losses = [row["valid_loss"] for row in self.rows]
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Figures of the best epoch."""
+        return min(self.rows, key=lambda row: row["valid_loss"])
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Processes that train together, each on its share of every batch.
+
+    Attributes
+    ----------
+    rank, count : int
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @staticmethod
+    def here(device: str) -> Workers:
+        """Join the processes that ``torchrun`` started, or work alone."""
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        if count == 1:
+            return Workers()
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        return Workers(distributed.get_rank(), count)
+
+    def share(self, batch: Tensor) -> Tensor:
+        """Return this process's part of a batch."""
+        return batch[self.rank :: self.count]
+
+    def average(self, network: nn.Module) -> None:
+        """Make gradients the mean over all processes."""
+        if self.count > 1:
+            for one in network.parameters():
+                if one.grad is not None:
+                    distributed.all_reduce(one.grad)
+                    one.grad /= self.count
+
+    def agree(self, network: nn.Module) -> None:
+        """Make statistics the mean over all processes."""
+        if self.count > 1:
+            for one in network.buffers():
+                if one.is_floating_point():
+                    distributed.all_reduce(one)
+                    one /= self.count
+
+
+def claim(folder: Path) -> None:
+    """Make a folder for a training, or raise if there is a finished one in it."""
+    if (folder / "decoder.json").exists():
+        raise OutputError(f"{folder}: holds a trained decoder already; choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+
+
+def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
+    """Write everything needed to go on, all at once, and the log beside it."""
+    tensors = {f"now.{name}": one for name, one in training.decoder.state_dict().items()}
+    tensors |= {f"best.{name}": one for name, one in training.best.items()}
+    for number, values in training.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{name}": one for name, one in values.items()}
+    schedule = {
+        name: value
+        for name, value in training.schedule.state_dict().items()
+        if isinstance(value, int | float | list)
+    }
+    groups = training.optimiser.state_dict()["param_groups"]
+    about = {"key": key, "history": training.history.rows, "schedule": schedule, "groups": groups}
+    partial = folder / f"{_STATE}.partial"
+    tensors = {name: one.detach().cpu().contiguous().clone() for name, one in tensors.items()}
+    save_file(tensors, partial, metadata={"about": json.dumps(about)})
+    partial.replace(folder / _STATE)
+    rows = training.history.rows
+    partial = folder / f"{_LOG}.partial"
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["epoch", *rows[0]])
+        writer.writeheader()
+        writer.writerows({"epoch": k, **row} for k, row in enumerate(rows, start=1))
+    partial.replace(folder / _LOG)
+
+
+def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
+    """Go on from what ``store`` wrote, if it did.
+
+    Raises
+    ------
+    OutputError
+        If it is damaged, or of a training with other settings.
+    """
+    path = folder / _STATE
+    if not path.exists():
+        return
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["about"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise OutputError(f"{path}: damaged; remove it to begin again") from error
+    plain = json.loads(json.dumps(key))
+    if about["key"] != plain:
+        other = [name for name in plain if about["key"].get(name) != plain[name]]
+        raise OutputError(
+            f"{folder}: holds an unfinished training with other {other[0]}; choose another folder"
+        )
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+    training.decoder.load_state_dict(part("now."))
+    training.best = part("best.")
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, one in part("optimiser.").items():
+        number, _, which = name.partition(".")
+        state.setdefault(int(number), {})[which] = one
+    groups = [{**one, "betas": tuple(one["betas"])} for one in about["groups"]]
+    training.optimiser.load_state_dict({"state": state, "param_groups": groups})
+    training.schedule.load_state_dict({**training.schedule.state_dict(), **about["schedule"]})
+    training.history = History(about["history"])

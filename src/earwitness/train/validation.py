@@ -1,0 +1,105 @@
+"""How good a decoder is on sounds it never learnt from, contaminated the same way every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earwitness.errors import ParameterError
+from earwitness.methods.objective import Weights
+from earwitness.metrics.faithfulness import average_drop, average_increase, faithfulness
+from earwitness.models.answering import over
+from earwitness.models.decoder import Decoder
+from earwitness.models.hidden import HiddenLayer
+from earwitness.models.model import Model
+from earwitness.models.published_decoder import PublishedDecoder
+from earwitness.train.contamination import Contamination, Contaminator, Sounds
+from earwitness.train.explaining import Batch, answers, ask_about, loss_of
+
+_SEED = 20_240_613
+_BATCH = 16
+_MOST = 200  # sounds
+
+
+class Validation:
+    """Sounds with fixed contaminations.
+
+    Parameters
+    ----------
+    model : Model
+    paths : sequence of Path
+        Of more than 200, so many are drawn.
+    contamination : Contamination
+    length : int
+        Samples of each.
+    domain : {"linear", "log1p"}
+        Where gains multiply.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        paths: Sequence[Path],
+        contamination: Contamination,
+        length: int,
+        domain: str = "linear",
+    ) -> None:
+        if not paths:
+            raise ParameterError("there are no sounds to validate on")
+        self.model, self.length, self.domain = model, length, domain
+        generator = torch.Generator().manual_seed(_SEED)
+        order = torch.randperm(len(paths), generator=generator)[:_MOST].sort().values.tolist()
+        sounds = Sounds([paths[k] for k in order], model.rate)
+        numbers = range(len(sounds))
+        parts = torch.stack([sounds.part(k, length, generator) for k in numbers])
+        mixed, _ = Contaminator(contamination, sounds).over(parts, list(numbers), generator)
+        self.waves = mixed
+
+    def figures(
+        self,
+        decoder: Decoder | PublishedDecoder,
+        layers: Sequence[HiddenLayer],
+        weights: Weights,
+        scale: Tensor | float,
+    ) -> dict[str, float]:
+        """Return ``valid_loss``, ``area`` and, of a classifier, AI, AD, FF and Fid-In."""
+        rows: dict[str, list[float]] = {}
+        model, frames = self.model, self.model.plane.frames(self.length)
+        with model.undisturbed(), torch.no_grad():
+            for waves in self.waves.split(_BATCH):
+                batch = ask_about(model, layers, waves.to(model.device))
+                asked = batch.target if decoder.targets else None
+                gains = decoder(batch.maps, asked, frames)
+                sides = answers(model, batch.spectrum, gains, self.length, self.domain)
+                losses = loss_of(model, batch, gains, sides, weights, scale)
+                rows.setdefault("valid_loss", []).extend(losses.tolist())
+                rows.setdefault("area", []).extend(gains.mean(dim=(1, 2)).tolist())
+                for name, values in _faithful(model, batch, *sides).items():
+                    rows.setdefault(name, []).extend(values)
+        return {name: float(np.mean(values)) for name, values in rows.items()}
+
+
+def _faithful(
+    model: Model, batch: Batch, inside: Tensor, outside: Tensor
+) -> dict[str, list[float]]:
+    if model.task == "regression":
+        return {}
+    frames = (0, inside.shape[-1]) if model.per_frame else None
+    rows = torch.arange(len(inside), device=inside.device)
+    before, kept, left = (
+        over(model.probabilities(one), frames)[rows, batch.target].double().cpu().numpy()
+        for one in (batch.before, inside, outside)
+    )
+    same = over(inside, frames).argmax(dim=1) == over(batch.before, frames).argmax(dim=1)
+    found = {
+        "AI": average_increase(before, kept),
+        "AD": average_drop(before, kept),
+        "FF": faithfulness(before, left),
+    }
+    if model.task == "single-label":
+        found["fidelity"] = same.double().cpu().numpy()
+    return {name: np.asarray(values).tolist() for name, values in found.items()}
