@@ -74,7 +74,11 @@ def method_entry(method: Method) -> str:
     facts = [
         "signed" if method.signed else "not signed",
         f"adds up to {method.complete}" if method.complete else "does not add up",
-        "needs gradients" if method.needs_gradients else "works on black boxes",
+        "wants a trained decoder"
+        if method.needs_training
+        else "needs gradients"
+        if method.needs_gradients
+        else "works on black boxes",
         f"about {method.passes(method.options)} forward passes (a backward counts two)",
     ]
     if method.control:

@@ -64,6 +64,7 @@ def test_every_piece_of_work_has_a_row(toy: str) -> None:
         ("integrated-gradients", "toy", 6, 1.05),
         ("smoothgrad", "toy", 6, 1.05),
         ("gradcam", "toy", 10, 1.3),
+        ("lmac", "toy", 10, 1.6),
         ("lime", "toy on waveforms", 20, 1.05),
     ]
     assert all(min(row.floor, row.taken, row.ratio) > 0 for row in rows)
@@ -94,10 +95,11 @@ def test_the_floor_passes_as_many_inputs_as_the_method_evaluates(
 
     monkeypatch.setattr(speed, "_timed", timed)
     measure(small(toy))
-    lime, ig, smooth, cam, _ = (counts[k : k + 2] for k in range(0, 10, 2))
+    lime, ig, smooth, cam, mask, _ = (counts[k : k + 2] for k in range(0, 12, 2))
     assert lime[0] == 20
     assert lime[1] >= 20  # and what is asked both ways
     assert (ig[0], smooth[0], cam) == (6, 6, [10, 10])
+    assert mask == [10, 10]  # the decoder costs no pass of its own
     assert ig[1] >= 6 + 2  # the sum is checked at both ends of the way
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import gc
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,11 +26,15 @@ import torch
 from torch import Tensor, nn
 
 import earwitness
-from earwitness.errors import EarwitnessError, NotApplicableError
+from earwitness.benchmark.memory import peak_of
+from earwitness.errors import NotApplicableError
 from earwitness.methods.pieces.registry import Sizes, cut
 from earwitness.methods.registry import METHODS
 from earwitness.models.adapters import SpectralModel, WaveModel
 from earwitness.models.cnn14 import CNN14, cnn14_model
+from earwitness.models.decoder import Decoder, default_widths
+from earwitness.models.explainer import Explainer
+from earwitness.models.hidden import find_layers
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe
@@ -179,6 +182,8 @@ def _rows(settings: Settings) -> Iterator[Row]:
         if settings.rivals:
             yield from _rivals(model, probe, floor, gradients, settings)
         yield from _gradient_rows(probe, gradients, settings)
+        if isinstance(model, SpectralModel):
+            yield _decoder_row(probe, settings.repeats, 1.6)
     if isinstance(model, SpectralModel):
         heard = _through_waveform(model)
         with heard.undisturbed():
@@ -189,9 +194,9 @@ def _rows(settings: Settings) -> Iterator[Row]:
         with large.undisturbed():
             probe = _probe(large, settings)
             floor, _ = _floors(large, probe, gradients=False, most=_LARGE_BATCH)
-            yield _perturbation(
-                probe, floor, settings.large_evaluations, max(2, settings.repeats // 2), 0.9
-            )
+            few = max(2, settings.repeats // 2)
+            yield _perturbation(probe, floor, settings.large_evaluations, few, 0.9)
+            yield _decoder_row(probe, few, 1.15)
 
 
 def _probe(model: Model, settings: Settings) -> Probe:
@@ -237,6 +242,34 @@ def _floors(
 
     backward = Floor(both, inputs) if gradients and model.differentiable else None
     return Floor(forward, inputs), backward
+
+
+def _decoder_row(probe: Probe, repeats: int, bar: float) -> Row:
+    """Measure a map by L-MAC against one classification, both from the wave on.
+
+    What the decoder has learnt does not matter to its speed.
+    """
+    model = probe.model
+    layers = find_layers(model, samples=probe.samples)
+    widths = default_widths(layers)
+    decoder = Decoder(layers, model.plane, widths, len(model.labels)).eval()
+    explainer = Explainer(decoder, layers, widths, model.plane, "", model.name)
+    waves = probe.wave.unsqueeze(0)
+
+    def classify(count: int) -> None:
+        with torch.no_grad():
+            for _ in range(count):
+                model(waves)
+
+    def explain() -> None:
+        with torch.no_grad():
+            for _ in range(_AROUND):
+                magnitude = model.plane.analyse(waves)[0].abs()
+                explainer.gains(model, magnitude, probe.wave, probe.target.index)
+
+    explain()
+    note = "floor: classifications, one at a time; finding the layers, once per training, left out"
+    return _timed("lmac", model.name, _AROUND, classify, explain, repeats, bar, note)
 
 
 def _perturbation(probe: Probe, floor: Floor, count: int, repeats: int, bar: float | None) -> Row:
@@ -400,23 +433,10 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-_PEAK = """
-from earwitness.benchmark.speed import Settings, own_peak, run_lime
+_LIME = """
+from earwitness.benchmark.speed import Settings, run_lime
 run_lime(Settings(model={model!r}, seconds={seconds}, seed={seed}), {count})
-print(own_peak())
 """
-
-
-def own_peak() -> float:
-    """Return the peak of memory of this process in MB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # what the resource module tells here includes the parent's peak
-        (line,) = [one for one in status.read_text().splitlines() if one.startswith("VmHWM")]
-        return int(line.split()[1]) / 1e3
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def run_lime(settings: Settings, count: int) -> None:
@@ -427,22 +447,12 @@ def run_lime(settings: Settings, count: int) -> None:
 
 
 def peak_memory(settings: Settings, count: int) -> float:
-    """Return the peak of memory in MB of a process that explains with ``lime``.
-
-    Raises
-    ------
-    EarwitnessError
-        If this system does not tell it.
-    """
-    code = _PEAK.format(
-        model=settings.model, seconds=settings.seconds, seed=settings.seed, count=count
+    """Return the peak of memory in MB of a process that explains with ``lime``."""
+    return peak_of(
+        _LIME.format(
+            model=settings.model, seconds=settings.seconds, seed=settings.seed, count=count
+        )
     )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = done.stderr.strip().split("\n")[-1]
-        raise EarwitnessError(f"the peak of memory could not be measured here: {last}")
-    return float(done.stdout.split()[-1])
 
 
 def table(rows: list[Row], peaks: dict[int, float], settings: Settings) -> str:

@@ -24,6 +24,8 @@ def methods(as_json: bool) -> int:
             "limits": method.limits,
             "adds_up_to": method.complete or None,
             "needs_gradients": method.needs_gradients,
+            "needs_training": method.needs_training,
+            "gives_gains": method.gives_gains,
             "control": method.control,
             "options": method.options,
         }

@@ -23,7 +23,7 @@ from earwitness.pipeline import explain
 from earwitness.report.folder import ReportFolder
 from earwitness.signals import Scene, scene
 
-METHODS = ("integrated-gradients", "gradcam", "lime", "energy")
+METHODS = ("lmac", "integrated-gradients", "gradcam", "lime", "energy")
 
 
 def explain_scene(seed: int, output: str, overwrite: bool) -> int:

@@ -41,6 +41,7 @@ def lmac(probe: Probe, *, decoder: str = "") -> Map:
     device = probe.device
     explainer.decoder.to(device)
     values = explainer.gains(probe.model, probe.magnitude, probe.wave, probe.target.index)
+    probe.tick(1)
     details = {
         "decoder": decoder or "built in",
         "conditioned": explainer.conditioned,
@@ -77,7 +78,7 @@ def _chosen(model: Model, folder: str) -> Explainer:
     if folder and Path(folder).is_file():
         return load_published(Path(folder), model)
     if folder:
-        return _load(folder)
+        return _stored(Path(folder))
     found = shipped(model)
     if found is None:
         raise NotApplicableError(
@@ -93,12 +94,21 @@ def shipped(model: Model) -> Explainer | None:
     for name in sorted(one.name for one in place.iterdir() if one.is_dir()):
         if (place / name / "lmac" / "decoder.json").is_file():
             with resources.as_file(place / name / "lmac") as path:
-                explainer = _load(str(path))
+                explainer = _stored(path)
             if model.scrambled or explainer.model == fingerprint(model):
                 return explainer
     return None
 
 
+def _stored(folder: Path) -> Explainer:
+    """Return a decoder from a folder, read again only if it was written anew."""
+    try:
+        written = (folder / "decoder.json").stat().st_mtime_ns
+    except OSError:
+        written = 0
+    return _load(folder, written)
+
+
 @lru_cache(maxsize=4)
-def _load(folder: str) -> Explainer:
-    return load_explainer(Path(folder))
+def _load(folder: Path, _written: int) -> Explainer:
+    return load_explainer(folder)

@@ -1,12 +1,12 @@
 """What L-MAC wants of gains: evidence that keeps the decision, a remainder that loses it, and size.
 
 ``loss = in * D(evidence) - out * max(0, D(remainder) - D(input)) + size * mean gain``, each clip by
-itself (Paissan, Ravanelli, Subakan 2024, eq. 1 and 2, where the second term is ``D(remainder)``: for
-the decided class that is nearly the same, but an absent one would reward a mask that removes
-nothing). ``D`` says how far an answer is from the decision: the cross
-entropy of the class for one of many, that of its presence for several at once, and for a value
-``ln(1 + d^2)`` with ``d`` by how much it fell below that of the input, in units of ``scale``, so
-that no single clip can blow it up.
+itself (Paissan, Ravanelli, Subakan 2024, eq. 1 and 2). The paper's second term is ``D(remainder)``:
+for the decided class that is nearly the same, but for an absent one it would reward a mask that
+removes nothing. ``D`` says how far an answer is from the decision: the cross entropy of the class
+for one of many, that of its presence for several at once, and for a value ``ln(1 + d^2)`` with
+``d`` by how much it fell below that of the input, in units of ``scale``, so that no single clip can
+blow it up.
 
 Fine-tuning adds guidance where the true source is known and the evidence resembles it already.
 """

@@ -130,7 +130,7 @@ def interpolation(knots: Tensor, at: Tensor) -> Tensor:
 
 
 def default_widths(layers: Sequence[HiddenLayer]) -> tuple[int, ...]:
-    """Return widths of about half of a small classifier's work, and a hundredth of a large one's."""
+    """Return widths of about half of a small classifier's work, a hundredth of a large one's."""
     wide = (40, 32, 16, 12)
     return (*wide[: len(layers) - 1], 8) if len(layers) > 1 else (32,)
 
