@@ -124,8 +124,8 @@ def test_a_kill_at_any_moment_loses_one_epoch_at_most(sounds: list[Path], tmp_pa
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run([*words, "-o", str(whole)], check=True, env=environment, capture_output=True)
     for _ in range(3):
-        process = subprocess.Popen([*words, "-o", str(broken)], env=environment,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([*words, "-o", str(broken)], env=environment, **quiet)
         epochs = _epochs(broken)
         deadline = time.monotonic() + 60
         while process.poll() is None and _epochs(broken) <= epochs:
@@ -191,14 +191,14 @@ def test_decoders_refuse_what_they_were_not_trained_for(
     )
     explain(model, white, **asked, target=1)
     explain(model, white, **decided)
-    with pytest.raises(NotApplicableError, match="the decided output only.*optimised-mask"):
+    with pytest.raises(NotApplicableError, match=r"the decided output only.*optimised-mask"):
         explain(model, white, **decided, target=1)
     with pytest.raises(NotApplicableError, match="not one versus another"):
         explain(model, white, **asked, target=0, versus=1)
     other = spectral()
     with torch.no_grad():
         other.module.head.weight.mul_(2)
-    with pytest.raises(NotApplicableError, match="trained for RegionNet .*not for RegionNet as it"):
+    with pytest.raises(NotApplicableError, match=r"trained for RegionNet .*not for RegionNet as"):
         explain(other, white, **asked)
     other.scrambled = True
     explain(other, white, **asked)
