@@ -4,7 +4,8 @@ DATA holds ``esc10`` (as ESC-50 is shipped), ``fsdd`` and ``noises/room.flac``; 
 ``earwitness train lmac --data DATA/esc10 --folds 1,2,3 --seed N`` wrote. Everything is explained on
 fold 4, which nothing was chosen on. Results are kept in RUN, a line for every sound, and not
 measured again; ``--condition NAME`` measures one condition only, so several processes can share the
-work, and ``--table`` writes ``benchmarks/lmac.md`` and ``.csv`` from what is there.
+work, ``--tuned DIR`` adds a fine-tuned decoder, and ``--table`` writes ``benchmarks/lmac.md`` and
+``.csv`` from what is there.
 
 Every method's map is made into three masks: the very gains of the first decoder's map in the
 method's own order, so that size and softness are equal to the last digit; the same with the gains
@@ -57,7 +58,7 @@ SANITY_CLIPS = 10
 FAITHFUL = ("average-increase", "average-drop", "average-gain", "faithfulness", "fidelity")
 SHOWN = ("AI %", "AD %", "AG %", "FF", "Fid-In")
 TRUE = ("relevance-mass", "si-sdr-source")
-MASKS = ("same", "small", "area:10%")
+_TUNED = "lmac, fine-tuned"
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,13 @@ def area_gains(values: FloatArray, share: float) -> FloatArray:
 
 
 def maps_of(
-    probe: Probe, truth: dict[str, Any], decoders: list[str], optimise: bool
+    probe: Probe, truth: dict[str, Any], decoders: dict[str, str], optimise: bool
 ) -> Iterator[tuple[str, FloatArray]]:
     """Yield the name and the map of every method and control, the decoders first."""
-    for number, decoder in enumerate(decoders):
-        yield f"lmac, seed {number}", _map(probe, "lmac", {"decoder": decoder})
+    for name, decoder in decoders.items():
+        yield name, _map(probe, "lmac", {"decoder": decoder})
+    if _TUNED in decoders:
+        return
     for name, options in OPTIONS.items():
         yield name, _map(probe, name, options)
     if optimise:
@@ -172,7 +175,7 @@ def _map(probe: Probe, name: str, options: dict[str, Any]) -> FloatArray:
 
 
 def measure_sound(
-    model: Any, clip: Clip, decoders: list[str], optimise: bool
+    model: Any, clip: Clip, decoders: dict[str, str], optimise: bool
 ) -> list[dict[str, Any]]:
     """Return a line for every method and mask of one sound."""
     with model.undisturbed():
@@ -181,7 +184,7 @@ def measure_sound(
                       seed=seed_of(SEED, clip.name))  # fmt: skip
         truth = dict(setting.truth)
         found = dict(maps_of(probe, truth, decoders, optimise))
-        gains = found["lmac, seed 0"]
+        gains = next(iter(found.values()))
         masks: dict[tuple[str, str], FloatArray] = {}
         for name, values in found.items():
             own = values if name.startswith("lmac") else order_by(gains, values)
@@ -190,8 +193,9 @@ def measure_sound(
             masks[name, "area:10%"] = area_gains(values, SMALL)
             if name in ("optimised-mask", "ideal-ratio-mask"):
                 masks[name, "own"] = values.clip(0, 1)
-        masks["all-ones", "own"] = np.ones_like(gains)
-        masks["constant", "same"] = np.full_like(gains, gains.mean())
+        if _TUNED not in decoders:
+            masks["all-ones", "own"] = np.ones_like(gains)
+            masks["constant", "same"] = np.full_like(gains, gains.mean())
         cases = make_cases(probe, list(masks.values()), whole=setting.whole)
         lines = []
         figures = {route: measure({**case, **truth}, FAITHFUL) for route, case in cases.items()}
@@ -214,13 +218,15 @@ def measure_sound(
         return [{**head, **line} for line in lines]
 
 
-def run(data: Path, folder: Path, decoders: list[str], wanted: list[str]) -> None:
+def run(
+    data: Path, folder: Path, decoders: dict[str, str], wanted: list[str], suffix: str = ""
+) -> None:
     torch.set_num_threads(1)
     model = load_model("esc10")
     folder.mkdir(parents=True, exist_ok=True)
     facts = facts_here()
     for name in wanted:
-        path = folder / f"{name}.jsonl"
+        path = folder / f"{name}{suffix}.jsonl"
         done = {line["clip"] for line in lines_of(path)}
         for number, clip in enumerate(CONDITIONS[name].clips(data)):
             if clip.name in done:
@@ -231,8 +237,8 @@ def run(data: Path, folder: Path, decoders: list[str], wanted: list[str]) -> Non
             with path.open("a", encoding="utf-8") as file:
                 file.write(text)
             print(name, number + 1, clip.name, flush=True)
-    if "mix12" in wanted:
-        sanity(model, data, folder, decoders[0])
+    if "mix12" in wanted and not suffix:
+        sanity(model, data, folder, next(iter(decoders.values())))
 
 
 def sanity(model: Any, data: Path, folder: Path, decoder: str) -> None:
@@ -269,7 +275,7 @@ def tables(folder: Path, decoders: list[str]) -> None:
     parts = []
     commits: set[str] = set()
     for name, condition in CONDITIONS.items():
-        lines = lines_of(folder / f"{name}.jsonl")
+        lines = [*lines_of(folder / f"{name}.jsonl"), *lines_of(folder / f"{name}.tuned.jsonl")]
         if not lines:
             continue
         commits |= {str(line["commit"]) for line in lines}
@@ -395,14 +401,19 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("decoders", nargs="+")
     parser.add_argument("--condition", action="append", choices=list(CONDITIONS))
+    parser.add_argument("--tuned")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
         tables(arguments.run, arguments.decoders)
         return
+    decoders = {f"lmac, seed {k}": one for k, one in enumerate(arguments.decoders)}
+    wanted = arguments.condition or list(CONDITIONS)
     try:
-        run(arguments.data, arguments.run, arguments.decoders,
-            arguments.condition or list(CONDITIONS))  # fmt: skip
+        if arguments.tuned:
+            run(arguments.data, arguments.run, {_TUNED: arguments.tuned}, wanted, ".tuned")
+        else:
+            run(arguments.data, arguments.run, decoders, wanted)
     except EarwitnessError as error:
         raise SystemExit(str(error)) from None
 

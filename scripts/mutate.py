@@ -26,6 +26,8 @@ _FAST = ["tests/unit/test_fast.py", "tests/unit/test_mixtures.py"]
 _ASKED = ["tests/unit/test_passes.py", "tests/unit/test_figures.py"]
 _METRICS = ["tests/contract/test_metrics.py", "tests/reference/test_metrics.py"]
 _BENCH = ["tests/unit/test_tables.py", "tests/unit/test_benchmark.py"]
+_LMAC = ["tests/unit/test_decoder.py", "tests/reference/test_lmac.py"]
+_LMAC += ["tests/unit/test_train_lmac.py"]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
@@ -40,6 +42,9 @@ NEAREST: dict[str, list[str]] = {
     "methods/guided.py": ["tests/reference/test_methods.py", "tests/reference/test_relevance.py"],
     "methods/layers.py": _RULES,
     "methods/lrp.py": _RULES,
+    "methods/lmac.py": _LMAC,
+    "methods/objective.py": _LMAC,
+    "methods/optimised_mask.py": _LMAC,
     "methods/perturbation.py": _PIECES,
     "methods/pieces/": _PIECES,
     "methods/rules.py": _RULES,
@@ -55,11 +60,17 @@ NEAREST: dict[str, list[str]] = {
     "models/answering.py": ["tests/unit/test_targets.py", "tests/unit/test_models.py"],
     "models/axes.py": ["tests/unit/test_axes.py"],
     "models/cnn14.py": ["tests/unit/test_cnn14.py"],
+    "models/decoder.py": _LMAC,
+    "models/explainer.py": _LMAC,
     "models/fast.py": _FAST,
+    "models/fingerprint.py": _LMAC,
     "models/frontend.py": _FAST,
     "models/fusion.py": _FAST,
+    "models/hidden.py": _LMAC,
+    "models/published_decoder.py": _LMAC,
     "plane/": ["tests/unit/test_plane.py"],
     "probe.py": [*_FAST, "tests/reference/test_methods.py"],
+    "train/": _LMAC,
     "render.py": ["tests/unit/test_explanation.py"],
 }
 

@@ -954,4 +954,134 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "known.pop(first, None)",
         "pass",
     ),
+    "lmac: the size of the whole batch": (
+        "train/explaining.py",
+        "weights.size * gains.mean(dim=(1, 2))",
+        "weights.size * gains.mean().expand(len(gains))",
+    ),
+    "lmac: evidence and remainder exchanged": (
+        "train/explaining.py",
+        "torch.cat([gains, 1 - gains])",
+        "torch.cat([1 - gains, gains])",
+    ),
+    "lmac: an absent class rewards removing nothing": (
+        "train/explaining.py",
+        "weights.outside * lost.relu()",
+        "weights.outside * (lost + 5)",
+    ),
+    "lmac: guidance everywhere": (
+        "train/explaining.py",
+        ">= weights.alike",
+        ">= -2.0",
+    ),
+    "lmac: the label is the second best output": (
+        "train/explaining.py",
+        "target = order[:, 0]",
+        "target = order[:, 1]",
+    ),
+    "lmac: softmax twice": (
+        "methods/objective.py",
+        "losses = -functional.log_softmax(outputs, dim=1)",
+        "losses = -functional.log_softmax(outputs.softmax(dim=1), dim=1)",
+    ),
+    "lmac: a value may fall freely": (
+        "methods/objective.py",
+        "fall = sign * (over(before, frames) - over(outputs, frames)) / scale",
+        "fall = sign * (over(outputs, frames) - over(before, frames)) / scale",
+    ),
+    "lmac: layers that run backwards are read as they are": (
+        "models/hidden.py",
+        "output = output.flip(self.flips) if self.flips else output",
+        "output = output + 0",
+    ),
+    "lmac: time and frequency exchanged": (
+        "models/hidden.py",
+        "[self.freq_axis, self.time_axis]",
+        "[self.time_axis, self.freq_axis]",
+    ),
+    "lmac: the first layer of a resolution": (
+        "models/hidden.py",
+        "last = {sizes[layer.name]: layer for layer in layers}",
+        "last = {sizes[layer.name]: layer for layer in reversed(layers)}",
+    ),
+    "lmac: a constant beyond the knots is none": (
+        "models/decoder.py",
+        "/ gap).clamp(0, 1)",
+        "/ gap)",
+    ),
+    "lmac: the level of the sound matters": (
+        "models/decoder.py",
+        "self.readers[k](one) / _size(one)",
+        "self.readers[k](one)",
+    ),
+    "lmac: the question is not heard": (
+        "models/decoder.py",
+        "if self.asks and target is not None:",
+        "if False and target is not None:",
+    ),
+    "lmac: windows do not fade": (
+        "models/explainer.py",
+        "fade = torch.minimum(ramp, ramp.flip(0))",
+        "fade = ramp",
+    ),
+    "lmac: windows start at the wrong frame": (
+        "models/explainer.py",
+        "round(start / self.plane.hop)",
+        "round(start / self.plane.n_fft)",
+    ),
+    "lmac: gains on a logarithm are taken for gains on the magnitude": (
+        "models/explainer.py",
+        'if domain == "linear":\n        return gains',
+        "if domain:\n        return gains",
+    ),
+    "lmac: any model will do": (
+        "methods/lmac.py",
+        "if not model.scrambled:",
+        "if model.scrambled:",
+    ),
+    "lmac: the remainder of the published decoder's sums": (
+        "models/published_decoder.py",
+        "return torch.relu(result)",
+        "return result",
+    ),
+    "lmac: weights that differ have one fingerprint": (
+        "models/fingerprint.py",
+        "if known is not None and known[0] == seen:",
+        "if known is not None:",
+    ),
+    "lmac: levels are those of amplitudes": (
+        "train/contamination.py",
+        "10 ** (-level / 20)",
+        "10 ** (-level / 10)",
+    ),
+    "lmac: a sound is mixed with itself": (
+        "train/contamination.py",
+        "torch.randint(1, len(self.sounds), (1,), generator=generator)",
+        "torch.zeros(1)",
+    ),
+    "lmac: a resumed optimiser has forgotten": (
+        "train/progress.py",
+        "training.optimiser.load_state_dict({",
+        "dict({",
+    ),
+    "lmac: the last epoch and not the best": (
+        "train/progress.py",
+        "return self.since_best() == 0",
+        "return True",
+    ),
+    "lmac: every epoch has the same chance": (
+        "train/lmac.py",
+        "self.settings.seed * 1_000_003 + number",
+        "self.settings.seed * 1_000_003",
+    ),
+    "optimised-mask: gains are made as large as possible": (
+        "methods/optimised_mask.py",
+        "weights.size * gains.mean()",
+        "-weights.size * gains.mean()",
+    ),
+    "optimised-mask: what lowers a value is what raises it": (
+        "methods/optimised_mask.py",
+        "sign=target.sign",
+        "sign=1",
+    ),
 }
