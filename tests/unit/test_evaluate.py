@@ -118,3 +118,23 @@ def test_a_grid_from_a_file(place: Path, capsys: pytest.CaptureFixture[str]) -> 
         "\n\n### python:model.py:make: sounds: "
         in (place / "earwitness-grid" / "table.md").read_text()
     )
+
+
+def test_a_value_is_evaluated_by_its_own_metrics(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "value.py").write_text(
+        MODEL + "\n\ndef value():\n"
+        "    return earwitness.wrap(Bands(), sample_rate=16000, labels=['a', 'b'],"
+        " output='scores')\n"
+    )
+    words = ("evaluate", "python:value.py:value", "clips", "--method", "input-x-gradient")
+    code, out, _ = run(capsys, *words, "--keep", "area:10%", "--json", "-o", "found")
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    named = {figure["metric"] for row in rows for figure in row["figures"]}
+    assert "faithfulness-logit" in named
+    # a value has no probability: nothing that is one may be reported
+    assert not named & {"faithfulness", "average-drop", "average-increase", "fidelity", "log-odds"}
+    page = (place / "found" / "index.html").read_text(encoding="utf-8")
+    assert "best, median and worst are by faithfulness-logit" in page
