@@ -275,7 +275,7 @@ class Probe:
 
     def _gradient(self, scores: Tensor, by: Tensor) -> Tensor:
         if not scores.requires_grad:
-            raise NotApplicableError(self._no_gradient())
+            raise self.no_gradient()
         try:
             (gradient,) = torch.autograd.grad(scores.sum(), by, allow_unused=True)
         except RuntimeError as error:
@@ -284,7 +284,7 @@ class Probe:
                 f"{self.model.name} cannot be differentiated ({text}); use lime or occlusion"
             ) from error
         if gradient is None:
-            raise NotApplicableError(self._no_gradient())
+            raise self.no_gradient()
         return gradient.detach()
 
     def require_gradients(self) -> None:
@@ -295,8 +295,9 @@ class Probe:
                 "none, such as lime or occlusion"
             )
 
-    def _no_gradient(self) -> str:
-        return (
+    def no_gradient(self) -> NotApplicableError:
+        """Return what to raise where the score does not depend differentiably on the sound."""
+        return NotApplicableError(
             f"the score of {self.model.name} does not depend differentiably on its waveform (a "
             "step in the model or its features cuts the graph); use lime or occlusion"
         )

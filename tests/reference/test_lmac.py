@@ -175,7 +175,7 @@ def test_the_loss_is_the_papers_but_for_an_absent_class(build: Any, white: Audio
     waves = torch.from_numpy(np.stack([white.samples, 0.5 * white.samples[::-1]]))
     with model.undisturbed():
         batch = ask_about(model, find_layers(model, samples=24000), waves,
-                          torch.tensor([False, True]))  # fmt: skip
+                          torch.tensor([0, 1]))  # fmt: skip
         gains = torch.rand(batch.spectrum.shape, generator=torch.Generator().manual_seed(1))
         sides = answers(model, batch.spectrum, gains, 24000)
         weights = Weights(inside=4.0, outside=0.3, size=2.0, smooth=0.7)

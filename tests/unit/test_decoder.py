@@ -171,6 +171,17 @@ def test_windows_fade_into_each_other() -> None:
     torch.testing.assert_close(same, torch.full((2, 16), 0.4))
 
 
+def test_a_last_window_reaches_the_end() -> None:
+    # starts in samples, put as frames, may fall one frame short
+    found = joined(torch.full((2, 3, 8), 0.4), [0, 5], 14)
+    torch.testing.assert_close(found, torch.full((3, 14), 0.4))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 8])
+def test_there_are_widths_for_any_number_of_layers(count: int) -> None:
+    assert len(default_widths([LAYERS[0]] * count)) == count
+
+
 def test_gains_on_a_logarithm_are_put_as_gains_on_the_magnitude() -> None:
     plane = Plane(8000, 64, 16)
     magnitude = torch.tensor([[0.0, 1e-4, 0.3, 0.5]])
@@ -227,9 +238,12 @@ def test_fingerprints_follow_the_weights() -> None:
     with torch.no_grad():
         next(two.module.parameters()).add_(1e-3)
     assert fingerprint(two) != first
-    with torch.no_grad():
-        next(one.module.buffers()).add_(1e-3)
+    next(one.module.parameters()).data.mul_(3)  # which torch does not count
     assert fingerprint(one) != first
+    again = load_model("esc10")
+    with torch.no_grad():
+        next(again.module.buffers()).add_(1e-3)
+    assert fingerprint(again) != first
 
 
 def _published(widths: tuple[int, ...] = (2, 4, 8, 16, 32, 64)) -> Model:

@@ -18,10 +18,18 @@ import soundfile
 import torch
 from scipy.signal import butter, sosfilt
 
-from earwitness.errors import AudioError, NotApplicableError, OutputError, ParameterError
+from earwitness.cli.main import main
+from earwitness.cli.train import lmac_settings
+from earwitness.errors import (
+    AudioError,
+    ModelError,
+    NotApplicableError,
+    OutputError,
+    ParameterError,
+)
 from earwitness.methods.objective import Weights, distance, guidance, likeness
 from earwitness.models.adapters import wrap
-from earwitness.models.explainer import Explainer
+from earwitness.models.explainer import Explainer, load_explainer, save_explainer
 from earwitness.models.model import Model
 from earwitness.pipeline import explain
 from earwitness.train.contamination import Contamination, Contaminator, Sounds, lay_over, pink
@@ -193,6 +201,11 @@ def test_decoders_refuse_what_they_were_not_trained_for(
     explain(model, white, **decided)
     with pytest.raises(NotApplicableError, match=r"the decided output only.*optimised-mask"):
         explain(model, white, **decided, target=1)
+    never = load_explainer(tmp_path / "asked")
+    never.facts["asked"] = [5, 0]
+    save_explainer(tmp_path / "never", never)
+    with pytest.raises(NotApplicableError, match=r"this decoder was never asked about low"):
+        explain(model, white, "lmac", target=1, decoder=str(tmp_path / "never"))
     with pytest.raises(NotApplicableError, match="not one versus another"):
         explain(model, white, **asked, target=0, versus=1)
     other = spectral()
@@ -215,7 +228,7 @@ def test_other_tasks_are_trained_by_the_same_code(
     network: torch.nn.Module = RegionNet()
     if facts.get("output") == "probabilities":
         with torch.no_grad():
-            network.head.weight.mul_(0.1)  # a probability of 1 has no gradient
+            network.head.weight.mul_(0.3)  # a probability of 1 has no gradient
         network = torch.nn.Sequential(network, torch.nn.Softmax(dim=1))
     model = wrap(network, sample_rate=RATE, labels=["high", "low"], features=Magnitude(), **facts)
     found = trained(model, sounds, tmp_path / "d", epochs=20)
@@ -240,10 +253,14 @@ def test_fine_tuning_brings_evidence_nearer_to_the_source(
         contamination=Contamination(kinds=("white",), low=0.0, high=0.0, share=1.0),
     )  # fmt: skip
     training = Training(model, sounds[:12], sounds[12:], settings, start=first)
+    start = {name: one.clone() for name, one in first.decoder.state_dict().items()}
     before = _miss(training)
-    while not training.finished:
-        training.epoch()
+    tuned = train_lmac(model, sounds[:12], sounds[12:], settings, tmp_path / "tuned", start=first)
+    training.decoder.load_state_dict(tuned.decoder.state_dict())
     assert _miss(training) < 0.9 * before
+    torch.testing.assert_close(dict(first.decoder.state_dict()), start, rtol=0, atol=0)
+    with pytest.raises(ParameterError, match="keeps layers and kind"):
+        Training(model, sounds[:12], sounds[12:], settings, start=first, layers=["filters"])
     other = spectral()
     with torch.no_grad():
         other.module.head.weight.mul_(2)
@@ -258,7 +275,8 @@ def _miss(training: Training) -> float:
     mixed, clean = training.contaminator.over(waves, range(6), generator)
     model = training.model
     with torch.no_grad(), model.undisturbed():
-        batch = ask_about(model, training.layers, mixed)
+        first = torch.zeros(6, dtype=torch.int64)
+        batch = ask_about(model, training.layers, mixed, first)
         gains = training.decoder.eval()(batch.maps, batch.target, training.frames)
         source = model.plane.analyse(clean).abs()
         return float(guidance(gains * batch.spectrum.abs(), source).mean())
@@ -365,6 +383,75 @@ def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
         Contamination(kinds=("rain",))
     with pytest.raises(ParameterError, match="contamination"):
         Contamination(low=3, high=1)
+
+
+class Cut(torch.nn.Module):
+    """A model that cuts the graph, or whose gradient is undefined at silence."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.net, self.how = RegionNet(), how
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if self.how == "root":
+            features = (features - features.amax(dim=(1, 2, 3), keepdim=True)).abs().sqrt()
+        found = self.net(features)
+        return found.detach() if self.how == "graph" else found
+
+
+@pytest.mark.parametrize("how", ["graph", "root"])
+def test_models_without_usable_gradients_are_refused(
+    how: str, sounds: list[Path], tmp_path: Path, white: Audio
+) -> None:
+    model = wrap(Cut(how), sample_rate=RATE, labels=["high", "low"], features=Magnitude())
+    with pytest.raises((NotApplicableError, ModelError), match=r"differentiabl|undefined gradient"):
+        trained(model, sounds, tmp_path / "d")
+    if how == "graph":
+        with pytest.raises(NotApplicableError, match="differentiabl"):
+            explain(model, white, "optimised-mask")
+
+
+def test_every_output_of_a_regression_is_asked_about(sounds: list[Path], tmp_path: Path) -> None:
+    model = wrap(RegionNet(), sample_rate=RATE, labels=["a", "b"], features=Magnitude(),
+                 output="scores")  # fmt: skip
+    found = trained(model, sounds, tmp_path / "asked", epochs=2)
+    assert min(found.facts["asked"]) > 0
+    trained(model, sounds, tmp_path / "one", epochs=1, conditioned=False)
+    audio = (np.zeros(9000, np.float32) + 0.1, RATE)
+    explain(model, audio, "lmac", decoder=str(tmp_path / "one"))
+    with pytest.raises(NotApplicableError, match="the decided output only"):
+        explain(model, audio, "lmac", target="b", decoder=str(tmp_path / "one"))
+
+
+def test_options_come_over_the_published_settings() -> None:
+    none = dict.fromkeys(("inside", "outside", "epochs", "crop", "patience", "snr", "compat"))
+    plain = {**none, "kinds": (), "amp": False, "seed": 0, "guidance": 0.0, "alike": 0.6}
+    found = lmac_settings({**plain, "compat": "lmac", "batch": 8, "size": 1.0, "rate": 1e-3,
+                           "snr": (3.0, 6.0)})  # fmt: skip
+    assert (found.weights.size, found.weights.inside, found.rate) == (1.0, 4.0, 1e-3)
+    assert (found.contamination.low, found.contamination.high) == (3.0, 6.0)
+    assert found.decoder == "published"
+    found = lmac_settings({**plain, "compat": "lmac", "batch": 8, "size": None, "rate": None})
+    assert found.weights.size == 3.2
+
+
+def test_sounds_that_cannot_be_read_are_left_out(
+    sounds: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in sounds[:6]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "torn.wav").write_bytes(b"RIFF no sound")
+    place = tmp_path / "model.py"
+    place.write_text("from tests.toys import spectral\n")
+    words = ["train", "lmac", "--model", f"python:{place}:spectral", "--data", str(tmp_path)]
+    words += ["--epochs", "1", "--batch", "2", "--crop", "0.5", "-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 0
+    told = capsys.readouterr().err
+    assert "left out" in told
+    assert "torn.wav" in told
+    assert "5 sounds to learn from, 1 to validate on" in told
 
 
 def test_few_sounds_and_black_boxes_are_refused(sounds: list[Path], tmp_path: Path) -> None:

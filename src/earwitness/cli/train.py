@@ -9,6 +9,8 @@ import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
 
+_BEGINNING = 0.1  # seconds of a sound that are read to see whether it can be
+
 
 @click.group()
 def train() -> None:
@@ -111,7 +113,7 @@ def classifier(
               "for clean sounds.")  # fmt: skip
 @click.option("--snr", type=float, nargs=2, metavar="DB DB", help="Levels of contaminations.")
 @click.option("--compat", type=click.Choice(["lmac"]),
-              help="Repeat the published decoder, domain and scaling of the loss.")  # fmt: skip
+              help="The published decoder, domain and weights of the loss.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the sounds.")
 @click.option("--batch", type=click.IntRange(min=2), help="Sounds at a time.")
 @click.option("--crop", type=click.FloatRange(min=0.1), help="Seconds of each at a time.")
@@ -148,7 +150,7 @@ def lmac(
     from earwitness.train.lmac import train_lmac
     from earwitness.train.progress import Workers
 
-    workers = Workers.here(device)
+    workers, device = Workers.here(device)
     settings = lmac_settings(given)
     learn, held_out = _sounds(Path(data), _folds(folds), _folds(valid_folds), settings.seed)
     asked = load_model(model, device=device)
@@ -184,6 +186,10 @@ def lmac_settings(given: dict[str, Any]) -> Any:
     from earwitness.train.lmac import Settings, published
 
     settings = Settings()
+    if given["batch"] is not None:
+        settings = replace(settings, batch=given["batch"])
+    if given["compat"]:
+        settings = published(settings)
     wanted = {name: value for name, value in given.items() if value is not None}
     names = ("inside", "outside", "size", "guidance", "alike")
     weights = {name: wanted[name] for name in names if name in wanted}
@@ -192,16 +198,15 @@ def lmac_settings(given: dict[str, Any]) -> Any:
         laid = {"kinds": ()}
     if "snr" in wanted:
         laid |= dict(zip(("low", "high"), wanted["snr"], strict=True))
-    plain = {name: wanted[name] for name in ("epochs", "batch", "crop", "rate", "patience", "seed")
+    plain = {name: wanted[name] for name in ("epochs", "crop", "rate", "patience", "seed")
              if name in wanted}  # fmt: skip
-    settings = replace(
+    return replace(
         settings,
         weights=replace(settings.weights, **weights),
         contamination=replace(settings.contamination, **laid),
         mixed_precision=wanted["amp"],
         **plain,
     )
-    return published(settings) if wanted.get("compat") else settings
 
 
 def _sounds(
@@ -216,7 +221,7 @@ def _sounds(
     if not data.is_dir():
         raise AudioError(f"{data}: no such folder of sounds")
     if folds is None and valid is None:
-        return split(find_clips([data]), 0.1, seed)
+        return split(_readable(find_clips([data])), 0.1, seed)
     items = read_collection(data)
     known = {item.fold for item in items}
     missing = ((folds or set()) | (valid or set())) - known
@@ -224,7 +229,23 @@ def _sounds(
         raise click.UsageError(f"{data} has no fold {min(missing)}")
     if (folds or set()) & (valid or set()):
         raise click.UsageError("a fold cannot be learnt from and validated on")
-    learn = [item.path for item in items if item.fold in (folds or known - (valid or set()))]
+    wanted = folds or known - (valid or set())
+    learn = _readable([item.path for item in items if item.fold in wanted])
     if not valid:
         return split(learn, 0.1, seed)
-    return learn, [item.path for item in items if item.fold in valid]
+    return learn, _readable([item.path for item in items if item.fold in valid])
+
+
+def _readable(paths: list[Path]) -> list[Path]:
+    """Return the sounds whose beginning can be read, and say which are left out."""
+    from earwitness.audio import read_audio
+    from earwitness.errors import AudioError
+
+    good = []
+    for path in paths:
+        try:
+            read_audio(path, end=_BEGINNING)
+            good.append(path)
+        except AudioError as error:
+            say(f"left out: {error}")
+    return good

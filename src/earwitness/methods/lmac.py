@@ -15,6 +15,7 @@ from earwitness.probe import Probe
 
 _SHIPPED = "earwitness.models"
 _FOLDER = "weights"
+_READ: dict[tuple[Path, int, str], Explainer] = {}
 _INSTEAD = "use a method that asks anew for every question, such as optimised-mask or lrp"
 
 
@@ -66,9 +67,15 @@ def refuse(explainer: Explainer, probe: Probe) -> None:
         raise NotApplicableError(
             f"a decoder explains the whole sound's answer, no span; {_INSTEAD}"
         )
-    if not target.decided and not explainer.conditioned and model.task != "regression":
+    chosen = target.index != 0 if model.task == "regression" else not target.decided
+    if chosen and not explainer.conditioned:
         raise NotApplicableError(
             f"this decoder explains the decided output only, not one that is chosen; {_INSTEAD}"
+        )
+    asked = explainer.facts.get("asked")
+    if explainer.conditioned and asked and not asked[target.index]:
+        raise NotApplicableError(
+            f"this decoder was never asked about {target.label} in training; {_INSTEAD}"
         )
     if not model.scrambled:
         explainer.require(model)
@@ -76,7 +83,7 @@ def refuse(explainer: Explainer, probe: Probe) -> None:
 
 def _chosen(model: Model, folder: str) -> Explainer:
     if folder and Path(folder).is_file():
-        return load_published(Path(folder), model)
+        return _published(Path(folder), model)
     if folder:
         return _stored(Path(folder))
     found = shipped(model)
@@ -107,6 +114,15 @@ def _stored(folder: Path) -> Explainer:
     except OSError:
         written = 0
     return _load(folder, written)
+
+
+def _published(file: Path, model: Model) -> Explainer:
+    """Return a decoder from a file, read again only if the file or the model changed."""
+    key = (file, file.stat().st_mtime_ns, fingerprint(model))
+    if key not in _READ:
+        _READ.clear()  # they are large
+        _READ[key] = load_published(file, model)
+    return _READ[key]
 
 
 @lru_cache(maxsize=4)

@@ -75,11 +75,14 @@ def optimised_mask(
     with torch.enable_grad(), model.frozen():
         for _ in range(int(steps)):
             gains = _gains(logits, probe)
-            inside, outside_ = miss(probe.outputs(torch.cat([gains, 1 - gains]))).unbind()
+            outputs = probe.outputs(torch.cat([gains, 1 - gains]))
+            if not outputs.requires_grad:
+                raise probe.no_gradient()
+            inside, outside_ = miss(outputs).unbind()
             loss = weights.inside * inside - weights.outside * (outside_ - start).relu()
             loss = loss + weights.size * gains.mean() + weights.smooth * roughness(gains)[0]
-            (logits.grad,) = torch.autograd.grad(loss, logits)
-            probe.tick(4)
+            logits.grad = probe.differentiate(loss.unsqueeze(0), logits)
+            probe.tick(2)
             optimiser.step()
     values = _gains(logits.detach(), probe)[0]
     return Map(values, {"loss": float(loss.detach()), "area": float(values.mean())})

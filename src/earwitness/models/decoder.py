@@ -81,7 +81,7 @@ class Decoder(nn.Module):
         frames : int
             Of the plane, for the sound the maps are of.
         """
-        return self.logits(maps, target, frames).sigmoid()
+        return self.logits(maps, target, frames).float().sigmoid()
 
     def logits(self, maps: Sequence[Tensor], target: Tensor | None, frames: int) -> Tensor:
         """Return what ``forward`` takes the sigmoid of."""
@@ -131,8 +131,10 @@ def interpolation(knots: Tensor, at: Tensor) -> Tensor:
 
 def default_widths(layers: Sequence[HiddenLayer]) -> tuple[int, ...]:
     """Return widths of about half of a small classifier's work, a hundredth of a large one's."""
-    wide = (40, 32, 16, 12)
-    return (*wide[: len(layers) - 1], 8) if len(layers) > 1 else (32,)
+    if len(layers) == 1:
+        return (32,)
+    wide = [40, 32, 16, *[12] * len(layers)]
+    return (*wide[: len(layers) - 1], 8)
 
 
 def _mel_spaced(plane: Plane) -> Tensor:

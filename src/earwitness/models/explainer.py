@@ -69,6 +69,11 @@ class Explainer:
 
     def require(self, model: Model) -> None:
         """Raise ``NotApplicableError`` if it was trained for another model."""
+        if self.plane != model.plane:
+            raise NotApplicableError(
+                f"this decoder was trained for {self.name} on another plane ({self.plane}), not "
+                f"for {model.name} on {model.plane}"
+            )
         if self.model != fingerprint(model):
             raise NotApplicableError(
                 f"this decoder was trained for {self.name} (weights {self.model}), not for "
@@ -151,6 +156,8 @@ def joined(gains: Tensor, starts: list[int], frames: int) -> Tensor:
     if len(starts) == 1:
         return gains[0, :, :frames]
     length = gains.shape[-1]
+    if starts[-1] + length < frames:  # starts in samples may be rounded to one frame too few
+        starts = [*starts[:-1], frames - length]
     ramp = torch.arange(1, length + 1, device=gains.device).float()
     fade = torch.minimum(ramp, ramp.flip(0))
     total = gains.new_zeros(gains.shape[1], max(frames, starts[-1] + length))

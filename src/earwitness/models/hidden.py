@@ -96,6 +96,12 @@ def find_layers(
     if missing:
         raise NotApplicableError(f"layer {missing[0]!r} of {model.name} does not lie along time")
     shapes = _shapes(model, {name: modules[name] for name in found}, samples)
+    shorter = _shapes(model, {name: modules[name] for name in found}, max(1, samples // 2))
+    found = {
+        name: axes
+        for name, axes in found.items()
+        if _channels(axes, shapes[name]) == _channels(axes, shorter[name])
+    }  # a layer whose channels depend on the length, such as attention, cannot be read
     layers = [_layer(name, axes, shapes[name]) for name, axes in found.items() if name in shapes]
     sizes = {layer.name: _size(layer, shapes[layer.name]) for layer in layers}
     if not names:
@@ -147,12 +153,16 @@ def _shapes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[s
 
 def _layer(name: str, axes: LayerAxes, shape: torch.Size) -> HiddenLayer:
     assert axes.time_axis is not None
-    rows = 1 if axes.freq_axis is None else shape[axes.freq_axis]
-    channels = shape[1:].numel() // (shape[axes.time_axis] * rows)
+    channels = _channels(axes, shape)
     freqs = () if axes.freq_axis is None else tuple(sorted(axes.freqs.tolist()))
     places = {axes.time_axis: axes.times, axes.freq_axis: axes.freqs}
     flips = (axis for axis, at in places.items() if axis is not None and at[0] > at[-1])
     return HiddenLayer(name, axes.time_axis, axes.freq_axis, channels, freqs, tuple(flips))
+
+
+def _channels(axes: LayerAxes, shape: torch.Size) -> int:
+    rows = 1 if axes.freq_axis is None else shape[axes.freq_axis]
+    return shape[1:].numel() // (shape[axes.time_axis or 0] * rows)
 
 
 def _size(layer: HiddenLayer, shape: torch.Size) -> tuple[int, int]:

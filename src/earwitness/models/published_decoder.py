@@ -4,7 +4,8 @@ Nine transposed convolutions read the outputs of CNN14's last four blocks and ad
 Ravanelli, Subakan 2024; the sizes are those of its implementation in SpeechBrain). It is some
 ninety times the work of ``Decoder``. The published code takes 7 of 32 lengths; here sums of unequal
 size are cut to what both have, and the last frames, which it never reached, repeat the last one
-that it did.
+that it did. It is made for 80 mel bands: of 64, as in PANNs' front end, it reaches three quarters
+of the plane's bins, and those above repeat the last.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class PublishedDecoder(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], target: Tensor | None, frames: int) -> Tensor:
         """Map blocks (batch, channel, mel, frame), deepest first, to gains (batch, freq, frame)."""
-        return self.logits(maps, target, frames).sigmoid()
+        return self.logits(maps, target, frames).float().sigmoid()
 
     def logits(self, maps: Sequence[Tensor], target: Tensor | None, frames: int) -> Tensor:
         """Return what ``forward`` takes the sigmoid of; there is no question to ask it."""

@@ -18,6 +18,7 @@ from earwitness.errors import ParameterError
 from earwitness.train.augmentation import crop_active
 
 KINDS = ("mixture", "white", "pink")
+_STRETCH = 16
 _MOST_KEPT = 250_000_000  # samples in memory, 1 GB; what does not fit is read again every time
 
 
@@ -84,6 +85,10 @@ class Sounds:
     def part(self, number: int, length: int, generator: torch.Generator) -> Tensor:
         """Return a random part (length,) that is not silent, if any is; silence fills it up."""
         wave = self.whole(number)
+        if len(wave) > _STRETCH * length:  # of a long recording, a stretch
+            spare = len(wave) - _STRETCH * length
+            start = int(torch.randint(spare + 1, (1,), generator=generator))
+            wave = wave[start : start + _STRETCH * length]
         found = crop_active(wave.unsqueeze(0), length, generator)[0]
         return torch.nn.functional.pad(found, (0, length - len(found)))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from earwitness.errors import NotApplicableError
 from earwitness.masks.domains import mask_magnitude
 from earwitness.methods.objective import Weights, distance, guidance, likeness, roughness
 from earwitness.models.answering import over
@@ -37,14 +38,15 @@ def ask_about(
     model: Model,
     layers: Sequence[HiddenLayer],
     waves: Tensor,
-    others: Tensor | None = None,
+    rank: Tensor,
 ) -> Batch:
     """Ask a model about waves (batch, samples), once, and settle what is to be explained.
 
     Parameters
     ----------
-    others : Tensor, shape (batch,), bool, optional
-        For which of them the second best output is asked about.
+    rank : Tensor, shape (batch,), int64
+        Which output is asked about: 0 for the decided one, 1 for the second best; of a regression,
+        its number.
     """
     with torch.no_grad(), reading(model, layers) as maps:
         spectrum = model.plane.analyse(waves)
@@ -53,13 +55,10 @@ def ask_about(
         heard = maps()
     frames = (0, before.shape[-1]) if model.per_frame else None
     best = over(model.probabilities(before), frames)
-    if model.task == "regression":
-        target = torch.zeros(len(waves), dtype=torch.int64, device=waves.device)
-    else:
+    target = rank
+    if model.task != "regression":
         order = best.argsort(dim=1, descending=True)
-        target = order[:, 0]
-        if others is not None and order.shape[1] > 1:
-            target = torch.where(others, order[:, 1], target)
+        target = order.gather(1, rank[:, None])[:, 0]
     return Batch(spectrum, before, heard, target)
 
 
@@ -85,6 +84,11 @@ def answers(
     else:
         phase = torch.polar(torch.ones_like(magnitude), twice.angle())
         outputs = model(model.plane.synthesise(magnitude * phase, samples))
+    if gains.requires_grad and not outputs.requires_grad:
+        raise NotApplicableError(
+            f"the answer of {model.name} does not depend differentiably on its input (a step in it "
+            "cuts the graph); a decoder needs its gradients"
+        )
     inside, outside = outputs.chunk(2)
     return inside, outside
 
@@ -97,6 +101,7 @@ def loss_of(
     weights: Weights,
     scale: Tensor | float = 1.0,
     source: Tensor | None = None,
+    domain: str = "linear",
 ) -> Tensor:
     """Return the loss of each clip, shape (batch,).
 
@@ -109,7 +114,10 @@ def loss_of(
     scale : Tensor, shape (output,), or float
         Unit of values, for a regression.
     source : Tensor, shape (batch, freq, frame), optional
-        Magnitude of the true source, for guidance; where it applies, size is not asked for.
+        Magnitude of the true source, for guidance; where it applies, size is not asked for. It
+        applies where there is a source and the evidence is like it.
+    domain : {"linear", "log1p"}
+        Where gains multiply.
     """
     inside, outside = sides
     loss = weights.inside * distance(model, inside, batch.target, batch.before, scale)
@@ -121,6 +129,7 @@ def loss_of(
         size = size + weights.smooth * roughness(gains)
     if source is None or not weights.guidance:
         return loss + size
-    evidence = gains * batch.spectrum.abs()
-    near = likeness(evidence, source, model.plane.n_fft / 2) >= weights.alike
+    scale = model.plane.n_fft / 2
+    evidence = mask_magnitude(gains, batch.spectrum.abs(), domain, scale=scale)
+    near = (likeness(evidence, source, scale) >= weights.alike) & (source.amax(dim=(1, 2)) > 0)
     return loss + torch.where(near, weights.guidance * guidance(evidence, source), size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -13,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.methods.objective import Weights
 from earwitness.models.answering import over
 from earwitness.models.decoder import Decoder, default_widths
 from earwitness.models.explainer import Explainer, make_decoder, save_explainer
-from earwitness.models.fingerprint import fingerprint
+from earwitness.models.fingerprint import digest, fingerprint
 from earwitness.models.hidden import find_layers
 from earwitness.models.model import Model
 from earwitness.models.published_decoder import PublishedDecoder, published_layers
@@ -127,10 +128,16 @@ class Training:
             raise ParameterError(
                 f"{len(sounds)} sounds are too few to train on with a batch of {settings.batch}"
             )
+        self.workers = workers or Workers()
+        if settings.batch < self.workers.count:
+            raise ParameterError(
+                f"a batch of {settings.batch} cannot be shared by {self.workers.count} processes"
+            )
+        if start and (layers or settings.decoder == "published"):
+            raise ParameterError("fine-tuning keeps layers and kind of the decoder it begins from")
         if not model.differentiable:
             raise NotApplicableError(f"{model.name} is a black box: a decoder needs its gradients")
         self.model, self.settings = model, settings
-        self.workers = workers or Workers()
         self.length = crop_length(model, settings.crop)
         self.frames = model.plane.frames(self.length)
         self.sounds = Sounds(sounds, model.rate)
@@ -142,10 +149,13 @@ class Training:
         else:
             self.layers = find_layers(model, layers, samples=self.length)
         self.widths = start.widths if start else default_widths(self.layers)
+        self.domain = start.domain if start else settings.domain
+        self.ramp = 0.0 if start else _RAMP
         self.decoder = self._decoder(start).to(model.device)
+        self.asked = [0] * len(model.labels)
         self.scale = self._scale()
         self.validation = Validation(
-            model, held_out, settings.contamination, self.length, settings.domain
+            model, held_out, settings.contamination, self.length, self.domain
         )
         self.optimiser = torch.optim.AdamW(
             self.decoder.parameters(), lr=settings.rate, weight_decay=settings.decay
@@ -164,7 +174,7 @@ class Training:
     def _decoder(self, start: Explainer | None) -> Decoder | PublishedDecoder:
         if start:
             start.require(self.model)
-            return start.decoder
+            return copy.deepcopy(start.decoder)
         targets = len(self.model.labels) if self.settings.conditioned else 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
@@ -202,8 +212,10 @@ class Training:
         with torch.random.fork_rng(devices=[]), self.model.undisturbed(), self.model.frozen():
             for some in order[: self.steps * self.settings.batch].split(self.settings.batch):
                 total += self._step(self.workers.share(some).tolist(), own)
-        self.workers.agree(self.decoder)
-        figures = {"loss": total / self.steps, **self._validate()}
+        figures = {"loss": total / self.steps}
+        if self.workers.rank == 0:
+            figures |= self._validate()
+        figures = self.workers.told(figures)
         if self.history.add(figures):
             self.best = {name: one.clone() for name, one in self.decoder.state_dict().items()}
         return figures
@@ -214,33 +226,65 @@ class Training:
         low, high = _GAIN_DB
         gain = 10 ** ((low + (high - low) * torch.rand(len(waves), 1, generator=generator)) / 20)
         others = torch.rand(len(waves), generator=generator) < self.settings.others
+        outputs = len(self.model.labels) if self.decoder.targets else 1
+        rank = others.long() if outputs > 1 else torch.zeros_like(others, dtype=torch.int64)
+        if self.model.task == "regression" and outputs > 1:
+            rank = torch.randint(outputs, (len(waves),), generator=generator)
         device = self.model.device
-        waves, clean, others = ((gain * waves).to(device), (gain * clean).to(device),
-                                others.to(device))  # fmt: skip
-        conditioned = self.decoder.targets > 0
+        waves, clean, rank = (gain * waves).to(device), (gain * clean).to(device), rank.to(device)
         with self._precision():
-            batch = ask_about(self.model, self.layers, waves, others if conditioned else None)
-            asked = batch.target if conditioned else None
+            batch = ask_about(self.model, self.layers, waves, rank)
+            asked = batch.target if self.decoder.targets else None
             gains = self.decoder(batch.maps, asked, self.frames)
             source = None
             if self.settings.weights.guidance:
-                wanted = torch.where(others[:, None] & conditioned, waves - clean, clean)
-                source = self.model.plane.analyse(wanted).abs()
-            sides = answers(self.model, batch.spectrum, gains, self.length, self.settings.domain)
-            losses = loss_of(self.model, batch, gains, sides, self._weights(), self.scale, source)
-        loss = losses.float().mean()
+                source = self._source(waves, clean, rank)
+            sides = answers(self.model, batch.spectrum, gains, self.length, self.domain)
+            losses = loss_of(
+                self.model, batch, gains, sides, self._weights(), self.scale, source, self.domain
+            )
+        for index in batch.target.tolist():
+            self.asked[index] += 1
+        self._learn(losses.float().mean() * len(numbers) * self.workers.count)
+        return float(losses.detach().float().mean())
+
+    def _source(self, waves: Tensor, clean: Tensor, rank: Tensor) -> Tensor:
+        """Return magnitudes of what is asked for: the sound, or what was laid over it if another
+        class than the decided one is asked about; nothing where nothing was laid over it.
+        """
+        other = waves - clean
+        if self.model.task == "regression":
+            rank = torch.zeros_like(rank)
+        wanted = torch.where((rank > 0)[:, None], other, clean)
+        wanted = torch.where(other.abs().amax(dim=1, keepdim=True) > 0, wanted, 0.0)
+        return self.model.plane.analyse(wanted).abs()
+
+    def _learn(self, loss: Tensor) -> None:
+        parameters = list(self.decoder.parameters())
         self.optimiser.zero_grad()
-        loss.backward()
-        self.workers.average(self.decoder)
+        try:
+            (loss / self.settings.batch).backward(inputs=parameters)
+        except RuntimeError as error:
+            text = str(error).strip().split("\n")[0]
+            raise NotApplicableError(
+                f"{self.model.name} cannot be differentiated ({text}); a decoder needs gradients"
+            ) from error
+        self.workers.add_up(self.decoder)
+        if not all(bool(torch.isfinite(p.grad).all()) for p in parameters if p.grad is not None):
+            raise ModelError(
+                f"{self.model.name} has infinite or undefined gradients at a sound in epoch "
+                f"{len(self.history) + 1} (a root or a logarithm at silence, perhaps); add a small "
+                "constant there"
+            )
         self.optimiser.step()
         self.schedule.step()
-        return float(loss.detach())
 
     def _weights(self) -> Weights:
         """Return the weights for now: what to keep is learnt before how little of it will do."""
         weights = self.settings.weights
-        done = self.schedule.last_epoch / (_RAMP * self.settings.epochs * self.steps)
-        return weights if done >= 1 else replace(weights, size=done * weights.size)
+        steps = self.ramp * self.settings.epochs * self.steps
+        done = self.schedule.last_epoch
+        return weights if done >= steps else replace(weights, size=done / steps * weights.size)
 
     def _precision(self) -> Any:
         if not self.settings.mixed_precision:
@@ -249,15 +293,16 @@ class Training:
 
     def _validate(self) -> dict[str, float]:
         self.decoder.eval()
-        weights = replace(self.settings.weights, guidance=0.0)
+        weights = self.settings.weights
         return self.validation.figures(self.decoder, self.layers, weights, self.scale)
 
     def explainer(self, facts: dict[str, Any] | None = None) -> Explainer:
         """Return the best decoder so far."""
-        self.decoder.load_state_dict(self.best)
+        best = copy.deepcopy(self.decoder)
+        best.load_state_dict(self.best)
         return Explainer(
-            self.decoder.eval(), self.layers, self.widths, self.model.plane, self.asked_of,
-            self.model.name, facts or {}, self.settings.domain,
+            best.eval(), self.layers, self.widths, self.model.plane, self.asked_of,
+            self.model.name, facts or {}, self.domain,
         )  # fmt: skip
 
 
@@ -309,9 +354,10 @@ def train_lmac(
     key = {
         "settings": asdict(settings),
         "model": training.asked_of,
-        "sounds": [str(path.name) for path in sounds],
+        "sounds": ["/".join(path.parts[-2:]) for path in sounds],
+        "held out": ["/".join(path.parts[-2:]) for path in held_out],
         "layers": [layer.name for layer in training.layers],
-        "start": None if start is None else start.facts.get("trained"),
+        "start": None if start is None else digest(start.decoder),
         "processes": workers.count,
     }
     restore(training, folder, key)
@@ -324,6 +370,7 @@ def train_lmac(
     facts = {
         "settings": asdict(settings),
         "trained": {"sounds": len(sounds), "epochs": len(training.history)},
+        "asked": training.asked,
         "validation": {**training.history.best, "sounds": len(held_out)},
         "torch": torch.__version__,
     }
@@ -338,8 +385,10 @@ def published(settings: Settings) -> Settings:
     """Return settings as L-MAC was published with, over those that say nothing of the method.
 
     Decoder, masking on ``ln(1 + |X|)``, weights of the loss, whose size term was summed over the
-    batch, optimiser and levels (Paissan et al. 2024 and its code). Their schedule, which halves the
-    rate from epoch 100 on, is not repeated.
+    batch, rate, decay and level of contaminations (Paissan et al. 2024 and its code). What stays
+    ours: AdamW on one cycle and not Adam on plateaus, sounds at random levels, size that comes in
+    slowly and is each clip's own, the input's entropy taken off the remainder's, and guidance by
+    distance and not by a binary mask.
     """
     return replace(
         settings,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
@@ -60,20 +61,24 @@ class Workers:
     count: int = 1
 
     @staticmethod
-    def here(device: str) -> Workers:
-        """Join the processes that ``torchrun`` started, or work alone."""
+    def here(device: str) -> tuple[Workers, str]:
+        """Join the processes that ``torchrun`` started, or work alone; return this one's device."""
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count == 1:
-            return Workers()
+            return Workers(), device
+        on_gpu = device.startswith("cuda")
+        if on_gpu:
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(device)
         if not distributed.is_initialized():
-            distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-        return Workers(distributed.get_rank(), count)
+            distributed.init_process_group("nccl" if on_gpu else "gloo")
+        return Workers(distributed.get_rank(), count), device
 
     def share(self, batch: Tensor) -> Tensor:
         """Return this process's part of a batch."""
         return batch[self.rank :: self.count]
 
-    def average(self, network: nn.Module) -> None:
+    def add_up(self, network: nn.Module) -> None:
         """Make gradients the mean over all processes."""
         if self.count > 1:
             for one in network.parameters():
@@ -81,13 +86,13 @@ class Workers:
                     distributed.all_reduce(one.grad)
                     one.grad /= self.count
 
-    def agree(self, network: nn.Module) -> None:
-        """Make statistics the mean over all processes."""
+    def told(self, figures: dict[str, float]) -> dict[str, float]:
+        """Return the figures of the first process, so that all decide alike."""
         if self.count > 1:
-            for one in network.buffers():
-                if one.is_floating_point():
-                    distributed.all_reduce(one)
-                    one /= self.count
+            kept: list[Any] = [figures]
+            distributed.broadcast_object_list(kept)
+            figures = kept[0]
+        return figures
 
 
 def claim(folder: Path) -> None:
@@ -112,12 +117,20 @@ def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
         if isinstance(value, int | float | list)
     }
     groups = training.optimiser.state_dict()["param_groups"]
-    about = {"key": key, "history": training.history.rows, "schedule": schedule, "groups": groups}
+    about = {"key": key, "history": training.history.rows, "schedule": schedule, "groups": groups,
+             "asked": training.asked}  # fmt: skip
     partial = folder / f"{_STATE}.partial"
     tensors = {name: one.detach().cpu().contiguous().clone() for name, one in tensors.items()}
-    save_file(tensors, partial, metadata={"about": json.dumps(about)})
-    partial.replace(folder / _STATE)
-    rows = training.history.rows
+    try:
+        save_file(tensors, partial, metadata={"about": json.dumps(about)})
+        partial.replace(folder / _STATE)
+        write_log(folder, training.history.rows)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{folder}: cannot be written ({error})") from error
+
+
+def write_log(folder: Path, rows: list[dict[str, float]]) -> None:
+    """Write the figures of every epoch."""
     partial = folder / f"{_LOG}.partial"
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["epoch", *rows[0]])
@@ -163,3 +176,5 @@ def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
     training.optimiser.load_state_dict({"state": state, "param_groups": groups})
     training.schedule.load_state_dict({**training.schedule.state_dict(), **about["schedule"]})
     training.history = History(about["history"])
+    training.asked = about["asked"]
+    write_log(folder, training.history.rows)

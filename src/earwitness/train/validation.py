@@ -56,8 +56,10 @@ class Validation:
         sounds = Sounds([paths[k] for k in order], model.rate)
         numbers = range(len(sounds))
         parts = torch.stack([sounds.part(k, length, generator) for k in numbers])
-        mixed, _ = Contaminator(contamination, sounds).over(parts, list(numbers), generator)
-        self.waves = mixed
+        contaminator = Contaminator(contamination, sounds)
+        self.waves, clean = contaminator.over(parts, list(numbers), generator)
+        laid_over = (self.waves - clean).abs().amax(dim=1, keepdim=True) > 0
+        self.sources = torch.where(laid_over, clean, 0.0)
 
     def figures(
         self,
@@ -70,12 +72,15 @@ class Validation:
         rows: dict[str, list[float]] = {}
         model, frames = self.model, self.model.plane.frames(self.length)
         with model.undisturbed(), torch.no_grad():
-            for waves in self.waves.split(_BATCH):
-                batch = ask_about(model, layers, waves.to(model.device))
+            pairs = zip(self.waves.split(_BATCH), self.sources.split(_BATCH), strict=True)
+            for waves, sources in pairs:
+                first = torch.zeros(len(waves), dtype=torch.int64, device=model.device)
+                batch = ask_about(model, layers, waves.to(model.device), first)
+                source = model.plane.analyse(sources.to(model.device)).abs()
                 asked = batch.target if decoder.targets else None
                 gains = decoder(batch.maps, asked, frames)
                 sides = answers(model, batch.spectrum, gains, self.length, self.domain)
-                losses = loss_of(model, batch, gains, sides, weights, scale)
+                losses = loss_of(model, batch, gains, sides, weights, scale, source, self.domain)
                 rows.setdefault("valid_loss", []).extend(losses.tolist())
                 rows.setdefault("area", []).extend(gains.mean(dim=(1, 2)).tolist())
                 for name, values in _faithful(model, batch, *sides).items():
