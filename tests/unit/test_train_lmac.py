@@ -29,6 +29,7 @@ from earwitness.errors import (
 )
 from earwitness.methods.objective import Weights, distance, guidance, likeness
 from earwitness.models.adapters import wrap
+from earwitness.models.cnn14 import CNN14, cnn14_model
 from earwitness.models.explainer import Explainer, load_explainer, save_explainer
 from earwitness.models.model import Model
 from earwitness.pipeline import explain
@@ -465,3 +466,22 @@ def test_few_sounds_and_black_boxes_are_refused(sounds: list[Path], tmp_path: Pa
     assert not set(learn) & set(held)
     with pytest.raises(ParameterError, match="two sounds at least"):
         split(sounds[:1], 0.1, 0)
+
+
+def test_the_published_recipe_trains_and_explains(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = CNN14(3, (2, 4, 8, 16, 32, 64))
+    model = cnn14_model(network, labels=["a", "b", "c"], task="single-label")
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{k}.wav" for k in range(4)]
+    for path in paths:
+        soundfile.write(path, 0.1 * rng.standard_normal(64000), model.rate)
+    settings = published(replace(SETTINGS, epochs=1, batch=2, crop=2.0))
+    settings = replace(settings, contamination=BOTH)
+    found = train_lmac(model, paths[:3], paths[3:], settings, tmp_path / "d")
+    assert found.domain == "log1p"
+    made = explain(model, (0.1 * rng.standard_normal(40000), model.rate), "lmac",
+                   decoder=str(tmp_path / "d"))  # fmt: skip
+    assert made.mask.soft
+    total = made.evidence.samples + made.remainder.samples
+    np.testing.assert_allclose(total, made.input.samples, atol=1e-5)
