@@ -69,6 +69,7 @@ NEAREST: dict[str, list[str]] = {
     "models/hidden.py": _LMAC,
     "models/published_decoder.py": _LMAC,
     "plane/": ["tests/unit/test_plane.py"],
+    "plane/domains.py": ["tests/unit/test_masks.py"],
     "probe.py": [*_FAST, "tests/reference/test_methods.py"],
     "train/": _LMAC,
     "render.py": ["tests/unit/test_explanation.py"],

@@ -393,13 +393,13 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "gaussian_filter(gains, (0, width)",
     ),
     "mask: dB of power is dB of magnitude": (
-        "masks/domains.py",
+        "plane/domains.py",
         "level = 10 * (magnitude**2)",
         "level = 20 * (magnitude**2)",
     ),
-    "mask: dB without its floor": ("masks/domains.py", "+ FLOOR_DB) / 20)", ") / 20)"),
+    "mask: dB without its floor": ("plane/domains.py", "+ FLOOR_DB) / 20)", ") / 20)"),
     "mask: log1p without expm1": (
-        "masks/domains.py",
+        "plane/domains.py",
         "magnitude.log1p()).expm1()",
         "magnitude.log1p())",
     ),

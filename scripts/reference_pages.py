@@ -35,7 +35,7 @@ def masks_page() -> str:
         "edges by so many bins and frames, and `floor:-30dB` leaves what is removed at that "
         "level: `80%,smooth:1.5,floor:-30dB`.",
         "Gains multiply the linear magnitude. The domains `log1p` and `dB` are there to repeat "
-        "published figures: `earwitness.masks.domains`.",
+        "published figures: `earwitness.plane.domains`.",
     ]
     return joined("# Masks", *intro, *(mask_entry(rule) for rule in MASKS.all()))
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import UnknownNameError
-from earwitness.masks.domains import DOMAINS
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.metrics.cases import make_cases, measure
 from earwitness.metrics.passes import ask
@@ -19,6 +18,7 @@ from earwitness.models.adapters import wrap
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.pipeline import explain
+from earwitness.plane.domains import DOMAINS
 from earwitness.probe import Probe
 from earwitness.render import render
 from earwitness.signals import scene

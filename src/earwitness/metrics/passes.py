@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earwitness.masks.domains import mask_magnitude
+from earwitness.plane.domains import mask_magnitude
 from earwitness.probe import Probe, chunks
 from earwitness.types import FloatArray
 

@@ -18,12 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from earwitness.errors import ModelError, NotApplicableError
-from earwitness.masks.domains import mask_magnitude
 from earwitness.models.decoder import Decoder
 from earwitness.models.fingerprint import fingerprint
 from earwitness.models.hidden import HiddenLayer, reading
 from earwitness.models.model import Model
 from earwitness.models.published_decoder import PublishedDecoder, published_layers
+from earwitness.plane.domains import mask_magnitude
 from earwitness.plane.stft import Plane
 
 SCHEMA = 1

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import NotApplicableError
-from earwitness.masks.domains import mask_magnitude
 from earwitness.methods.objective import Weights, distance, guidance, likeness, roughness
 from earwitness.models.answering import over
 from earwitness.models.hidden import HiddenLayer, reading
 from earwitness.models.model import Model
+from earwitness.plane.domains import mask_magnitude
 
 
 @dataclass
