@@ -955,7 +955,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "pass",
     ),
     "lmac: the size of the whole batch": (
-        "train/explaining.py",
+        "methods/objective.py",
         "weights.size * gains.mean(dim=(1, 2))",
         "weights.size * gains.mean().expand(len(gains))",
     ),
@@ -965,9 +965,9 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "torch.cat([1 - gains, gains])",
     ),
     "lmac: an absent class rewards removing nothing": (
-        "train/explaining.py",
-        "weights.outside * lost.relu()",
-        "weights.outside * (lost + 5)",
+        "methods/objective.py",
+        "weights.outside * (outside - before).relu()",
+        "weights.outside * outside",
     ),
     "lmac: guidance everywhere": (
         "train/explaining.py",
@@ -976,8 +976,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "lmac: the label is the second best output": (
         "train/explaining.py",
-        "target = order[:, 0]",
-        "target = order[:, 1]",
+        "order.gather(1, rank[:, None])",
+        "order.flip(1).gather(1, rank[:, None])",
     ),
     "lmac: softmax twice": (
         "methods/objective.py",
@@ -1076,8 +1076,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "optimised-mask: gains are made as large as possible": (
         "methods/optimised_mask.py",
-        "weights.size * gains.mean()",
-        "-weights.size * gains.mean()",
+        "+ extent(weights, gains)",
+        "- extent(weights, gains)",
     ),
     "optimised-mask: what lowers a value is what raises it": (
         "methods/optimised_mask.py",

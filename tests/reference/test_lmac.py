@@ -218,14 +218,16 @@ def test_size_is_each_clips_own() -> None:
 
 def test_guidance_replaces_size_only_where_evidence_is_like_the_source() -> None:
     model = spectral()
-    spectrum = torch.ones(2, TOY_PLANE.bins, 9, dtype=torch.complex64)
-    before = torch.tensor([[3.0, 0.0], [3.0, 0.0]])
-    batch = Batch(spectrum, before, [], torch.tensor([0, 0]))
-    gains = torch.full((2, TOY_PLANE.bins, 9), 0.5)
-    source = torch.stack([torch.ones(TOY_PLANE.bins, 9), torch.zeros(TOY_PLANE.bins, 9)])
+    spectrum = torch.ones(3, TOY_PLANE.bins, 9, dtype=torch.complex64)
+    before = torch.tensor([[3.0, 0.0]] * 3)
+    batch = Batch(spectrum, before, [], torch.tensor([0, 0, 0]))
+    gains = torch.full((3, TOY_PLANE.bins, 9), 0.5)
+    source = torch.zeros(3, TOY_PLANE.bins, 9)
+    source[0] = 1.0
+    source[1, 0, 0] = 1.0  # unlike; in the third there is none
     weights = Weights(inside=0.0, outside=0.0, size=6.0, guidance=10.0, alike=0.6)
     found = loss_of(model, batch, gains, (before, before), weights, 1.0, source)
-    torch.testing.assert_close(found, torch.tensor([5.0, 3.0]))
+    torch.testing.assert_close(found, torch.tensor([5.0, 3.0, 3.0]))
 
 
 @pytest.mark.parametrize("build", [spectral, waveform])

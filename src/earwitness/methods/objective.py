@@ -93,6 +93,17 @@ def distance(
     return over(losses, frames)[rows, target]
 
 
+def faith(weights: Weights, inside: Tensor, outside: Tensor, before: Tensor | float) -> Tensor:
+    """Return the first two terms of the loss, of distances of evidence, remainder and input."""
+    return weights.inside * inside - weights.outside * (outside - before).relu()
+
+
+def extent(weights: Weights, gains: Tensor) -> Tensor:
+    """Return what the size of gains (batch, freq, frame) and their edges cost, shape (batch,)."""
+    size = weights.size * gains.mean(dim=(1, 2))
+    return size + weights.smooth * roughness(gains) if weights.smooth else size
+
+
 def roughness(gains: Tensor) -> Tensor:
     """Return the mean absolute difference of neighbours of gains (batch, freq, frame), (batch,)."""
     along = [gains.diff(dim=axis).abs().mean(dim=(1, 2)) for axis in (1, 2)]

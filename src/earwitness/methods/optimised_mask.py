@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from earwitness.errors import ParameterError
-from earwitness.methods.objective import Weights, distance, roughness
+from earwitness.methods.objective import Weights, distance, extent, faith
 from earwitness.methods.registry import Map, register
 from earwitness.probe import Probe
 
@@ -68,7 +68,7 @@ def optimised_mask(
         )
 
     with torch.no_grad():
-        (start,) = miss(before)
+        start = miss(before)
     rows, columns = (-(-n // cell) for n, cell in zip(probe.shape, _CELLS, strict=True))
     logits = torch.full((1, 1, rows, columns), _BEGIN, device=probe.device, requires_grad=True)
     optimiser = torch.optim.Adam([logits], lr=rate)
@@ -78,10 +78,9 @@ def optimised_mask(
             outputs = probe.outputs(torch.cat([gains, 1 - gains]))
             if not outputs.requires_grad:
                 raise probe.no_gradient()
-            inside, outside_ = miss(outputs).unbind()
-            loss = weights.inside * inside - weights.outside * (outside_ - start).relu()
-            loss = loss + weights.size * gains.mean() + weights.smooth * roughness(gains)[0]
-            logits.grad = probe.differentiate(loss.unsqueeze(0), logits)
+            kept, left = miss(outputs).split(1)
+            loss = faith(weights, kept, left, start) + extent(weights, gains)
+            logits.grad = probe.differentiate(loss, logits)
             probe.tick(2)
             optimiser.step()
     values = _gains(logits.detach(), probe)[0]

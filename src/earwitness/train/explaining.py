@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import NotApplicableError
-from earwitness.methods.objective import Weights, distance, guidance, likeness, roughness
+from earwitness.methods.objective import Weights, distance, extent, faith, guidance, likeness
 from earwitness.models.answering import over
 from earwitness.models.hidden import HiddenLayer, reading
 from earwitness.models.model import Model
@@ -119,14 +119,11 @@ def loss_of(
     domain : {"linear", "log1p"}
         Where gains multiply.
     """
-    inside, outside = sides
-    loss = weights.inside * distance(model, inside, batch.target, batch.before, scale)
-    lost = distance(model, outside, batch.target, batch.before, scale)
-    lost = lost - distance(model, batch.before, batch.target, batch.before, scale)
-    loss = loss - weights.outside * lost.relu()
-    size = weights.size * gains.mean(dim=(1, 2))
-    if weights.smooth:
-        size = size + weights.smooth * roughness(gains)
+    kept, left, start = (
+        distance(model, outputs, batch.target, batch.before, scale)
+        for outputs in (*sides, batch.before)
+    )
+    loss, size = faith(weights, kept, left, start), extent(weights, gains)
     if source is None or not weights.guidance:
         return loss + size
     scale = model.plane.n_fft / 2
