@@ -68,6 +68,7 @@ NEAREST: dict[str, list[str]] = {
     "models/fusion.py": _FAST,
     "models/hidden.py": _LMAC,
     "models/published_decoder.py": _LMAC,
+    "models/reading.py": _LMAC,
     "plane/": ["tests/unit/test_plane.py"],
     "plane/domains.py": ["tests/unit/test_masks.py"],
     "probe.py": [*_FAST, "tests/reference/test_methods.py"],

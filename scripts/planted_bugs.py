@@ -1016,8 +1016,33 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "lmac: the question is not heard": (
         "models/decoder.py",
-        "if self.asks and target is not None:",
-        "if False and target is not None:",
+        "last = (level * (1 + scale) + shift).relu()",
+        "last = level.relu()",
+    ),
+    "lmac: the question does not weight the deepest layer": (
+        "models/decoder.py",
+        "enumerate([maps[0] * question[:, :, None, None], *maps[1:]])",
+        "enumerate(maps)",
+    ),
+    "lmac: the question holds what speaks for every class": (
+        "models/reading.py",
+        'if self._model.task == "single-label":',
+        "if False:",
+    ),
+    "lmac: the question's length matters": (
+        "models/reading.py",
+        "return slopes / slopes.square().mean(dim=1, keepdim=True).sqrt().clamp(min=_LEAST)",
+        "return slopes",
+    ),
+    "lmac: the finest layer is read too": (
+        "models/hidden.py",
+        "fine[:-1][-_MOST_LAYERS:]",
+        "fine[-_MOST_LAYERS:]",
+    ),
+    "lmac: layers that lead nowhere are read": (
+        "models/hidden.py",
+        "if slope is not None}",
+        "}",
     ),
     "lmac: windows do not fade": (
         "models/explainer.py",

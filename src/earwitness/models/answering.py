@@ -146,10 +146,11 @@ class Answering:
     def _value(self, outputs: Tensor, target: Target) -> Tensor:
         if target.versus_index is None:
             return over(outputs[:, target.index], target.frames)
-        scale = self._logits(outputs) if self.output == "probabilities" else outputs
+        scale = self.log_odds(outputs) if self.output == "probabilities" else outputs
         return over(scale[:, target.index] - scale[:, target.versus_index], target.frames)
 
-    def _logits(self, probabilities: Tensor) -> Tensor:
+    def log_odds(self, probabilities: Tensor) -> Tensor:
+        """Return the logits of probabilities, up to a constant that all classes share."""
         safe = probabilities.clamp(min=1e-12)
         if self.task == "multi-label":
             return safe.log() - (1 - probabilities).clamp(min=1e-12).log()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise, product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ def listening(
         def listen(_module: nn.Module, _inputs: object, output: object) -> object:
             tensor = first_tensor(output)
             kept = None if tensor is None else heard(name, tensor)
-            return kept.clone() if kept is not None and isinstance(output, Tensor) else None
+            return None if kept is None else _with_first(output, kept.clone())
 
         return listen
 
@@ -88,6 +89,16 @@ def first_tensor(output: object) -> Tensor | None:
     if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
         return output[0]
     return None
+
+
+def _with_first(output: Any, tensor: Tensor) -> object:
+    """Return a module's output with another first tensor, as the same kind of tuple."""
+    if isinstance(output, Tensor):
+        return tensor
+    if hasattr(output, "_replace"):
+        return output._replace(**{output._fields[0]: tensor})
+    whole = (tensor, *output[1:])
+    return whole if type(output) is tuple else type(output)(whole)
 
 
 def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[str, LayerAxes]:
@@ -195,6 +206,7 @@ def _calibrate(
     def compare(name: str, tensor: Tensor) -> None:
         if tensor.ndim < 3 or len(tensor) != len(some):
             return
+        tensor = tensor.detach()  # a network may turn gradients on itself
         if name not in reference:
             reference[name] = tensor[:1].clone()
             changed[name] = []

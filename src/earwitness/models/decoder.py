@@ -4,6 +4,11 @@ L-MAC's decoder (Paissan, Ravanelli, Subakan 2024, section 2.2) in slim: each la
 1x1 convolution, what came from the deeper layers is resized to it, and 3x3 convolutions do the
 rest. The last map lies on the finest layer's own frequencies and is carried to the plane's bins and
 frames by linear interpolation, so any length gives exactly (freq, frame) gains.
+
+What ties it to the decision, and not to the sound alone, is the question: how the classifier's own
+answer hangs on each channel of the deepest layer (``Reading.question``). These channels are
+weighted by it, and it scales and shifts every level. So no class has weights of its own here: what
+a class is, the decoder hears from the classifier's head.
 """
 
 from __future__ import annotations
@@ -27,7 +32,7 @@ _LEAST = 1e-12
 
 
 class Decoder(nn.Module):
-    """Hidden maps, and the class that is asked about, in; gains on the plane out.
+    """Hidden maps, and what the answer makes of the deepest of them, in; gains on the plane out.
 
     Parameters
     ----------
@@ -36,17 +41,13 @@ class Decoder(nn.Module):
     plane : Plane
     widths : sequence of int
         Channels at each layer.
-    targets : int
-        Number of outputs that can be asked about; 0 for a decoder that knows one question only.
     """
 
+    conditioned = True
     place: Tensor
 
-    def __init__(
-        self, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int], targets: int = 0
-    ) -> None:
+    def __init__(self, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int]) -> None:
         super().__init__()
-        self.targets = targets
         self._tokens = [layer.freq_axis is None for layer in layers]
         self.readers = nn.ModuleList(
             nn.Conv2d(layer.channels, width * (_BANDS if tokens else 1), 1, bias=False)
@@ -60,33 +61,33 @@ class Decoder(nn.Module):
             nn.Conv2d(width, width, 3, padding=1, bias=False) for width in widths
         )
         self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in widths)
-        self.asks = nn.ModuleList(nn.Embedding(targets, 2 * width) for width in widths if targets)
+        channels = layers[0].channels
+        self.asks = nn.ModuleList(nn.Linear(channels, 2 * width, bias=False) for width in widths)
         self.last = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.level = nn.Parameter(torch.tensor(_BEGIN))
         with torch.no_grad():
             for one in self.asks.parameters():
-                one.normal_(std=_QUESTIONS)
+                one.normal_(std=_QUESTIONS / channels**0.5)
         freqs = torch.tensor(layers[-1].freqs) if layers[-1].freqs else _mel_spaced(plane)
         self.register_buffer("place", interpolation(freqs, plane.freqs()), persistent=False)
 
-    def forward(self, maps: Sequence[Tensor], target: Tensor | None, frames: int) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], question: Tensor, frames: int) -> Tensor:
         """Map layers (batch, channel, freq, frame) to gains (batch, freq, frame) in (0, 1).
 
         Parameters
         ----------
         maps : sequence of Tensor
             In the order of the layers.
-        target : Tensor, shape (batch,), int64, or None
-            The outputs asked about.
+        question : Tensor, shape (batch, channel of the deepest layer)
         frames : int
             Of the plane, for the sound the maps are of.
         """
-        return self.logits(maps, target, frames).float().sigmoid()
+        return self.logits(maps, question, frames).float().sigmoid()
 
-    def logits(self, maps: Sequence[Tensor], target: Tensor | None, frames: int) -> Tensor:
+    def logits(self, maps: Sequence[Tensor], question: Tensor, frames: int) -> Tensor:
         """Return what ``forward`` takes the sigmoid of."""
         last: Tensor | None = None
-        for k, one in enumerate(maps):
+        for k, one in enumerate([maps[0] * question[:, :, None, None], *maps[1:]]):
             level = self.readers[k](one) / _size(one)
             if self._tokens[k]:
                 level = level.squeeze(2).unflatten(1, (-1, _BANDS))
@@ -97,10 +98,8 @@ class Decoder(nn.Module):
                     before, size=level.shape[2:], mode="bilinear", align_corners=False
                 )
             level = self.norms[k](self.joins[k](level.relu()))
-            if self.asks and target is not None:
-                scale, shift = self.asks[k](target)[:, :, None, None].chunk(2, dim=1)
-                level = level * (1 + scale) + shift
-            last = level.relu()
+            scale, shift = self.asks[k](question)[:, :, None, None].chunk(2, dim=1)
+            last = (level * (1 + scale) + shift).relu()
         assert last is not None
         rows = self.last(last).squeeze(1) + self.level  # (batch, row, frame)
         if rows.shape[-1] != frames:

@@ -20,13 +20,14 @@ from torch import Tensor
 from earwitness.errors import ModelError, NotApplicableError
 from earwitness.models.decoder import Decoder
 from earwitness.models.fingerprint import fingerprint
-from earwitness.models.hidden import HiddenLayer, reading
+from earwitness.models.hidden import HiddenLayer
 from earwitness.models.model import Model
 from earwitness.models.published_decoder import PublishedDecoder, published_layers
+from earwitness.models.reading import reading
 from earwitness.plane.domains import mask_magnitude
 from earwitness.plane.stft import Plane
 
-SCHEMA = 1
+SCHEMA = 2
 _QUIETEST = 1e-12
 
 
@@ -65,7 +66,7 @@ class Explainer:
     @property
     def conditioned(self) -> bool:
         """Whether it can be asked about any output, and not only the decided one."""
-        return self.decoder.targets > 0
+        return self.decoder.conditioned
 
     def require(self, model: Model) -> None:
         """Raise ``NotApplicableError`` if it was trained for another model."""
@@ -91,17 +92,18 @@ class Explainer:
         target : int
             The output asked about; only a conditioned decoder looks at it.
         """
-        with torch.no_grad(), reading(model, self.layers) as maps:
+        with reading(model, self.layers) as heard:
             if model.frontend is None:
-                model(wave.unsqueeze(0))
+                outputs = model(wave.unsqueeze(0))
             else:
-                model.from_magnitude(magnitude.unsqueeze(0))
-            heard = maps()
+                outputs = model.from_magnitude(magnitude.unsqueeze(0))
+            maps, question = heard.maps(), None
+            if self.conditioned:
+                question = heard.question(outputs, torch.tensor([target], device=wave.device))
         windows = model.windows(len(wave))
-        asked = torch.full((len(windows),), target, device=wave.device)
         frames = self.plane.frames(windows[0][1])
         with torch.no_grad():
-            found = self.decoder(heard, asked if self.conditioned else None, frames)
+            found = self.decoder(maps, question, frames)
         starts = [round(start / self.plane.hop) for start, _ in windows]
         gains = joined(found, starts, magnitude.shape[-1])
         return linear_gains(gains, magnitude, self.domain, self.plane)
@@ -122,7 +124,7 @@ def linear_gains(gains: Tensor, magnitude: Tensor, domain: str, plane: Plane) ->
 
 
 def make_decoder(
-    kind: str, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int], targets: int
+    kind: str, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int]
 ) -> Decoder | PublishedDecoder:
     """Return a fresh decoder, ``slim`` or ``published``.
 
@@ -132,7 +134,7 @@ def make_decoder(
         If the published one is wanted for layers that are not like CNN14's last four blocks.
     """
     if kind == "slim":
-        return Decoder(layers, plane, widths, targets)
+        return Decoder(layers, plane, widths)
     deepest = layers[0].channels
     if [layer.channels * 2**k for k, layer in enumerate(layers)] != [deepest] * 4 or deepest % 8:
         raise NotApplicableError(
@@ -182,7 +184,6 @@ def save_explainer(folder: Path, explainer: Explainer) -> None:
         "plane": asdict(explainer.plane),
         "layers": [asdict(layer) for layer in explainer.layers],
         "widths": list(explainer.widths),
-        "targets": explainer.decoder.targets,
         "kind": "published" if isinstance(explainer.decoder, PublishedDecoder) else "slim",
         "domain": explainer.domain,
         "facts": explainer.facts,
@@ -212,7 +213,7 @@ def load_explainer(folder: Path) -> Explainer:
             for one in stored["layers"]
         )
         plane, widths = Plane(**stored["plane"]), tuple(stored["widths"])
-        decoder = make_decoder(stored["kind"], layers, plane, widths, stored["targets"])
+        decoder = make_decoder(stored["kind"], layers, plane, widths)
         decoder.load_state_dict(load_file(folder / "decoder.safetensors"))
         names = stored["model"]
         return Explainer(
@@ -250,7 +251,7 @@ def load_published(path: Path, model: Model) -> Explainer:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise ModelError(f"{path}: not a file of weights that torch reads safely") from error
     layers = published_layers(model)
-    decoder = make_decoder("published", layers, model.plane, (), 0)
+    decoder = make_decoder("published", layers, model.plane, ())
     try:
         decoder.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -8,8 +8,7 @@ channel, 1, frame).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +20,7 @@ from earwitness.models.model import Model
 from earwitness.registry import unknown
 
 _MOST_LAYERS = 5
+_ALL_OF = 3
 _FEWEST_FRAMES = 3
 
 
@@ -69,8 +69,10 @@ def find_layers(
     Parameters
     ----------
     names : sequence of str
-        Modules to read, in any order; by default the last of every resolution, the finest five at
-        most, and three along the way where all layers have the same.
+        Modules to read, in any order; by default, of those the answer depends on, the last of
+        every resolution but the finest, five at most, and three along the way where all layers have
+        the same. The finest layer is read only where there are no more than three: it knows the
+        sound best and the decision least, and costs most.
     samples : int, optional
         Length of sound to ask about; what the model takes by default.
 
@@ -105,39 +107,14 @@ def find_layers(
     layers = [_layer(name, axes, shapes[name]) for name, axes in found.items() if name in shapes]
     sizes = {layer.name: _size(layer, shapes[layer.name]) for layer in layers}
     if not names:
-        layers = _last_of_each(layers, sizes)
+        heard = _heard(model, {layer.name: modules[layer.name] for layer in layers}, samples)
+        layers = _last_of_each([layer for layer in layers if layer.name in heard], sizes)
     if not layers:
         raise NotApplicableError(
             f"could not find where any layer of {model.name} listens in time; name some"
         )
     layers.reverse()  # of layers of one size the later is the deeper
     return tuple(sorted(layers, key=lambda layer: sizes[layer.name]))
-
-
-@contextmanager
-def reading(model: Model, layers: Sequence[HiddenLayer]) -> Iterator[Callable[[], list[Tensor]]]:
-    """Listen while the model is asked, and give what was heard in the order of ``layers``.
-
-    Yields a function that returns maps (batch, channel, freq, frame), cut off from gradients; if
-    the model was asked about several windows of one sound, these are its batch.
-    """
-    modules = {} if model.module is None else dict(model.module.named_modules())
-    missing = [layer.name for layer in layers if layer.name not in modules]
-    if missing:
-        raise NotApplicableError(f"{model.name} has no layer {missing[0]!r}")
-    kept: dict[str, Tensor] = {}
-
-    def keep(name: str, output: Tensor) -> None:
-        kept[name] = output.detach().clone()  # what follows may write over it
-
-    def maps() -> list[Tensor]:
-        silent = [layer.name for layer in layers if layer.name not in kept]
-        if silent:
-            raise NotApplicableError(f"{model.name} did not call its layer {silent[0]!r}")
-        return [layer.read(kept[layer.name]).float() for layer in layers]
-
-    with listening({layer.name: modules[layer.name] for layer in layers}, keep):
-        yield maps
 
 
 def _shapes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[str, torch.Size]:
@@ -149,6 +126,30 @@ def _shapes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[s
     with model.undisturbed(), torch.no_grad(), listening(modules, note):
         model(torch.zeros(1, samples, device=model.device))
     return shapes
+
+
+def _heard(model: Model, modules: dict[str, nn.Module], samples: int) -> set[str]:
+    """Return the layers whose output the answer depends on; all, if it has no gradient at all.
+
+    What only states or side outputs go on from, as an LSTM's whose last state is read, is not.
+    """
+    kept: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Tensor) -> Tensor | None:
+        if not output.is_floating_point() or output.is_inference():
+            return None
+        kept[name] = output if output.requires_grad else output.detach().requires_grad_()
+        return kept[name]
+
+    with model.undisturbed(), torch.enable_grad(), model.frozen(), listening(modules, keep):
+        outputs = model(torch.zeros(1, samples, device=model.device))
+        if not kept or not outputs.requires_grad:
+            return set(modules)
+        try:
+            found = torch.autograd.grad(outputs.sum(), list(kept.values()), allow_unused=True)
+        except RuntimeError:  # whatever it is, training says so
+            return set(modules)
+    return {name for name, slope in zip(kept, found, strict=True) if slope is not None}
 
 
 def _layer(name: str, axes: LayerAxes, shape: torch.Size) -> HiddenLayer:
@@ -172,12 +173,13 @@ def _size(layer: HiddenLayer, shape: torch.Size) -> tuple[int, int]:
 def _last_of_each(
     layers: list[HiddenLayer], sizes: dict[str, tuple[int, int]]
 ) -> list[HiddenLayer]:
-    """Return the last layer of every resolution, the finest of them, in order of execution."""
+    """Return the last layer of every resolution, in order of execution; of many, not the finest."""
     both = [layer for layer in layers if layer.freq_axis is not None]
     layers = [one for one in both or layers if sizes[one.name][0] >= _FEWEST_FRAMES]
     last = {sizes[layer.name]: layer for layer in layers}
     if len(last) == 1 and len(layers) > 2:
         return [layers[(k + 1) * len(layers) // 3 - 1] for k in range(3)]
-    fine = sorted(last, key=lambda size: size[0] * size[1])[-_MOST_LAYERS:]
+    fine = sorted(last, key=lambda size: size[0] * size[1])
+    fine = fine[:-1][-_MOST_LAYERS:] if len(fine) > _ALL_OF else fine
     return [layer for layer in layers if last[sizes[layer.name]] is layer and
             sizes[layer.name] in fine]  # fmt: skip

@@ -67,7 +67,7 @@ class PublishedDecoder(nn.Module):
         Channels of the deepest block; 2048 in CNN14. The others have a half, a quarter, an eighth.
     """
 
-    targets = 0
+    conditioned = False
 
     def __init__(self, plane: Plane, width: int = 2048) -> None:
         super().__init__()
@@ -77,13 +77,13 @@ class PublishedDecoder(nn.Module):
             layer = nn.ConvTranspose2d(width // before, outputs, kernel, stride, padding)
             self.add_module(f"convt{number}", layer)
 
-    def forward(self, maps: Sequence[Tensor], target: Tensor | None, frames: int) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], question: Tensor | None, frames: int) -> Tensor:
         """Map blocks (batch, channel, mel, frame), deepest first, to gains (batch, freq, frame)."""
-        return self.logits(maps, target, frames).float().sigmoid()
+        return self.logits(maps, question, frames).float().sigmoid()
 
-    def logits(self, maps: Sequence[Tensor], target: Tensor | None, frames: int) -> Tensor:
-        """Return what ``forward`` takes the sigmoid of; there is no question to ask it."""
-        del target
+    def logits(self, maps: Sequence[Tensor], question: Tensor | None, frames: int) -> Tensor:
+        """Return what ``forward`` takes the sigmoid of; it does not listen to the question."""
+        del question
         deep, second, third, fourth = (one.transpose(2, 3) for one in maps)
         total = _sum(self._layer(1, deep), self._layer(2, second))
         total = _sum(self._layer(3, total), self._layer(4, third))

@@ -11,8 +11,9 @@ from torch import Tensor
 from earwitness.errors import NotApplicableError
 from earwitness.methods.objective import Weights, distance, extent, faith, guidance, likeness
 from earwitness.models.answering import over
-from earwitness.models.hidden import HiddenLayer, reading
+from earwitness.models.hidden import HiddenLayer
 from earwitness.models.model import Model
+from earwitness.models.reading import reading
 from earwitness.plane.domains import mask_magnitude
 
 
@@ -26,12 +27,15 @@ class Batch:
     before : Tensor, shape (batch, output[, frame])
     maps : list of Tensor
     target : Tensor, shape (batch,), int64
+    question : Tensor, shape (batch, channel), or None
+        How the target's output hangs on the channels of the deepest layer (``Reading.question``).
     """
 
     spectrum: Tensor
     before: Tensor
     maps: list[Tensor]
     target: Tensor
+    question: Tensor | None
 
 
 def ask_about(
@@ -39,6 +43,8 @@ def ask_about(
     layers: Sequence[HiddenLayer],
     waves: Tensor,
     rank: Tensor,
+    *,
+    conditioned: bool = True,
 ) -> Batch:
     """Ask a model about waves (batch, samples), once, and settle what is to be explained.
 
@@ -47,19 +53,25 @@ def ask_about(
     rank : Tensor, shape (batch,), int64
         Which output is asked about: 0 for the decided one, 1 for the second best; of a regression,
         its number.
+    conditioned : bool
+        Whether the decoder is to be told what is asked.
     """
-    with torch.no_grad(), reading(model, layers) as maps:
-        spectrum = model.plane.analyse(waves)
+    spectrum = model.plane.analyse(waves)
+    with reading(model, layers) as heard:
         direct = model.frontend is not None
-        before = model.from_magnitude(spectrum.abs()) if direct else model(waves)
-        heard = maps()
-    frames = (0, before.shape[-1]) if model.per_frame else None
-    best = over(model.probabilities(before), frames)
-    target = rank
-    if model.task != "regression":
-        order = best.argsort(dim=1, descending=True)
-        target = order.gather(1, rank[:, None])[:, 0]
-    return Batch(spectrum, before, heard, target)
+        outputs = model.from_magnitude(spectrum.abs()) if direct else model(waves)
+        before = outputs.detach()
+        target = _ranked(model, before, rank)
+        question = heard.question(outputs, target) if conditioned else None
+    return Batch(spectrum, before, heard.maps(), target, question)
+
+
+def _ranked(model: Model, outputs: Tensor, rank: Tensor) -> Tensor:
+    if model.task == "regression":
+        return rank
+    frames = (0, outputs.shape[-1]) if model.per_frame else None
+    order = over(model.probabilities(outputs), frames).argsort(dim=1, descending=True)
+    return order.gather(1, rank[:, None])[:, 0]
 
 
 def answers(

@@ -51,8 +51,6 @@ class Settings:
     weights : Weights
         Of the terms of the loss.
     contamination : Contamination
-    conditioned : bool
-        Whether the decoder is told which output is asked about, and so can be asked about any.
     others : float in [0, 1]
         How often the second best output is asked about instead of the decided one.
     patience : int
@@ -65,14 +63,13 @@ class Settings:
     seed : int
     """
 
-    epochs: int = 50
+    epochs: int = 100
     batch: int = 16
     crop: float = 0.0
     rate: float = 3e-3
     decay: float = 1e-3
     weights: Weights = field(default_factory=Weights)
     contamination: Contamination = field(default_factory=Contamination)
-    conditioned: bool = True
     others: float = 0.3
     patience: int = 0
     decoder: str = "slim"
@@ -175,12 +172,9 @@ class Training:
         if start:
             start.require(self.model)
             return copy.deepcopy(start.decoder)
-        targets = len(self.model.labels) if self.settings.conditioned else 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
-            return make_decoder(
-                self.settings.decoder, self.layers, self.model.plane, self.widths, targets
-            )
+            return make_decoder(self.settings.decoder, self.layers, self.model.plane, self.widths)
 
     def _scale(self) -> Tensor | float:
         """Return the unit of a regression's values: their deviation over some of the sounds."""
@@ -226,16 +220,17 @@ class Training:
         low, high = _GAIN_DB
         gain = 10 ** ((low + (high - low) * torch.rand(len(waves), 1, generator=generator)) / 20)
         others = torch.rand(len(waves), generator=generator) < self.settings.others
-        outputs = len(self.model.labels) if self.decoder.targets else 1
+        outputs = len(self.model.labels) if self.decoder.conditioned else 1
         rank = others.long() if outputs > 1 else torch.zeros_like(others, dtype=torch.int64)
         if self.model.task == "regression" and outputs > 1:
             rank = torch.randint(outputs, (len(waves),), generator=generator)
         device = self.model.device
         waves, clean, rank = (gain * waves).to(device), (gain * clean).to(device), rank.to(device)
         with self._precision():
-            batch = ask_about(self.model, self.layers, waves, rank)
-            asked = batch.target if self.decoder.targets else None
-            gains = self.decoder(batch.maps, asked, self.frames)
+            batch = ask_about(
+                self.model, self.layers, waves, rank, conditioned=self.decoder.conditioned
+            )
+            gains = self.decoder(batch.maps, batch.question, self.frames)
             source = None
             if self.settings.weights.guidance:
                 source = self._source(waves, clean, rank)
@@ -394,7 +389,6 @@ def published(settings: Settings) -> Settings:
         settings,
         decoder="published",
         domain="log1p",
-        conditioned=False,
         others=0.0,
         weights=Weights(inside=4.0, outside=0.2, size=0.4 * settings.batch,
                         guidance=settings.weights.guidance, alike=settings.weights.alike),

@@ -75,10 +75,11 @@ class Validation:
             pairs = zip(self.waves.split(_BATCH), self.sources.split(_BATCH), strict=True)
             for waves, sources in pairs:
                 first = torch.zeros(len(waves), dtype=torch.int64, device=model.device)
-                batch = ask_about(model, layers, waves.to(model.device), first)
+                batch = ask_about(
+                    model, layers, waves.to(model.device), first, conditioned=decoder.conditioned
+                )
                 source = model.plane.analyse(sources.to(model.device)).abs()
-                asked = batch.target if decoder.targets else None
-                gains = decoder(batch.maps, asked, frames)
+                gains = decoder(batch.maps, batch.question, frames)
                 sides = answers(model, batch.spectrum, gains, self.length, self.domain)
                 losses = loss_of(model, batch, gains, sides, weights, scale, source, self.domain)
                 rows.setdefault("valid_loss", []).extend(losses.tolist())
