@@ -31,6 +31,7 @@ _LMAC += ["tests/unit/test_train_lmac.py"]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
+    "benchmark/floor.py": ["tests/unit/test_speed.py"],
     "benchmark/speed.py": ["tests/unit/test_speed.py"],
     "data/": ["tests/unit/test_sounds.py"],
     "masks/": ["tests/unit/test_masks.py"],

@@ -480,12 +480,12 @@ BUGS: dict[str, tuple[str, str, str]] = {
     "speed: fused although slower": ("models/fast.py", "fused < _PAYS * plain", "fused > 0"),
     "speed: tolerance": ("models/fast.py", "OUTPUT_TOLERANCE = 1e-4", "OUTPUT_TOLERANCE = 1e-3"),
     "speed: the floor passes fewer inputs": (
-        "benchmark/speed.py",
+        "benchmark/floor.py",
         "while done < count:",
         "while done < count - 1:",
     ),
     "speed: mean ratio of sums": (
-        "benchmark/speed.py",
+        "benchmark/floor.py",
         "median(taken / least for least, taken in pairs)",
         "median(least / taken for least, taken in pairs)",
     ),

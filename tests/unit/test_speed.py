@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from earwitness.benchmark import floor as floors
 from earwitness.benchmark import speed
-from earwitness.benchmark.speed import Floor, Row, Settings, measure, table
+from earwitness.benchmark.floor import Floor, Row, in_turns
+from earwitness.benchmark.speed import Settings, measure, table
 from earwitness.cli.main import main
 from earwitness.models.registry import load_model
 
@@ -93,7 +95,7 @@ def test_the_floor_passes_as_many_inputs_as_the_method_evaluates(
             counts.append(sum(asked))
         return Row(name, "toy", count, 1.0, 1.0, 1.0)
 
-    monkeypatch.setattr(speed, "_timed", timed)
+    monkeypatch.setattr(speed, "in_turns", timed)
     measure(small(toy))
     lime, ig, smooth, cam, mask, _ = (counts[k : k + 2] for k in range(0, 12, 2))
     assert lime[0] == 20
@@ -111,7 +113,7 @@ def test_a_floor_takes_the_fastest_batch_and_counts(monkeypatch: pytest.MonkeyPa
         seen.append(len(some))
         clock[0] += {4: 0.1}.get(len(some), 10.0)
 
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(floors.time, "perf_counter", lambda: clock[0])
     floor = Floor(ask, torch.zeros(32, 3))
     assert floor.batch == 4
     seen.clear()
@@ -123,7 +125,7 @@ def test_a_floor_takes_the_fastest_batch_and_counts(monkeypatch: pytest.MonkeyPa
 
 def test_the_ratio_is_the_median_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(floors.time, "perf_counter", lambda: clock[0])
     least, taken = iter([1.0, 10.0, 2.0]), iter([3.0, 20.0, 2.0])
 
     def floor(_: int) -> None:
@@ -132,7 +134,7 @@ def test_the_ratio_is_the_median_of_pairs(monkeypatch: pytest.MonkeyPatch) -> No
     def work() -> None:
         clock[0] += next(taken)
 
-    row = speed._timed("work", "toy", 5, floor, work, 3, None, "")
+    row = in_turns("work", "toy", 5, floor, work, 3, None, "")
     assert (row.ratio, row.floor, row.taken) == (2.0, 2.0, 3.0)
 
 

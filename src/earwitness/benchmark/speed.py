@@ -2,30 +2,25 @@
 
 The floor of a piece of work is the model's own forward passes (and backward passes) on as many
 inputs of the same kind, in plain eager torch, at the batch size that is fastest for them. Inputs
-are features where a method takes the shortcut from magnitudes, and waveforms otherwise. Work and
-floor take turns, and the ratio is the median over the turns, so that what else the machine does
-falls on both alike.
+are features where a method takes the shortcut from magnitudes, and waveforms otherwise.
 """
 
 from __future__ import annotations
 
-import gc
 import platform
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import earwitness
+from earwitness.benchmark.floor import BATCHES, Floor, Row, Work, in_turns, seconds_of, threads_of
 from earwitness.benchmark.memory import peak_of
 from earwitness.errors import NotApplicableError
 from earwitness.methods.pieces.registry import Sizes, cut
@@ -39,12 +34,10 @@ from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe
 
-BATCHES = (1, 2, 4, 8, 16, 32)
 _LARGE_BATCH = 8
 _LARGE_CLASSES = 50
 _AROUND = 10  # times that work of a single pass is repeated, to be longer than the clock's grain
 _PACKAGES = ("captum", "shap", "lime")
-Work = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -84,69 +77,6 @@ class Settings:
     memory: bool = True
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table.
-
-    Attributes
-    ----------
-    work, model : str
-    count : int
-        Evaluations, or gradients.
-    floor, taken : float
-        Seconds of the floor and of the work, medians over the turns.
-    ratio : float
-        Median over the turns of work over floor.
-    bar : float or None
-        What it may be at most; None where it is only for comparison.
-    note : str
-    """
-
-    work: str
-    model: str
-    count: int
-    floor: float
-    taken: float
-    ratio: float
-    bar: float | None = None
-    note: str = ""
-
-
-@dataclass
-class Floor:
-    """The model's own passes on inputs of one kind, in plain eager torch.
-
-    Parameters
-    ----------
-    ask : callable
-        From inputs (batch, ...) to anything.
-    inputs : Tensor
-        One batch of them, as large as the largest batch size to try; every size is tried on it.
-    """
-
-    ask: Callable[[Tensor], Any]
-    inputs: Tensor
-    passed: int = field(default=0, init=False)
-    batch: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
-        times = {}
-        for size in (size for size in BATCHES if size <= len(self.inputs)):
-            self.batch = size
-            self.run(size)  # the first pass allocates
-            times[size] = min(_seconds(lambda: self.run(len(self.inputs))) for _ in range(2))
-        self.batch = min(times, key=lambda size: times[size])
-
-    def run(self, count: int) -> None:
-        """Pass ``count`` inputs."""
-        done = 0
-        while done < count:
-            some = self.inputs[: min(self.batch, count - done)]
-            self.ask(some)
-            done += len(some)
-        self.passed += done
-
-
 def measure(
     settings: Settings, on_row: Callable[[Row], None] | None = None
 ) -> tuple[list[Row], dict[int, float]]:
@@ -158,7 +88,7 @@ def measure(
     dict of int to float
         Peak of memory in MB of a whole process, by the number of evaluations.
     """
-    with _threads(settings.threads):
+    with threads_of(settings.threads):
         rows = []
         for row in _rows(settings):
             rows.append(row)
@@ -269,7 +199,7 @@ def _decoder_row(probe: Probe, repeats: int, bar: float) -> Row:
 
     explain()
     note = "floor: classifications, one at a time; finding the layers, once per training, left out"
-    return _timed("lmac", model.name, _AROUND, classify, explain, repeats, bar, note)
+    return in_turns("lmac", model.name, _AROUND, classify, explain, repeats, bar, note)
 
 
 def _perturbation(probe: Probe, floor: Floor, count: int, repeats: int, bar: float | None) -> Row:
@@ -294,7 +224,7 @@ def _gradient_rows(probe: Probe, floor: Floor | None, settings: Settings) -> Ite
         yield _row(name, probe, settings.steps, floor, work, settings.repeats, 1.05)
     gradcam = METHODS.get("gradcam").function
     try:
-        once = _seconds(lambda: gradcam(probe))
+        once = seconds_of(lambda: gradcam(probe))
     except NotApplicableError:
         return
     note = f"finding its layer's axes, once per model, took {once:.2f} s and is left out"
@@ -352,7 +282,7 @@ def _waveform_row(probe: Probe, count: int, repeats: int) -> Row:
 
     asked = _lime(probe, count)
     note = "floor: forward passes on waveforms plus as many inverse transforms"
-    return _timed(
+    return in_turns(
         "lime", probe.model.name, asked, together, lambda: _lime(probe, count), repeats, 1.05, note
     )
 
@@ -392,45 +322,7 @@ def _row(
     run = alone if single else floor.run
     kept = f"floor in batches of {1 if single else floor.batch}"
     note = f"{kept}; {note}" if note else kept
-    return _timed(work_name, probe.model.name, count, run, work, repeats, bar, note)
-
-
-def _timed(
-    name: str,
-    model: str,
-    count: int,
-    floor: Callable[[int], None],
-    work: Work,
-    repeats: int,
-    bar: float | None,
-    note: str,
-) -> Row:
-    """Let floor and work take turns, each going first every other time."""
-    pairs = []
-    for turn in range(repeats):
-        gc.collect()
-        order: list[Work] = [partial(floor, count), work]
-        times = [_seconds(one) for one in (order if turn % 2 == 0 else order[::-1])]
-        pairs.append(times if turn % 2 == 0 else times[::-1])
-    ratio = median(taken / least for least, taken in pairs)
-    least, taken = (median(column) for column in zip(*pairs, strict=True))
-    return Row(name, model, count, least, taken, ratio, bar, note)
-
-
-def _seconds(work: Work) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(count or before)
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return in_turns(work_name, probe.model.name, count, run, work, repeats, bar, note)
 
 
 _LIME = """
