@@ -8,11 +8,36 @@ import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
 
-_WHAT = ("speed", "localisation")
+_SILENT = click.option("--no-listening", is_flag=True, help="Make no players.")
 
 
-@click.command()
-@click.argument("what", metavar="WHAT")
+class _Benchmarks(click.Group):
+    """Benchmarks by name; what ends in .toml is a grid of one's own."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0].endswith(".toml"):
+            return "GRID.toml", grid, args
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            raise click.UsageError(
+                f"bench wants one of {', '.join(self.commands)}, or a grid in a .toml file; got "
+                f"{args[0]!r}",
+                ctx,
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Benchmarks, subcommand_metavar="speed|localisation|GRID.toml ...")
+def bench() -> None:
+    """Measure costs, and what finds the truth.
+
+    GRID.toml names models, sounds, methods, masks and metrics; see the guide. A grid goes on where
+    it was when it is called again with the same words.
+    """
+
+
+@bench.command()
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
 @click.option(
     "--seconds", type=click.FloatRange(min=0.05), default=5.0, show_default=True,
@@ -41,33 +66,8 @@ _WHAT = ("speed", "localisation")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--no-rivals", is_flag=True, help="Leave out Captum, shap and lime.")
 @click.option("--no-memory", is_flag=True, help="Leave out the peak of memory.")
-@click.option(
-    "--data", metavar="DIR", default="data", show_default=True,
-    help="localisation: a folder with esc10 (as ESC-50 is shipped) and fsdd in it.",
-)  # fmt: skip
-@click.option(
-    "--clips", type=click.IntRange(min=2), default=64, show_default=True,
-    help="localisation: mixtures at each level, and recordings with each planted sound.",
-)  # fmt: skip
-@click.option(
-    "--method", "methods", multiple=True, metavar="NAME",
-    help="localisation: leave out all other methods; may be given several times.",
-)  # fmt: skip
-@click.option(
-    "--sounds", multiple=True, type=click.Choice(["shortcuts", "digits", "esc10"]),
-    help="localisation: leave out all other sounds; may be given several times.",
-)  # fmt: skip
-@click.option(
-    "--fold", type=click.IntRange(1, 4), default=4, show_default=True,
-    help="localisation: the fold of ESC-10 that is explained; try things on 1 to 3.",
-)  # fmt: skip
-@click.option("--no-listening", is_flag=True, help="localisation and grids: make no players.")
-@click.option(
-    "-o", "--output", metavar="PLACE",
-    help="speed: also write the table to this file. localisation and grids: the results' folder.",
-)  # fmt: skip
-def bench(
-    what: str,
+@click.option("-o", "--output", metavar="FILE", help="Also write the table to this file.")
+def speed(
     model: str,
     seconds: float,
     evaluations: int,
@@ -78,30 +78,12 @@ def bench(
     seed: int,
     no_rivals: bool,
     no_memory: bool,
-    data: str,
-    clips: int,
-    methods: tuple[str, ...],
-    sounds: tuple[str, ...],
-    fold: int,
-    no_listening: bool,
     output: str | None,
 ) -> int:
-    """Measure. WHAT is speed, localisation, or a grid of one's own in a file that ends in .toml.
+    """Measure what explaining costs, beside what the model itself costs.
 
-    speed: what explaining costs, beside what the model itself costs. The table is Markdown. Nothing
-    else should be running; ratios are taken turn by turn.
-
-    localisation: do explanations find the true source, where it is known? It goes on where it was
-    when called again with the same words, as every grid does.
+    The table is Markdown. Nothing else should be running; ratios are taken turn by turn.
     """
-    if what == "localisation":
-        return _localise(Path(data), clips, methods, sounds, fold, seed, output, not no_listening)
-    if what.endswith(".toml"):
-        return _run_grid(Path(what), output, not no_listening)
-    if what not in _WHAT:
-        raise click.UsageError(
-            f"bench wants one of {', '.join(_WHAT)}, or a grid in a .toml file; got {what!r}"
-        )
     from earwitness.benchmark.speed import Settings, measure, table
     from earwitness.errors import OutputError
 
@@ -129,39 +111,77 @@ def bench(
     return 0
 
 
-def _localise(
-    data: Path,
+@bench.command()
+@click.option(
+    "--data", metavar="DIR", default="data", show_default=True,
+    help="A folder with esc10 (as ESC-50 is shipped) and fsdd in it.",
+)  # fmt: skip
+@click.option(
+    "--clips", type=click.IntRange(min=2), default=64, show_default=True,
+    help="Mixtures at each level, and recordings with each planted sound.",
+)  # fmt: skip
+@click.option(
+    "--method", "methods", multiple=True, metavar="NAME",
+    help="Leave out all other methods; may be given several times.",
+)  # fmt: skip
+@click.option(
+    "--sounds", multiple=True, type=click.Choice(["shortcuts", "digits", "esc10"]),
+    help="Leave out all other sounds; may be given several times.",
+)  # fmt: skip
+@click.option(
+    "--fold", type=click.IntRange(1, 4), default=4, show_default=True,
+    help="The fold of ESC-10 that is explained; try things on 1 to 3.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_SILENT
+@click.option(
+    "-o", "--output", metavar="DIR", default="earwitness-localisation", show_default=True,
+    help="Folder of the results.",
+)  # fmt: skip
+def localisation(
+    data: str,
     clips: int,
     methods: tuple[str, ...],
     sounds: tuple[str, ...],
     fold: int,
     seed: int,
-    output: str | None,
-    listen: bool,
+    no_listening: bool,
+    output: str,
 ) -> int:
+    """Measure whether explanations find the true source, where it is known.
+
+    It goes on where it was when it is called again with the same words.
+    """
     from earwitness.benchmark.localisation import OPTIONS, SOUNDS, localisation_grid, reliance_table
     from earwitness.cli.grids import run
 
     grid = localisation_grid(
-        data,
+        Path(data),
         sounds=[name for name in SOUNDS if name in sounds or not sounds],
         methods=methods or tuple(OPTIONS),
         clips=clips,
         fold=fold,
         seeds=(seed,),
     )
-    folder = Path(output or "earwitness-localisation")
-    code = run(grid, folder, listen=listen)
+    folder = Path(output)
+    code = run(grid, folder, listen=not no_listening)
     if code == 0 and any(part.model.startswith("shortcut") for part in grid.parts):
-        text = reliance_table(folder, data, fold)
+        text = reliance_table(folder, Path(data), fold)
         (folder / "shortcuts.md").write_text(text, encoding="utf-8")
         say(f"{folder / 'shortcuts.md'}")
     return code
 
 
-def _run_grid(path: Path, output: str | None, listen: bool) -> int:
+@click.command()
+@click.argument("file", metavar="GRID.toml")
+@_SILENT
+@click.option(
+    "-o", "--output", metavar="DIR", help="Folder of the results; earwitness-NAME by default."
+)
+def grid(file: str, no_listening: bool, output: str | None) -> int:
+    """Run a grid of one's own."""
     from earwitness.benchmark.grid import read_grid
     from earwitness.cli.grids import run
 
-    grid = read_grid(path)
-    return run(grid, Path(output or f"earwitness-{grid.name}"), listen=listen)
+    found = read_grid(Path(file))
+    return run(found, Path(output or f"earwitness-{found.name}"), listen=not no_listening)

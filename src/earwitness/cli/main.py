@@ -22,7 +22,7 @@ _VERBS = {
         "bench",
         "Measure what explaining costs, what finds the truth, or a grid of one's own.",
     ),
-    "train": ("train", "Train a classifier on one's own labelled sounds."),
+    "train": ("train", "Train a classifier, or a decoder that explains one, on one's own sounds."),
 }
 
 
