@@ -1021,12 +1021,12 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "lmac: the question does not weight the deepest layer": (
         "models/decoder.py",
-        "enumerate([maps[0] * question[:, :, None, None], *maps[1:]])",
-        "enumerate(maps)",
+        "if self._weighted else maps[0]",
+        "if False else maps[0]",
     ),
     "lmac: the question holds what speaks for every class": (
         "models/reading.py",
-        'if self._model.task == "single-label":',
+        'if model.task == "single-label":',
         "if False:",
     ),
     "lmac: the question's length matters": (

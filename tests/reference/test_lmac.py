@@ -74,12 +74,13 @@ def slow_resize(values: Array, size: int, axis: int) -> Array:
 
 def slow_decoder(
     decoder: Decoder, maps: list[Array], tokens: list[bool], question: Array,
-    knots: Array, plane: Plane, frames: int,
+    knots: Array, plane: Plane, frames: int, weighted: bool = True,
 ) -> Array:  # fmt: skip
     """Follow the description of the decoder, one clip at a time."""
     state = {name: one.double().numpy() for name, one in decoder.state_dict().items()}
     last: Array | None = None
-    maps = [question[:, None, None] * maps[0], *maps[1:]]
+    if weighted:
+        maps = [question[:, None, None] * maps[0], *maps[1:]]
     for k, one in enumerate(maps):
         level = slow_convolution(one, state[f"readers.{k}.weight"])
         if tokens[k]:
@@ -105,20 +106,22 @@ def slow_decoder(
     return 1 / (1 + np.exp(-4 * whole))
 
 
-def test_the_decoder_is_as_described() -> None:
+@pytest.mark.parametrize("behind", [(), (HiddenLayer("last", 1, None, 7, (), (), False),)])
+def test_the_decoder_is_as_described(behind: tuple[HiddenLayer, ...]) -> None:
     torch.manual_seed(2)
-    decoder = Decoder(LAYERS, TOY_PLANE, (8, 4)).eval()
+    decoder = Decoder([*behind, *LAYERS], TOY_PLANE, (8, 4)).eval()
     with torch.no_grad():
         for one in decoder.parameters():
             one.add_(0.2 * torch.randn(one.shape))
     maps = [torch.randn(2, 6, 3, 5), torch.randn(2, 4, 9, 9)]
-    question = torch.randn(2, 6)
+    question = torch.randn(2, 7 if behind else 6)
     with torch.no_grad():
         found = decoder(maps, question, 17).numpy()
     for clip in range(2):
         wanted = slow_decoder(
             decoder, [one[clip].double().numpy() for one in maps], [False, False],
             question[clip].double().numpy(), np.array(LAYERS[-1].freqs), TOY_PLANE, 17,
+            not behind,
         )  # fmt: skip
         np.testing.assert_allclose(found[clip], wanted, atol=2e-5)
 

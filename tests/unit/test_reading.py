@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
 from earwitness.models.adapters import wrap
+from earwitness.models.decoder import Decoder, default_widths
+from earwitness.models.explainer import Explainer
 from earwitness.models.hidden import HiddenLayer, find_layers
 from earwitness.models.model import Model
 from earwitness.models.reading import reading
@@ -216,6 +218,43 @@ def test_layers_that_the_answer_does_not_depend_on_are_left_alone() -> None:
     assert [layer.name for layer in find_layers(model, samples=RATE)] == ["mix"]
     with pytest.raises(NotApplicableError, match="depend differentiably on its layer 'memory'"):
         asked(model, [0, 1, 0], layers=["memory"])
+
+
+class Recurrent(nn.Module):
+    """Maps with frequencies, then a memory without, then one answer for every frame or for all."""
+
+    def __init__(self, framed: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.maps = nn.Conv2d(1, 4, 3, stride=(4, 2), padding=1)
+        self.memory = nn.GRU(4 * 17, 6, batch_first=True)
+        self.head = nn.Linear(6, 2)
+        self.framed = framed
+
+    def forward(self, features: Tensor) -> Tensor:
+        frames = self.maps(features[:, :, :65]).tanh().flatten(1, 2).transpose(1, 2)
+        answers = self.head(self.memory(frames)[0])
+        return answers if self.framed else answers.mean(dim=1)
+
+
+@pytest.mark.parametrize("framed", [False, True])
+def test_what_is_asked_is_read_off_the_last_layer_before_the_answers(framed: bool) -> None:
+    model = wrap(Recurrent(framed), sample_rate=RATE, labels=["a", "b"], features=Magnitude(),
+                 per_frame=framed, task="multi-label")  # fmt: skip
+    layers = find_layers(model, samples=RATE)
+    assert [(layer.name, layer.mapped) for layer in layers] == [("memory", False), ("maps", True)]
+    with model.undisturbed(), reading(model, layers) as heard:
+        question = heard.question(model(WAVES), torch.tensor([0, 1, 1]))
+    wanted = even(model.module.head.weight.detach()[[0, 1, 1]])
+    torch.testing.assert_close(question, wanted, rtol=1e-4, atol=1e-4)
+    assert [one.shape[1] for one in heard.maps()] == [4]
+    decoder = Decoder(layers, model.plane, default_widths(layers)).eval()
+    explainer = Explainer(decoder, layers, (32,), model.plane, "", "toy")
+    magnitude = model.plane.analyse(WAVES[:1])[0].abs()
+    with model.undisturbed():
+        gains = [explainer.gains(model, magnitude, WAVES[0], k) for k in (0, 1)]
+    assert gains[0].shape == magnitude.shape
+    assert float((gains[0] - gains[1]).abs().max()) > 1e-3
 
 
 @pytest.mark.parametrize("how", ["written over", "no backward", "whole numbers"])

@@ -6,9 +6,9 @@ rest. The last map lies on the finest layer's own frequencies and is carried to 
 frames by linear interpolation, so any length gives exactly (freq, frame) gains.
 
 What ties it to the decision, and not to the sound alone, is the question: how the classifier's own
-answer hangs on each channel of the deepest layer (``Reading.question``). These channels are
-weighted by it, and it scales and shifts every level. So no class has weights of its own here: what
-a class is, the decoder hears from the classifier's head.
+answer hangs on each channel of the deepest layer (``Reading.question``). If that layer's maps are
+read, they are weighted by it; and it scales and shifts every level. So no class has weights of its
+own here: what a class is, the decoder hears from the classifier's head.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Decoder(nn.Module):
     Parameters
     ----------
     layers : sequence of HiddenLayer
-        Deepest first.
+        Deepest first; the question is asked of the first of them.
     plane : Plane
     widths : sequence of int
-        Channels at each layer.
+        Channels at each layer that is mapped.
     """
 
     conditioned = True
@@ -48,6 +48,8 @@ class Decoder(nn.Module):
 
     def __init__(self, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int]) -> None:
         super().__init__()
+        channels, self._weighted = layers[0].channels, layers[0].mapped
+        layers = [layer for layer in layers if layer.mapped]
         self._tokens = [layer.freq_axis is None for layer in layers]
         self.readers = nn.ModuleList(
             nn.Conv2d(layer.channels, width * (_BANDS if tokens else 1), 1, bias=False)
@@ -61,7 +63,6 @@ class Decoder(nn.Module):
             nn.Conv2d(width, width, 3, padding=1, bias=False) for width in widths
         )
         self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in widths)
-        channels = layers[0].channels
         self.asks = nn.ModuleList(nn.Linear(channels, 2 * width, bias=False) for width in widths)
         self.last = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.level = nn.Parameter(torch.tensor(_BEGIN))
@@ -77,8 +78,8 @@ class Decoder(nn.Module):
         Parameters
         ----------
         maps : sequence of Tensor
-            In the order of the layers.
-        question : Tensor, shape (batch, channel of the deepest layer)
+            Of the layers that are mapped, in their order.
+        question : Tensor, shape (batch, channel of the first layer)
         frames : int
             Of the plane, for the sound the maps are of.
         """
@@ -87,7 +88,8 @@ class Decoder(nn.Module):
     def logits(self, maps: Sequence[Tensor], question: Tensor, frames: int) -> Tensor:
         """Return what ``forward`` takes the sigmoid of."""
         last: Tensor | None = None
-        for k, one in enumerate([maps[0] * question[:, :, None, None], *maps[1:]]):
+        first = maps[0] * question[:, :, None, None] if self._weighted else maps[0]
+        for k, one in enumerate([first, *maps[1:]]):
             level = self.readers[k](one) / _size(one)
             if self._tokens[k]:
                 level = level.squeeze(2).unflatten(1, (-1, _BANDS))
@@ -130,10 +132,11 @@ def interpolation(knots: Tensor, at: Tensor) -> Tensor:
 
 def default_widths(layers: Sequence[HiddenLayer]) -> tuple[int, ...]:
     """Return widths of about half of a small classifier's work, a hundredth of a large one's."""
-    if len(layers) == 1:
+    count = sum(layer.mapped for layer in layers)
+    if count == 1:
         return (32,)
-    wide = [40, 32, 16, *[12] * len(layers)]
-    return (*wide[: len(layers) - 1], 8)
+    wide = [40, 32, 16, *[12] * count]
+    return (*wide[: count - 1], 8)
 
 
 def _mel_spaced(plane: Plane) -> Tensor:

@@ -9,7 +9,7 @@ channel, 1, frame).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,9 @@ class HiddenLayer:
         Where its rows lie in Hz, once they are read; empty without a frequency axis.
     flips : tuple of int
         Axes of its output that run from late to early, or from high to low.
+    mapped : bool
+        Whether its maps are read; if not, it only lies behind all that are, and what is asked is
+        read off it (``Reading.question``).
     """
 
     name: str
@@ -49,6 +52,7 @@ class HiddenLayer:
     channels: int
     freqs: tuple[float, ...]
     flips: tuple[int, ...] = ()
+    mapped: bool = True
 
     def read(self, output: Tensor) -> Tensor:
         """Return a layer's output as (batch, channel, freq, frame), low and early first."""
@@ -64,7 +68,7 @@ class HiddenLayer:
 def find_layers(
     model: Model, names: Sequence[str] = (), *, samples: int | None = None
 ) -> tuple[HiddenLayer, ...]:
-    """Return the layers to read, deepest first.
+    """Return the layers to read, deepest first; of the first it is read what is asked.
 
     Parameters
     ----------
@@ -72,7 +76,9 @@ def find_layers(
         Modules to read, in any order; by default, of those the answer depends on, the last of
         every resolution but the finest, five at most, and three along the way where all layers have
         the same. The finest layer is read only where there are no more than three: it knows the
-        sound best and the decision least, and costs most.
+        sound best and the decision least, and costs most. Where layers without frequencies follow
+        those with them, the last that holds more than the answers themselves comes first, its maps
+        unread: from there back to what is asked is the shortest way.
     samples : int, optional
         Length of sound to ask about; what the model takes by default.
 
@@ -108,13 +114,24 @@ def find_layers(
     sizes = {layer.name: _size(layer, shapes[layer.name]) for layer in layers}
     if not names:
         heard = _heard(model, {layer.name: modules[layer.name] for layer in layers}, samples)
-        layers = _last_of_each([layer for layer in layers if layer.name in heard], sizes)
+        everything = [layer for layer in layers if layer.name in heard]
+        layers = _last_of_each(everything, sizes)
     if not layers:
         raise NotApplicableError(
             f"could not find where any layer of {model.name} listens in time; name some"
         )
     layers.reverse()  # of layers of one size the later is the deeper
-    return tuple(sorted(layers, key=lambda layer: sizes[layer.name]))
+    layers.sort(key=lambda layer: sizes[layer.name])
+    return tuple(layers if names else [*_behind(layers, everything, len(model.labels)), *layers])
+
+
+def _behind(
+    layers: list[HiddenLayer], everything: list[HiddenLayer], answers: int
+) -> list[HiddenLayer]:
+    """Return the last layer that comes after the deepest and holds more than the answers."""
+    later = everything[everything.index(layers[0]) + 1 :]
+    wide = [one for one in later if one.channels > answers and one not in layers]
+    return [replace(one, mapped=False) for one in wide[-1:]]
 
 
 def _shapes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[str, torch.Size]:

@@ -39,9 +39,10 @@ class Reading:
 
         If the model was asked about several windows of one sound, these are the batch.
         """
-        for layer in self._layers:
+        mapped = [layer for layer in self._layers if layer.mapped]
+        for layer in mapped:
             self._require(layer)
-        return [layer.read(self._kept[layer.name].detach()).float() for layer in self._layers]
+        return [layer.read(self._kept[layer.name].detach()).float() for layer in mapped]
 
     def question(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return how one output hangs on the channels of the deepest layer, (batch, channel).
