@@ -1044,6 +1044,36 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "if slope is not None}",
         "}",
     ),
+    "lmac: no slope is no number": (
+        "models/reading.py",
+        ".nan_to_num(0.0, 0.0, 0.0)",
+        "",
+    ),
+    "lmac: certainty silences the question": (
+        "models/reading.py",
+        'model.log_odds(outputs) if model.output == "probabilities" else outputs',
+        "outputs",
+    ),
+    "lmac: what follows writes over the maps": (
+        "models/reading.py",
+        "output.detach().clone()",
+        "output.detach()",
+    ),
+    "lmac: another output is asked about": (
+        "models/reading.py",
+        "device=values.device), target]",
+        "device=values.device), target - 1]",
+    ),
+    "lmac: answers per frame are what is asked of": (
+        "models/hidden.py",
+        "one.channels > answers and",
+        "True and",
+    ),
+    "lmac: named outputs of a layer become plain": (
+        "models/axes.py",
+        'if hasattr(output, "_replace"):',
+        "if False:",
+    ),
     "lmac: windows do not fade": (
         "models/explainer.py",
         "fade = torch.minimum(ramp, ramp.flip(0))",

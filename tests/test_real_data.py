@@ -77,7 +77,7 @@ def test_rules_add_up_or_name_what_leaks(real_data: Path, clip: str, method: str
 
 
 def test_the_map_of_lmac_hangs_on_the_weights(real_data: Path) -> None:
-    """And on the head's already: no other class is as it was once they are scrambled."""
+    """On those of the head already, by which a class is asked about."""
     model = load_model("esc10")
     likeness = []
     for clip in sorted((real_data / "esc10" / "audio").glob("4-*-1.ogg"))[:3]:

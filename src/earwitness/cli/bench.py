@@ -8,6 +8,7 @@ import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
 
+_SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 _SILENT = click.option("--no-listening", is_flag=True, help="Make no players.")
 
 
@@ -63,7 +64,7 @@ def bench() -> None:
     "--threads", type=click.IntRange(min=0), default=0, show_default=True,
     help="0 for torch's own choice.",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_SEED
 @click.option("--no-rivals", is_flag=True, help="Leave out Captum, shap and lime.")
 @click.option("--no-memory", is_flag=True, help="Leave out the peak of memory.")
 @click.option("-o", "--output", metavar="FILE", help="Also write the table to this file.")
@@ -132,7 +133,7 @@ def speed(
     "--fold", type=click.IntRange(1, 4), default=4, show_default=True,
     help="The fold of ESC-10 that is explained; try things on 1 to 3.",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_SEED
 @_SILENT
 @click.option(
     "-o", "--output", metavar="DIR", default="earwitness-localisation", show_default=True,

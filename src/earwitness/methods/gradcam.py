@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
 from earwitness.methods.registry import Map, register
-from earwitness.models.axes import LayerAxes, find_axes, listening
+from earwitness.models.axes import LayerAxes, find_axes, followed, listening
 from earwitness.models.model import Model
 from earwitness.probe import Probe
 from earwitness.registry import unknown
@@ -41,7 +41,7 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
 
     def keep(_: str, tensor: Tensor) -> Tensor:
         # the gradient starts at the layer: nothing before it need be differentiable
-        kept.append(tensor if tensor.requires_grad else tensor.detach().requires_grad_())
+        kept.append(followed(tensor))
         return kept[-1]
 
     ones = torch.ones(1, *probe.shape, device=probe.device, requires_grad=True)

@@ -127,6 +127,10 @@ class Answering:
             return outputs
         return outputs.sigmoid() if self.task == "multi-label" else outputs.softmax(dim=1)
 
+    def overall(self, outputs: Tensor) -> Tensor:
+        """Return answers for the whole sound (batch, output): the mean of those per frame."""
+        return outputs.mean(dim=-1) if self.per_frame else outputs
+
     def explained(self, outputs: Tensor, target: Target) -> Tensor:
         """Return the score that methods explain, shape (batch,).
 

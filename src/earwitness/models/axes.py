@@ -91,6 +91,11 @@ def first_tensor(output: object) -> Tensor | None:
     return None
 
 
+def followed(tensor: Tensor) -> Tensor:
+    """Return a tensor from which gradients run: itself, if they run through it already."""
+    return tensor if tensor.requires_grad else tensor.detach().requires_grad_()
+
+
 def _with_first(output: Any, tensor: Tensor) -> object:
     """Return a module's output with another first tensor, as the same kind of tuple."""
     if isinstance(output, Tensor):

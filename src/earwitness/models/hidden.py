@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
-from earwitness.models.axes import LayerAxes, find_axes, listening
+from earwitness.models.axes import LayerAxes, find_axes, followed, listening
 from earwitness.models.model import Model
 from earwitness.registry import unknown
 
 _MOST_LAYERS = 5
-_ALL_OF = 3
+_ALL_READ = 3  # so few resolutions are all read
 _FEWEST_FRAMES = 3
 
 
@@ -68,7 +68,7 @@ class HiddenLayer:
 def find_layers(
     model: Model, names: Sequence[str] = (), *, samples: int | None = None
 ) -> tuple[HiddenLayer, ...]:
-    """Return the layers to read, deepest first; of the first it is read what is asked.
+    """Return the layers to read, deepest first; what is asked is read off the first of them.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def _heard(model: Model, modules: dict[str, nn.Module], samples: int) -> set[str
     def keep(name: str, output: Tensor) -> Tensor | None:
         if not output.is_floating_point() or output.is_inference():
             return None
-        kept[name] = output if output.requires_grad else output.detach().requires_grad_()
+        kept[name] = followed(output)
         return kept[name]
 
     with model.undisturbed(), torch.enable_grad(), model.frozen(), listening(modules, keep):
@@ -197,6 +197,6 @@ def _last_of_each(
     if len(last) == 1 and len(layers) > 2:
         return [layers[(k + 1) * len(layers) // 3 - 1] for k in range(3)]
     fine = sorted(last, key=lambda size: size[0] * size[1])
-    fine = fine[:-1][-_MOST_LAYERS:] if len(fine) > _ALL_OF else fine
+    fine = fine[:-1][-_MOST_LAYERS:] if len(fine) > _ALL_READ else fine
     return [layer for layer in layers if last[sizes[layer.name]] is layer and
             sizes[layer.name] in fine]  # fmt: skip

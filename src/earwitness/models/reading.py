@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import NotApplicableError
-from earwitness.models.answering import over
-from earwitness.models.axes import listening
+from earwitness.models.axes import followed, listening
 from earwitness.models.hidden import HiddenLayer
 from earwitness.models.model import Model
 
@@ -30,9 +29,8 @@ class Reading:
         if name != self._layers[0].name or output.is_inference():
             self._kept[name] = output.detach().clone()  # what follows may write over it
             return None
-        own = output.clone() if output.requires_grad else output.detach().clone().requires_grad_()
-        self._kept[name] = own
-        return own
+        self._kept[name] = followed(output.clone())
+        return self._kept[name]
 
     def maps(self) -> list[Tensor]:
         """Return maps (batch, channel, freq, frame), cut off from gradients.
@@ -45,7 +43,7 @@ class Reading:
         return [layer.read(self._kept[layer.name].detach()).float() for layer in mapped]
 
     def question(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return how one output hangs on the channels of the deepest layer, (batch, channel).
+        """Return how one output hangs on the channels of the first layer, (batch, channel).
 
         It is the mean gradient of the output on each channel's cells (the weights of Grad-CAM), of
         one of many less the mean of them all, brought to a root mean square of 1, or 0 where there
@@ -83,7 +81,7 @@ class Reading:
         model = self._model
         with torch.enable_grad():
             values = model.log_odds(outputs) if model.output == "probabilities" else outputs
-            values = over(values, (0, values.shape[-1]) if model.per_frame else None)
+            values = model.overall(values)
             asked = values[torch.arange(len(values), device=values.device), target]
             if model.task == "single-label":
                 asked = asked - values.mean(dim=1)

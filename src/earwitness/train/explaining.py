@@ -10,7 +10,6 @@ from torch import Tensor
 
 from earwitness.errors import NotApplicableError
 from earwitness.methods.objective import Weights, distance, extent, faith, guidance, likeness
-from earwitness.models.answering import over
 from earwitness.models.hidden import HiddenLayer
 from earwitness.models.model import Model
 from earwitness.models.reading import reading
@@ -69,8 +68,7 @@ def ask_about(
 def _ranked(model: Model, outputs: Tensor, rank: Tensor) -> Tensor:
     if model.task == "regression":
         return rank
-    frames = (0, outputs.shape[-1]) if model.per_frame else None
-    order = over(model.probabilities(outputs), frames).argsort(dim=1, descending=True)
+    order = model.overall(model.probabilities(outputs)).argsort(dim=1, descending=True)
     return order.gather(1, rank[:, None])[:, 0]
 
 

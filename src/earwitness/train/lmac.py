@@ -16,7 +16,6 @@ from torch import Tensor
 
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.methods.objective import Weights
-from earwitness.models.answering import over
 from earwitness.models.decoder import Decoder, default_widths
 from earwitness.models.explainer import Explainer, make_decoder, save_explainer
 from earwitness.models.fingerprint import digest, fingerprint
@@ -185,8 +184,7 @@ class Training:
         waves = torch.stack([self.sounds.part(k, self.length, generator) for k in some])
         with self.model.undisturbed(), torch.no_grad():
             answers = self.model(waves.to(self.model.device))
-        frames = (0, answers.shape[-1]) if self.model.per_frame else None
-        return over(answers, frames).std(dim=0).clamp(min=1e-6)
+        return self.model.overall(answers).std(dim=0).clamp(min=1e-6)
 
     @property
     def finished(self) -> bool:

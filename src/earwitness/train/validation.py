@@ -12,7 +12,6 @@ from torch import Tensor
 from earwitness.errors import ParameterError
 from earwitness.methods.objective import Weights
 from earwitness.metrics.faithfulness import average_drop, average_increase, faithfulness
-from earwitness.models.answering import over
 from earwitness.models.decoder import Decoder
 from earwitness.models.hidden import HiddenLayer
 from earwitness.models.model import Model
@@ -94,13 +93,12 @@ def _faithful(
 ) -> dict[str, list[float]]:
     if model.task == "regression":
         return {}
-    frames = (0, inside.shape[-1]) if model.per_frame else None
     rows = torch.arange(len(inside), device=inside.device)
     before, kept, left = (
-        over(model.probabilities(one), frames)[rows, batch.target].double().cpu().numpy()
+        model.overall(model.probabilities(one))[rows, batch.target].double().cpu().numpy()
         for one in (batch.before, inside, outside)
     )
-    same = over(inside, frames).argmax(dim=1) == over(batch.before, frames).argmax(dim=1)
+    same = model.overall(inside).argmax(dim=1) == model.overall(batch.before).argmax(dim=1)
     found = {
         "AI": average_increase(before, kept),
         "AD": average_drop(before, kept),
