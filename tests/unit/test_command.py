@@ -387,8 +387,8 @@ def test_command_and_call_agree(place: Path, capsys: pytest.CaptureFixture[str])
 
 def test_ctrl_c_leaves_whole_files_only(place: Path) -> None:
     rng = np.random.default_rng(0)
-    for number in range(400):
-        soundfile.write(place / "clips" / f"{number:03}.wav", rng.standard_normal(8000) * 0.1, RATE)
+    for number in range(40):
+        soundfile.write(place / "clips" / f"{number:02}.wav", rng.standard_normal(8000) * 0.1, RATE)
     words = [sys.executable, "-m", "earwitness", "explain", "clips", "-o", "r", "--model"]
     process = subprocess.Popen(
         [*words, "python:model.py:make", "--method", "input-x-gradient"],
@@ -396,6 +396,8 @@ def test_ctrl_c_leaves_whole_files_only(place: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell lets its background jobs ignore it, and they pass that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     process.stdout.readline()  # the first sound is done, and dozens are to come
@@ -408,6 +410,6 @@ def test_ctrl_c_leaves_whole_files_only(place: Path) -> None:
     assert {"index.html", "report.json"} <= names
     assert not list((place / "r").rglob(".*"))
     done = [path.parent for path in (place / "r").rglob("explanation.json")]
-    assert 0 < len(done) < 402
+    assert 0 < len(done) < 42
     assert all(len(list(folder.iterdir())) == 7 for folder in done)
     assert (place / "r" / "index.html").read_text().count("<article") == len(done)
