@@ -36,6 +36,7 @@ from earwitness.pipeline import explain
 from earwitness.train.contamination import Contamination, Contaminator, Sounds, lay_over, pink
 from earwitness.train.explaining import ask_about
 from earwitness.train.lmac import Settings, Training, published, split, train_lmac
+from earwitness.train.validation import Validation
 from earwitness.types import Audio
 from tests.toys import RATE, REGIONS, Magnitude, RegionNet, spectral, waveform
 
@@ -339,6 +340,41 @@ def test_pink_noise_has_equal_power_in_octaves() -> None:
     power = torch.fft.rfft(pink(torch.randn(1 << 16))).abs().square()
     octaves = [float(power[2**k : 2 ** (k + 1)].sum()) for k in range(8, 15)]
     assert max(octaves) / min(octaves) < 1.5
+
+
+def test_the_best_epoch_is_kept_and_not_the_last(
+    sounds: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def figures(self: Validation, decoder: torch.nn.Module, *_: Any) -> dict[str, float]:
+        seen.append({name: one.clone() for name, one in decoder.state_dict().items()})
+        return {"valid_loss": [2.0, 1.0, 3.0][len(seen) - 1]}
+
+    monkeypatch.setattr(Validation, "figures", figures)
+    kept = trained(spectral(), sounds, tmp_path).decoder.state_dict()
+    assert len(seen) == 3
+    for name, one in kept.items():
+        torch.testing.assert_close(one, seen[1][name], rtol=0, atol=0)
+    assert any(not torch.equal(one, seen[2][name]) for name, one in kept.items())
+
+
+def test_a_sound_is_never_mixed_with_itself(tmp_path: Path) -> None:
+    tones = [500 * (k + 1) for k in range(4)]
+    paths = [tmp_path / f"{tone}.wav" for tone in tones]
+    for tone, path in zip(tones, paths, strict=True):
+        soundfile.write(path, 0.1 * np.sin(2 * np.pi * tone * np.arange(2 * RATE) / RATE), RATE)
+    whole = Sounds(paths, RATE)
+    numbers = [k % 4 for k in range(40)]
+    waves = torch.stack([whole.whole(k)[:RATE] for k in numbers])
+    generator = torch.Generator().manual_seed(0)
+    mixed, clean = Contaminator(Contamination(kinds=("mixture",), share=1.0), whole).over(
+        waves, numbers, generator
+    )
+    peaks = torch.fft.rfft(mixed - clean).abs().argmax(dim=1)
+    others = [tones.index(peak) for peak in peaks.tolist()]
+    assert all(one != other for one, other in zip(numbers, others, strict=True))
+    assert set(others) == set(range(4))
 
 
 def test_contaminations_are_drawn_as_asked(sounds: list[Path], tmp_path: Path) -> None:
