@@ -359,6 +359,25 @@ def test_the_best_epoch_is_kept_and_not_the_last(
     assert any(not torch.equal(one, seen[2][name]) for name, one in kept.items())
 
 
+def test_every_epoch_draws_anew(sounds: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[torch.Tensor] = []
+    over = Contaminator.over
+
+    def noted(self: Contaminator, waves: torch.Tensor, *rest: Any) -> Any:
+        found = over(self, waves, *rest)
+        drawn.append(found[0])
+        return found
+
+    monkeypatch.setattr(Contaminator, "over", noted)
+    training = Training(spectral(), sounds[:12], sounds[12:], SETTINGS)
+    epochs = []
+    for _ in range(2):
+        drawn.clear()
+        training.epoch()
+        epochs.append(torch.cat(drawn).flatten(1))
+    assert float((epochs[0][:, None] - epochs[1][None]).abs().amax(dim=2).min()) > 1e-3
+
+
 def test_a_sound_is_never_mixed_with_itself(tmp_path: Path) -> None:
     tones = [500 * (k + 1) for k in range(4)]
     paths = [tmp_path / f"{tone}.wav" for tone in tones]
