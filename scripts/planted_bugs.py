@@ -467,11 +467,11 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "is not held or",
     ),
     "speed: calls that are watched are hidden": (
-        "models/fast.py",
+        "models/calls.py",
         "and torch._C._len_torch_function_stack() == 0",
         "",
     ),
-    "speed: never checked": ("models/fast.py", "and agree(found, plain)", ""),
+    "speed: never checked": ("models/fast.py", "and trial.agree(found, trial.plain)", ""),
     "speed: given up after a change of weights": (
         "models/fast.py",
         "for _ in range(2):",
@@ -479,6 +479,61 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "speed: fused although slower": ("models/fast.py", "fused < _PAYS * plain", "fused > 0"),
     "speed: tolerance": ("models/fast.py", "OUTPUT_TOLERANCE = 1e-4", "OUTPUT_TOLERANCE = 1e-3"),
+    "sharing: colours weigh as their numbers": (
+        "models/sharing.py",
+        "(cells << colour)",
+        "(cells * (colour + 1))",
+    ),
+    "sharing: pieces that meet in few cells share a colour": (
+        "models/pattern.py",
+        "(some @ some.T > 0)",
+        "(some @ some.T > 30)",
+    ),
+    "sharing: never checked": (
+        "models/sharing.py",
+        "return table if table.right() else None",
+        "return table",
+    ),
+    "sharing: soft mixtures are taken for hard ones": (
+        "models/sharing.py",
+        "self._refused or not hard or",
+        "self._refused or",
+    ),
+    "sharing: one pattern for all outlines": (
+        "models/sharing.py",
+        "return digest.digest()",
+        'return b""',
+    ),
+    "sharing: NaN is left in networks that remember": (
+        "models/pattern.py",
+        "if answer is None or not torch.equal(mixtures.ask(mixtures.whole()), answer):",
+        "if answer is None:",
+    ),
+    "sharing: zeros of filters let NaN through": (
+        "models/pattern.py",
+        "bad if depends(one) else one != 0",
+        "bad if depends(one) else one == one",
+    ),
+    "sharing: windows exchanged with items": (
+        "models/pattern.py",
+        "result.unflatten(0, (-1, items)).transpose(0, 1)",
+        "result.unflatten(0, (items, -1))",
+    ),
+    "sharing: a script knows one number of items": (
+        "models/calls.py",
+        "a + items * b for",
+        "a + 2 * b for",
+    ),
+    "sharing: what came before is used again": (
+        "models/calls.py",
+        "if _tensors(answer) or answer is None or func in _READS:",
+        "if False:",
+    ),
+    "sharing: values that decide what is called": (
+        "models/calls.py",
+        "if not _READS.isdisjoint(functions):",
+        "if False:",
+    ),
     "speed: the floor passes fewer inputs": (
         "benchmark/floor.py",
         "while done < count:",

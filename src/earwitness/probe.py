@@ -14,6 +14,7 @@ from earwitness.mixing import Mixer, band_mixer, sound_mixer
 from earwitness.models.fast import gradients_agree
 from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
+from earwitness.models.pattern import Mixtures
 from earwitness.types import Target
 
 # larger batches leave the processor's caches and are slower, not faster
@@ -158,7 +159,7 @@ class Probe:
     def scores(self, gains: Iterable[Tensor]) -> Tensor:
         """Return the score of every gain map (freq, frame), without gradients, in batches."""
         batches = (torch.stack(some) for some in chunks(gains, self.chunk))
-        return self._scores(self._outputs, batches)
+        return self._scores(self.model.fast.answers(self._outputs, batches))
 
     def mixture(self, gains: Mixer, count: int) -> Callable[[Tensor], Tensor]:
         """Return a function that scores mixtures of pieces, without gradients, in batches.
@@ -176,11 +177,20 @@ class Probe:
         """
         with torch.no_grad():
             mix, ask = self._mixer(gains, count)
+            shape = mix(torch.ones(1, count, device=self.device)).shape[1:]
+        sharing = self.model.fast.sharing(Mixtures(ask, mix, count, self.chunk))
+
+        def plain(switches: Tensor) -> Tensor:
+            return ask(mix(switches))
 
         def scores(switches: Tensor) -> Tensor:
             some = switches.to(self.device, torch.float32)
             with torch.no_grad():
-                return self._scores(ask, (mix(part) for part in some.split(self.chunk)))
+                quick = sharing.quick(some)
+                answers = self.model.fast.answers(
+                    plain, some.split(self.chunk), quick=quick, shape=shape
+                )
+                return self._scores(answers)
 
         return scores
 
@@ -198,10 +208,9 @@ class Probe:
             return mixer, self.model
         return gains, self._outputs
 
-    def _scores(self, ask: Callable[[Tensor], Tensor], batches: Iterable[Tensor]) -> Tensor:
+    def _scores(self, answers: Iterable[Tensor]) -> Tensor:
         # not in inference mode: what a model keeps from its calls must serve for gradients later
         with torch.no_grad():
-            answers = self.model.fast.answers(ask, batches)
             return torch.cat(
                 [self.model.explained(self._told(one), self.target) for one in answers]
             )

@@ -1,23 +1,27 @@
-"""Whether a model is asked as it is or with its operations fused, decided by asking it both ways.
+"""Whether a model is asked as it is or in a faster way, decided by asking it both ways.
 
-The first two items of every run go through the model as it is and through the fused one, and only
-if the answers agree does the rest go through the fused one alone. So a model that draws at random,
-keeps state between calls or does anything else that fusing cannot follow is asked as it is, and
-weights that were changed in any way are noticed. Whether fusing pays is measured once per shape.
+The first two items of every run go through the model as it is and through the faster way, with
+operations fused and, for mixtures of the same pieces, first layers shared; only if the answers
+agree does the rest go the faster way alone. So a model that draws at random, keeps state between
+calls or does anything else that cannot be followed is asked as it is, and weights that were changed
+in any way are noticed. Whether a way pays is measured once per shape.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from earwitness.models.calls import Ask, watchable
 from earwitness.models.fusion import Fusion
+from earwitness.models.pattern import Mixtures, Pattern
+from earwitness.models.sharing import Sharing
 
-Ask = Callable[[Tensor], Tensor]
 Agree = Callable[[Tensor, Tensor], bool]
 
 OUTPUT_TOLERANCE = 1e-4
@@ -48,6 +52,20 @@ def gradients_agree(found: Tensor, wanted: Tensor) -> bool:
     return float((found - wanted).norm()) <= GRADIENT_TOLERANCE * float(wanted.norm())
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """A few items with the model's own answers to them, and more items to measure time on.
+
+    ``shape`` is that of an item as the model reads it.
+    """
+
+    few: Tensor
+    plain: Tensor
+    rest: Tensor
+    agree: Agree
+    shape: torch.Size
+
+
 class Fast:
     """Ask one model about many batches; kept with the model, and forgotten by copies of it.
 
@@ -58,6 +76,7 @@ class Fast:
     def __init__(self) -> None:
         self._fusion = Fusion()
         self._pays: dict[tuple[Any, ...], bool] = {}
+        self._patterns: dict[bytes, Pattern | None] = {}
 
     def __deepcopy__(self, memo: Any) -> Fast:
         return Fast()
@@ -65,8 +84,18 @@ class Fast:
     def __reduce__(self) -> Any:
         return (Fast, ())
 
+    def sharing(self, mixtures: Mixtures) -> Sharing:
+        """Return what decides whether mixtures of pieces share their first layers."""
+        return Sharing(mixtures, self._patterns)
+
     def answers(
-        self, ask: Ask, batches: Iterable[Tensor], agree: Agree = outputs_agree
+        self,
+        ask: Ask,
+        batches: Iterable[Tensor],
+        agree: Agree = outputs_agree,
+        *,
+        quick: Ask | None = None,
+        shape: torch.Size | None = None,
     ) -> Iterator[Tensor]:
         """Yield ``ask(batch)`` for every batch, drawing no more of them than needed.
 
@@ -77,17 +106,24 @@ class Fast:
         batches : iterable of Tensor
         agree : callable
             Whether a fused and a plain answer to the same items are the same.
+        quick : callable, optional
+            What should give the same answers, only faster.
+        shape : torch.Size, optional
+            Of an item as the model reads it, if that is not as it comes.
         """
-        fused: bool | None = None
+        ways = [quick, ask] if quick is not None else [ask]
+        way: Ask | None = None
+        asked = False
         for batch in batches:
-            if fused is None and len(batch) >= _LEAST_ITEMS:
+            if not asked and len(batch) >= _LEAST_ITEMS:
+                asked = True
                 few, rest = batch[:_CHECKED], batch[_CHECKED:]
-                plain = ask(few)
-                fused = self._trusted(ask, few, plain, rest, agree)
-                other = self._fused(ask, rest) if fused else None
-                yield torch.cat([plain, ask(rest) if other is None else other])
+                trial = _Trial(few, ask(few), rest, agree, shape or few.shape[1:])
+                way = self._best(ways, trial) if watchable(few) else None
+                other = None if way is None else self._fused(way, rest)
+                yield torch.cat([trial.plain, ask(rest) if other is None else other])
                 continue
-            answer = self._fused(ask, batch) if fused else None
+            answer = None if way is None else self._fused(way, batch)
             yield ask(batch) if answer is None else answer
 
     def _fused(self, ask: Ask, batch: Tensor) -> Tensor | None:
@@ -98,40 +134,39 @@ class Fast:
         except Exception:  # whatever it is, the model as it is comes next and may raise it again
             return None
 
-    def _trusted(self, ask: Ask, few: Tensor, plain: Tensor, rest: Tensor, agree: Agree) -> bool:
-        key = (agree, tuple(few.shape[1:]), torch.get_num_threads())
-        if not _possible(few) or not self._pays.get(key, True):
-            return False
+    def _best(self, ways: list[Ask], trial: _Trial) -> Ask | None:
+        """Return the first way to ask that gives the plain answers and pays; the last is plain."""
+        for way in ways:
+            fusing = way is ways[-1]  # is all that makes it faster
+            key = (trial.agree, fusing, trial.shape, torch.get_num_threads())
+            if not self._pays.get(key, True):
+                continue
+            if not self._agrees(way, trial, _LEAST_WORK if fusing else 0):
+                self._pays[key] = False
+            elif key not in self._pays:
+                self._pays[key] = self._measured(ways[-1], way, trial.rest)
+            if self._pays[key]:
+                return way
+        return None
+
+    def _agrees(self, way: Ask, trial: _Trial, least: int) -> bool:
         for _ in range(2):
-            found = self._fused(ask, few)
-            if found is None or self._fusion.work < _LEAST_WORK * len(few):
-                break
-            if found.shape == plain.shape and agree(found, plain):
-                if key not in self._pays:
-                    self._pays[key] = self._measured(ask, rest)
-                return self._pays[key]
+            found = self._fused(way, trial.few)
+            if found is None or self._fusion.work < least * len(found):
+                return False
+            if found.shape == trial.plain.shape and trial.agree(found, trial.plain):
+                return True
             self._fusion.forget()  # a parameter may have been changed where torch does not see it
-        self._pays[key] = False
         return False
 
-    def _measured(self, ask: Ask, batch: Tensor) -> bool:
+    def _measured(self, ask: Ask, way: Ask, batch: Tensor) -> bool:
         plain = fused = float("inf")
         for _ in range(_TRIALS):
             begun = time.perf_counter()
-            self._fused(ask, batch)
+            self._fused(way, batch)
             between = time.perf_counter()
             with torch.random.fork_rng(devices=[]):
                 ask(batch)
             fused = min(fused, between - begun)
             plain = min(plain, time.perf_counter() - between)
         return fused < _PAYS * plain
-
-
-def _possible(batch: Tensor) -> bool:
-    """Whether nothing is going on that sees the model's calls itself or changes their precision."""
-    return (
-        batch.device.type == "cpu"
-        and not torch.is_inference_mode_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        and torch._C._len_torch_function_stack() == 0
-    )

@@ -1,0 +1,381 @@
+"""First layers that mixtures of pieces share: the same answers, from far fewer passes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from earwitness.methods.pieces.registry import Sizes, cut
+from earwitness.models.adapters import wrap
+from earwitness.models.calls import Script, result_of
+from earwitness.models.fast import Fast
+from earwitness.models.frontend import LogMel
+from earwitness.models.pattern import Mixtures, find_pattern
+from earwitness.models.registry import load_model
+from earwitness.models.sharing import Sharing, Table
+from earwitness.plane.stft import Plane
+from earwitness.probe import Probe
+
+ROWS, COLUMNS, SIDE = 4, 6, 14
+PIECES = ROWS * COLUMNS
+
+
+def gains() -> Tensor:
+    """Return pieces (piece, row, column) of a grid with edges two cells wide."""
+    piece = torch.arange(PIECES).reshape(ROWS, COLUMNS)
+    hard = functional.one_hot(piece.repeat_interleave(SIDE, 0).repeat_interleave(SIDE, 1)).float()
+    maps = functional.pad(hard.movedim(-1, 0).unsqueeze(1), (1, 1, 1, 1), mode="replicate")
+    return functional.avg_pool2d(maps, 3, stride=1)[:, 0]
+
+
+def mixtures(network: Callable[[Tensor], Tensor], pieces: Tensor | None = None) -> Mixtures:
+    pieces = gains() if pieces is None else pieces
+    sound = 0.1 + torch.rand(pieces.shape[1:], generator=torch.Generator().manual_seed(3))
+    flat = (pieces * sound).flatten(1)
+
+    def mix(switches: Tensor) -> Tensor:
+        return (switches @ flat).unflatten(1, sound.shape).unsqueeze(1)
+
+    return Mixtures(network, mix, len(pieces), 8)
+
+
+def draws(count: int = 100, pieces: int = PIECES) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 2, (count, pieces), generator=generator).float()
+
+
+class Net(nn.Module):
+    """Two blocks of convolutions in any style, and a head; counts what its first layer is asked."""
+
+    def __init__(self, style: str = "plain") -> None:
+        super().__init__()
+        self.style = style
+        self.asked = 0
+        self.one, self.two = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.three, self.four = nn.Conv2d(8, 24, 3, padding=1), nn.Conv2d(24, 24, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.head = nn.Linear(24, 3)
+        self.register_buffer("table", torch.eye(ROWS * SIDE) + torch.eye(ROWS * SIDE).roll(1, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.asked += len(x)
+        change: Callable[[Tensor], Tensor] = getattr(self, "do_" + self.style, lambda x: x)
+        maps = self.first(change(x))
+        maps = functional.avg_pool2d(maps, 2)
+        maps = torch.relu(self.four(torch.relu(self.three(maps))))
+        return self.head(maps.mean(dim=(2, 3)))
+
+    def first(self, x: Tensor) -> Tensor:
+        if self.style == "in place":
+            return functional.relu(self.norm(self.two(self.one(x).relu_())), inplace=True)
+        if self.style == "residual":
+            maps = torch.relu(self.one(x))
+            return maps + self.two(maps)
+        if self.style == "maxima":
+            return functional.max_pool2d(torch.relu(self.two(self.one(x))), 3, 1, 1)
+        if self.style == "constants":
+            ramp = torch.linspace(0, 1, x.shape[-1])
+            return torch.relu(self.two(torch.relu(self.one(x)) + ramp))
+        return torch.relu(self.two(torch.relu(self.norm(self.one(x)))))
+
+    def do_bands(self, x: Tensor) -> Tensor:
+        return torch.log1p(100 * (self.table @ x.square()))
+
+    def do_transposed(self, x: Tensor) -> Tensor:
+        return x.transpose(2, 3)
+
+    def do_windows(self, x: Tensor) -> Tensor:
+        return x
+
+
+STYLES = ["plain", "in place", "residual", "maxima", "constants", "bands", "transposed"]
+
+
+def settled(style: str = "plain") -> Net:
+    torch.manual_seed(4)
+    network = Net(style)
+    network.norm.running_mean.uniform_(-0.5, 0.5)
+    network.norm.running_var.uniform_(0.5, 2.0)
+    with torch.no_grad():
+        for layer in (network.two, network.three, network.four, network.head):
+            layer.weight *= 4
+    return network.eval()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_answers_are_those_of_the_network(style: str) -> None:
+    network = settled(style)
+    made = mixtures(network)
+    switches = draws()
+    with torch.no_grad():
+        pattern = find_pattern(made)
+        assert pattern is not None
+        assert pattern.place.share > 0.1
+        table = Table(pattern, made)
+        assert table.right()
+        wanted = network(made.mix(switches))
+        found = table.outputs(switches)
+    spread = float(wanted.std(dim=0).min())
+    assert spread > 0.01
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-4 * spread)
+
+
+def test_first_layers_run_once_for_each_combination_of_colours() -> None:
+    network = settled()
+    made = mixtures(network)
+    sizes: list[int] = []
+    network.two.register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
+    with torch.no_grad():
+        pattern = find_pattern(made)
+        assert pattern is not None
+        sizes.clear()
+        table = Table(pattern, made)
+        assert sum(sizes) == 2 ** len(pattern.owners)
+        assert len(pattern.owners) == 4  # a corner belongs to four pieces
+        table.outputs(draws(100))
+    assert sum(sizes) == 16 + 100  # the module is called, but ...
+    later: list[Tensor] = []
+    network.two.register_forward_hook(lambda _, __, result: later.append(result))
+    with torch.no_grad():
+        table.outputs(draws(10))
+    assert later[0].stride() == (0, 0, 0, 0)  # ... nothing is computed in it
+    assert bool(later[0].isnan().all())
+
+
+def test_cells_depend_on_the_pieces_that_reach_them() -> None:
+    """Against a second way: which cells change when a piece is switched, in 60 random mixtures."""
+    network = settled()
+    made = mixtures(network)
+    with torch.no_grad():
+        pattern = find_pattern(made)
+        assert pattern is not None
+        on = draws(60)
+        changes = []
+        for piece in range(PIECES):
+            off = on.clone()
+            on[:, piece], off[:, piece] = 1, 0
+            one = made.first(on, pattern.place.number)
+            other = made.first(off, pattern.place.number)
+            changes.append((one != other).any(dim=-1).any(dim=0).flatten())
+    found = torch.zeros(PIECES + 1, pattern.owners.shape[1], dtype=torch.bool)
+    for own in pattern.owners:
+        found[own, torch.arange(len(own))] = True
+    wanted = torch.stack(changes)
+    assert not bool((wanted & ~found[:-1]).any())
+    assert float((found[:-1] & ~wanted).float().mean()) < 0.01  # where a ReLU lets nothing through
+    for own, colour in zip(pattern.owners, range(len(pattern.owners)), strict=True):
+        pieces = own[own < PIECES].unique()
+        assert bool((pattern.colours[pieces] == colour).all())
+
+
+class Whole(Net):
+    """Something in front makes every cell depend on all of the sound."""
+
+    def do_peak(self, x: Tensor) -> Tensor:
+        return x / x.amax(dim=(1, 2, 3), keepdim=True)
+
+    def do_attention(self, x: Tensor) -> Tensor:
+        weights = (x @ x.transpose(2, 3)).softmax(dim=-1)
+        return weights @ x
+
+    def do_again(self, x: Tensor) -> Tensor:
+        self.seen = x
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = super().forward(x)
+        return found + self.seen.mean(dim=(1, 2, 3))[:, None] if self.style == "again" else found
+
+
+@pytest.mark.parametrize("style", ["peak", "attention"])
+def test_nothing_is_shared_where_every_cell_depends_on_all(style: str) -> None:
+    torch.manual_seed(4)
+    with torch.no_grad():
+        assert find_pattern(mixtures(Whole(style).eval())) is None
+
+
+def quick(network: Callable[[Tensor], Tensor], switches: Tensor | None = None) -> Any:
+    made = mixtures(network)
+    with torch.no_grad():
+        return Sharing(made, {}).quick(draws() if switches is None else switches), made
+
+
+def test_pieces_that_are_mixed_softly_or_asked_about_rarely_share_nothing() -> None:
+    assert quick(settled())[0] is not None
+    assert quick(settled(), 0.5 * draws())[0] is None
+    assert quick(settled(), draws(85))[0] is None  # 24 pieces: from 50 + 36 mixtures on
+    made = mixtures(settled())
+    sharing = Sharing(made, {})
+    with torch.no_grad():
+        assert sharing.quick(draws(50)) is None
+        assert sharing.quick(draws(50)) is not None
+
+
+def test_what_hides_a_piece_is_found_out() -> None:
+    """A comparison swallows NaN, so the pattern misses what depends on it."""
+
+    def hidden(x: Tensor) -> Tensor:
+        wide = functional.avg_pool2d(x, 41, stride=1, padding=20)
+        return network(torch.where(wide > 0.25, x, 2 * x))
+
+    network = settled()
+    found, made = quick(hidden)
+    assert found is None
+    with torch.no_grad():
+        pattern = find_pattern(made)
+    assert pattern is not None  # it is the comparison with the network itself that tells
+
+
+@pytest.mark.usefixtures("_pays")
+@pytest.mark.parametrize("kind", ["again", "values", "random", "state"])
+def test_networks_that_cannot_be_followed_are_asked_as_they_are(kind: str) -> None:
+    torch.manual_seed(4)
+    network = Whole("again" if kind == "again" else "plain").eval()
+
+    def ask(x: Tensor) -> Tensor:
+        if kind == "values" and float(x.mean()) > 1:
+            x = x / 2
+        if kind == "random":
+            return network(x) + torch.randn(len(x), 3)
+        if kind == "state":
+            state.append(1)
+            return network(x) * len(state)
+        return network(x)
+
+    state: list[int] = []
+    made = mixtures(ask)
+    sharing, fast, switches = Sharing(made, {}), Fast(), draws()
+    parts = switches.split(8)
+    with torch.no_grad():
+        torch.manual_seed(5)
+        way = sharing.quick(switches)
+        answers = fast.answers(
+            lambda some: ask(made.mix(some)), parts, quick=way, shape=torch.Size((2,))
+        )
+        found = torch.cat(list(answers))
+        if kind == "state":
+            assert fast._pays
+            assert not any(fast._pays.values())
+            return
+        torch.manual_seed(5)
+        pieces = [parts[0][:2], parts[0][2:], *parts[1:]]
+        wanted = torch.cat([ask(made.mix(some)) for some in pieces])
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def _pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Fast, "_measured", lambda *_: True)
+
+
+@pytest.mark.parametrize("kind", ["buffer", "attribute", "filled"])
+def test_nothing_is_left_in_a_network_that_remembers(kind: str) -> None:
+    class Memory(Net):
+        def first(self, x: Tensor) -> Tensor:
+            maps = super().first(x)
+            if kind == "buffer":
+                self.level.mul_(0.9).add_(x.mean())
+            elif kind == "filled":
+                self.level[0] = x.mean()
+            else:
+                self.level = 0.9 * self.level + x.mean()
+            return maps * (1 + self.level)
+
+    torch.manual_seed(4)
+    network = Memory().eval()
+    network.register_buffer("level", torch.zeros(1))
+    assert quick(network)[0] is None
+    assert bool(network.level.isfinite().all())
+
+
+def test_patterns_are_kept_by_outline() -> None:
+    made = mixtures(settled())
+    patterns: dict[bytes, Any] = {}
+    with torch.no_grad():
+        Sharing(made, patterns).quick(draws())
+        assert len(patterns) == 1
+        kept = next(iter(patterns.values()))
+        Sharing(mixtures(settled()), patterns).quick(draws())
+        assert list(patterns.values()) == [kept]
+        for turn in range(1, 6):
+            Sharing(mixtures(settled(), gains().roll(turn, 2)), patterns).quick(draws())
+    assert len(patterns) == 4
+    assert kept not in patterns.values()
+    fast = Fast()
+    fast._patterns.update(patterns)
+    assert not copy.deepcopy(fast)._patterns
+
+
+def test_a_script_goes_on_from_any_call() -> None:
+    network = settled()
+    x = torch.rand(5, 1, 20, 30)
+    with torch.no_grad():
+        for number in range(2, 9):
+            script = Script(network, x[:3], number)
+            value = result_of(network, x, number)
+            torch.testing.assert_close(script.resume(network, value, 5), network(x))
+        script = Script(settled("in place"), x[:3], 4)
+        with pytest.raises(RuntimeError, match="other calls"):
+            script.resume(network, result_of(network, x, 4), 5)
+        with pytest.raises(RuntimeError, match="depend on values"):
+            Script(lambda x: x * float(x.sum()) + 1, x[:3], 3)
+        with pytest.raises(RuntimeError, match="number of items"):
+            Script(lambda x: x.relu() + 1 if len(x) == 2 else x.exp() + 1, x[:3], 1)
+
+
+class Small(nn.Module):
+    """A network on bands in the manner of the default model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 12, 3, padding=1), nn.ReLU(),
+            nn.AvgPool2d(2), nn.Conv2d(12, 24, 3, padding=1), nn.ReLU(),
+        )  # fmt: skip
+        self.head = nn.Linear(24, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(x).mean(dim=(2, 3)))
+
+
+@pytest.mark.usefixtures("_pays")
+@pytest.mark.parametrize(
+    ("seconds", "kind"),
+    [(1.0, "grid"), (1.0, "superpixels"), (1.0, "time"), (2.6, "grid"), (2.6, "time")],
+)
+def test_mixtures_of_a_probe_share_their_first_layers(seconds: float, kind: str) -> None:
+    torch.manual_seed(0)
+    model = wrap(
+        Small(), sample_rate=16000, features=LogMel(Plane(16000, 512, 128), 48), lengths=(None, 1.2)
+    )
+    wave = 0.1 * torch.randn(int(seconds * 16000), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        probe = Probe(model, wave, model.target(model(wave[None])[0]))
+        pieces = cut(probe, kind, Sizes())
+        switches = draws(400, len(pieces))
+        found = probe.mixture(pieces.mix, len(pieces))(switches)
+        masks = (pieces.mix(one[None])[0] * probe.magnitude for one in switches)
+        wanted = torch.cat([probe.score_magnitude(one[None]) for one in masks])
+    assert any(pattern is not None for pattern in model.fast._patterns.values())
+    assert model.fast._pays[next(key for key in model.fast._pays if not key[1])]
+    np.testing.assert_allclose(found, wanted, atol=1e-4 * float(wanted.std()))
+
+
+def test_the_default_model_shares_more_than_a_quarter_of_its_work() -> None:
+    model = load_model("esc10")
+    wave = 0.1 * torch.randn(160000, generator=torch.Generator().manual_seed(0))
+    with model.undisturbed(), torch.no_grad():
+        probe = Probe(model, wave, model.target(model(wave[None])[0]))
+        pieces = cut(probe, "grid", Sizes())
+        mix, ask = probe._mixer(pieces.mix, len(pieces))
+        pattern = find_pattern(Mixtures(ask, mix, len(pieces), probe.chunk))
+    assert pattern is not None
+    assert pattern.place.share > 0.25
+    assert len(pattern.owners) <= 6
