@@ -38,10 +38,17 @@ def band_mixer(frontend: LinearFrontEnd, gains: Mixer, count: int, magnitude: Te
         Number of pieces.
     magnitude : Tensor, shape (freq, frame)
     """
-    alone = one_by_one(count, magnitude.device)
-    bands = torch.cat([frontend.linear(gains(some) * magnitude) for some in alone])
+    shape = frontend.linear(magnitude.unsqueeze(0)).shape[1:]
+    bands = magnitude.new_zeros(count, *shape)
+    own = (piece for some in one_by_one(count, magnitude.device) for piece in gains(some))
+    for found, piece in zip(bands, own, strict=True):
+        first, last = _span((piece > 0).any(dim=0))
+        inside = slice(first, last + 1)
+        if last >= first:
+            part = (piece[:, inside] * magnitude[:, inside]).unsqueeze(0)
+            found[..., inside] = frontend.linear(part)[0]
     flat = bands.flatten(1)
-    return lambda switches: (switches @ flat).unflatten(1, bands.shape[1:])
+    return lambda switches: (switches @ flat).unflatten(1, shape)
 
 
 def sound_mixer(

@@ -21,6 +21,7 @@ from earwitness.types import Target
 _CELLS_PER_PASS = 2_600_000
 _MOST_KEPT = 64_000_000  # values kept of pieces that are mixed again and again, 256 MB
 _LARGEST_PASS = 32
+_SHARED = 4  # times as many go through at once where they share layers, and so take less room
 _SILENT = 1e-30  # below it a phase cannot be told
 
 
@@ -187,9 +188,8 @@ class Probe:
             some = switches.to(self.device, torch.float32)
             with torch.no_grad():
                 quick = sharing.quick(some)
-                answers = self.model.fast.answers(
-                    plain, some.split(self.chunk), quick=quick, shape=shape
-                )
+                size = self.chunk if quick is None else _SHARED * self.chunk
+                answers = self.model.fast.answers(plain, some.split(size), quick=quick, shape=shape)
                 return self._scores(answers)
 
         return scores

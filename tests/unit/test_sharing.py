@@ -164,8 +164,8 @@ def test_cells_depend_on_the_pieces_that_reach_them() -> None:
             one = made.first(on, pattern.place.number)
             other = made.first(off, pattern.place.number)
             changes.append((one != other).any(dim=-1).any(dim=0).flatten())
-    found = torch.zeros(PIECES + 1, pattern.owners.shape[1], dtype=torch.bool)
-    for own in pattern.owners:
+    found = torch.zeros(PIECES + 1, len(pattern.groups), dtype=torch.bool)
+    for own in pattern.owners[:, pattern.groups]:
         found[own, torch.arange(len(own))] = True
     wanted = torch.stack(changes)
     assert not bool((wanted & ~found[:-1]).any())

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 Ask = Callable[[Tensor], Tensor]
 
@@ -243,7 +243,7 @@ class _Resume(TorchFunctionMode):
         self._next += 1
         if self._next == len(self._calls):
             return self._value
-        blank = tree_map(self._blank, result)
+        blank = self._blank(result) if isinstance(result, _Shape) else tree_map(self._blank, result)
         for one in _tensors(blank):
             setattr(one, _MARK, self._next)
         return blank
@@ -268,4 +268,11 @@ def watchable(batch: Tensor) -> bool:
 
 
 def _tensors(values: Any) -> list[Tensor]:
-    return [one for one in tree_leaves(values) if isinstance(one, Tensor)]
+    """Return the tensors in a value, in order; torch's own walk is too slow for every call."""
+    if isinstance(values, Tensor):
+        return [values]
+    if isinstance(values, Mapping):
+        values = values.values()
+    elif not isinstance(values, list | tuple):
+        return []
+    return [one for value in values for one in _tensors(value)]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_iter, tree_map
 
 _CONVOLUTION = {torch.conv2d, functional.conv2d}
 _RELU = {torch.relu, functional.relu, Tensor.relu}
@@ -92,11 +92,17 @@ def _plain(one: Any) -> Any:
     return one.run() if isinstance(one, _Held) else one
 
 
-def _settled(values: Any) -> Any:
-    """Return arguments with everything run that was held back."""
-    if any(isinstance(one, _Held | list | tuple | dict) for one in values):
-        return tree_map(_plain, values)
-    return values
+def _settled(value: Any) -> Any:
+    """Return an argument with everything run that was held back."""
+    if isinstance(value, _Held):
+        return value.run()
+    if isinstance(value, list | tuple | dict) and any(map(_holds, tree_iter(value))):
+        return tree_map(_plain, value)
+    return value
+
+
+def _holds(one: Any) -> bool:
+    return isinstance(one, _Held)
 
 
 @dataclass(frozen=True)
@@ -174,8 +180,8 @@ class Fusion(TorchFunctionMode):
             found = _convolution(*args, **given)
             if found is not None:
                 return self._hold(*found)
-        args = _settled(args)
-        given = dict(zip(given, _settled(tuple(given.values())), strict=True))
+        args = tuple(map(_settled, args))
+        given = {name: _settled(value) for name, value in given.items()}
         if func in _VIEWS:
             return _viewed(func, args, given)
         if func in _STRIDED:

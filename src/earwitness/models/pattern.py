@@ -69,14 +69,17 @@ class Pattern:
     place : Place
     script : Script
     colours : Tensor, shape (piece,)
-    owners : Tensor, shape (colour, cell)
-        The piece of that colour on which the cell depends; the number of pieces for none.
+    owners : Tensor, shape (colour, group)
+        The piece of that colour on which cells of a group depend; the number of pieces for none.
+    groups : Tensor, shape (cell,)
+        Which group a cell is of.
     """
 
     place: Place
     script: Script
     colours: Tensor
     owners: Tensor
+    groups: Tensor
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,8 @@ def find_pattern(mixtures: Mixtures) -> Pattern | None:
     if found is None:
         return None
     place, colours, owners = found
-    return Pattern(place, Script(mixtures.ask, mixtures.whole(3), place.number), colours, owners)
+    script = Script(mixtures.ask, mixtures.whole(3), place.number)
+    return Pattern(place, script, colours, *owners.unique(dim=1, return_inverse=True))
 
 
 def _places(mixtures: Mixtures) -> list[Place]:

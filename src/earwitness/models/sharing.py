@@ -41,12 +41,11 @@ class Table:
 
     def first(self, switches: Tensor) -> Tensor:
         """Return what the first layers give, as (batch, window, ..., channel)."""
-        owners = self._pattern.owners
+        pattern = self._pattern
+        cells = len(pattern.groups)
         padded = functional.pad(switches, (0, 1)).long()  # no piece is never on
-        cells = owners.shape[1]
-        rows = torch.arange(cells).expand(len(switches), cells)
-        for colour, own in enumerate(owners):
-            rows = rows + padded[:, own] * (cells << colour)
+        first = sum(padded[:, own] * (cells << colour) for colour, own in enumerate(pattern.owners))
+        rows = torch.as_tensor(first)[:, pattern.groups] + torch.arange(cells)
         return self._rows.index_select(0, rows.flatten()).view(len(switches), *self._shape)
 
     def outputs(self, switches: Tensor) -> Tensor:
