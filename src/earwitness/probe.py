@@ -211,9 +211,12 @@ class Probe:
     def _scores(self, answers: Iterable[Tensor]) -> Tensor:
         # not in inference mode: what a model keeps from its calls must serve for gradients later
         with torch.no_grad():
-            return torch.cat(
-                [self.model.explained(self._told(one), self.target) for one in answers]
-            )
+            # as numbers: small tensors that stay among large ones that go would make the heap grow
+            found: list[float] = []
+            for one in answers:
+                scores = self.model.explained(self._told(one), self.target)
+                found += scores.tolist()
+            return torch.tensor(found, dtype=scores.dtype, device=scores.device)
 
     def gradients(
         self, points: Iterable[Tensor], *, of_magnitude: bool = False
