@@ -11,7 +11,7 @@ from torch import Tensor
 
 from earwitness.errors import NotApplicableError
 from earwitness.mixing import Mixer, band_mixer, sound_mixer
-from earwitness.models.fast import gradients_agree
+from earwitness.models.agreement import gradients_agree
 from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
 from earwitness.models.pattern import Mixtures
@@ -22,6 +22,7 @@ _CELLS_PER_PASS = 2_600_000
 _MOST_KEPT = 64_000_000  # values kept of pieces that are mixed again and again, 256 MB
 _LARGEST_PASS = 32
 _SHARED = 4  # times as many go through at once where they share layers, and so take less room
+_FEWEST_SHARED = 8
 _SILENT = 1e-30  # below it a phase cannot be told
 
 
@@ -179,16 +180,16 @@ class Probe:
         with torch.no_grad():
             mix, ask = self._mixer(gains, count)
             shape = mix(torch.ones(1, count, device=self.device)).shape[1:]
-        sharing = self.model.fast.sharing(Mixtures(ask, mix, count, self.chunk))
+        sharing = self.model.fast.sharing(Mixtures(ask, mix, count, self.chunk), shape)
 
         def plain(switches: Tensor) -> Tensor:
-            return ask(mix(switches))
+            return torch.cat([ask(mix(some)) for some in switches.split(self.chunk)])
 
         def scores(switches: Tensor) -> Tensor:
             some = switches.to(self.device, torch.float32)
             with torch.no_grad():
                 quick = sharing.quick(some)
-                size = self.chunk if quick is None else _SHARED * self.chunk
+                size = self.chunk if quick is None else max(_FEWEST_SHARED, _SHARED * self.chunk)
                 answers = self.model.fast.answers(plain, some.split(size), quick=quick, shape=shape)
                 return self._scores(answers)
 
@@ -213,6 +214,7 @@ class Probe:
         with torch.no_grad():
             # as numbers: small tensors that stay among large ones that go would make the heap grow
             found: list[float] = []
+            scores = torch.zeros(0)
             for one in answers:
                 scores = self.model.explained(self._told(one), self.target)
                 found += scores.tolist()

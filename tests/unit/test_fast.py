@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.models import fast, fusion
-from earwitness.models.fast import Fast, gradients_agree, outputs_agree
+from earwitness.models.agreement import gradients_agree, outputs_agree
+from earwitness.models.fast import Fast
 from earwitness.models.fusion import Fusion
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}  # another order of float32 sums

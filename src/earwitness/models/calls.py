@@ -1,260 +1,348 @@
-"""The calls a network makes on its way from an input: watch them, stop at one, or go on from one.
+"""The calls a network makes on its way from an input: record, repeat, or leave out the first.
 
-Only calls that depend on the input are counted, so what a network prepares for itself is not.
+A network's own Python is only ever run from beginning to end. What is repeated are its recorded
+calls, and only calls that are known to do nothing but compute: from values near by, one cell from
+few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
 Ask = Callable[[Tensor], Tensor]
+Function = Callable[..., Any]
 
-_MARK = "_earwitness_call"
-_SOURCE = -1
-# calls whose answer depends on values, so that nothing after them can be told in advance
-_READS = {
-    *(Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.__bool__, Tensor.__float__, Tensor.__int__),
-    *(torch.is_nonzero, Tensor.is_nonzero, torch.equal, Tensor.equal, torch.allclose),
+SOURCE = -1  # the number of the input
+
+CONVOLUTIONS = {torch.conv1d, functional.conv1d, torch.conv2d, functional.conv2d}
+PRODUCTS = {torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__}
+_NAMES = (
+    "relu", "sigmoid", "tanh", "exp", "log", "log1p", "log10", "log2", "abs", "neg", "square",
+    "sqrt", "rsqrt", "pow", "clamp", "clip", "clamp_min", "clamp_max", "add", "sub", "mul",
+    "div", "true_divide", "unsqueeze", "squeeze", "transpose", "swapaxes", "permute", "movedim",
+    "reshape", "flatten", "unflatten", "clone", "detach", "stack", "cat", "avg_pool1d",
+)  # fmt: skip
+_METHODS = (
+    "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__",
+    "__rtruediv__", "__pow__", "__neg__", "contiguous", "to", "float", "double", "view",
+    "expand", "__getitem__",
+)  # fmt: skip
+_FUNCTIONALS = (
+    "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "avg_pool1d", "avg_pool2d",
+    "max_pool1d", "max_pool2d", "pad", "batch_norm", "dropout", "dropout2d",
+)  # fmt: skip
+_IN_PLACE = {
+    *(torch.relu_, functional.relu_, Tensor.relu_, Tensor.add_, Tensor.mul_, Tensor.clamp_),
+    *(Tensor.__iadd__, Tensor.__imul__),
+}
+_TRAINING = {functional.batch_norm: 5, functional.dropout: 2, functional.dropout2d: 2}
+_LOCAL = {
+    *(getattr(torch, name) for name in _NAMES if hasattr(torch, name)),
+    *(getattr(Tensor, name) for name in (*_NAMES, *_METHODS) if hasattr(Tensor, name)),
+    *(getattr(functional, name) for name in _FUNCTIONALS),
+    *(*CONVOLUTIONS, *PRODUCTS, *_IN_PLACE),
+}
+# what tells nothing but shapes and types
+_SHAPES = {
+    *(Tensor.size, Tensor.dim, Tensor.numel, Tensor.ndimension, Tensor.__len__, Tensor.stride),
+    *(Tensor.is_floating_point, Tensor.is_complex, Tensor.is_contiguous, Tensor.get_device),
+    *(torch.is_floating_point, torch.is_complex, torch.numel, torch.is_tensor),
+    *(getattr(Tensor, name).__get__ for name in ("shape", "ndim", "dtype", "device", "layout")),
+    *(getattr(Tensor, name).__get__ for name in ("requires_grad", "is_cuda", "is_sparse")),
+    *(getattr(Tensor, name).__get__ for name in ("is_mkldnn", "is_quantized", "is_nested")),
 }
 
 
 @dataclass(frozen=True)
+class Use:
+    """A place in a call's arguments where the result of an earlier call goes."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Call:
-    """One call and what became of it.
+    """One call that depends on the input.
 
     Attributes
     ----------
     function : callable
     args : tuple
-        With every keyword argument at the end.
-    result : object
-    number : int
-        Among the calls that depend on the input.
+    kwargs : dict
+        With a ``Use`` for everything that depends on the input.
     reads : tuple of int
-        Numbers of the calls whose results it was given; -1 stands for the input.
-    writes : bool
-        Whether it wrote on something that was there before the input came.
+        Numbers of the calls whose results it was given.
+    result : Tensor or None
+        None if it was no single tensor.
+    local : bool
+        Whether it is known to compute each cell from few, and to do nothing else.
     """
 
-    function: Callable[..., Any]
+    function: Function
     args: tuple[Any, ...]
-    result: Any
-    number: int
+    kwargs: dict[str, Any]
     reads: tuple[int, ...]
-    writes: bool
+    result: Tensor | None
+    local: bool
 
 
-class _StoppedError(BaseException):  # no exception that a model's wrapper turns into another
-    pass
+class _Record(TorchFunctionMode):
+    """Note every call that depends on a tensor."""
 
-
-class _Watch(TorchFunctionMode):
-    """Tell of every call that depends on a tensor; stop when ``on_call`` says so."""
-
-    def __init__(self, source: Tensor, on_call: Callable[[Call], bool]) -> None:
+    def __init__(self, source: Tensor) -> None:
         super().__init__()
-        setattr(source, _MARK, _SOURCE)
-        self._on_call = on_call
-        self._number = 0
+        self.calls: list[Call] = []
+        # tensors are kept, so that no other gets their id
+        self._known: dict[int, tuple[int, Any]] = {id(source): (SOURCE, source)}
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
+        func: Function,
         types: Any,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
-        given_to = _tensors((args, given))
-        reads = tuple(getattr(one, _MARK) for one in given_to if depends(one))
-        others = {id(one) for one in given_to if not depends(one)}
+        known = (self._known.get(id(one)) for one in tensors((args, given)))
+        reads = tuple(one[0] for one in known if one is not None)
+        if not reads or func in _SHAPES:
+            return func(*args, **given)
+        noted, named = changed((args, given), self._use)
         result = func(*args, **given)
-        if not reads:
-            return result
-        own = _tensors(result)
-        if not own and result is not None and func not in _READS:
-            return result  # a shape or a type, which is the same for all inputs of one size
-        written = own or given_to[:1]  # what returns nothing has written on its first argument
-        writes = any(id(one) in others for one in written)
-        call = Call(func, (*args, *given.values()), result, self._number, reads, writes)
-        for one in own:
-            setattr(one, _MARK, self._number)
-        self._number += 1
-        if self._on_call(call):
-            raise _StoppedError
+        alone = isinstance(result, Tensor)
+        local = alone and func in _LOCAL and _pure(func, args, given, self._known)
+        self.calls.append(Call(func, noted, named, reads, result if alone else None, local))
+        for one in tensors(result):
+            self._known[id(one)] = (len(self.calls) - 1, one)
         return result
 
+    def _use(self, one: Any) -> Any:
+        known = self._known.get(id(one)) if isinstance(one, Tensor) else None
+        return one if known is None else Use(known[0])
 
-def watch(ask: Ask, inputs: Tensor, on_call: Callable[[Call], bool]) -> Tensor | None:
-    """Ask about inputs (batch, ...) and tell of every call, until ``on_call`` says to stop.
 
-    Returns
-    -------
-    Tensor or None
-        The answer, if it was not stopped before.
-    """
+def _pure(
+    func: Function, args: tuple[Any, ...], given: dict[str, Any], known: dict[int, Any]
+) -> bool:
+    """Whether a call is not in training mode, and writes on nothing that was there before."""
+    place = _TRAINING.get(func)
+    if place is not None and given.get("training", args[place] if len(args) > place else True):
+        return False
+    if func in _IN_PLACE and (not args or id(args[0]) not in known):
+        return False
+    return "out" not in given
+
+
+def record(ask: Ask, inputs: Tensor) -> tuple[list[Call], Tensor]:
+    """Ask about inputs (batch, ...) and return every call, and the answer."""
     source = inputs.clone()
-    try:
-        with _Watch(source, on_call):
-            return ask(source)
-    except _StoppedError:
-        return None
-
-
-def result_of(ask: Ask, inputs: Tensor, number: int) -> Tensor:
-    """Return the result of one call, and run nothing after it."""
-    found: list[Tensor] = []
-
-    def note(call: Call) -> bool:
-        if call.number < number:
-            return False
-        found.append(call.result)
-        return True
-
-    watch(ask, inputs, note)
-    return found[0]
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """Shape and kind of a result, for any number of items."""
-
-    base: tuple[int, ...]
-    slope: tuple[int, ...]
-    dtype: torch.dtype
-
-    def blank(self, items: int, device: torch.device) -> Tensor:
-        """Return a tensor of this shape that takes no memory and spoils what it is used for."""
-        floats = self.dtype.is_floating_point or self.dtype.is_complex
-        one = torch.full((), float("nan") if floats else 0, dtype=self.dtype, device=device)
-        sizes = [a + items * b for a, b in zip(self.base, self.slope, strict=True)]
-        return one.expand(sizes)
-
-
-class Script:
-    """The calls up to one, by which a network can be asked to go on from there.
-
-    Parameters
-    ----------
-    ask : callable
-        From inputs (batch, ...) to outputs.
-    inputs : Tensor, shape (3 or more, ...)
-    number : int
-        Of the call to go on from.
-
-    Raises
-    ------
-    RuntimeError
-        If what is called depends on the number of items, or on values.
-    """
-
-    def __init__(self, ask: Ask, inputs: Tensor, number: int) -> None:
-        self.number = number
-        self._input = inputs.shape[1:]
-        two, three = (_recorded(ask, inputs[:count], number) for count in (2, 3))
-        functions = [function for function, _ in two]
-        if functions != [function for function, _ in three]:
-            raise RuntimeError("the calls depend on the number of items")
-        if not _READS.isdisjoint(functions):
-            raise RuntimeError("the calls depend on values")
-        self._calls = [
-            (function, tree_map(_shape, first, second))
-            for (function, first), (_, second) in zip(two, three, strict=True)
-        ]
-
-    def resume(self, ask: Ask, value: Tensor, items: int) -> Tensor:
-        """Return the outputs that follow when the call's result is ``value``.
-
-        Raises
-        ------
-        RuntimeError
-            If the network makes other calls than before, or uses what came before the call.
-        """
-        blank = torch.full((), float("nan"), dtype=value.dtype, device=value.device)
-        source = blank.expand(items, *self._input)
-        setattr(source, _MARK, _SOURCE)
-        with _Resume(self._calls, value.detach(), items):
-            return ask(source)
-
-
-def _recorded(ask: Ask, inputs: Tensor, number: int) -> list[tuple[Any, Any]]:
-    calls: list[tuple[Any, Any]] = []
-
-    def note(call: Call) -> bool:
-        calls.append((call.function, tree_map(_size, call.result)))
-        return call.number >= number
-
-    watch(ask, inputs, note)
-    return calls
+    with _Record(source) as mode:
+        answer = ask(source)
+    return mode.calls, answer
 
 
 @dataclass(frozen=True)
 class _Size:
-    shape: tuple[int, ...]
-    dtype: torch.dtype
+    """A whole number that depends on the number of items: ``base + slope * items``."""
+
+    base: int
+    slope: int
+
+    def of(self, items: int) -> int:
+        return self.base + self.slope * items
 
 
-def _size(one: Any) -> Any:
-    return _Size(tuple(one.shape), one.dtype) if isinstance(one, Tensor) else one
+def _size(two: int, three: int) -> Any:
+    return two if two == three else _Size(two - 2 * (three - two), three - two)
 
 
-def _shape(two: Any, three: Any) -> Any:
-    if not isinstance(two, _Size):
-        return two
-    slope = tuple(b - a for a, b in zip(two.shape, three.shape, strict=True))
-    base = tuple(a - 2 * b for a, b in zip(two.shape, slope, strict=True))
-    return _Shape(base, slope, two.dtype)
+class UnknownCallsError(RuntimeError):
+    """What a network calls cannot be repeated."""
+
+
+class Prefix:
+    """The first calls of a network, to be repeated for any number of items.
+
+    Parameters
+    ----------
+    two, three : sequence of Call
+        Of passes with two and with three items.
+    number : int
+        Of the last call.
+
+    Raises
+    ------
+    UnknownCallsError
+        If the passes are not alike.
+    """
+
+    def __init__(self, two: Sequence[Call], three: Sequence[Call], number: int) -> None:
+        self.number = number
+        pairs = list(zip(two[: number + 1], three[: number + 1], strict=True))
+        if any(one.function != other.function or not one.local for one, other in pairs):
+            raise UnknownCallsError("the calls depend on the number of items")
+        self.functions = [one.function for one, _ in pairs]
+        self._given = [
+            _joined((one.args, one.kwargs), (other.args, other.kwargs)) for one, other in pairs
+        ]
+        self.shapes = [
+            ([*map(_size, one.result.shape, other.result.shape)], one.result.dtype)
+            for one, other in pairs
+            if one.result is not None and other.result is not None
+        ]
+
+    def __call__(self, inputs: Tensor, *, sparse: bool = False) -> Tensor:
+        """Return the last call's result for inputs (batch, ...).
+
+        Parameters
+        ----------
+        sparse : bool
+            Let zeros in the network's own matrices, such as mel filters, stop NaN.
+        """
+        items = len(inputs)
+        results = {SOURCE: inputs.clone()}
+
+        def put(one: Any) -> Any:
+            if isinstance(one, Use):
+                return results[one.number]
+            return one.of(items) if isinstance(one, _Size) else one
+
+        for number, (function, given) in enumerate(zip(self.functions, self._given, strict=True)):
+            args, kwargs = changed(given, put)
+            products = sparse and function in PRODUCTS and not kwargs
+            results[number] = (
+                _sparse_product(function, args, given[0]) if products else function(*args, **kwargs)
+            )
+        return results[self.number]
+
+    def resume(self, ask: Ask, value: Tensor, inputs: torch.Size, blank: float) -> Tensor:
+        """Return the outputs that follow when the last call's result is ``value``.
+
+        The network's own Python runs, but what the first calls would compute is left out: their
+        results are tensors full of ``blank`` that take no memory.
+
+        Parameters
+        ----------
+        inputs : torch.Size
+            Shape of the inputs.
+
+        Raises
+        ------
+        UnknownCallsError
+            If the network makes other calls than before, or uses what came before the value.
+        """
+        one = torch.full((), blank, dtype=value.dtype, device=value.device)
+        source = one.expand(inputs)
+        with _Resume(self, value, source, blank) as mode:
+            answer = ask(source)
+        if mode.wrong:
+            raise UnknownCallsError("other calls than before, or earlier results are used again")
+        return answer
 
 
 class _Resume(TorchFunctionMode):
-    """Leave out the calls of a script, and give its last one a result."""
+    """Leave out first calls, and give the last of them a result."""
 
-    def __init__(self, calls: list[tuple[Any, Any]], value: Tensor, items: int) -> None:
+    def __init__(self, prefix: Prefix, value: Tensor, source: Tensor, blank: float) -> None:
         super().__init__()
-        self._calls = calls
-        self._value = value
-        self._items = items
+        self.wrong = False
+        self._prefix, self._value, self._blank = prefix, value, blank
+        self._items = len(source)
         self._next = 0
+        self._blanks = {id(source): source}
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
+        func: Function,
         types: Any,
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
-        if not any(map(depends, _tensors((args, given)))):
+        blank = any(id(one) in self._blanks for one in tensors((args, given)))
+        if not blank or func in _SHAPES:
             return func(*args, **given)
-        done = self._next == len(self._calls)
-        function, result = (None, None) if done else self._calls[self._next]
-        if func != function:
-            answer = func(*args, **given)
-            if _tensors(answer) or answer is None or func in _READS:
-                raise RuntimeError("other calls than before, or what came before is used again")
-            return answer
+        functions = self._prefix.functions
+        if self._next >= len(functions) or func != functions[self._next]:
+            self.wrong = True  # and on to the end, so that nothing is left half done
+            return func(*args, **given)
+        sizes, dtype = self._prefix.shapes[self._next]
         self._next += 1
-        if self._next == len(self._calls):
+        if self._next == len(functions):
             return self._value
-        blank = self._blank(result) if isinstance(result, _Shape) else tree_map(self._blank, result)
-        for one in _tensors(blank):
-            setattr(one, _MARK, self._next)
-        return blank
-
-    def _blank(self, one: Any) -> Any:
-        return one.blank(self._items, self._value.device) if isinstance(one, _Shape) else one
+        shape = [one.of(self._items) if isinstance(one, _Size) else one for one in sizes]
+        found = torch.full((), self._blank, dtype=dtype, device=self._value.device).expand(shape)
+        self._blanks[id(found)] = found
+        return found
 
 
-def depends(one: Any) -> bool:
-    """Whether something is a tensor that depends on the input that is watched."""
-    return hasattr(one, _MARK)
+def _sparse_product(function: Function, args: tuple[Any, ...], noted: tuple[Any, ...]) -> Tensor:
+    """Return a product in which a constant's zeros stop the NaN of what depends on the input."""
+    depends = [isinstance(one, Use) for one in noted]
+    if sum(depends) != 1:
+        return function(*args)
+    clean = function(*(one.nan_to_num(nan=0.0) for one in args))
+    reach = (one.isnan() if own else one != 0 for one, own in zip(args, depends, strict=True))
+    return clean.masked_fill(function(*(one.to(clean) for one in reach)) > 0, torch.nan)
+
+
+def _joined(two: Any, three: Any) -> Any:
+    """Return arguments for any number of items from those for two and for three."""
+    if isinstance(two, Tensor) and isinstance(three, Tensor):
+        if two is three or (two.shape == three.shape and torch.equal(two, three)):
+            return two
+    elif type(two) is type(three):
+        if type(two) is int:
+            return _size(two, three)
+        if isinstance(two, slice):
+            ends = ((two.start, two.stop, two.step), (three.start, three.stop, three.step))
+            return _Slice(_joined(*ends))
+        if isinstance(two, list | tuple) and len(two) == len(three):
+            return (
+                type(two)(map(_joined, two, three))
+                if type(two) in (list, tuple)
+                else (tuple(map(_joined, two, three)))
+            )
+        if isinstance(two, dict) and two.keys() == three.keys():
+            return {name: _joined(one, three[name]) for name, one in two.items()}
+        if two == three:
+            return two
+    raise UnknownCallsError("what is called with depends on the number of items")
+
+
+@dataclass(frozen=True)
+class _Slice:
+    ends: tuple[Any, Any, Any]
+
+
+def changed(values: Any, change: Callable[[Any], Any]) -> Any:
+    """Return nested tuples, lists and dictionaries with every value in them changed."""
+    if isinstance(values, dict):
+        return {name: changed(value, change) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        parts = [changed(value, change) for value in values]
+        return parts if isinstance(values, list) else tuple(parts)
+    if isinstance(values, _Slice):
+        return slice(*changed(values.ends, change))
+    return change(values)
+
+
+def tensors(values: Any) -> list[Tensor]:
+    """Return the tensors in a value, in order; torch's own walk is too slow for every call."""
+    if isinstance(values, Tensor):
+        return [values]
+    if isinstance(values, Mapping):
+        values = values.values()
+    elif not isinstance(values, list | tuple):
+        return []
+    return [one for value in values for one in tensors(value)]
 
 
 def watchable(batch: Tensor) -> bool:
@@ -265,14 +353,3 @@ def watchable(batch: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and torch._C._len_torch_function_stack() == 0
     )
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    """Return the tensors in a value, in order; torch's own walk is too slow for every call."""
-    if isinstance(values, Tensor):
-        return [values]
-    if isinstance(values, Mapping):
-        values = values.values()
-    elif not isinstance(values, list | tuple):
-        return []
-    return [one for value in values for one in _tensors(value)]

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from earwitness.models.agreement import outputs_agree
 from earwitness.models.calls import Ask, watchable
 from earwitness.models.fusion import Fusion
 from earwitness.models.pattern import Mixtures, Pattern
@@ -24,33 +25,12 @@ from earwitness.models.sharing import Sharing
 
 Agree = Callable[[Tensor, Tensor], bool]
 
-OUTPUT_TOLERANCE = 1e-4
-GRADIENT_TOLERANCE = 1e-3
-_ROUNDING = 5e-6
 _CHECKED = 2  # items of every run that are asked both ways
 _LEAST_ITEMS = 5  # in the first batch; what is shorter has nothing to gain
 _LEAST_WORK = 2_000_000  # multiplications per item, below which there is nothing to gain
 _TRIALS = 2
 _TIMED = 16  # items, at most, on which time is measured
 _PAYS = 0.97
-
-
-def outputs_agree(found: Tensor, wanted: Tensor) -> bool:
-    """Whether outputs differ by at most 1e-4 of their standard deviation, over items and outputs.
-
-    Where the outputs hardly vary at all, rounding is allowed for.
-    """
-    allowed = max(OUTPUT_TOLERANCE * float(wanted.std()), _ROUNDING * float(wanted.abs().max()))
-    return float((found - wanted).abs().max()) <= allowed
-
-
-def gradients_agree(found: Tensor, wanted: Tensor) -> bool:
-    """Whether gradients differ by at most 1e-3 of their length.
-
-    A unit that sits on the corner of a ReLU may go either way, so the whole is compared, not the
-    cells.
-    """
-    return float((found - wanted).norm()) <= GRADIENT_TOLERANCE * float(wanted.norm())
 
 
 @dataclass(frozen=True)
@@ -85,9 +65,13 @@ class Fast:
     def __reduce__(self) -> Any:
         return (Fast, ())
 
-    def sharing(self, mixtures: Mixtures) -> Sharing:
-        """Return what decides whether mixtures of pieces share their first layers."""
-        return Sharing(mixtures, self._patterns)
+    def sharing(self, mixtures: Mixtures, shape: torch.Size) -> Sharing:
+        """Return what decides whether mixtures of pieces, as inputs of a shape, share layers."""
+        key = self._key(outputs_agree, False, shape)
+        return Sharing(mixtures, self._patterns, lambda: self._pays.get(key, True))
+
+    def _key(self, agree: Agree, fusing: bool, shape: torch.Size) -> tuple[Any, ...]:
+        return (agree, fusing, shape, torch.get_num_threads())
 
     def answers(
         self,
@@ -139,7 +123,7 @@ class Fast:
         """Return the first way to ask that gives the plain answers and pays; the last is plain."""
         for way in ways:
             fusing = way is ways[-1]  # is all that makes it faster
-            key = (trial.agree, fusing, trial.shape, torch.get_num_threads())
+            key = self._key(trial.agree, fusing, trial.shape)
             if not self._pays.get(key, True):
                 continue
             if not self._agrees(way, trial, _LEAST_WORK if fusing else 0):

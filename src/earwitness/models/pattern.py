@@ -1,27 +1,24 @@
 """Which pieces of a sound the cells of a network's early layers depend on.
 
-This is seen by filling a piece with NaN, which spreads exactly as far as the piece does, whatever
-the layers are.
+This is seen by repeating the network's first calls with a piece full of NaN, which spreads exactly
+as far as the piece does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import ceil
 
-import networkx
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-from earwitness.models.calls import Ask, Call, Script, depends, result_of, watch
+from earwitness.models.agreement import outputs_agree
+from earwitness.models.calls import CONVOLUTIONS, Ask, Call, Prefix, UnknownCallsError, Use, record
 
-CHECKED = 4  # mixtures that a pattern is tried on
+TRIED = 4  # mixtures that a pattern is tried on
 
-_CONVOLUTION = {torch.conv1d, functional.conv1d, torch.conv2d, functional.conv2d}
-_PRODUCT = {torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__}
 _MOST_COLOURS = 7
 _MOST_KEPT = 16_000_000  # values of all combinations, 64 MB
 _MOST_MARKS = 64_000_000  # pieces times cells
@@ -31,11 +28,12 @@ _SCOUTS = 8  # pieces by which places too deep to share are passed over
 _UNEVEN = 1.3  # pieces of the cell with most, over the mean of all cells, at least
 _TOUCH = 20  # multiplications that reading and writing one value is as dear as
 _USUAL = 1000  # mixtures that a pattern is chosen for
+_CELLS = 100_000  # whose pieces are compared at once
 
 
 @dataclass(frozen=True)
 class Place:
-    """A value that a convolution reads.
+    """A value that a convolution reads, and through which all goes that comes after.
 
     Attributes
     ----------
@@ -57,7 +55,7 @@ class Place:
     def gain(self, mixtures: int, colours: int) -> float:
         """Return how many multiplications are saved."""
         each = self.cost - _TOUCH * self.values
-        return mixtures * each - (2**colours + CHECKED) * self.cost
+        return mixtures * each - (2**colours + TRIED) * self.cost
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Pattern:
     Attributes
     ----------
     place : Place
-    script : Script
+    prefix : Prefix
     colours : Tensor, shape (piece,)
     owners : Tensor, shape (colour, group)
         The piece of that colour on which cells of a group depend; the number of pieces for none.
@@ -76,7 +74,7 @@ class Pattern:
     """
 
     place: Place
-    script: Script
+    prefix: Prefix
     colours: Tensor
     owners: Tensor
     groups: Tensor
@@ -110,18 +108,18 @@ class Mixtures:
         for some in pieces.split(self.chunk):
             yield self.mix(functional.one_hot(some, self.count).float()) != 0
 
-    def first(self, switches: Tensor, number: int) -> Tensor:
-        """Return the result of one call as (batch, window, ..., channel)."""
-        parts = (
-            (result_of(self.ask, self.mix(some), number), len(some))
-            for some in switches.split(self.chunk)
+    def computed(self, switches: Tensor, prefix: Prefix) -> Tensor:
+        """Return what the first calls give, as (batch, window, ..., channel)."""
+        parts = (prefix(self.mix(some)) for some in switches.split(self.chunk))
+        sizes = (len(some) for some in switches.split(self.chunk))
+        return torch.cat(
+            [_windows(part, items).movedim(2, -1) for part, items in zip(parts, sizes, strict=True)]
         )
-        return torch.cat([_windows(found, items).movedim(2, -1) for found, items in parts])
 
 
-def joined(first: Tensor) -> Tensor:
+def in_order(cells: Tensor) -> Tensor:
     """Return (batch, window, ..., channel) as a network has it, (window x batch, channel, ...)."""
-    return first.movedim(-1, 2).transpose(0, 1).flatten(0, 1)
+    return cells.movedim(-1, 2).transpose(0, 1).flatten(0, 1)
 
 
 def _windows(result: Tensor, items: int) -> Tensor:
@@ -131,114 +129,105 @@ def _windows(result: Tensor, items: int) -> Tensor:
 
 def find_pattern(mixtures: Mixtures) -> Pattern | None:
     """Return where to cut a network and what each cell depends on there; None if nowhere."""
-    places = _places(mixtures)
-    count = mixtures.count
-    if not places or count < 2:
+    if mixtures.count < 2:
         return None
-    scouts = torch.linspace(0, count - 1, min(_SCOUTS, count)).long().unique()
-    local = []
-    for place, marks in zip(places, _marks(mixtures, places, scouts), strict=True):
-        most = _UNEVEN * float(marks.float().mean()) * count
-        if most <= _MOST_COLOURS and marks.shape[1] * count <= _MOST_MARKS:
-            local.append(place)
-    if not local:
-        return None
-    best, found = 0.0, None
-    everything = torch.arange(count)
-    for place, marks in zip(local, _marks(mixtures, local, everything), strict=True):
-        if place.gain(_USUAL, int(marks.sum(dim=0).max())) <= best:
+    two, answer = record(mixtures.ask, mixtures.whole(2))
+    places = _places(two)
+    if not places or not outputs_agree(mixtures.ask(mixtures.whole(2)), answer):
+        return None  # nothing to gain, or it keeps something or draws at random
+    three, _ = record(mixtures.ask, mixtures.whole(3))
+    scouts = torch.linspace(0, mixtures.count - 1, min(_SCOUTS, mixtures.count)).long().unique()
+    likely = []
+    for place in places:
+        try:
+            prefix = Prefix(two, three, place.number)
+        except UnknownCallsError:
+            break
+        marks = _marks(mixtures, prefix, scouts)
+        most = ceil(_UNEVEN * float(marks.float().mean()) * mixtures.count)
+        if most <= _MOST_COLOURS and marks.shape[1] * mixtures.count <= _MOST_MARKS:
+            likely.append((place.gain(_USUAL, most), place, prefix))
+        else:
+            break  # what comes after depends on more
+    for gain, place, prefix in sorted(likely, key=lambda one: -one[0]):
+        if gain <= 0:
+            break
+        marks = _marks(mixtures, prefix, torch.arange(mixtures.count))
+        if int(marks.sum(dim=0).max()) > _MOST_COLOURS:
             continue  # there are no fewer colours than pieces in one cell
         colours = _coloured(marks)
         number = int(colours.max()) + 1
-        gain = place.gain(_USUAL, number)
-        fits = number <= _MOST_COLOURS and 2**number * place.values <= _MOST_KEPT
-        if fits and gain > best:
-            best, found = gain, (place, colours, _owners(marks, colours))
-    if found is None:
-        return None
-    place, colours, owners = found
-    script = Script(mixtures.ask, mixtures.whole(3), place.number)
-    return Pattern(place, script, colours, *owners.unique(dim=1, return_inverse=True))
+        if (
+            number <= _MOST_COLOURS
+            and 2**number * place.values <= _MOST_KEPT
+            and place.gain(_USUAL, number) > 0
+        ):
+            owners, groups = _owners(marks, colours).unique(dim=1, return_inverse=True)
+            return Pattern(place, prefix, colours, owners, groups)
+    return None
 
 
-def _places(mixtures: Mixtures) -> list[Place]:
-    """Return what convolutions read, in order, if there is something to be saved.
-
-    A network that keeps something from one call for the next, or draws at random, has no places:
-    NaN would stay in it.
-    """
-    costs: list[float] = []
-    sizes: list[int] = []
-    read: set[int] = set()
-    kept = False
-
-    def note(call: Call) -> bool:
-        nonlocal kept
-        kept = kept or call.writes
+def _places(calls: Sequence[Call]) -> list[Place]:
+    """Return the places where a network that makes these calls, with two items, can be cut."""
+    costs, total = [], 0.0
+    for call in calls:
+        if call.result is not None:
+            each = _TOUCH
+            if call.function in CONVOLUTIONS:
+                each += _filters(call)[0].numel()
+            total += call.result.numel() / 2 * each
+        costs.append(total)
+    if total < _LEAST_WORK:
+        return []
+    read = {
+        call.args[0].number
+        for call in calls
+        if call.function in CONVOLUTIONS and call.args and isinstance(call.args[0], Use)
+    }
+    # the earliest result that each call and those after it read
+    earliest = [len(calls)] * (len(calls) + 1)
+    for number in range(len(calls) - 1, -1, -1):
+        earliest[number] = min(earliest[number + 1], *calls[number].reads)
+    places = []
+    for number, (call, cost) in enumerate(zip(calls, costs, strict=True)):
         one = call.result
-        size = one.numel() if isinstance(one, Tensor) else 0
-        each = _TOUCH
-        if call.function in _CONVOLUTION:
-            each += call.args[1][0].numel()
-            read.add(call.reads[0])
-        costs.append(size * each + (costs[-1] if costs else 0.0))
-        sizes.append(size if size and one.is_floating_point() and one.ndim >= 3 else 0)
-        return False
-
-    answer = watch(mixtures.ask, mixtures.whole(), note)
-    if kept or not costs or costs[-1] < _LEAST_WORK:
-        return []
-    if answer is None or not torch.equal(mixtures.ask(mixtures.whole()), answer):
-        return []
-    places = [
-        Place(number, costs[number], costs[number] / costs[-1], sizes[number])
-        for number in sorted(read)
-        if number >= 0 and sizes[number]
-    ]
-    return [place for place in places if place.share > _LEAST_SHARE]
+        if not call.local or one is None:
+            break
+        if (
+            number in read
+            and earliest[number + 1] >= number
+            and one.is_floating_point()
+            and one.ndim >= 3
+            and cost > _LEAST_SHARE * total
+        ):
+            places.append(Place(number, cost, cost / total, one.numel() // 2))
+    return places
 
 
-def _marks(mixtures: Mixtures, places: list[Place], pieces: Tensor) -> list[Tensor]:
-    """Return for every place which cells depend on which pieces, shape (piece, cell)."""
+def _filters(call: Call) -> Tensor:
+    """Return the filters of a convolution."""
+    found: Tensor = call.args[1] if len(call.args) > 1 else call.kwargs["weight"]
+    return found
+
+
+def _marks(mixtures: Mixtures, prefix: Prefix, pieces: Tensor) -> Tensor:
+    """Return which cells depend on which pieces, shape (piece, cell)."""
     whole = mixtures.whole()
-    found: dict[int, list[Tensor]] = {place.number: [] for place in places}
-
-    def note(call: Call) -> bool:
-        if call.number in found:
-            spoiled = call.result.sum(dim=1).isnan()
-            found[call.number].append(_windows(spoiled, len(inputs)).flatten(1))
-        return call.number == places[-1].number
-
+    found = []
     for outline in mixtures.outlines(pieces):
-        inputs = torch.where(outline, torch.nan, whole)
-        with _SparseProducts():
-            watch(mixtures.ask, inputs, note)
-    return [torch.cat(parts) for parts in found.values()]
-
-
-class _SparseProducts(TorchFunctionMode):
-    """Let zeros in a network's own matrices, such as mel filters, stop NaN."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if func not in _PRODUCT or len(args) != 2 or all(map(depends, args)):
-            return func(*args, **(kwargs or {}))
-        spoiled = [one.isnan() for one in args]
-        result = func(*(one.nan_to_num(nan=0.0) for one in args))
-        reach = [bad if depends(one) else one != 0 for one, bad in zip(args, spoiled, strict=True)]
-        return result.masked_fill(func(*(one.to(result) for one in reach)) > 0, torch.nan)
+        result = prefix(torch.where(outline, torch.nan, whole), sparse=True)
+        found.append(_windows(result.sum(dim=1).isnan(), len(outline)).flatten(1))
+    return torch.cat(found)
 
 
 def _coloured(marks: Tensor) -> Tensor:
     """Return colours (piece,) such that no cell has two pieces of one colour."""
-    some = marks.float()
-    meet = (some @ some.T > 0).fill_diagonal_(False)
-    graph = networkx.from_numpy_array(meet.numpy())
+    import networkx  # takes long, and most never need it
+
+    meet = torch.zeros(len(marks), len(marks))
+    for some in marks.split(_CELLS, dim=1):
+        meet += some.float() @ some.float().T
+    graph = networkx.from_numpy_array((meet > 0).fill_diagonal_(False).numpy())
     colours = networkx.greedy_color(graph, strategy="DSATUR")
     return torch.tensor([colours[k] for k in range(len(marks))])
 
