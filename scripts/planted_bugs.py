@@ -478,7 +478,11 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "for _ in range(1):",
     ),
     "speed: fused although slower": ("models/fast.py", "fused < _PAYS * plain", "fused > 0"),
-    "speed: tolerance": ("models/agreement.py", "OUTPUT_TOLERANCE = 1e-4", "OUTPUT_TOLERANCE = 1e-3"),
+    "speed: tolerance": (
+        "models/agreement.py",
+        "OUTPUT_TOLERANCE = 1e-4",
+        "OUTPUT_TOLERANCE = 1e-3",
+    ),
     "sharing: colours weigh as their numbers": (
         "models/sharing.py",
         "(len(groups) << colour)",
