@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -303,6 +304,7 @@ class Memory(Net):
         self.kind, self.level, self.busy = kind, torch.zeros(1), False
         self.register_buffer("running", torch.zeros(1))
         self.register_buffer("unit", torch.ones(1))
+        self.register_buffer("spread", torch.ones(1))
 
     def forward(self, x: Tensor) -> Tensor:
         assert not self.busy
@@ -319,7 +321,7 @@ class Memory(Net):
         elif self.kind == "number":
             self.level = torch.tensor([0.9 * float(self.level) + 0.1 * x.mean().item()])
         elif self.kind == "norm":
-            x = functional.batch_norm(x, self.running, self.unit, training=True)
+            x = functional.batch_norm(x, self.running, self.spread, training=True)
         found = super().forward(x * self.unit.to(x))
         self.two.bias.data -= float(self.kind == "edit")
         self.busy = False
@@ -345,6 +347,26 @@ def test_nothing_is_left_in_a_network(kind: str) -> None:
     assert all(set(vars(one)) == set() for one in (*state, *network.parameters()))
     assert not network.busy
     torch.testing.assert_close(network.two.bias, bias, rtol=0, atol=1e-6)
+
+
+def test_skips_from_earlier_layers_and_changing_answers_leave_no_pattern() -> None:
+    torch.manual_seed(4)
+    network, times = settled(), iter(range(1, 100))
+    with torch.no_grad():
+        assert find_pattern(mixtures(Whole("again").eval())) is None
+        assert find_pattern(mixtures(lambda x: network(x) * next(times))) is None
+
+
+def test_a_wrong_cell_is_found_even_where_it_does_not_matter() -> None:
+    network = settled()
+    made = mixtures(network)
+    with torch.no_grad():
+        network.four.weight.zero_()  # nothing that the first layers give matters
+        pattern = find_pattern(made)
+        assert pattern is not None
+        assert Table(pattern, made).right()
+        wrong = replace(pattern, groups=pattern.groups.flip(0))
+        assert not Table(wrong, made).right()
 
 
 def test_norms_in_training_mode_are_not_shared() -> None:

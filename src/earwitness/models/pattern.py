@@ -17,7 +17,7 @@ from torch.nn import functional
 from earwitness.models.agreement import outputs_agree
 from earwitness.models.calls import CONVOLUTIONS, Ask, Call, Prefix, UnknownCallsError, Use, record
 
-TRIED = 4  # mixtures that a pattern is tried on
+TRIED = 8  # mixtures that a pattern is tried on
 
 _MOST_COLOURS = 7
 _MOST_KEPT = 16_000_000  # values of all combinations, 64 MB

@@ -69,7 +69,7 @@ class Table:
         wrong = (self.put_together(some) - wanted).abs().max()
         if not float(wrong) <= _TOLERANCE * float(wanted.std()):
             return False
-        few = some[: TRIED // 2]
+        few = some[:2]
         answers = self._mixtures.ask(self._mixtures.mix(few))
         return all(outputs_agree(self.outputs(few, blank), answers) for blank in _BLANKS)
 
