@@ -54,12 +54,11 @@ def draws(count: int = 100, pieces: int = PIECES) -> Tensor:
 
 
 class Net(nn.Module):
-    """Two blocks of convolutions in any style, and a head; counts what its first layer is asked."""
+    """Two blocks of convolutions in any style, and a head."""
 
     def __init__(self, style: str = "plain") -> None:
         super().__init__()
         self.style = style
-        self.asked = 0
         self.one, self.two = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
         self.three, self.four = nn.Conv2d(8, 24, 3, padding=1), nn.Conv2d(24, 24, 3, padding=1)
         self.norm = nn.BatchNorm2d(8)
@@ -67,7 +66,6 @@ class Net(nn.Module):
         self.register_buffer("table", torch.eye(ROWS * SIDE) + torch.eye(ROWS * SIDE).roll(1, 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        self.asked += len(x)
         change: Callable[[Tensor], Tensor] = getattr(self, "do_" + self.style, lambda x: x)
         maps = self.first(change(x))
         maps = functional.avg_pool2d(maps, 2)
@@ -92,9 +90,6 @@ class Net(nn.Module):
 
     def do_transposed(self, x: Tensor) -> Tensor:
         return x.transpose(2, 3)
-
-    def do_windows(self, x: Tensor) -> Tensor:
-        return x
 
 
 STYLES = ["plain", "in place", "residual", "maxima", "constants", "bands", "transposed"]
@@ -215,8 +210,8 @@ def test_pieces_that_are_mixed_softly_or_asked_about_rarely_share_nothing() -> N
         assert sharing.quick(draws(50)) is not None
 
 
-def rarely(x: Tensor) -> Tensor:
-    """Return 1 where a clip is louder at one end than nearly all mixtures are, 0 elsewhere."""
+def slope(x: Tensor) -> Tensor:
+    """Return how much louder the beginning is than the rest."""
     return x[..., :14].mean(dim=(1, 2, 3)) / x[..., 14:].mean(dim=(1, 2, 3))
 
 
@@ -231,7 +226,7 @@ with warnings.catch_warnings():
 
 HIDING: dict[str, Callable[[Net, Tensor, float], Tensor]] = {
     "comparison": lambda net, x, least: net(
-        torch.where((rarely(x) > least)[:, None, None, None], x / 4, x)
+        torch.where((slope(x) > least)[:, None, None, None], x / 4, x)
     ),
     "script": lambda net, x, least: net(x) * (1 - 0.8 * hidden(x, least))[:, None],
     "numpy": lambda net, x, least: (

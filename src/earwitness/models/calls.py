@@ -305,11 +305,8 @@ def _joined(two: Any, three: Any) -> Any:
             ends = ((two.start, two.stop, two.step), (three.start, three.stop, three.step))
             return _Slice(_joined(*ends))
         if isinstance(two, list | tuple) and len(two) == len(three):
-            return (
-                type(two)(map(_joined, two, three))
-                if type(two) in (list, tuple)
-                else (tuple(map(_joined, two, three)))
-            )
+            parts = [_joined(one, other) for one, other in zip(two, three, strict=True)]
+            return parts if isinstance(two, list) else tuple(parts)
         if isinstance(two, dict) and two.keys() == three.keys():
             return {name: _joined(one, three[name]) for name, one in two.items()}
         if two == three:

@@ -20,14 +20,13 @@ from torch import Tensor
 from earwitness.models.agreement import outputs_agree
 from earwitness.models.calls import Ask, watchable
 from earwitness.models.fusion import Fusion
-from earwitness.models.pattern import Mixtures, Pattern
+from earwitness.models.pattern import LEAST_WORK, Mixtures, Pattern
 from earwitness.models.sharing import Sharing
 
 Agree = Callable[[Tensor, Tensor], bool]
 
 _CHECKED = 2  # items of every run that are asked both ways
 _LEAST_ITEMS = 5  # in the first batch; what is shorter has nothing to gain
-_LEAST_WORK = 2_000_000  # multiplications per item, below which there is nothing to gain
 _TRIALS = 2
 _TIMED = 16  # items, at most, on which time is measured
 _PAYS = 0.97
@@ -90,7 +89,7 @@ class Fast:
             From inputs (batch, ...) to outputs or gradients (batch, ...), item by item.
         batches : iterable of Tensor
         agree : callable
-            Whether a fused and a plain answer to the same items are the same.
+            Whether a faster and a plain answer to the same items are the same.
         quick : callable, optional
             What should give the same answers, only faster.
         shape : torch.Size, optional
@@ -126,7 +125,7 @@ class Fast:
             key = self._key(trial.agree, fusing, trial.shape)
             if not self._pays.get(key, True):
                 continue
-            if not self._agrees(way, trial, _LEAST_WORK if fusing else 0):
+            if not self._agrees(way, trial, LEAST_WORK if fusing else 0):
                 self._pays[key] = False
             elif key not in self._pays:
                 self._pays[key] = self._measured(ways[-1], way, trial.rest[:_TIMED])

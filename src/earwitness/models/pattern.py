@@ -17,12 +17,12 @@ from torch.nn import functional
 from earwitness.models.agreement import outputs_agree
 from earwitness.models.calls import CONVOLUTIONS, Ask, Call, Prefix, UnknownCallsError, Use, record
 
+LEAST_WORK = 2_000_000  # multiplications per item, below which there is nothing to gain
 TRIED = 8  # mixtures that a pattern is tried on
 
 _MOST_COLOURS = 7
 _MOST_KEPT = 16_000_000  # values of all combinations, 64 MB
 _MOST_MARKS = 64_000_000  # pieces times cells
-_LEAST_WORK = 2_000_000  # multiplications per item, below which there is nothing to gain
 _LEAST_SHARE = 0.05  # of the work
 _SCOUTS = 8  # pieces by which places too deep to share are passed over
 _UNEVEN = 1.3  # pieces of the cell with most, over the mean of all cells, at least
@@ -177,7 +177,7 @@ def _places(calls: Sequence[Call]) -> list[Place]:
                 each += _filters(call)[0].numel()
             total += call.result.numel() / 2 * each
         costs.append(total)
-    if total < _LEAST_WORK:
+    if total < LEAST_WORK:
         return []
     read = {
         call.args[0].number

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ class Sharing:
     def quick(self, switches: Tensor) -> Ask | None:
         """Return what answers to switches (batch, piece) with shared layers, if that pays.
 
-        As much is expected to be asked yet as was asked so far.
+        It begins once so much was asked that as much again would be worth the work before it.
         """
         self._asked += len(switches)
         hard = bool(((switches == 0) | (switches == 1)).all())
@@ -111,11 +112,9 @@ class Sharing:
             return None
         enough = _WORTH[0] + _WORTH[1] * self._mixtures.count
         if self._table is None and self._asked >= enough:
-            try:
-                with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                    self._table = self._made()
-            except Exception:  # a network that cannot be followed is asked as it is
-                self._table = None
+            # a network that cannot be followed is asked as it is
+            with suppress(Exception), torch.no_grad(), torch.random.fork_rng(devices=[]):
+                self._table = self._made()
             self._refused = self._table is None
         return None if self._table is None else self._table.outputs
 
