@@ -22,7 +22,7 @@ TESTS += ["tests/unit"]
 LEFT_OUT = ["tests/unit/test_train.py", "tests/unit/test_command.py"]
 _RULES = ["tests/reference/test_relevance.py", "tests/reference/test_methods.py"]
 _PIECES = ["tests/reference/test_perturbation.py", "tests/unit/test_pieces.py"]
-_FAST = ["tests/unit/test_fast.py", "tests/unit/test_mixtures.py"]
+_FAST = ["tests/unit/test_prepare.py", "tests/unit/test_mixtures.py"]
 _ASKED = ["tests/unit/test_passes.py", "tests/unit/test_figures.py"]
 _METRICS = ["tests/contract/test_metrics.py", "tests/reference/test_metrics.py"]
 _BENCH = ["tests/unit/test_tables.py", "tests/unit/test_benchmark.py"]
@@ -63,10 +63,9 @@ NEAREST: dict[str, list[str]] = {
     "models/cnn14.py": ["tests/unit/test_cnn14.py"],
     "models/decoder.py": _LMAC,
     "models/explainer.py": _LMAC,
-    "models/fast.py": _FAST,
-    "models/fingerprint.py": _LMAC,
+    "models/prepare.py": _FAST,
+    "models/fingerprint.py": [*_FAST, *_LMAC],
     "models/frontend.py": _FAST,
-    "models/fusion.py": _FAST,
     "models/hidden.py": _LMAC,
     "models/published_decoder.py": _LMAC,
     "models/reading.py": _LMAC,

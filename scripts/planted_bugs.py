@@ -431,118 +431,45 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "spectrum = magnitude * self.spectrum",
     ),
     "length: windows are summed": ("models/model.py", ".mean(dim=0)", ".sum(dim=0)"),
-    "speed: norm folded without its mean": (
-        "models/fusion.py",
-        "bias.double() - mean.double()",
-        "bias.double()",
-    ),
-    "speed: norm folded without its epsilon": (
-        "models/fusion.py",
-        "(variance.double() + epsilon)",
-        "(variance.double() + 100 * epsilon)",
-    ),
-    "speed: a relu that is not there": (
-        "models/fusion.py",
-        '"relu" if call.relu else "none"',
-        '"relu"',
-    ),
-    "speed: stale filters": (
-        "models/fusion.py",
-        "known is None or not known.fresh()",
-        "known is None",
-    ),
-    "speed: filters of another norm": (
-        "models/fusion.py",
-        "parts = (call.weight, call.bias, *(call.norm or ()))",
-        "parts = (call.weight, call.bias)",
-    ),
-    "speed: what is used twice is bent": (
-        "models/fusion.py",
-        "return self.convolve(replace(held.call, relu=True))",
-        "held.call = replace(held.call, relu=True)\n                    return held.run()",
-    ),
-    "speed: norms in training mode are folded": (
-        "models/fusion.py",
-        "is not held or training or",
-        "is not held or",
-    ),
-    "speed: calls that are watched are hidden": (
-        "models/calls.py",
-        "and torch._C._len_torch_function_stack() == 0",
+    "speed: never checked": (
+        "models/prepare.py",
+        "and self._agree(found, wanted)",
         "",
     ),
-    "speed: never checked": ("models/fast.py", "and trial.agree(found, trial.plain)", ""),
-    "speed: given up after a change of weights": (
-        "models/fast.py",
-        "for _ in range(2):",
-        "for _ in range(1):",
+    "speed: the copy learns nothing of new weights": (
+        "models/fingerprint.py",
+        "if known is None or known[0] != name:",
+        "if known is None:",
     ),
-    "speed: fused although slower": ("models/fast.py", "fused < _PAYS * plain", "fused > 0"),
+    "speed: a layer that is used twice is folded": (
+        "models/prepare.py",
+        "if not once or not isinstance",
+        "if not isinstance",
+    ),
+    "speed: norms of the batch are folded": (
+        "models/prepare.py",
+        "or not norm.track_running_stats or",
+        "or",
+    ),
+    "speed: random numbers are used up": (
+        "models/prepare.py",
+        "with torch.random.fork_rng(devices=[]):",
+        "if True:",
+    ),
+    "speed: the network itself is frozen": (
+        "models/prepare.py",
+        "fx.symbolic_trace(copy.deepcopy(network))",
+        "fx.symbolic_trace(network)",
+    ),
+    "speed: scrambled weights pass for the model's own": (
+        "metrics/sanity.py",
+        "model.optimise = False",
+        "model.optimise = True",
+    ),
     "speed: tolerance": (
-        "models/agreement.py",
+        "models/prepare.py",
         "OUTPUT_TOLERANCE = 1e-4",
         "OUTPUT_TOLERANCE = 1e-3",
-    ),
-    "sharing: colours weigh as their numbers": (
-        "models/sharing.py",
-        "(len(groups) << colour)",
-        "(len(groups) * (colour + 1))",
-    ),
-    "sharing: pieces that meet share a colour": (
-        "models/pattern.py",
-        "(meet > 0)",
-        "(meet > 30)",
-    ),
-    "sharing: cells are not compared": (
-        "models/sharing.py",
-        "if not float(wrong) <= _TOLERANCE * float(wanted.std()):",
-        "if False:",
-    ),
-    "sharing: what is left out is tried with one value": (
-        "models/sharing.py",
-        '_BLANKS = (float("nan"), 0.0, float("inf"), -float("inf"))',
-        '_BLANKS = (float("nan"),)',
-    ),
-    "sharing: soft mixtures are taken for hard ones": (
-        "models/sharing.py",
-        "self._refused or not hard or",
-        "self._refused or",
-    ),
-    "sharing: one pattern for all outlines": (
-        "models/sharing.py",
-        "return digest.digest()",
-        'return b""',
-    ),
-    "sharing: any call is local": (
-        "models/calls.py",
-        "local = alone and func in _LOCAL and",
-        "local = alone and",
-    ),
-    "sharing: norms in training mode are local": (
-        "models/calls.py",
-        "_TRAINING = {functional.batch_norm: 5, functional.dropout: 2, functional.dropout2d: 2}",
-        "_TRAINING = {functional.dropout: 2, functional.dropout2d: 2}",
-    ),
-    "sharing: zeros of filters let NaN through": (
-        "models/calls.py",
-        "one.isnan() if own else one != 0",
-        "one.isnan() if own else one == one",
-    ),
-    "sharing: windows exchanged with items": (
-        "models/pattern.py",
-        "result.unflatten(0, (-1, items)).transpose(0, 1)",
-        "result.unflatten(0, (items, -1))",
-    ),
-    "sharing: other calls than before": ("models/calls.py", "if mode.wrong:", "if False:"),
-    "sharing: a skip may come from before the cut": (
-        "models/pattern.py",
-        "and earliest[number + 1] >= number",
-        "",
-    ),
-    "sharing: a network that changes is shared": (
-        "models/pattern.py",
-        "if not places or not outputs_agree(mixtures.ask(mixtures.whole(2)), answer):",
-        "if not places:",
     ),
     "speed: the floor passes fewer inputs": (
         "benchmark/floor.py",

@@ -11,18 +11,16 @@ from torch import Tensor
 
 from earwitness.errors import NotApplicableError
 from earwitness.mixing import Mixer, band_mixer, sound_mixer
-from earwitness.models.agreement import gradients_agree
 from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
-from earwitness.models.pattern import Mixtures
+from earwitness.models.prepare import Checked, gradients_agree, outputs_agree, prepared
 from earwitness.types import Target
 
 # larger batches leave the processor's caches and are slower, not faster
 _CELLS_PER_PASS = 2_600_000
 _MOST_KEPT = 64_000_000  # values kept of pieces that are mixed again and again, 256 MB
 _LARGEST_PASS = 32
-_SHARED = 4  # times as many go through at once where they share layers, and so take less room
-_FEWEST_SHARED = 8
+_WORTH_CHECKING = 5  # inputs, from which on a faster copy of the network saves more than it costs
 _SILENT = 1e-30  # below it a phase cannot be told
 
 
@@ -71,6 +69,16 @@ class Probe:
         """Return the same probe with another background (freq, frame), complex."""
         other = copy.copy(self)
         other.background = None if background is None else background.to(self.spectrum)
+        return other
+
+    @property
+    def _faster(self) -> Probe | None:
+        """The same probe of the faster copy of the model, if there is one."""
+        model = prepared(self.model)
+        if model is None:
+            return None
+        other = copy.copy(self)
+        other.model = model
         return other
 
     @property
@@ -161,7 +169,10 @@ class Probe:
     def scores(self, gains: Iterable[Tensor]) -> Tensor:
         """Return the score of every gain map (freq, frame), without gradients, in batches."""
         batches = (torch.stack(some) for some in chunks(gains, self.chunk))
-        return self._scores(self.model.fast.answers(self._outputs, batches))
+        faster = self._faster
+        quick = None if faster is None else faster._outputs
+        ask = Checked(self._outputs, quick, outputs_agree, _WORTH_CHECKING)
+        return self._scores(map(ask, batches))
 
     def mixture(self, gains: Mixer, count: int) -> Callable[[Tensor], Tensor]:
         """Return a function that scores mixtures of pieces, without gradients, in batches.
@@ -177,37 +188,47 @@ class Probe:
         count : int
             Number of pieces.
         """
+        faster = self._faster
         with torch.no_grad():
-            mix, ask = self._mixer(gains, count)
-            shape = mix(torch.ones(1, count, device=self.device)).shape[1:]
-        sharing = self.model.fast.sharing(Mixtures(ask, mix, count, self.chunk), shape)
-
-        def plain(switches: Tensor) -> Tensor:
-            return torch.cat([ask(mix(some)) for some in switches.split(self.chunk)])
+            mix = self._mixer(gains, count)
+        quick = None if faster is None else faster._asker(count)
+        ask = Checked(self._asker(count), quick, outputs_agree, 1)
 
         def scores(switches: Tensor) -> Tensor:
-            some = switches.to(self.device, torch.float32)
             with torch.no_grad():
-                quick = sharing.quick(some)
-                size = self.chunk if quick is None else max(_FEWEST_SHARED, _SHARED * self.chunk)
-                answers = self.model.fast.answers(plain, some.split(size), quick=quick, shape=shape)
-                return self._scores(answers)
+                batches = map(mix, switches.to(self.device, torch.float32).split(self.chunk))
+                return self._scores(map(ask, batches))
 
         return scores
 
-    def _mixer(self, gains: Mixer, count: int) -> tuple[Mixer, Callable[[Tensor], Tensor]]:
-        """Return how switches (batch, piece) become inputs, and what answers to these inputs."""
+    def _mixer(self, gains: Mixer, count: int) -> Mixer:
+        """Return how switches (batch, piece) become inputs of ``_asker(count)``."""
         frontend = self.model.frontend
-        if is_linear(frontend) and self.background is None:
-            bands = frontend.linear(self.magnitude.unsqueeze(0))
-            if count * bands.numel() <= _MOST_KEPT:
-                return band_mixer(frontend, gains, count, self.magnitude), self.model.from_linear
-        if frontend is None and count * self.samples <= _MOST_KEPT:
-            mixer = sound_mixer(
+        if self._mixes_bands(count) and is_linear(frontend):
+            return band_mixer(frontend, gains, count, self.magnitude)
+        if self._mixes_sounds(count):
+            return sound_mixer(
                 self.model.plane, self.wave, self.spectrum, self.background, gains, count
             )
-            return mixer, self.model
-        return gains, self._outputs
+        return gains
+
+    def _asker(self, count: int) -> Callable[[Tensor], Tensor]:
+        """Return what maps mixtures of so many pieces to outputs (batch, output)."""
+        if self._mixes_bands(count):
+            return self.model.from_linear
+        return self.model if self._mixes_sounds(count) else self._outputs
+
+    def _mixes_bands(self, count: int) -> bool:
+        """Whether the linear part of the front end is kept for each of so many pieces."""
+        frontend = self.model.frontend
+        if not is_linear(frontend) or self.background is not None:
+            return False
+        bands = frontend.linear(self.magnitude[None, :, :1]).numel() * self.shape[1]
+        return count * bands <= _MOST_KEPT
+
+    def _mixes_sounds(self, count: int) -> bool:
+        """Whether the sound of each of so many pieces is kept."""
+        return self.model.frontend is None and count * self.samples <= _MOST_KEPT
 
     def _scores(self, answers: Iterable[Tensor]) -> Tensor:
         # not in inference mode: what a model keeps from its calls must serve for gradients later
@@ -252,22 +273,31 @@ class Probe:
         """
         self.require_gradients()
         frontend = self.model.frontend
-        outputs: Callable[[Tensor], Tensor]
-        outputs = self._outputs_of_magnitude if of_magnitude else self._outputs
         batches = (torch.stack(some) for some in chunks(points, self.chunk))
         bands = is_linear(frontend) and (of_magnitude or self.background is None)
         if is_linear(frontend) and bands:
-            outputs, factor = self.model.from_linear, 1.0 if of_magnitude else self.magnitude
+            factor = 1.0 if of_magnitude else self.magnitude
             batches = (frontend.linear(batch * factor) for batch in batches)
 
-        def ask(batch: Tensor) -> Tensor:
-            leaf = batch.detach().requires_grad_()
-            with torch.enable_grad(), self.model.frozen():
-                return self._gradient(self.model.explained(outputs(leaf), self.target), leaf)
+        def gradient_of(probe: Probe) -> Callable[[Tensor], Tensor]:
+            outputs: Callable[[Tensor], Tensor]
+            outputs = probe._outputs_of_magnitude if of_magnitude else probe._outputs
+            outputs = probe.model.from_linear if bands else outputs
 
+            def ask(batch: Tensor) -> Tensor:
+                leaf = batch.detach().requires_grad_()
+                with torch.enable_grad(), probe.model.frozen():
+                    scores = probe.model.explained(outputs(leaf), self.target)
+                    return probe._gradient(scores, leaf)
+
+            return ask
+
+        faster = self._faster
+        quick = None if faster is None else gradient_of(faster)
         total: Tensor | float = 0.0
         done = 0
-        for found in self.model.fast.answers(ask, batches, gradients_agree):
+        ask = Checked(gradient_of(self), quick, gradients_agree, _WORTH_CHECKING)
+        for found in map(ask, batches):
             self._told(found)
             self.tick(2 * len(found))
             share = torch.tensor(weights[done : done + len(found)]).to(found)

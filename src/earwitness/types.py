@@ -13,6 +13,7 @@ Task = Literal["single-label", "multi-label", "regression"]
 Output = Literal["logits", "probabilities", "scores"]
 Kind = Literal["probability", "logit-difference", "value"]
 Direction = Literal["up", "down"]
+Optimise = bool | Literal["compile"]
 FloatArray = NDArray[np.float32]
 
 

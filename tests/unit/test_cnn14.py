@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from earwitness.errors import ModelError
 from earwitness.models.cnn14 import CNN14, LogPowerMel, cnn14_model
-from earwitness.models.fusion import Fusion
+from earwitness.models.prepare import prepared
 from earwitness.models.registry import load_model
 from earwitness.pipeline import explain
 from earwitness.types import Audio
@@ -211,17 +211,16 @@ def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "harm" not in capsys.readouterr().out
 
 
-def test_fused_equals_plain() -> None:
-    network = narrow()
+def test_its_norms_are_folded_but_for_the_first() -> None:
+    model = cnn14_model(narrow())
     features = 20 * torch.randn(3, 1, 64, 100, generator=torch.Generator().manual_seed(1)) - 30
-    mode = Fusion()
+    faster = prepared(model)
+    assert faster is not None
     with torch.no_grad():
-        wanted = network(features)
-        with mode:
-            found = network(features)
-    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
-    convolutions = [one for one in network.modules() if isinstance(one, nn.Conv2d)]
-    assert len(mode._filters) == len(convolutions) == 12
+        torch.testing.assert_close(
+            faster.module(features), model.module(features), rtol=1e-5, atol=1e-5
+        )
+    assert sum(isinstance(one, nn.BatchNorm2d) for one in faster.module.modules()) == 1
 
 
 def test_it_is_explained_like_any_other() -> None:

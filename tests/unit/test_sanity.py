@@ -17,7 +17,9 @@ from earwitness.metrics.localisation import si_sdr
 from earwitness.metrics.sanity import find_blocks, scrambled, scrambled_maps
 from earwitness.metrics.stability import encoded_copy, noisy_copies, repeated_maps
 from earwitness.models.adapters import wrap
+from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
+from earwitness.models.prepare import prepared
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe
 from earwitness.signals import scene
@@ -83,6 +85,17 @@ def test_weights_that_are_read_and_not_called_have_a_block() -> None:
     model = wrap(Attends(), sample_rate=RATE)
     wanted = [("head",), ("attention", "attention.out_proj"), ("",)]
     assert find_blocks(model, torch.zeros(8000)) == wanted
+
+
+def test_a_scrambled_model_keeps_its_name_and_has_no_faster_copy() -> None:
+    model, _ = deep()
+    name = fingerprint(model)
+    assert prepared(model) is not None
+    with scrambled(model, [("head",)], seed=1):
+        assert fingerprint(model) == name
+        assert prepared(model) is None
+    assert model.optimise is True
+    assert fingerprint(model) == name
 
 
 def test_scrambling_reaches_weights_and_statistics_and_nothing_else() -> None:

@@ -84,6 +84,7 @@ def test_the_floor_passes_as_many_inputs_as_the_method_evaluates(
     asked: list[int] = []
     model = load_model(toy)
     assert model.module is not None
+    model.optimise = False
     model.module.register_forward_hook(lambda _, inputs, __: asked.append(len(inputs[0])))
     monkeypatch.setattr(speed, "load_model", lambda _: model)
     counts: list[int] = []

@@ -8,9 +8,12 @@ from torch import Tensor, nn
 from earwitness.errors import NotApplicableError
 from earwitness.methods.registry import Map, register
 from earwitness.models.axes import LayerAxes, find_axes, followed, listening
+from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
 from earwitness.probe import Probe
 from earwitness.registry import unknown
+
+_LAYERS: PerModel[tuple[str, LayerAxes]] = PerModel()
 
 
 @register(
@@ -56,12 +59,11 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
 
 
 def choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAxes]:
-    """Return the layer to use and where it lies; what was found is kept with the model."""
-    key = (wanted, samples)
-    if key not in model.layers:
-        model.layers[key] = _choose_layer(model, wanted, samples)
-    name, axes = model.layers[key]
-    return name, axes
+    """Return the layer to use and where it lies, found once per model and length."""
+    known = _LAYERS.of(model)
+    if (wanted, samples) not in known:
+        known[wanted, samples] = _choose_layer(model, wanted, samples)
+    return known[wanted, samples]
 
 
 def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAxes]:

@@ -52,10 +52,7 @@ def lmac(probe: Probe, *, decoder: str = "") -> Map:
 
 
 def refuse(explainer: Explainer, probe: Probe) -> None:
-    """Raise ``NotApplicableError`` for a question or a model that a decoder was not trained for.
-
-    Weights that were scrambled on purpose, to see whether the map depends on them, are let through.
-    """
+    """Raise ``NotApplicableError`` for a question or a model that a decoder was not trained for."""
     target, model = probe.target, probe.model
     if target.versus_index is not None:
         raise NotApplicableError(
@@ -77,8 +74,7 @@ def refuse(explainer: Explainer, probe: Probe) -> None:
         raise NotApplicableError(
             f"this decoder was never asked about {target.label} in training; {_INSTEAD}"
         )
-    if not model.scrambled:
-        explainer.require(model)
+    explainer.require(model)
 
 
 def _chosen(model: Model, folder: str) -> Explainer:
@@ -102,7 +98,7 @@ def shipped(model: Model) -> Explainer | None:
         if (place / name / "lmac" / "decoder.json").is_file():
             with resources.as_file(place / name / "lmac") as path:
                 explainer = _stored(path)
-            if model.scrambled or explainer.model == fingerprint(model):
+            if explainer.model == fingerprint(model):
                 return explainer
     return None
 

@@ -32,6 +32,7 @@ from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import Array, register
 from earwitness.metrics.similarity import spearman, ssim
+from earwitness.models.fingerprint import held_fingerprint
 from earwitness.models.model import Model
 from earwitness.probe import Probe
 from earwitness.types import FloatArray, Target
@@ -125,23 +126,22 @@ def scrambled(model: Model, blocks: Sequence[tuple[str, ...]], *, seed: int) -> 
     modules = dict(_network(model).named_modules())
     tensors = [tensor for block in blocks for name in block for tensor in _tensors(modules[name])]
     before = [tensor.detach().clone() for tensor in tensors]
-    layers = dict(model.layers)
     generator = torch.Generator().manual_seed(seed)
-    model.scrambled = True
-    try:
-        with torch.no_grad():
-            for tensor in tensors:
-                order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
-                order = order.flip(0) if torch.equal(order, order.sort().values) else order
-                tensor.copy_(tensor.flatten()[order].view_as(tensor))
-        yield
-    finally:
-        model.scrambled = False
-        with torch.no_grad():
-            for tensor, old in zip(tensors, before, strict=True):
-                tensor.copy_(old)
-        model.layers.clear()
-        model.layers.update(layers)
+    optimise = model.optimise
+    with held_fingerprint(model):
+        try:
+            model.optimise = False
+            with torch.no_grad():
+                for tensor in tensors:
+                    order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
+                    order = order.flip(0) if torch.equal(order, order.sort().values) else order
+                    tensor.copy_(tensor.flatten()[order].view_as(tensor))
+            yield
+        finally:
+            model.optimise = optimise
+            with torch.no_grad():
+                for tensor, old in zip(tensors, before, strict=True):
+                    tensor.copy_(old)
 
 
 def scrambled_maps(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from earwitness.errors import ModelError, ParameterError
 from earwitness.models.frontend import FrontEnd, LinearFrontEnd
 from earwitness.models.model import Model
-from earwitness.types import Output, Task
+from earwitness.types import Optimise, Output, Task
 
 
 class WaveModel(Model):
@@ -118,6 +118,7 @@ def wrap(
     features: Callable[[Tensor], Tensor] | FrontEnd | None = None,
     lengths: tuple[float | None, float | None] = (None, None),
     per_frame: bool = False,
+    optimise: Optimise = True,
     name: str | None = None,
 ) -> Model:
     """Tell earwitness what a model is.
@@ -146,6 +147,10 @@ def wrap(
     per_frame : bool
         Whether it answers (batch, frame, output) for frames that divide the sound evenly; then a
         span of time can be explained.
+    optimise : bool or "compile"
+        Whether passes over many inputs use a copy of the network with batch norms folded into
+        convolutions (True), one by ``torch.compile``, or the network as it is (False). Results are
+        compared with the network's own in every run.
     name : str, optional
 
     Returns
@@ -165,6 +170,7 @@ def wrap(
         "task": task,
         "lengths": lengths,
         "per_frame": per_frame,
+        "optimise": optimise,
     }
     if isinstance(model, type):
         raise ParameterError(f"{model.__name__} is a class: give an instance, {model.__name__}()")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import blake2b
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -12,9 +14,11 @@ from torch import Tensor, nn
 
 from earwitness.models.model import Model
 
+V = TypeVar("V")
 _Seen = tuple[tuple[int, int, float], ...]
-_SAMPLE = 1009  # every so manieth value is added up, to see changes that torch does not count
+_SAMPLE = 1009  # every 1009th value is summed, to notice most changes that torch does not count
 _KNOWN: WeakKeyDictionary[Model, tuple[_Seen, str]] = WeakKeyDictionary()
+_HELD: WeakKeyDictionary[Model, str] = WeakKeyDictionary()
 
 
 def fingerprint(model: Model) -> str:
@@ -23,6 +27,8 @@ def fingerprint(model: Model) -> str:
     What was found is kept until a weight is written over or put elsewhere; a change behind torch's
     back (``parameter.data[0] = 1``) is seen only where it changes one value in a thousand.
     """
+    if model in _HELD:
+        return _HELD[model]
     tensors = dict(_tensors(model))
     seen = tuple((one.data_ptr(), one._version, _sum(one)) for one in tensors.values())
     known = _KNOWN.get(model)
@@ -32,6 +38,34 @@ def fingerprint(model: Model) -> str:
     found = _hash(facts, tensors)
     _KNOWN[model] = (seen, found)
     return found
+
+
+@contextmanager
+def held_fingerprint(model: Model) -> Iterator[None]:
+    """Let a model keep its fingerprint while its weights are scrambled to see what depends on them.
+
+    What was made for the model then still applies to it, as the check wants.
+    """
+    _HELD[model] = fingerprint(model)
+    try:
+        yield
+    finally:
+        del _HELD[model]
+
+
+class PerModel(Generic[V]):
+    """What is found out once per model: forgotten when its weights change or it is gone."""
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[Model, tuple[str, dict[Any, V]]] = WeakKeyDictionary()
+
+    def of(self, model: Model) -> dict[Any, V]:
+        """Return what is kept for the weights as they are, to read and to add to."""
+        name = fingerprint(model)
+        known = self._kept.get(model)
+        if known is None or known[0] != name:
+            known = self._kept[model] = (name, {})
+        return known[1]
 
 
 def digest(network: nn.Module) -> str:
@@ -51,10 +85,17 @@ def _sum(tensor: Tensor) -> float:
     return float(tensor.detach().flatten()[::_SAMPLE].double().sum())
 
 
-def _tensors(model: Model) -> list[tuple[str, Tensor]]:
+def _tensors(model: Model) -> Iterator[tuple[str, Tensor]]:
     # what is made anew and not stored, such as filters, may be rounded otherwise elsewhere
-    return [
-        (f"{number}.{name}", tensor)
-        for number, part in enumerate(model.parts)
-        for name, tensor in part.state_dict().items()
-    ]
+    for number, part in enumerate(model.parts):
+        for name, value in part.state_dict().items():
+            yield from _flat(f"{number}.{name}", value)
+
+
+def _flat(name: str, value: object) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors in an entry of a state dict; quantised layers hold several, packed."""
+    if isinstance(value, Tensor):
+        yield name, value.dequantize() if value.is_quantized else value
+    elif isinstance(value, tuple | list):
+        for number, part in enumerate(value):
+            yield from _flat(f"{name}.{number}", part)

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from earwitness.errors import EarwitnessError, ModelError, ParameterError
 from earwitness.models.answering import Answering
-from earwitness.models.fast import Fast
 from earwitness.models.frontend import FrontEnd
 from earwitness.plane.stft import Plane, default_plane
-from earwitness.types import Output, Task
+from earwitness.types import Optimise, Output, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
 _OUTPUTS = ("logits", "probabilities", "scores")
@@ -55,6 +54,8 @@ class Model(Answering, ABC):
         The network, where there is one to look into.
     differentiable : bool
         Whether gradients reach the waveform.
+    optimise : bool or "compile"
+        How passes over many inputs are made faster (``earwitness.models.prepare``).
     """
 
     frontend: FrontEnd | None = None
@@ -71,7 +72,10 @@ class Model(Answering, ABC):
         module: nn.Module | None,
         plane: Plane | None = None,
         per_frame: bool = False,
+        optimise: Optimise = True,
     ) -> None:
+        if optimise not in (True, False, "compile"):
+            raise ParameterError(f"optimise is True, False or 'compile', got {optimise!r}")
         if output not in _OUTPUTS:
             raise ParameterError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
         self.task: Task = task or ("regression" if output == "scores" else "single-label")
@@ -98,9 +102,7 @@ class Model(Answering, ABC):
         self.plane = plane or default_plane(self.rate)
         self.shortest, self.longest = _lengths(lengths, self.rate)
         self._labels = None if labels is None else tuple(map(str, labels))
-        self.layers: dict[tuple[str, int], Any] = {}  # where layers lie, once found
-        self.fast = Fast()
-        self.scrambled = False  # on purpose and for a moment, to see what depends on the weights
+        self.optimise: Optimise = optimise
 
     @property
     def labels(self) -> tuple[str, ...]:

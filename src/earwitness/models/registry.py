@@ -12,6 +12,7 @@ from typing import TypeVar
 from earwitness.errors import EarwitnessError, ModelError
 from earwitness.models.model import Model
 from earwitness.registry import Registry
+from earwitness.types import Optimise
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 
@@ -53,7 +54,7 @@ def list_models() -> list[BuiltIn]:
     return MODELS.all()
 
 
-def load_model(name: str, *, device: str = "cpu") -> Model:
+def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = None) -> Model:
     """Load a model by what one types on the command line.
 
     Parameters
@@ -64,6 +65,8 @@ def load_model(name: str, *, device: str = "cpu") -> Model:
         returns a wrapped model.
     device : str
         Where its network shall live, as torch names it.
+    optimise : bool or "compile", optional
+        As for ``wrap``; what the model was wrapped with if None.
 
     Raises
     ------
@@ -86,6 +89,8 @@ def load_model(name: str, *, device: str = "cpu") -> Model:
         raise ModelError(f"{name}: no such model folder")
     else:
         model = MODELS.get(name).load()
+    if optimise is not None:
+        model.optimise = optimise
     try:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:
