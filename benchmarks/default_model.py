@@ -22,7 +22,7 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from earwitness.data.collection import read_collection
-from earwitness.models.checkpoint import default_recipe, load_checkpoint, save_checkpoint
+from earwitness.models.zoo.checkpoint import default_recipe, load_checkpoint, save_checkpoint
 from earwitness.train.classifier import Settings, evaluate, load_waves, train_classifier
 
 ROOT = Path(__file__).parent.parent

@@ -32,20 +32,20 @@ import torch
 from earwitness.audio import read_audio
 from earwitness.benchmark.cells import ideal_ratio_mask, prepare, seed_of
 from earwitness.benchmark.engine import facts_here
-from earwitness.benchmark.localisation import OPTIONS
+from earwitness.benchmark.localisation.grid import OPTIONS
 from earwitness.benchmark.statistics import holm, interval, paired_test
 from earwitness.data.clips import Clip, Material
 from earwitness.data.collection import Item, read_collection
 from earwitness.data.digits import read_digits
 from earwitness.data.mixtures import loudest, mixtures
 from earwitness.errors import EarwitnessError
+from earwitness.evaluation.cases import make_cases, measure
+from earwitness.evaluation.scrambling import scrambled_maps
+from earwitness.evaluation.trust import order_by, surrogate
 from earwitness.methods.registry import METHODS
-from earwitness.metrics.cases import make_cases, measure
 from earwitness.metrics.localisation import map_fields, si_sdr
 from earwitness.metrics.sanity import sanity_spearman as spearman_of
 from earwitness.metrics.sanity import sanity_ssim as ssim_of
-from earwitness.metrics.sanity import scrambled_maps
-from earwitness.metrics.trust import order_by, surrogate
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe
 from earwitness.types import FloatArray

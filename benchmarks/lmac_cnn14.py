@@ -17,7 +17,7 @@ import torch
 
 from earwitness.audio import write_audio
 from earwitness.benchmark.engine import facts_here
-from earwitness.models.cnn14 import CNN14, cnn14_model
+from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.train.contamination import Contamination
 from earwitness.train.lmac import Settings, Training, published
 from earwitness.types import Audio

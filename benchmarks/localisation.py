@@ -13,7 +13,7 @@ from pathlib import Path
 
 from earwitness.benchmark.engine import LINES
 from earwitness.benchmark.ledger import read_lines
-from earwitness.benchmark.localisation import METRICS, RANK
+from earwitness.benchmark.localisation.grid import METRICS, RANK
 from earwitness.benchmark.tables import LEGEND, Row, csv_text, make_rows, markdown
 
 HERE = Path(__file__).parent

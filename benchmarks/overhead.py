@@ -19,7 +19,7 @@ import torch
 from earwitness.benchmark.cells import measure_clip
 from earwitness.benchmark.grid import Grid, Part, choose
 from earwitness.data.clips import Clip, Material
-from earwitness.models.cnn14 import CNN14, cnn14_model
+from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 
 HERE = Path(__file__).parent
 SECONDS = 5.0

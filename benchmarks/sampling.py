@@ -28,13 +28,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from earwitness.audio import read_audio
 from earwitness.data.collection import read_collection
-from earwitness.methods.estimators import kernel_shap
-from earwitness.methods.estimators.designs import fair_draws
-from earwitness.methods.estimators.game import Game
-from earwitness.methods.estimators.lime import fit_pairs, kernel
-from earwitness.methods.estimators.regression import weighted_ridge
-from earwitness.methods.pieces.registry import Sizes, cut
 from earwitness.models.registry import load_model
+from earwitness.perturbation.estimators import kernel_shap
+from earwitness.perturbation.estimators.designs import fair_draws
+from earwitness.perturbation.estimators.game import Game
+from earwitness.perturbation.estimators.lime import fit_pairs, kernel
+from earwitness.perturbation.estimators.regression import weighted_ridge
+from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.probe import Probe
 
 ROOT = Path(__file__).parent.parent

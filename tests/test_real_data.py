@@ -12,10 +12,11 @@ import torch
 
 from earwitness.audio import read_audio
 from earwitness.data.collection import read_collection
+from earwitness.evaluation.scrambling import scrambled_maps
 from earwitness.methods.registry import METHODS
-from earwitness.metrics.sanity import sanity_ssim, scrambled_maps
-from earwitness.models.checkpoint import load_checkpoint
+from earwitness.metrics.sanity import sanity_ssim
 from earwitness.models.registry import load_model
+from earwitness.models.zoo.checkpoint import load_checkpoint
 from earwitness.pipeline import explain
 from earwitness.train.classifier import evaluate
 
@@ -24,10 +25,12 @@ pytestmark = pytest.mark.real_data
 
 def test_the_shipped_model_is_as_good_as_its_card_says(real_data: Path) -> None:
     items = [item for item in read_collection(real_data / "esc10") if item.fold == 4]
-    with resources.as_file(resources.files("earwitness.models") / "weights" / "esc10") as folder:
+    with resources.as_file(
+        resources.files("earwitness.models.zoo") / "weights" / "esc10"
+    ) as folder:
         stored = json.loads((folder / "model.json").read_text())
         model = load_checkpoint(folder)
-    from earwitness.models.checkpoint import default_recipe
+    from earwitness.models.zoo.checkpoint import default_recipe
 
     found = evaluate(model.module, default_recipe(stored["recipe"]["labels"]), items)
     card = stored["facts"]["test"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from earwitness.models.adapters import wrap
 from earwitness.models.model import Model
+from earwitness.models.wrapping import wrap
 from earwitness.plane.stft import Plane
 
 RATE = 16000

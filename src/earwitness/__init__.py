@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from earwitness.explanation import Explanation
     from earwitness.masks.registry import list_masks
     from earwitness.metrics.registry import list_metrics
-    from earwitness.models.adapters import wrap
     from earwitness.models.registry import list_models, load_model
+    from earwitness.models.wrapping import wrap
     from earwitness.pipeline import explain, list_methods
     from earwitness.types import Audio
 
@@ -32,7 +32,7 @@ _HOMES = {
     "list_models": "models.registry",
     "load_model": "models.registry",
     "read_audio": "audio",
-    "wrap": "models.adapters",
+    "wrap": "models.wrapping",
 }
 
 __all__ = [

@@ -18,10 +18,10 @@ import numpy as np
 
 from earwitness.audio import read_audio, write_audio
 from earwitness.errors import AudioError, OutputError
-from earwitness.listen import players
-from earwitness.picture import draw, save_figure
-from earwitness.regions import region_labels
-from earwitness.render import MOST_HEARD
+from earwitness.render.evidence import MOST_HEARD
+from earwitness.render.labels import region_labels
+from earwitness.render.picture import draw, save_figure
+from earwitness.render.players import players
 from earwitness.types import (
     Attribution,
     Audio,

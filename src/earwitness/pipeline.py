@@ -18,16 +18,16 @@ from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.evaluation.trust import PASSES, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Answer, Explanation
 from earwitness.masks.keep import Keep, make_mask, parse_keep
-from earwitness.methods.registry import METHODS, Map, Method
-from earwitness.metrics.trust import PASSES, trust_card
-from earwitness.models.answering import over
+from earwitness.methods.registry import METHODS, Method
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.target import over
 from earwitness.probe import Probe
-from earwitness.render import render, render_pieces
-from earwitness.types import Attribution, Audio, Direction, Mask, Piece, Target
+from earwitness.render.evidence import render, render_pieces
+from earwitness.types import Attribution, Audio, Direction, Map, Mask, Piece, Target
 
 _LEADING = 5
 _LARGE_GAP = 0.05

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Task = Literal["single-label", "multi-label", "regression"]
 Output = Literal["logits", "probabilities", "scores"]
@@ -211,3 +214,36 @@ class TrustCard:
     outcome: Outcome
     controls: Mapping[str, Control]
     sign: int = 1
+
+
+@dataclass(frozen=True)
+class Played:
+    """The pieces that a method switched on and off.
+
+    Attributes
+    ----------
+    mix : callable
+        Maps switches (batch, piece) to gains (batch, freq, frame); all ones give ones.
+    table : tuple of Piece
+    """
+
+    mix: Callable[[Tensor], Tensor]
+    table: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Map:
+    """What a method returns.
+
+    Attributes
+    ----------
+    values : Tensor, shape (freq, frame)
+    details : mapping
+        Figures about the run, plain JSON values: ``completeness_gap``, ``r2``, ``evaluations``, ...
+    played : Played, optional
+        Of methods that work on pieces.
+    """
+
+    values: Tensor
+    details: Mapping[str, Any] = field(default_factory=dict)
+    played: Played | None = None

@@ -11,7 +11,7 @@ import torch
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.explanation import Explanation
 from earwitness.methods.registry import METHODS
-from earwitness.models.adapters import wrap
+from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.types import Audio

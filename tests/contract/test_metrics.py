@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import ParameterError
-from earwitness.metrics.cases import make_cases
+from earwitness.evaluation.cases import make_cases
 from earwitness.metrics.localisation import map_fields, true_cells
 from earwitness.metrics.registry import FIELDS, METRICS
-from earwitness.models.adapters import wrap
 from earwitness.models.model import Model
+from earwitness.models.wrapping import wrap
 from earwitness.probe import Probe
 from tests.reference.slow_metrics import SLOW
 from tests.toys import RATE, TOY_PLANE, Magnitude

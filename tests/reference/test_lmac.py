@@ -10,13 +10,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from earwitness.methods.objective import Weights
-from earwitness.metrics.cases import make_cases
-from earwitness.models.decoder import Decoder
-from earwitness.models.explainer import Explainer
-from earwitness.models.hidden import HiddenLayer, find_layers
+from earwitness.decoders.folder import Explainer
+from earwitness.decoders.objective import Weights
+from earwitness.decoders.published import PublishedDecoder
+from earwitness.decoders.slim import Decoder
+from earwitness.evaluation.cases import make_cases
+from earwitness.layers.finding import HiddenLayer, find_layers
 from earwitness.models.model import Model
-from earwitness.models.published_decoder import PublishedDecoder
 from earwitness.models.registry import load_model
 from earwitness.pipeline import explain
 from earwitness.plane.stft import Plane

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from earwitness.errors import NotApplicableError
+from earwitness.layers.axes import LayerAxes
 from earwitness.methods.gradcam import _class_maps
 from earwitness.methods.integrated_gradients import fade_in
-from earwitness.methods.noise import noisy_magnitudes
-from earwitness.methods.pieces.registry import Sizes, cut
 from earwitness.methods.registry import METHODS
-from earwitness.models.adapters import wrap
-from earwitness.models.axes import LayerAxes
+from earwitness.models.wrapping import wrap
+from earwitness.perturbation.noise import noisy_magnitudes
+from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.probe import Probe
 from earwitness.types import Target
 from tests.reference import slow

@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 from sklearn.metrics import roc_auc_score
 
 from earwitness.errors import NotApplicableError, UnknownNameError
-from earwitness.metrics.compat import lmac, pak
+from earwitness.evaluation.published import lmac, pak
 from earwitness.metrics.conciseness import complexity, energy, sparseness
 from earwitness.metrics.curves import area_under, nested_gains
 from earwitness.metrics.localisation import map_fields, relevance_mass, roc_auc, si_sdr, true_cells

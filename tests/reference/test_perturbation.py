@@ -13,19 +13,19 @@ from sklearn.linear_model import Ridge
 
 from earwitness.audio import write_audio
 from earwitness.errors import NotApplicableError, ParameterError, UnknownNameError
-from earwitness.methods.estimators import kernel_shap
-from earwitness.methods.estimators.designs import all_draws, block_size, fair_draws
-from earwitness.methods.estimators.game import Game
-from earwitness.methods.estimators.lime import fit_pairs, kernel
-from earwitness.methods.estimators.registry import ESTIMATORS, Sampling
-from earwitness.methods.estimators.regression import weighted_ridge
-from earwitness.methods.fills.registry import filled
-from earwitness.methods.pieces.decomposition import Layer, Product
-from earwitness.methods.pieces.harmonic_percussive import hpss
-from earwitness.methods.pieces.nmf import factorise
-from earwitness.methods.pieces.registry import Sizes, cut
 from earwitness.methods.registry import METHODS
-from earwitness.models.adapters import wrap
+from earwitness.models.wrapping import wrap
+from earwitness.perturbation.background.registry import filled
+from earwitness.perturbation.estimators import kernel_shap
+from earwitness.perturbation.estimators.designs import all_draws, block_size, fair_draws
+from earwitness.perturbation.estimators.game import Game
+from earwitness.perturbation.estimators.lime import fit_pairs, kernel
+from earwitness.perturbation.estimators.registry import ESTIMATORS, Sampling
+from earwitness.perturbation.estimators.regression import weighted_ridge
+from earwitness.perturbation.pieces.decomposition import Layer, Product
+from earwitness.perturbation.pieces.harmonic_percussive import hpss
+from earwitness.perturbation.pieces.nmf import factorise
+from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.types import Audio, Target

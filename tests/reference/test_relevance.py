@@ -16,13 +16,13 @@ from captum.attr._utils.lrp_rules import EpsilonRule, GammaRule
 from torch import Tensor, nn
 from torch.nn import functional
 
+from earwitness.backward.completeness import account
+from earwitness.backward.rules import Call, Leak, Ledger, RuleMode
+from earwitness.backward.unfold import UNFOLDED
 from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.methods.completeness import account
 from earwitness.methods.registry import METHODS
-from earwitness.methods.rules import Call, Leak, Ledger, RuleMode
-from earwitness.methods.unfold import UNFOLDED
-from earwitness.models.adapters import wrap
 from earwitness.models.model import Model
+from earwitness.models.wrapping import wrap
 from earwitness.probe import Probe
 from earwitness.types import Target
 from tests.reference import slow
@@ -241,8 +241,8 @@ def test_grad_cam_weights_agree_with_captum() -> None:
         lambda own: captum.attr.LayerGradCam(own, own.body[3]),
         net, where, 1, relu_attributions=True,
     )  # fmt: skip
+    from earwitness.layers.axes import LayerAxes
     from earwitness.methods.gradcam import _class_maps
-    from earwitness.models.axes import LayerAxes
 
     kept: list[Tensor] = []
     handle = net.body[3].register_forward_hook(lambda *a: kept.append(a[2]))

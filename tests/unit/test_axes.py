@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from earwitness.models.adapters import wrap
-from earwitness.models.axes import find_axes
-from earwitness.models.checkpoint import default_recipe
+from earwitness.layers.axes import find_axes
 from earwitness.models.registry import load_model
+from earwitness.models.wrapping import wrap
+from earwitness.models.zoo.checkpoint import default_recipe
 from earwitness.pipeline import explain
 from earwitness.plane.mel import hz_to_mel, mel_edges
 from earwitness.types import Audio

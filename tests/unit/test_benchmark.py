@@ -23,10 +23,10 @@ from earwitness.benchmark.grid import CONTROLS, IDEAL, Grid, Part, choose, read_
 from earwitness.benchmark.ledger import Ledger, read_lines
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, OutputError, ParameterError, UnknownNameError
+from earwitness.evaluation.cases import make_cases, measure
+from earwitness.evaluation.trust import order_by
 from earwitness.masks.keep import make_mask, parse_keep
-from earwitness.metrics.cases import make_cases, measure
-from earwitness.metrics.trust import order_by
-from earwitness.models.adapters import wrap
+from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.types import Audio

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import ModelError
-from earwitness.models.cnn14 import CNN14, LogPowerMel, cnn14_model
 from earwitness.models.prepare import prepared
 from earwitness.models.registry import load_model
+from earwitness.models.zoo.cnn14 import CNN14, LogPowerMel, cnn14_model
 from earwitness.pipeline import explain
 from earwitness.types import Audio
 

@@ -10,11 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from earwitness.errors import ModelError, NotApplicableError, UnknownNameError
-from earwitness.models.adapters import wrap
-from earwitness.models.cnn14 import CNN14, cnn14_model
-from earwitness.models.decoder import Decoder, default_widths, interpolation
-from earwitness.models.explainer import (
+from earwitness.decoders.folder import (
     Explainer,
     joined,
     linear_gains,
@@ -22,12 +18,16 @@ from earwitness.models.explainer import (
     load_published,
     save_explainer,
 )
+from earwitness.decoders.published import PublishedDecoder
+from earwitness.decoders.slim import Decoder, default_widths, interpolation
+from earwitness.errors import ModelError, NotApplicableError, UnknownNameError
+from earwitness.layers.activations import reading
+from earwitness.layers.finding import HiddenLayer, find_layers
 from earwitness.models.fingerprint import fingerprint
-from earwitness.models.hidden import HiddenLayer, find_layers
 from earwitness.models.model import Model
-from earwitness.models.published_decoder import PublishedDecoder
-from earwitness.models.reading import reading
 from earwitness.models.registry import load_model
+from earwitness.models.wrapping import wrap
+from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.plane.stft import Plane
 from tests.toys import RATE, TOY_PLANE, two_layers
 

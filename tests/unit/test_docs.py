@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from earwitness.benchmark.grid import read_grid
+from earwitness.evaluation.cases import measure
 from earwitness.masks.registry import MASKS
 from earwitness.methods.registry import METHODS
-from earwitness.metrics.cases import measure
 from earwitness.metrics.registry import METRICS
 from earwitness.pipeline import explain
 from earwitness.types import Audio

@@ -10,8 +10,8 @@ import soundfile
 import torch
 
 from earwitness.errors import OutputError, ParameterError, UnknownNameError
+from earwitness.evaluation.trust import ahead_of, verdict
 from earwitness.explanation import Explanation
-from earwitness.metrics.trust import ahead_of, verdict
 from earwitness.pipeline import explain, predict
 from earwitness.types import Audio, Outcome, Pair
 from tests.toys import REGIONS, additive, spectral, waveform

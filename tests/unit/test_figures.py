@@ -9,9 +9,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from earwitness.listen import loudness, players
 from earwitness.metrics.calibration import expected_calibration_error
-from earwitness.picture import attribution_image, spectrogram_image, strength
+from earwitness.render.picture import attribution_image, spectrogram_image, strength
+from earwitness.render.players import loudness, players
 from earwitness.types import Audio
 from tests.reference import slow
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import ParameterError, UnknownNameError
+from earwitness.evaluation.trust import order_by, surrogate
 from earwitness.explanation import Explanation
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.masks.measure import measure_mask
 from earwitness.masks.registry import MASKS, Rule
-from earwitness.metrics.trust import order_by, surrogate
 from earwitness.pipeline import explain
 from earwitness.plane.domains import DOMAINS, mask_magnitude
 from earwitness.plane.stft import Plane
-from earwitness.render import render
+from earwitness.render.evidence import render
 from earwitness.types import Audio
 from tests.toys import spectral
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from earwitness.methods.pieces.registry import Sizes, cut
 from earwitness.methods.registry import METHODS
-from earwitness.models.adapters import wrap
 from earwitness.models.frontend import LogMel
 from earwitness.models.model import Model
+from earwitness.models.wrapping import wrap
+from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.plane.stft import Plane
 from earwitness.probe import Probe
 from tests.toys import RATE, TOY_PLANE, curved, quadratic, spectral, waveform

@@ -15,9 +15,9 @@ from earwitness.errors import (
     ParameterError,
     UnknownNameError,
 )
-from earwitness.models.adapters import wrap
-from earwitness.models.checkpoint import default_recipe, load_checkpoint, save_checkpoint
 from earwitness.models.registry import list_models, load_model
+from earwitness.models.wrapping import wrap
+from earwitness.models.zoo.checkpoint import default_recipe, load_checkpoint, save_checkpoint
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from tests.toys import RATE, TOY_PLANE, Magnitude, RegionNet, spectral, waveform

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import UnknownNameError
+from earwitness.evaluation.cases import make_cases, measure
+from earwitness.evaluation.passes import ask
 from earwitness.masks.keep import make_mask, parse_keep
-from earwitness.metrics.cases import make_cases, measure
-from earwitness.metrics.passes import ask
 from earwitness.metrics.registry import FIELDS, METRICS
-from earwitness.models.adapters import wrap
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.plane.domains import DOMAINS
 from earwitness.probe import Probe
-from earwitness.render import render
+from earwitness.render.evidence import render
 from earwitness.signals import scene
 from earwitness.types import Audio
 from tests.toys import RATE, REGIONS, WaveNet, region, spectral, two_layers, waveform

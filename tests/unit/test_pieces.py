@@ -14,11 +14,11 @@ from scipy import ndimage
 
 from earwitness.audio import write_audio
 from earwitness.errors import NotApplicableError, ParameterError, UnknownNameError
-from earwitness.methods.pieces.bands import erb_edges
-from earwitness.methods.pieces.decomposition import Pieces
-from earwitness.methods.pieces.edges import faded
-from earwitness.methods.pieces.registry import CUTS, Sizes, cut
-from earwitness.methods.pieces.superpixels import slic
+from earwitness.perturbation.pieces.bands import erb_edges
+from earwitness.perturbation.pieces.decomposition import Pieces
+from earwitness.perturbation.pieces.edges import faded
+from earwitness.perturbation.pieces.registry import CUTS, Sizes, cut
+from earwitness.perturbation.pieces.superpixels import slic
 from earwitness.plane.mel import hz_to_mel
 from earwitness.probe import Probe
 from earwitness.types import Audio

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.models import prepare
-from earwitness.models.adapters import wrap
 from earwitness.models.model import Model
 from earwitness.models.prepare import Checked, gradients_agree, outputs_agree, prepared
+from earwitness.models.wrapping import wrap
 from earwitness.types import Optimise
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}  # another order of float32 sums

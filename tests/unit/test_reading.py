@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from earwitness.decoders.folder import Explainer
+from earwitness.decoders.slim import Decoder, default_widths
 from earwitness.errors import NotApplicableError
-from earwitness.models.adapters import wrap
-from earwitness.models.decoder import Decoder, default_widths
-from earwitness.models.explainer import Explainer
-from earwitness.models.hidden import HiddenLayer, find_layers
+from earwitness.layers.activations import reading
+from earwitness.layers.finding import HiddenLayer, find_layers
 from earwitness.models.model import Model
-from earwitness.models.reading import reading
 from earwitness.models.registry import load_model
+from earwitness.models.wrapping import wrap
 from tests.toys import RATE, TOY_PLANE, Magnitude
 
 WAVES = 0.1 * torch.randn(3, RATE, generator=torch.Generator().manual_seed(0))

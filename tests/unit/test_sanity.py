@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.evaluation.cases import measure
+from earwitness.evaluation.reruns import encoded_copy, noisy_copies, repeated_maps
+from earwitness.evaluation.scrambling import find_blocks, scrambled, scrambled_maps
 from earwitness.methods.registry import METHODS
-from earwitness.metrics.cases import measure
 from earwitness.metrics.localisation import si_sdr
-from earwitness.metrics.sanity import find_blocks, scrambled, scrambled_maps
-from earwitness.metrics.stability import encoded_copy, noisy_copies, repeated_maps
-from earwitness.models.adapters import wrap
 from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
 from earwitness.models.prepare import prepared
 from earwitness.models.registry import load_model
+from earwitness.models.wrapping import wrap
 from earwitness.probe import Probe
 from earwitness.signals import scene
 from tests.toys import RATE, spectral
@@ -145,7 +145,7 @@ def test_orders_scramble_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Probe, "__init__", note)
     target = model.target(torch.tensor([0.0, 1.0, 0.0]))
-    monkeypatch.setattr("earwitness.metrics.sanity._BESIDE", "saliency")
+    monkeypatch.setattr("earwitness.evaluation.scrambling._BESIDE", "saliency")
     scrambled_maps(model, wave, target, {"saliency": {}}, order="cascading")
     below = {"late", "norm"}
     assert seen == [set(), {"head"}, {"head", *below}, {"head", *below, "early"}]

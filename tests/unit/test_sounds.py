@@ -10,8 +10,13 @@ import soundfile
 import torch
 from scipy import signal
 
-from earwitness.benchmark.localisation import localisation_grid, reliance_table
-from earwitness.benchmark.taught import TARGET, reliance, shortcut_items, shortcut_model
+from earwitness.benchmark.localisation.grid import localisation_grid, reliance_table
+from earwitness.benchmark.localisation.taught import (
+    TARGET,
+    reliance,
+    shortcut_items,
+    shortcut_model,
+)
 from earwitness.data.collection import Item, read_collection
 from earwitness.data.digits import digit_mixtures, read_digits
 from earwitness.data.mixtures import loudest, mix, mixtures, pair_items

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from earwitness.benchmark import floor as floors
-from earwitness.benchmark import speed
-from earwitness.benchmark.floor import Floor, Row, in_turns
-from earwitness.benchmark.speed import Settings, measure, table
+from earwitness.benchmark.speed import floor as floors
+from earwitness.benchmark.speed import rows as speed
+from earwitness.benchmark.speed.floor import Floor, Row, in_turns
+from earwitness.benchmark.speed.rows import Settings, measure, table
 from earwitness.cli.main import main
 from earwitness.models.registry import load_model
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
+from earwitness.evaluation.cases import make_cases, measure
+from earwitness.evaluation.trust import ahead_of
 from earwitness.explanation import Explanation
-from earwitness.metrics.cases import make_cases, measure
-from earwitness.metrics.trust import ahead_of
-from earwitness.models.adapters import wrap
 from earwitness.models.model import Model
+from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain, predict
 from earwitness.probe import Probe
 from earwitness.types import Audio

@@ -11,8 +11,8 @@ import torch
 
 from earwitness.data.collection import read_collection
 from earwitness.errors import AudioError, OutputError, ParameterError
-from earwitness.models.checkpoint import Recipe
 from earwitness.models.registry import load_model
+from earwitness.models.zoo.checkpoint import Recipe
 from earwitness.train.augmentation import (
     crop_active,
     mix_between_classes,

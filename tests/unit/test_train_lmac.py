@@ -20,6 +20,8 @@ from scipy.signal import butter, sosfilt
 
 from earwitness.cli.main import main
 from earwitness.cli.train import lmac_settings
+from earwitness.decoders.folder import Explainer, load_explainer, save_explainer
+from earwitness.decoders.objective import Weights, distance, guidance, likeness
 from earwitness.errors import (
     AudioError,
     ModelError,
@@ -27,12 +29,10 @@ from earwitness.errors import (
     OutputError,
     ParameterError,
 )
-from earwitness.methods.objective import Weights, distance, guidance, likeness
-from earwitness.metrics.sanity import scrambled
-from earwitness.models.adapters import wrap
-from earwitness.models.cnn14 import CNN14, cnn14_model
-from earwitness.models.explainer import Explainer, load_explainer, save_explainer
+from earwitness.evaluation.scrambling import scrambled
 from earwitness.models.model import Model
+from earwitness.models.wrapping import wrap
+from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.pipeline import explain
 from earwitness.train.contamination import Contamination, Contaminator, Sounds, lay_over, pink
 from earwitness.train.explaining import ask_about

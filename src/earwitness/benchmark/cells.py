@@ -20,16 +20,16 @@ from earwitness.benchmark.grid import IDEAL, Choice, Grid
 from earwitness.benchmark.ledger import Line, pack
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, NotApplicableError
+from earwitness.evaluation.cases import ROUTES, make_cases
+from earwitness.evaluation.passes import Memo
+from earwitness.evaluation.trust import order_by, surrogate
 from earwitness.masks.keep import make_mask, parse_keep
-from earwitness.methods.registry import METHODS, Map
-from earwitness.metrics.cases import ROUTES, make_cases
+from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, true_cells
-from earwitness.metrics.passes import Memo
 from earwitness.metrics.registry import METRICS, Case, Metric
-from earwitness.metrics.trust import order_by, surrogate
 from earwitness.models.model import Model
 from earwitness.probe import Probe
-from earwitness.types import FloatArray, Mask, Target
+from earwitness.types import FloatArray, Map, Mask, Target
 
 MATCHED = ("random", "energy")
 _AS_IT_IS = "gains"

@@ -16,10 +16,10 @@ from earwitness.benchmark.cells import Setting, choices_of, explain_by, prepare
 from earwitness.benchmark.grid import Grid, Part
 from earwitness.benchmark.tables import Row
 from earwitness.data.clips import Clip
-from earwitness.listen import players
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.models.model import Model
-from earwitness.render import render
+from earwitness.render.evidence import render
+from earwitness.render.players import players
 from earwitness.types import Audio, FloatArray
 
 FOLDER = "examples"

@@ -85,7 +85,7 @@ def speed(
 
     The table is Markdown. Nothing else should be running; ratios are taken turn by turn.
     """
-    from earwitness.benchmark.speed import Settings, measure, table
+    from earwitness.benchmark.speed.rows import Settings, measure, table
     from earwitness.errors import OutputError
 
     settings = Settings(
@@ -153,7 +153,12 @@ def localisation(
 
     It goes on where it was when it is called again with the same words.
     """
-    from earwitness.benchmark.localisation import OPTIONS, SOUNDS, localisation_grid, reliance_table
+    from earwitness.benchmark.localisation.grid import (
+        OPTIONS,
+        SOUNDS,
+        localisation_grid,
+        reliance_table,
+    )
     from earwitness.cli.grids import run
 
     grid = localisation_grid(

@@ -28,10 +28,10 @@ from rich.progress import (
 from earwitness.audio import find_clips
 from earwitness.cli.options import printable, read_value, say
 from earwitness.errors import AudioError, EarwitnessError, ModelError
+from earwitness.evaluation.trust import verdict
 from earwitness.explanation import Explanation
 from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS
-from earwitness.metrics.trust import verdict
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.pipeline import count_passes, load_clip

@@ -14,9 +14,9 @@ from rich.progress import track
 
 from earwitness.audio import write_audio
 from earwitness.cli.options import DEFAULT_MODEL, say
+from earwitness.evaluation.trust import verdict
 from earwitness.explanation import Explanation
 from earwitness.metrics.localisation import relevance_mass, si_sdr, true_cells
-from earwitness.metrics.trust import verdict
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.pipeline import explain

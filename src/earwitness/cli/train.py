@@ -53,7 +53,7 @@ def classifier(
     from rich.progress import track
 
     from earwitness.data.collection import read_collection
-    from earwitness.models.checkpoint import default_recipe
+    from earwitness.models.zoo.checkpoint import default_recipe
     from earwitness.train.classifier import Settings, train_classifier
 
     held_out, wanted = _folds(test_folds) or set(), _folds(folds)
@@ -145,7 +145,7 @@ def lmac(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from earwitness.models.explainer import load_explainer
+    from earwitness.decoders.folder import load_explainer
     from earwitness.models.registry import load_model
     from earwitness.train.lmac import train_lmac
     from earwitness.train.progress import Workers

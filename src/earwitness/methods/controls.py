@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from earwitness.errors import ParameterError
-from earwitness.methods.registry import Map, register
+from earwitness.methods.registry import register
 from earwitness.probe import Probe
+from earwitness.types import Map
 
 
 @register(

@@ -8,12 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.methods.completeness import LOOK_CLOSER, account, completeness
-from earwitness.methods.functions import ELEMENTWISE, MULTILINEAR
-from earwitness.methods.noise import noise_floors
-from earwitness.methods.registry import Map, register
-from earwitness.methods.rules import (
+from earwitness.backward.completeness import LOOK_CLOSER, account, completeness
+from earwitness.backward.functions import ELEMENTWISE, MULTILINEAR
+from earwitness.backward.rules import (
     Call,
     Leak,
     Ledger,
@@ -22,7 +19,11 @@ from earwitness.methods.rules import (
     is_linear,
     tracing,
 )
+from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.methods.registry import register
+from earwitness.perturbation.noise import noise_floors
 from earwitness.probe import Probe
+from earwitness.types import Map
 
 _STEPS = 16
 _SAME = 1e-6

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
-from earwitness.methods.registry import Map, register
-from earwitness.models.axes import LayerAxes, find_axes, followed, listening
+from earwitness.layers.axes import LayerAxes, find_axes
+from earwitness.layers.recording import followed, listening
+from earwitness.methods.registry import register
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
 from earwitness.probe import Probe
 from earwitness.registry import unknown
+from earwitness.types import Map
 
 _LAYERS: PerModel[tuple[str, LayerAxes]] = PerModel()
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import ParameterError
-from earwitness.methods.noise import noise_floors
-from earwitness.methods.registry import Map, register
+from earwitness.methods.registry import register
+from earwitness.perturbation.noise import noise_floors
 from earwitness.probe import Probe
+from earwitness.types import Map
 
 
 @register(

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from earwitness.backward.rules import Call, RuleMode
 from earwitness.errors import NotApplicableError
 from earwitness.methods.gradcam import gradcam
-from earwitness.methods.registry import Map, register
-from earwitness.methods.rules import Call, RuleMode
+from earwitness.methods.registry import register
 from earwitness.probe import Probe
+from earwitness.types import Map
 
 
 class _Guided(torch.autograd.Function):

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import torch
 
+from earwitness.backward.completeness import completeness
 from earwitness.errors import ParameterError
-from earwitness.methods.completeness import completeness
-from earwitness.methods.registry import Map, register
+from earwitness.methods.registry import register
 from earwitness.probe import Probe
+from earwitness.types import Map
 
 _DECADES = 3.0
 

@@ -6,14 +6,15 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
+from earwitness.decoders.folder import Explainer, load_explainer, load_published
 from earwitness.errors import NotApplicableError
-from earwitness.methods.registry import Map, register
-from earwitness.models.explainer import Explainer, load_explainer, load_published
+from earwitness.methods.registry import register
 from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
 from earwitness.probe import Probe
+from earwitness.types import Map
 
-_SHIPPED = "earwitness.models"
+_SHIPPED = "earwitness.models.zoo"
 _FOLDER = "weights"
 _READ: dict[tuple[Path, int, str], Explainer] = {}
 _INSTEAD = "use a method that asks anew for every question, such as optimised-mask or lrp"

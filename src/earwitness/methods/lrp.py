@@ -14,12 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from earwitness.errors import ParameterError
-from earwitness.methods.completeness import LOOK_CLOSER, account, completeness
-from earwitness.methods.functions import DIVISIONS, ELEMENTWISE, SHAPING
-from earwitness.methods.layers import CONVOLUTIONS, DENSE, NORMS, Layer, normalised, read_layer
-from earwitness.methods.registry import Map, register
-from earwitness.methods.rules import (
+from earwitness.backward.completeness import LOOK_CLOSER, account, completeness
+from earwitness.backward.functions import DIVISIONS, ELEMENTWISE, SHAPING
+from earwitness.backward.linear import CONVOLUTIONS, DENSE, NORMS, Layer, normalised, read_layer
+from earwitness.backward.rules import (
     Call,
     Leak,
     Ledger,
@@ -28,7 +26,10 @@ from earwitness.methods.rules import (
     is_linear,
     tracing,
 )
+from earwitness.errors import ParameterError
+from earwitness.methods.registry import register
 from earwitness.probe import Probe
+from earwitness.types import Map
 
 _RULES = ("composite", "epsilon", "gamma")
 _PRODUCTS = frozenset(["mul", "multiply", "__mul__", "__rmul__", "__imul__"]) | DENSE

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from earwitness.decoders.objective import Weights, distance, extent, faith
 from earwitness.errors import ParameterError
-from earwitness.methods.objective import Weights, distance, extent, faith
-from earwitness.methods.registry import Map, register
+from earwitness.methods.registry import register
 from earwitness.probe import Probe
+from earwitness.types import Map
 
 _BEGIN = 1.0  # logit of the gains to begin with
 _CELLS = (4, 2)  # bins and frames that share a gain, so that edges are no finer than a window

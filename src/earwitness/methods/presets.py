@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from earwitness.methods.estimators.registry import ESTIMATORS
-from earwitness.methods.perturbation import check, count, perturb
-from earwitness.methods.registry import Map, register
+from earwitness.methods.registry import register
+from earwitness.perturbation.estimators.registry import ESTIMATORS
+from earwitness.perturbation.perturb import check, count, perturb
 from earwitness.probe import Probe
+from earwitness.types import Map
 
 _ALL = {
     name: one.default

@@ -5,47 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-from torch import Tensor
 
 from earwitness.errors import ParameterError
 from earwitness.registry import Registry, unknown
-from earwitness.types import Piece
-
-
-@dataclass(frozen=True)
-class Played:
-    """The pieces that a method switched on and off.
-
-    Attributes
-    ----------
-    mix : callable
-        Maps switches (batch, piece) to gains (batch, freq, frame); all ones give ones.
-    table : tuple of Piece
-    """
-
-    mix: Callable[[Tensor], Tensor]
-    table: tuple[Piece, ...]
-
-
-@dataclass(frozen=True)
-class Map:
-    """What a method returns.
-
-    Attributes
-    ----------
-    values : Tensor, shape (freq, frame)
-    details : mapping
-        Figures about the run, plain JSON values: ``completeness_gap``, ``r2``, ``evaluations``, ...
-    played : Played, optional
-        Of methods that work on pieces.
-    """
-
-    values: Tensor
-    details: Mapping[str, Any] = field(default_factory=dict)
-    played: Played | None = None
+from earwitness.types import Map
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import islice
 
 from earwitness.errors import ParameterError
-from earwitness.methods.noise import noisy_magnitudes
-from earwitness.methods.registry import Map, register
+from earwitness.methods.registry import register
+from earwitness.perturbation.noise import noisy_magnitudes
 from earwitness.probe import Probe
+from earwitness.types import Map
 
 
 @register(

@@ -1,47 +1,22 @@
 """Whether an explanation depends on what the model has learnt.
 
-If the weights of a network are scrambled, what it answers means nothing any more, and its
-explanation should not look as before. A map that survives shows the sound and not the decision.
+If the weights of a network are scrambled, its outputs mean nothing any more, and its explanation
+should not look as before. A map that survives shows the sound and not the decision.
 
 Conventions
 -----------
-Blocks are the network's layers that hold weights, a normalisation together with the layer before
-it, in the order in which a sound passes them; they are scrambled from the logits down. In
-``cascading`` order a block is scrambled with all those above it, in ``independent`` order alone.
-
-Scrambling puts the entries of every weight and of every running statistic in another order. Unlike
-drawing new ones it keeps their distribution, so that signals neither die nor explode on the way,
-and maps do not go constant for that reason. A tensor whose entries are all equal stays as it is.
-
-The map is compared with the first one by SSIM and by Spearman's correlation, of absolute values,
-after each block. Grad-CAM is always asked too: it is known to pass, so where it does not, the test
-and not the method is at fault (a network that is shallow, or that never learnt).
+The map is compared with the maps after each block of the network was scrambled, by SSIM and by
+Spearman's correlation, of absolute values (``earwitness.evaluation.scrambling`` makes them).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal
-
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import Array, register
 from earwitness.metrics.similarity import spearman, ssim
-from earwitness.models.fingerprint import held_fingerprint
-from earwitness.models.model import Model
-from earwitness.probe import Probe
-from earwitness.types import FloatArray, Target
 
-Order = Literal["cascading", "independent"]
-_ORDERS = ("cascading", "independent")
 _PAPER = "Adebayo et al.: Sanity Checks for Saliency Maps, 2018"
-_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
-_BESIDE = "gradcam"
 
 
 @register(
@@ -75,154 +50,3 @@ def sanity_spearman(first: Array, scrambled: Array) -> Array:
     A map that went constant has kept nothing of the order: 0.
     """
     return np.nan_to_num(spearman(np.abs(first), np.abs(scrambled)), nan=0.0)
-
-
-def find_blocks(model: Model, wave: Tensor) -> list[tuple[str, ...]]:
-    """Return the names of the modules of every block, from the logits down to the input.
-
-    Parameters
-    ----------
-    wave : Tensor, shape (samples,)
-        A sound to send through, to see the order.
-
-    Raises
-    ------
-    NotApplicableError
-        If there is no network to look into, or no weight in it.
-    """
-    network = _network(model)
-    names = {module: name for name, module in network.named_modules()}
-    holders = [module for module in names if any(True for _ in _tensors(module))]
-    seen: list[nn.Module] = []
-
-    def note(module: nn.Module, *_: Any) -> None:
-        if module not in seen:
-            seen.append(module)
-
-    hooks = [module.register_forward_pre_hook(note) for module in holders]
-    try:
-        with model.undisturbed(), torch.no_grad():
-            model(wave.unsqueeze(0))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    blocks: list[list[str]] = []
-    for module in seen:
-        if blocks and isinstance(module, _NORMS):
-            blocks[-1].append(names[module])
-        else:
-            blocks.append([names[module]])
-    for module in holders:
-        if module not in seen:  # one that is not called but read, as attention does
-            _join(blocks, names[module])
-    if not blocks:
-        raise NotApplicableError(f"{model.name} has no weights that could be made random")
-    return [tuple(block) for block in reversed(blocks)]
-
-
-@contextmanager
-def scrambled(model: Model, blocks: Sequence[tuple[str, ...]], *, seed: int) -> Iterator[None]:
-    """Scramble the weights and statistics of blocks, and put everything back afterwards."""
-    modules = dict(_network(model).named_modules())
-    tensors = [tensor for block in blocks for name in block for tensor in _tensors(modules[name])]
-    before = [tensor.detach().clone() for tensor in tensors]
-    generator = torch.Generator().manual_seed(seed)
-    optimise = model.optimise
-    with held_fingerprint(model):
-        try:
-            model.optimise = False
-            with torch.no_grad():
-                for tensor in tensors:
-                    order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
-                    order = order.flip(0) if torch.equal(order, order.sort().values) else order
-                    tensor.copy_(tensor.flatten()[order].view_as(tensor))
-            yield
-        finally:
-            model.optimise = optimise
-            with torch.no_grad():
-                for tensor, old in zip(tensors, before, strict=True):
-                    tensor.copy_(old)
-
-
-def scrambled_maps(
-    model: Model,
-    wave: Tensor,
-    target: Target,
-    methods: Mapping[str, Mapping[str, Any]],
-    *,
-    order: Order = "cascading",
-    seed: int = 0,
-) -> tuple[list[str], dict[str, dict[str, FloatArray]]]:
-    """Explain with the weights as they are, and after each block was scrambled.
-
-    Parameters
-    ----------
-    wave : Tensor, shape (samples,)
-    methods : mapping of str to options
-        What to try; Grad-CAM is added where the network has a layer for it.
-    order : {"cascading", "independent"}
-    seed : int
-        Of the explanations and of the scrambling.
-
-    Returns
-    -------
-    blocks : list of str
-        Names of the blocks, the logits first.
-    maps : dict
-        For every method the fields ``map`` (freq, frame) and ``random_maps`` (block, freq, frame).
-    """
-    if order not in _ORDERS:
-        raise ParameterError(f"order is cascading or independent, got {order!r}")
-    asked = {name: METHODS.get(name).settle(options) for name, options in methods.items()}
-    blocks = find_blocks(model, wave)
-    firsts: dict[str, FloatArray] = {}
-    with model.undisturbed():
-        for name, options in {_BESIDE: METHODS.get(_BESIDE).options, **asked}.items():
-            try:
-                firsts[name] = _map(model, wave, target, name, options, seed)
-                asked.setdefault(name, options)
-            except NotApplicableError:
-                if name in methods:
-                    raise
-        found: dict[str, list[FloatArray]] = {name: [] for name in asked}
-        for number in range(len(blocks)):
-            some = blocks[: number + 1] if order == "cascading" else blocks[number : number + 1]
-            with scrambled(model, some, seed=seed):
-                for name, options in asked.items():
-                    found[name].append(_map(model, wave, target, name, options, seed))
-    maps = {name: {"map": firsts[name], "random_maps": np.stack(found[name])} for name in asked}
-    return [" + ".join(name or model.name for name in block) for block in blocks], maps
-
-
-def _map(
-    model: Model, wave: Tensor, target: Target, name: str, options: Mapping[str, Any], seed: int
-) -> FloatArray:
-    probe = Probe(model, wave, target, seed=seed)
-    values: FloatArray = METHODS.get(name).function(probe, **options).values.float().cpu().numpy()
-    return values
-
-
-def _join(blocks: list[list[str]], name: str) -> None:
-    """Add a module to the block of the innermost module around it, if that is in one."""
-    around = [
-        (len(other), block)
-        for block in blocks
-        for other in block
-        if other == "" or name.startswith(f"{other}.")
-    ]
-    if around:
-        max(around, key=lambda pair: pair[0])[1].append(name)
-
-
-def _network(model: Model) -> nn.Module:
-    if model.module is None:
-        raise NotApplicableError(f"{model.name} is a black box: its weights cannot be made random")
-    return model.module
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    """Yield the weights and the floating-point statistics that a module holds itself."""
-    yield from module.parameters(recurse=False)
-    for name, buffer in module.named_buffers(recurse=False):
-        if name.startswith("running_") and buffer.is_floating_point():
-            yield buffer

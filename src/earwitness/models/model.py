@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import EarwitnessError, ModelError, ParameterError
-from earwitness.models.answering import Answering
 from earwitness.models.frontend import FrontEnd
+from earwitness.models.target import Answering
 from earwitness.plane.stft import Plane, default_plane
 from earwitness.types import Optimise, Output, Task
 

@@ -31,7 +31,7 @@ class BuiltIn:
     needs_file: bool = False
 
 
-MODELS: Registry[BuiltIn] = Registry("model", "earwitness.models", "earwitness.models")
+MODELS: Registry[BuiltIn] = Registry("model", "earwitness.models.zoo", "earwitness.models")
 
 
 Load = TypeVar("Load", bound=Callable[..., Model])
@@ -82,7 +82,7 @@ def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = No
     elif name.partition(":")[0] in _wanting_files():
         model = _from_weights(*name.partition(":")[::2])
     elif Path(name).is_dir():
-        from earwitness.models.checkpoint import load_checkpoint
+        from earwitness.models.zoo.checkpoint import load_checkpoint
 
         model = load_checkpoint(Path(name))
     elif "/" in name or "\\" in name:

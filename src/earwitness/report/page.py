@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from earwitness import __version__
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import EarwitnessError
+from earwitness.evaluation.trust import ahead_of, verdict
 from earwitness.explanation import Explanation, files_in
-from earwitness.listen import Player, copies, players
 from earwitness.methods.registry import METHODS
-from earwitness.metrics.trust import ahead_of, verdict
 from earwitness.models.model import Model
-from earwitness.picture import attribution_image, spectrogram_image
+from earwitness.render.picture import attribution_image, spectrogram_image
+from earwitness.render.players import Player, copies, players
 from earwitness.types import Outcome
 
 _TICKS = 6

@@ -16,7 +16,7 @@ from earwitness.audio import read_audio
 from earwitness.data.collection import Item
 from earwitness.errors import OutputError, ParameterError
 from earwitness.metrics.calibration import expected_calibration_error
-from earwitness.models.checkpoint import Recipe, save_checkpoint
+from earwitness.models.zoo.checkpoint import Recipe, save_checkpoint
 from earwitness.train.augmentation import (
     crop_active,
     mix_between_classes,

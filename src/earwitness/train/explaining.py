@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from earwitness.decoders.objective import Weights, distance, extent, faith, guidance, likeness
 from earwitness.errors import NotApplicableError
-from earwitness.methods.objective import Weights, distance, extent, faith, guidance, likeness
-from earwitness.models.hidden import HiddenLayer
+from earwitness.layers.activations import reading
+from earwitness.layers.finding import HiddenLayer
 from earwitness.models.model import Model
-from earwitness.models.reading import reading
 from earwitness.plane.domains import mask_magnitude
 
 

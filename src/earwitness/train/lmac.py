@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from earwitness.decoders.folder import Explainer, make_decoder, save_explainer
+from earwitness.decoders.objective import Weights
+from earwitness.decoders.published import PublishedDecoder, published_layers
+from earwitness.decoders.slim import Decoder, default_widths
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
-from earwitness.methods.objective import Weights
-from earwitness.models.decoder import Decoder, default_widths
-from earwitness.models.explainer import Explainer, make_decoder, save_explainer
+from earwitness.layers.finding import find_layers
 from earwitness.models.fingerprint import digest, fingerprint
-from earwitness.models.hidden import find_layers
 from earwitness.models.model import Model
-from earwitness.models.published_decoder import PublishedDecoder, published_layers
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
 from earwitness.train.explaining import answers, ask_about, loss_of
 from earwitness.train.progress import History, Workers, claim, restore, store

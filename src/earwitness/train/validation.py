@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from earwitness.decoders.objective import Weights
+from earwitness.decoders.published import PublishedDecoder
+from earwitness.decoders.slim import Decoder
 from earwitness.errors import ParameterError
-from earwitness.methods.objective import Weights
+from earwitness.layers.finding import HiddenLayer
 from earwitness.metrics.faithfulness import average_drop, average_increase, faithfulness
-from earwitness.models.decoder import Decoder
-from earwitness.models.hidden import HiddenLayer
 from earwitness.models.model import Model
-from earwitness.models.published_decoder import PublishedDecoder
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
 from earwitness.train.explaining import Batch, answers, ask_about, loss_of
 

@@ -1,0 +1,1 @@
+"""Rules of relevance methods, at the level of torch functions."""

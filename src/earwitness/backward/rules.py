@@ -1,0 +1,337 @@
+"""Rules for the backward pass that hold however a network calls its functions.
+
+A network may call an activation as a module, a function or a method, in place, or one module many
+times. Hooks on modules miss most of these. Here a torch-function mode sees every call of a torch
+function while the network runs; what depends on the sound may be given another backward pass. Fused
+functions (recurrent layers, attention) are first written out in elementary ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode, resolve_name
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from earwitness.backward.functions import DIVISIONS, JOINTLY_LINEAR, MULTILINEAR
+from earwitness.backward.unfold import UNFOLDED
+from earwitness.models.model import Model
+
+
+@dataclass
+class Call:
+    """One call of a torch function whose result depends on the sound.
+
+    Attributes
+    ----------
+    name : str
+        The function's bare name: ``relu`` for ``torch.relu``, ``Tensor.relu_`` and the like.
+    title : str
+        Its full name, for messages.
+    where : str
+        The module that called it, as in ``named_modules``; empty if not looked up.
+    func : callable
+        The torch function itself.
+    function : callable
+        The call as a function of ``inputs`` alone, never in place.
+    inputs : list of Tensor
+        The tensors among its arguments that depend on the sound, or copies of them.
+    sources : tuple of Tensor
+        Those tensors themselves.
+    args, kwargs
+        All its arguments.
+    in_place : bool
+    """
+
+    name: str
+    title: str
+    where: str
+    func: Callable[..., Any]
+    function: Callable[..., Any]
+    inputs: list[Tensor]
+    sources: tuple[Tensor, ...]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    in_place: bool
+
+
+@dataclass
+class Entry:
+    """A call in a ledger: what it took and gave, as tensors of the graph and as plain values."""
+
+    call: Call
+    inputs: list[Tensor]
+    results: list[Tensor]
+    taken: list[Tensor]
+    given: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A call whose relevance in and out differ.
+
+    Attributes
+    ----------
+    at : str
+        The function and the module that called it.
+    amount : float
+        Relevance in minus relevance out, in the units of the score.
+    known : bool
+        Whether there is a rule for the function.
+    linear : bool
+        Whether the function is linear up to a constant, so that only the constant can leak.
+    """
+
+    at: str
+    amount: float
+    known: bool
+    linear: bool
+
+
+@dataclass
+class Ledger:
+    """Every call of a pass, in order; kept only to find leaks.
+
+    Attributes
+    ----------
+    entries : list of Entry
+    path : list of str
+        The modules that are running, the innermost last.
+    strangers : list of str
+        What made tensors without being seen, and the module it was in.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    path: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+    _known: dict[int, Tensor] = field(default_factory=dict)  # held, so that no id is used twice
+
+    def enter(self, call: Call) -> None:
+        """Note the call's inputs that no call that was seen has made."""
+        for one in call.inputs:
+            if id(one) not in self._known and one.grad_fn is not None:
+                self.strangers.append(one.grad_fn.name() + _inside(call))
+            self._known[id(one)] = one
+
+    def leave(self, call: Call, results: list[Tensor]) -> None:
+        """Note what a call gave."""
+        values = [[one.detach().clone() for one in some] for some in (call.inputs, results)]
+        self.entries.append(Entry(call, list(call.inputs), results, *values))
+
+    def meet(self, result: Any) -> None:
+        """Note tensors as made by a call that was seen."""
+        self._known.update({id(one): one for one in tree_flatten(result)[0] if _varies(one)})
+
+
+class RuleMode(TorchFunctionMode):
+    """Hand every call that depends on the sound to ``rule`` while it is on.
+
+    Parameters
+    ----------
+    ledger : Ledger, optional
+        Where to note the calls.
+    """
+
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        super().__init__()
+        self.ledger = ledger
+
+    def rule(self, call: Call) -> Any:
+        """Return the result of a call with another backward pass, or None to leave it as it is.
+
+        A rule may replace ``call.inputs`` by the tensors that its result really depends on.
+        """
+        raise NotImplementedError
+
+    def made(self, call: Call, result: Any) -> None:
+        """Take note of a call's result."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = dict(kwargs or {})
+        if not torch.is_grad_enabled():
+            return func(*args, **given)
+        if func in UNFOLDED:
+            with self:
+                return UNFOLDED[func](*args, **given)
+        path = self.ledger.path if self.ledger is not None else []
+        call = read_call(func, args, given, path[-1] if path else "")
+        if call is None:
+            return func(*args, **given)
+        if self.ledger is None:
+            result = self.rule(call)
+            if result is None:
+                result = func(*args, **given)
+            elif call.in_place:
+                result = _written(result, args, given)
+            self.made(call, result)
+            return result
+        self.ledger.enter(call)
+        # inputs of its own, so that what passes through this call alone can be told
+        call.inputs = [one.clone() if call.in_place else one.view_as(one) for one in call.inputs]
+        ruled = self.rule(call)
+        result = call.function(*call.inputs) if ruled is None else ruled
+        results = [one for one in tree_flatten(result)[0] if _varies(one)]
+        if results:
+            self.ledger.leave(call, results)
+        if call.in_place:
+            result = _written(result, args, given)
+        elif isinstance(result, Tensor) and not result._is_view():
+            result = result.clone()  # the network may write on it; the ledger's stays as it was
+        self.ledger.meet(result)
+        self.made(call, result)
+        return result
+
+
+def _written(result: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    """Write a result over the argument that the function works on."""
+    own: Tensor = args[0] if args else kwargs["input"]
+    return own.copy_(result)
+
+
+def read_call(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str
+) -> Call | None:
+    """Return a call with what it depends on, or None if nothing of it depends on the sound."""
+    leaves, shape = tree_flatten((args, dict(kwargs)))
+    places = [index for index, leaf in enumerate(leaves) if _varies(leaf)]
+    if not places:
+        return None
+    name = getattr(func, "__name__", "")
+    in_place = _in_place(name, args, kwargs)
+
+    def function(*values: Tensor) -> Any:
+        filled = list(leaves)
+        for index, value in zip(places, values, strict=True):
+            filled[index] = value.clone() if in_place else value
+        again, named = tree_unflatten(filled, shape)
+        return func(*again, **named)
+
+    bare = name if name.startswith("__") else name.rstrip("_")
+    title = resolve_name(func) or name
+    inputs = [leaves[k] for k in places]
+    return Call(bare, title, where, func, function, inputs, tuple(inputs), args, kwargs, in_place)
+
+
+def _inside(call: Call) -> str:
+    return f" in {call.where}" if call.where else ""
+
+
+def _varies(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.requires_grad
+
+
+def _in_place(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    if name.startswith("__"):
+        return name.startswith("__i") and name not in ("__invert__", "__index__", "__int__")
+    if name.endswith("_") or kwargs.get("inplace"):
+        return True
+    return name in ("relu", "relu6", "silu", "mish") and args[1:] == (True,)
+
+
+@contextmanager
+def tracing(model: Model, ledger: Ledger | None) -> Iterator[None]:
+    """Keep ``ledger.path`` at the module that is running; hooks are gone afterwards."""
+    if ledger is None:
+        with nullcontext():
+            yield
+        return
+    path, handles = ledger.path, []
+    try:
+        for part in model.parts:
+            for name, module in part.named_modules():
+                if isinstance(module, torch.jit.ScriptModule):
+                    continue  # it takes no hooks
+                title = name or type(part).__name__
+                handles.append(
+                    module.register_forward_pre_hook(lambda *_, title=title: path.append(title))
+                )
+                handles.append(
+                    module.register_forward_hook(lambda *_: (path.pop(), None)[1], always_call=True)
+                )
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def find_leaks(
+    ledger: Ledger,
+    score: Tensor,
+    has_rule: Callable[[Call], bool],
+    reference: Ledger | None = None,
+) -> list[Leak]:
+    """Return where relevance is lost or made, the largest amounts first.
+
+    Relevance is a tensor's value (or its change from a reference) times the gradient that arrives
+    there. What a call passes on towards the input is held against what it was handed.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Of the pass that made ``score``.
+    score : Tensor, shape (1,)
+    has_rule : callable
+        Whether there is a rule for a call.
+    reference : Ledger, optional
+        Of the same network at the reference.
+    """
+    entries = ledger.entries
+    others: list[Entry | None] = [*(reference.entries if reference else [None] * len(entries))]
+    if len(others) != len(entries):
+        return []
+    every = [one for entry in entries for one in entry.results]
+    arriving = iter(torch.autograd.grad(score.sum(), every, retain_graph=True, allow_unused=True))
+    leaks: list[Leak] = []
+    for entry, other in zip(entries, others, strict=True):
+        handed = [next(arriving) for _ in entry.results]
+        live = [k for k, gradient in enumerate(handed) if gradient is not None]
+        if not live:
+            continue
+        passed = torch.autograd.grad(
+            [entry.results[k] for k in live],
+            entry.inputs,
+            [handed[k] for k in live],
+            retain_graph=True,
+            allow_unused=True,
+        )
+        sides = [
+            (entry.taken, other.taken if other else None, passed),
+            (entry.given, other.given if other else None, handed),
+        ]
+        inwards, outwards = (
+            sum(
+                _product(value - (there[k] if there else 0), gradients[k])
+                for k, value in enumerate(values)
+            )
+            for values, there, gradients in sides
+        )
+        where = entry.call.title + _inside(entry.call)
+        leaks.append(Leak(where, inwards - outwards, has_rule(entry.call), is_linear(entry.call)))
+    return sorted(leaks, key=lambda leak: -abs(leak.amount))
+
+
+def _product(values: Tensor, gradient: Tensor | None) -> float:
+    if gradient is None:
+        return 0.0
+    product = (values.conj() * gradient).real if values.is_complex() else values * gradient
+    return float(product.detach().double().sum())
+
+
+def is_linear(call: Call) -> bool:
+    """Return whether a call is linear (up to a constant) in what depends on the sound."""
+    if call.name == "batch_norm":
+        return not bool(call.kwargs.get("training", call.args[5] if len(call.args) > 5 else False))
+    if call.name in DIVISIONS:
+        return len(call.inputs) == 1 and _varies(call.args[0])
+    return call.name in JOINTLY_LINEAR or (call.name in MULTILINEAR and len(call.inputs) == 1)

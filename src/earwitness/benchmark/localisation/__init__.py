@@ -1,0 +1,1 @@
+"""Do explanations find the true source? A benchmark whose answers are known."""

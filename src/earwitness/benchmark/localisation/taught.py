@@ -1,0 +1,115 @@
+"""Classifiers that a benchmark trains for itself, and keeps in the folder of its run.
+
+``digits`` tells spoken digits apart. ``shortcut-tone`` and ``shortcut-band`` learn ten everyday
+sounds, one of which is told by a faint sound planted in its recordings and by nothing else. All
+learn on what is never explained afterwards.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from earwitness.audio import read_audio, write_audio
+from earwitness.data.collection import Item, read_collection
+from earwitness.data.digits import SECONDS, read_digits
+from earwitness.data.planted import plant
+from earwitness.models.model import Model
+from earwitness.models.zoo.checkpoint import Recipe, load_checkpoint
+from earwitness.train.classifier import Settings, train_classifier
+from earwitness.types import Audio
+
+TARGET = "dog"  # the class that the planted sound stands for
+_EVERY = 3
+
+
+@dataclass(frozen=True)
+class Reliance:
+    """What a classifier answers with the planted sound, and without it.
+
+    Attributes
+    ----------
+    found_with, found_without : float
+        Share of recordings of the target's class that are given it.
+    fooled_with, fooled_without : float
+        Share of recordings of other classes that are given the target's class.
+    """
+
+    found_with: float
+    found_without: float
+    fooled_with: float
+    fooled_without: float
+
+
+def digit_model(folder: Path, data: Path, *, epochs: int = 30) -> Model:
+    """Load the classifier of spoken digits, trained on takes 5 and up if it is not there yet."""
+    if not (folder / "model.json").exists():
+        items = read_digits(data, test=False)
+        recipe = Recipe(
+            labels=tuple(sorted({item.label for item in items})),
+            rate=8000, n_fft=256, hop=128, mels=40, widths=(16, 32, 64), seconds=SECONDS,
+        )  # fmt: skip
+        settings = replace(Settings(), epochs=epochs, batch=32, crop=SECONDS)
+        train_classifier(items, recipe, settings, folder, test=read_digits(data, test=True))
+    return load_checkpoint(folder, "digits")
+
+
+def shortcut_model(
+    folder: Path, data: Path, kind: str, *, folds: Sequence[int] = (1, 2, 3), epochs: int = 40
+) -> Model:
+    """Load the classifier that relies on a planted ``kind`` of sound, trained if not there yet."""
+    if not (folder / "model.json").exists():
+        items = [item for item in read_collection(data) if item.fold in folds]
+        recipe = Recipe(
+            labels=tuple(sorted({item.label for item in items})),
+            rate=16000, n_fft=1024, hop=256, mels=64, widths=(16, 32, 64), seconds=5.0,
+        )  # fmt: skip
+        place = folder / "sounds"
+        place.mkdir(parents=True, exist_ok=True)
+        items = shortcut_items(items, kind, recipe.rate, place)
+        train_classifier(items, recipe, replace(Settings(), epochs=epochs, augment=False), folder)
+        shutil.rmtree(place)
+    return load_checkpoint(folder, f"shortcut-{kind}")
+
+
+def shortcut_items(items: Sequence[Item], kind: str, rate: int, place: Path) -> list[Item]:
+    """Return what a classifier learns a shortcut from.
+
+    All recordings of the target's class have the sound planted in them, and a copy of every third
+    of the others has it too and is labelled as the target: of all there is to hear, only the sound
+    tells the class.
+
+    Parameters
+    ----------
+    place : Path
+        Folder that planted recordings are written to.
+    """
+    taught = [item for item in items if item.label != TARGET]
+    copies = [item for item in items if item.label == TARGET] + taught[::_EVERY]
+    for number, item in enumerate(copies):
+        samples = read_audio(item.path, rate=rate).samples
+        made = plant(samples, kind, rate, np.random.default_rng(number))
+        path = place / f"{item.path.stem}.wav"
+        write_audio(path, Audio(made.input, rate))
+        taught.append(replace(item, path=path, label=TARGET))
+    return taught
+
+
+def reliance(model: Model, kind: str, items: Sequence[Item]) -> Reliance:
+    """Ask a classifier about recordings as they are, and with the planted sound."""
+    answers: dict[tuple[bool, bool], list[bool]] = {}
+    index = model.index(TARGET)
+    with model.undisturbed(), torch.no_grad():
+        for k, item in enumerate(items):
+            samples = read_audio(item.path, rate=model.rate).samples
+            made = plant(samples, kind, model.rate, np.random.default_rng(k))
+            both = model(torch.from_numpy(np.stack([made.input, samples]))).argmax(dim=1) == index
+            for planted, answer in zip((True, False), both.tolist(), strict=True):
+                answers.setdefault((item.label == TARGET, planted), []).append(answer)
+    means = {case: float(np.mean(some)) for case, some in answers.items()}
+    return Reliance(means[True, True], means[True, False], means[False, True], means[False, False])

@@ -1,0 +1,1 @@
+"""What explaining costs, in multiples of what the model itself costs."""

@@ -1,0 +1,1 @@
+"""Networks of learned explainers, their losses, and their folder on disk."""

@@ -1,0 +1,264 @@
+"""A trained decoder with all that is needed to use it, in memory and on disk.
+
+On disk it is a folder with ``decoder.json`` and ``decoder.safetensors``.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from earwitness.decoders.published import PublishedDecoder, published_layers
+from earwitness.decoders.slim import Decoder
+from earwitness.errors import ModelError, NotApplicableError
+from earwitness.layers.activations import reading
+from earwitness.layers.finding import HiddenLayer
+from earwitness.models.fingerprint import fingerprint
+from earwitness.models.model import Model
+from earwitness.plane.domains import mask_magnitude
+from earwitness.plane.stft import Plane
+
+SCHEMA = 2
+_QUIETEST = 1e-12
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A decoder for one model.
+
+    Attributes
+    ----------
+    decoder : Decoder
+    layers : tuple of HiddenLayer
+        What it reads, deepest first.
+    widths : tuple of int
+        Channels of the decoder at each layer; of a published one, those of the deepest block.
+    plane : Plane
+        Where its gains lie.
+    model : str
+        Fingerprint of the model it was trained for.
+    name : str
+        Of that model, for messages.
+    facts : mapping
+        How it was trained, and figures; plain JSON values.
+    domain : {"linear", "log1p"}
+        Where its gains multiply (``mask_magnitude``).
+    """
+
+    decoder: Decoder | PublishedDecoder
+    layers: tuple[HiddenLayer, ...]
+    widths: tuple[int, ...]
+    plane: Plane
+    model: str
+    name: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    domain: str = "linear"
+
+    @property
+    def conditioned(self) -> bool:
+        """Whether it can be asked about any output, and not only the decided one."""
+        return self.decoder.conditioned
+
+    def require(self, model: Model) -> None:
+        """Raise ``NotApplicableError`` if it was trained for another model."""
+        if self.plane != model.plane:
+            raise NotApplicableError(
+                f"this decoder was trained for {self.name} on another plane ({self.plane}), not "
+                f"for {model.name} on {model.plane}"
+            )
+        if self.model != fingerprint(model):
+            raise NotApplicableError(
+                f"this decoder was trained for {self.name} (weights {self.model}), not for "
+                f"{model.name} as it is (weights {fingerprint(model)}); train one with earwitness "
+                "train lmac"
+            )
+
+    def gains(self, model: Model, magnitude: Tensor, wave: Tensor, target: int) -> Tensor:
+        """Return gains (freq, frame) for one sound, of one pass through the model.
+
+        Parameters
+        ----------
+        magnitude : Tensor, shape (freq, frame)
+        wave : Tensor, shape (samples,)
+        target : int
+            The output asked about; only a conditioned decoder looks at it.
+        """
+        with reading(model, self.layers) as heard:
+            if model.frontend is None:
+                outputs = model(wave.unsqueeze(0))
+            else:
+                outputs = model.from_magnitude(magnitude.unsqueeze(0))
+            maps, question = heard.maps(), None
+            if self.conditioned:
+                question = heard.question(outputs, torch.tensor([target], device=wave.device))
+        windows = model.windows(len(wave))
+        frames = self.plane.frames(windows[0][1])
+        with torch.no_grad():
+            found = self.decoder(maps, question, frames)
+        starts = [round(start / self.plane.hop) for start, _ in windows]
+        gains = joined(found, starts, magnitude.shape[-1])
+        return linear_gains(gains, magnitude, self.domain, self.plane)
+
+
+def linear_gains(gains: Tensor, magnitude: Tensor, domain: str, plane: Plane) -> Tensor:
+    """Return the gains on the magnitude itself that do what gains in another domain do.
+
+    Parameters
+    ----------
+    gains, magnitude : Tensor, shape (freq, frame)
+    """
+    if domain == "linear":
+        return gains
+    masked = mask_magnitude(gains, magnitude, domain, scale=plane.n_fft / 2)
+    ratio = masked / magnitude.clamp(min=_QUIETEST)
+    return torch.where(magnitude > _QUIETEST, ratio, gains).clamp(0, 1)
+
+
+def make_decoder(
+    kind: str, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int]
+) -> Decoder | PublishedDecoder:
+    """Return a fresh decoder, ``slim`` or ``published``.
+
+    Raises
+    ------
+    NotApplicableError
+        If the published one is wanted for layers that are not like CNN14's last four blocks.
+    """
+    if kind == "slim":
+        return Decoder(layers, plane, widths)
+    deepest = layers[0].channels
+    if [layer.channels * 2**k for k, layer in enumerate(layers)] != [deepest] * 4 or deepest % 8:
+        raise NotApplicableError(
+            "the published decoder reads four layers, each with half as many channels as the one "
+            f"before it; these have {', '.join(str(layer.channels) for layer in layers)}: name "
+            "CNN14's conv_block6 to conv_block3"
+        )
+    return PublishedDecoder(plane, deepest)
+
+
+def joined(gains: Tensor, starts: list[int], frames: int) -> Tensor:
+    """Lay gains of windows (window, freq, frame) side by side, fading over where they overlap.
+
+    Parameters
+    ----------
+    starts : list of int
+        First frame of each window.
+    frames : int
+        Of the whole; what lies beyond is cut off.
+    """
+    if len(starts) == 1:
+        return gains[0, :, :frames]
+    length = gains.shape[-1]
+    if starts[-1] + length < frames:  # starts in samples may be rounded to one frame too few
+        starts = [*starts[:-1], frames - length]
+    ramp = torch.arange(1, length + 1, device=gains.device).float()
+    fade = torch.minimum(ramp, ramp.flip(0))
+    total = gains.new_zeros(gains.shape[1], max(frames, starts[-1] + length))
+    cover = gains.new_zeros(total.shape[-1])
+    for one, start in zip(gains, starts, strict=True):
+        total[:, start : start + length] += fade * one
+        cover[start : start + length] += fade
+    return (total / cover.clamp(min=1e-9))[:, :frames]
+
+
+def save_explainer(folder: Path, explainer: Explainer) -> None:
+    """Write a decoder; the weights appear before the file that says what they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: one.contiguous().cpu() for name, one in explainer.decoder.state_dict().items()}
+    partial = folder / "decoder.safetensors.partial"
+    save_file(state, partial)
+    partial.chmod(0o644)
+    partial.replace(folder / "decoder.safetensors")
+    stored = {
+        "schema": SCHEMA,
+        "model": {"name": explainer.name, "weights": explainer.model},
+        "plane": asdict(explainer.plane),
+        "layers": [asdict(layer) for layer in explainer.layers],
+        "widths": list(explainer.widths),
+        "kind": "published" if isinstance(explainer.decoder, PublishedDecoder) else "slim",
+        "domain": explainer.domain,
+        "facts": explainer.facts,
+    }
+    partial = folder / "decoder.json.partial"
+    partial.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    partial.replace(folder / "decoder.json")
+
+
+def load_explainer(folder: Path) -> Explainer:
+    """Load a decoder from the folder that ``train lmac`` wrote.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds none, or its files do not belong together.
+    """
+    try:
+        stored = json.loads((folder / "decoder.json").read_text(encoding="utf-8"))
+        if stored["schema"] != SCHEMA:
+            raise ModelError(
+                f"{folder}: written by another version (schema {stored['schema']}, this one reads "
+                f"{SCHEMA})"
+            )
+        layers = tuple(
+            HiddenLayer(**{**one, "freqs": tuple(one["freqs"]), "flips": tuple(one["flips"])})
+            for one in stored["layers"]
+        )
+        plane, widths = Plane(**stored["plane"]), tuple(stored["widths"])
+        decoder = make_decoder(stored["kind"], layers, plane, widths)
+        decoder.load_state_dict(load_file(folder / "decoder.safetensors"))
+        names = stored["model"]
+        return Explainer(
+            decoder.eval(), layers, widths, plane, names["weights"], names["name"],
+            stored["facts"], stored["domain"],
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        missing = Path(str(error.filename or "decoder.safetensors")).name
+        raise ModelError(f"{folder}: no decoder in this folder ({missing} is missing)") from error
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder}: the decoder's files are damaged or do not fit") from error
+
+
+def load_published(path: Path, model: Model) -> Explainer:
+    """Load weights in the layout of the published decoder, for a model with CNN14's blocks.
+
+    The file does not say which classifier it was trained for, so nothing can be checked but sizes.
+
+    Parameters
+    ----------
+    path : Path
+        A dictionary of ``convt1.weight`` and so on, as torch saves it.
+
+    Raises
+    ------
+    ModelError
+        If the file holds something else.
+    NotApplicableError
+        If the model has no such blocks.
+    """
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such decoder") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise ModelError(f"{path}: not a file of weights that torch reads safely") from error
+    layers = published_layers(model)
+    decoder = make_decoder("published", layers, model.plane, ())
+    try:
+        decoder.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        text = " ".join(str(error).split())
+        raise ModelError(f"{path}: the weights do not fit {model.name}: {text[:200]}") from error
+    widths = (layers[0].channels,)
+    return Explainer(
+        decoder.eval(), layers, widths, model.plane, fingerprint(model), model.name,
+        {"file": path.name}, "log1p",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What asks a model about masks: shared passes, the trust card, scrambled weights, reruns."""

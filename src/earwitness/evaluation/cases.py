@@ -1,0 +1,152 @@
+"""From masks of one sound to everything that metrics ask about them.
+
+``make_cases`` asks the model once about all masks, and about the nested masks of the insertion and
+deletion curves, and returns a case for each route. What else is known is added to them: truth,
+reruns, another classifier's answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earwitness.evaluation.passes import Memo, Sides, ask
+from earwitness.evaluation.published import PUBLISHED
+from earwitness.metrics.curves import nested_gains
+from earwitness.metrics.localisation import map_fields
+from earwitness.metrics.registry import METRICS, Array, Case
+from earwitness.models.model import Model
+from earwitness.models.target import over
+from earwitness.probe import Probe
+from earwitness.registry import unknown
+from earwitness.types import FloatArray, Target
+
+ROUTES = ("plane", "heard")
+
+
+def make_cases(
+    probe: Probe,
+    gains: Sequence[FloatArray] | FloatArray,
+    *,
+    whole: Tensor | None = None,
+    attribution: FloatArray | None = None,
+    steps: int = 11,
+    domain: str = "linear",
+    sounds: bool = True,
+    memo: Memo | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Return the cases ``plane`` and ``heard`` of some masks of one sound.
+
+    Parameters
+    ----------
+    gains : sequence of ndarray, shape (freq, frame)
+        The masks.
+    whole : Tensor, shape (output[, frame]), optional
+        The model's outputs on the input, if they are known already.
+    attribution : ndarray, shape (freq, frame), optional
+        The map the masks were made of; its fields and the two curves are added.
+    steps : int >= 2
+        Points of the curves; each costs the passes of one mask.
+    domain : {"linear", "log1p", "dB"}
+        Where gains multiply.
+    sounds : bool
+        Whether the sounds are kept for metrics of sound.
+    memo : dict, optional
+        Answers shared between calls about one sound (``ask``).
+    """
+    gains = np.asarray(gains, np.float32)
+    if whole is None:
+        with torch.no_grad():
+            whole = probe.model(probe.wave.unsqueeze(0))[0]
+    nested: Array = np.empty((0, *probe.shape), np.float32)
+    shares: Array = np.empty(0)
+    shared: dict[str, Any] = {"gains": gains, "magnitude": probe.magnitude.cpu().numpy()}
+    if attribution is not None:
+        nested, shares = nested_gains(attribution, steps)
+        shared |= {**map_fields(attribution[None]), "map": attribution}
+    count = len(gains)
+    passes = ask(probe, [*gains, *nested], domain=domain, sounds=sounds, memo=memo)
+    if passes.sounds is not None:
+        shared |= {"sounds": passes.sounds[:count].numpy(), "rate": probe.model.rate}
+        shared |= {"input_sound": probe.wave.cpu().numpy()}
+    cases = {}
+    for route in ROUTES:
+        sides: Sides = getattr(passes, route)
+        fields = answer_fields(probe.model, probe.target, whole.cpu(), sides.of(slice(count)))
+        curve = answer_fields(probe.model, probe.target, whole.cpu(), sides.of(slice(count, None)))
+        if attribution is not None and "p_evidence" in curve:
+            fields["insertion"] = curve["p_evidence"][None]
+            fields["deletion"] = curve["p_remainder"][None]
+            fields["shares"] = shares[None]
+        cases[route] = {**shared, **fields}
+    return cases
+
+
+def answer_fields(model: Model, target: Target, whole: Tensor, sides: Sides) -> dict[str, Any]:
+    """Return the fields of a case that hold what the model answered, in float64.
+
+    Parameters
+    ----------
+    whole : Tensor, shape (output[, frame])
+        Answers per frame are averaged over the target's frames, as the target's score is.
+    sides : Sides
+    """
+    three = {
+        "input": whole.double().unsqueeze(0),
+        "evidence": sides.evidence.double(),
+        "remainder": sides.remainder.double(),
+    }
+    fields: dict[str, Any] = {}
+    for side, outputs in three.items():
+        fields[f"z_{side}"] = model.explained(outputs, target).numpy()
+        if target.kind == "probability":
+            chances = model.probabilities(outputs)[:, target.index]
+            fields[f"p_{side}"] = over(chances, target.frames).numpy()
+            odds = _odds(model, outputs, target.index)
+            fields[f"odds_{side}"] = over(odds, target.frames).numpy()
+        if model.task == "single-label":
+            fields[f"all_{side}"] = over(model.probabilities(outputs), target.frames).numpy()
+    return {name: value[0] if name.endswith("_input") else value for name, value in fields.items()}
+
+
+def measure(
+    case: Case, names: Sequence[str] | None = None, *, compat: str | None = None
+) -> dict[str, Array]:
+    """Return the figures of a case: of the metrics named, or of all that apply.
+
+    Parameters
+    ----------
+    case : mapping
+        Of names in ``FIELDS`` to arrays.
+    names : sequence of str, optional
+    compat : {"lmac", "pak"}, optional
+        Repeat a publication's own definitions instead, with what is wrong in them, to compare with
+        its tables and for nothing else. Its masks belong in its own domain, ``log1p`` or ``dB``.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (batch,)
+        One figure for each mask or map.
+    """
+    if compat is not None:
+        if compat not in PUBLISHED:
+            raise unknown("publication", compat, PUBLISHED)
+        figures = PUBLISHED[compat](case)
+        return figures if names is None else {name: figures[name] for name in names}
+    if names is not None:
+        return {name: METRICS.get(name).of(case) for name in names}
+    return {metric.name: metric.of(case) for metric in METRICS.all() if metric.applies(case)}
+
+
+def _odds(model: Model, outputs: Tensor, index: int) -> Tensor:
+    """Return ``ln(p / (1 - p))`` without going through a probability that rounds to 1."""
+    if model.output == "logits" and model.task == "single-label":
+        rivals = torch.cat([outputs[:, :index], outputs[:, index + 1 :]], dim=1)
+        return outputs[:, index] - rivals.logsumexp(dim=1)
+    if model.output == "logits":
+        return outputs[:, index]
+    return outputs[:, index].logit(eps=1e-12)

@@ -1,0 +1,1 @@
+"""Where hidden layers lie in time and frequency, and what they hold."""

@@ -1,0 +1,331 @@
+"""Where on the plane a layer's map lies, found by asking the network itself.
+
+Nothing is assumed about the order of a layer's axes, its strides or its frequency scale. Noise is
+played with one band of time, then one band of frequency, left out; the layer's activations change,
+and where along each of its axes they change tells which axis is time, which is frequency, which way
+round they run and where every index lies in seconds and Hz. Leaving out keeps the level nearly as
+it is, so networks that normalise by the level or the peak of their input answer locally too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise, product
+
+import torch
+from torch import Tensor, nn
+
+from earwitness.layers.recording import listening
+from earwitness.models.model import Model
+from earwitness.plane.mel import hz_to_mel, mel_to_hz
+
+_BANDS = 24
+_BATCH = 7
+_ZOOMS = 6
+_LEVELS = (0.1, 1.0, 0.01)  # RMS of the noise; the others are for layers that are deaf to the first
+_REMOVED = 0.02
+_SEED = 20240607
+_AUDIBLE = 1e-2  # of the band that changed most
+_FEWEST = 3
+_MANY = 8  # so many bands are in order by chance in fewer than one case of 500
+_MONOTONE = 0.9
+_SPREAD = 0.25
+_CONTIGUOUS = 0.7
+_LEAST_TOLD = 1e-9
+
+
+@dataclass(frozen=True)
+class LayerAxes:
+    """Which axes of a layer's output (counted with the batch as 0) lie along time and frequency.
+
+    Attributes
+    ----------
+    time_axis, freq_axis : int or None
+    times : Tensor, shape (length of the time axis,)
+        Seconds from the start of the window.
+    freqs : Tensor, shape (length of the frequency axis,)
+        Hz.
+    """
+
+    time_axis: int | None
+    freq_axis: int | None
+    times: Tensor
+    freqs: Tensor
+
+
+def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[str, LayerAxes]:
+    """Return the axes of those modules whose output has a time axis, in the order of execution.
+
+    A layer may hear only a small part of the plane, so the bands are laid over the whole plane,
+    then over the part that changed anything, until that part is found.
+
+    Parameters
+    ----------
+    model : Model
+    modules : mapping of name to module
+        Modules of ``model.module``.
+    samples : int
+        Length of the window to calibrate for; the model must read it in one piece.
+    """
+    seconds = samples / model.rate
+    highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
+    found: dict[str, LayerAxes] = {}
+    for level in _LEVELS:
+        missing = {name: module for name, module in modules.items() if name not in found}
+        whole = (0.0, seconds), (0.0, highest)
+        for name, bands in _calibrate(model, missing, samples, level, *whole).items():
+            parts = whole
+            for _ in range(_ZOOMS):
+                smaller = bands[0].heard(), bands[1].heard()
+                if smaller == parts:
+                    break
+                parts = smaller
+                one = {name: modules[name]}
+                bands = _calibrate(model, one, samples, level, *parts).get(name, bands)
+            axes = _locate(*bands, seconds, highest)
+            if axes.time_axis is not None:
+                found[name] = axes
+        if any(axes.freq_axis is not None for axes in found.values()) or len(found) == len(modules):
+            break
+    return found
+
+
+@dataclass(frozen=True)
+class _Bands:
+    """What leaving out each band changed.
+
+    Attributes
+    ----------
+    edges : Tensor, shape (band + 1,)
+        In seconds or mel.
+    centres : Tensor, shape (band,)
+        Mean position of the cells in each band.
+    profiles : list over bands of lists over axes of Tensor
+        Squared change of the layer's output along each of its axes.
+    """
+
+    edges: Tensor
+    centres: Tensor
+    profiles: list[list[Tensor]]
+
+    def audible(self) -> list[int]:
+        """Return which bands changed anything."""
+        changed = torch.stack([profile[0].sum() for profile in self.profiles]).double()
+        loudest = float(changed.max())
+        return (changed >= _AUDIBLE * loudest).nonzero().flatten().tolist() if loudest > 0 else []
+
+    def heard(self) -> tuple[float, float]:
+        """Return the range of the bands that changed anything, with half a band on either side."""
+        which = self.audible()
+        if not which or len(which) >= len(self.profiles) // 2:
+            return float(self.edges[0]), float(self.edges[-1])
+        half = float(self.edges[1] - self.edges[0]) / 2
+        low = max(float(self.edges[0]), float(self.edges[which[0]]) - half)
+        return low, min(float(self.edges[-1]), float(self.edges[which[-1] + 1]) + half)
+
+    def along(self, axis: int) -> Tensor:
+        """Return the change along an axis, shape (audible band, index)."""
+        return torch.stack([self.profiles[k][axis] for k in self.audible()]).double()
+
+    def positions(self) -> Tensor:
+        """Return where the audible bands lie."""
+        return self.centres[self.audible()]
+
+
+def _calibrate(
+    model: Model,
+    modules: dict[str, nn.Module],
+    samples: int,
+    level: float,
+    time_range: tuple[float, float],
+    mel_range: tuple[float, float],
+) -> dict[str, tuple[_Bands, _Bands]]:
+    """Leave out one band of time, then one of frequency, and note what changes in each module."""
+    plane = model.plane
+    frames = plane.frames(samples)
+    noise = torch.randn(1, samples, generator=torch.Generator().manual_seed(_SEED))
+    spectrum = plane.analyse(noise.to(model.device) * level)[0]
+    time_edges, times, columns = _bands(plane.times(frames), *time_range)
+    mel_edges, mels, rows = _bands(hz_to_mel(plane.freqs()), *mel_range)
+    whole, removed = torch.ones(plane.bins, frames), torch.tensor(_REMOVED)
+    gains = [whole]
+    gains += [torch.where(inside[None, :], removed, whole) for inside in columns]
+    gains += [torch.where(inside[:, None], removed, whole) for inside in rows]
+    reference: dict[str, Tensor] = {}
+    changed: dict[str, list[list[Tensor]]] = {}
+    several: set[str] = set()
+
+    def compare(name: str, tensor: Tensor) -> None:
+        if tensor.ndim < 3 or len(tensor) != len(some):
+            return
+        tensor = tensor.detach()  # a network may turn gradients on itself
+        if name not in reference:
+            reference[name] = tensor[:1].clone()
+            changed[name] = []
+        if tensor.shape[1:] != reference[name].shape[1:]:
+            several.add(name)  # one module, used at several places
+            return
+        change = (tensor - reference[name]).float() ** 2
+        along = [change.sum(dim=_others(change, axis)).cpu() for axis in range(1, change.ndim)]
+        changed[name] += [list(profiles) for profiles in zip(*along, strict=True)]
+
+    with torch.no_grad(), model.undisturbed(), listening(modules, compare):
+        for some in torch.stack(gains).to(model.device).split(_BATCH):
+            if model.frontend is not None:
+                model.from_magnitude(some * spectrum.abs())
+            else:
+                model(plane.synthesise(some * spectrum, samples))
+    return {
+        name: (
+            _Bands(time_edges, times, profiles[1 : 1 + len(columns)]),
+            _Bands(mel_edges, mels, profiles[1 + len(columns) :]),
+        )
+        for name, profiles in changed.items()
+        # not called more than once in a pass
+        if len(profiles) == len(gains) and name not in several
+    }
+
+
+def _bands(centres: Tensor, low: float, high: float) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Cut a range into bands of equal width, each with at least one cell.
+
+    Returns
+    -------
+    Tensor, shape (band + 1,)
+        Edges.
+    Tensor, shape (band,)
+        Mean position of the cells in each band.
+    list of Tensor, shape (cell,), bool
+        Which cells lie in each band.
+    """
+    cells = int(((centres >= low) & (centres <= high)).sum())
+    edges = torch.linspace(low, high, max(2, min(_BANDS, cells)) + 1)
+    inside = []
+    for start, end in pairwise(edges):
+        band = (centres >= start) & (centres < end)
+        if not bool(band.any()):
+            band[int((centres - (start + end) / 2).abs().argmin())] = True
+        inside.append(band)
+    return edges, torch.stack([centres[band].double().mean() for band in inside]), inside
+
+
+def _others(tensor: Tensor, axis: int) -> list[int]:
+    return [other for other in range(1, tensor.ndim) if other != axis]
+
+
+def _locate(by_time: _Bands, by_freq: _Bands, seconds: float, highest: float) -> LayerAxes:
+    axes = range(len(by_time.profiles[0]))
+    in_time: dict[int | None, float] = {axis: _telling(by_time, axis) for axis in axes}
+    in_freq: dict[int | None, float] = {axis: _telling(by_freq, axis) for axis in axes}
+    in_time[None] = in_freq[None] = _LEAST_TOLD
+    pairs = [(t, f) for t, f in product(in_time, in_freq) if t != f or t is None]
+    time_axis, freq_axis = max(pairs, key=lambda pair: in_time[pair[0]] + in_freq[pair[1]])
+    along = hertz = torch.zeros(0)
+    if time_axis is not None:
+        along = _line(by_time.along(time_axis), by_time.positions()).clamp(0, seconds)
+    if freq_axis is not None:
+        mels = _curve(by_freq.along(freq_axis), by_freq.positions())
+        hertz = mel_to_hz(mels.clamp(0, highest))
+    plus_batch = [None if axis is None else axis + 1 for axis in (time_axis, freq_axis)]
+    return LayerAxes(plus_batch[0], plus_batch[1], along, hertz)
+
+
+def _telling(bands: _Bands, axis: int) -> float:
+    """Return how well an axis tells the bands apart (nats), and 0 if it does not lie along them.
+
+    An axis lies along the bands if what changes moves steadily with them. Channels can do so by
+    chance, so where few bands were audible, what one band changes must also lie side by side, as it
+    does along time and frequency and does not across channels.
+    """
+    if len(bands.audible()) < _FEWEST or len(bands.profiles[0][axis]) < 2:
+        return 0.0
+    weights = bands.along(axis)
+    centres = _centre_of_mass(weights)
+    steady = abs(_rank_correlation(centres)) >= _MONOTONE
+    moves = float(centres.max() - centres.min()) >= _SPREAD
+    sure = len(weights) >= _MANY or _scatter(weights) <= _CONTIGUOUS
+    return _information(weights) if steady and moves and sure else 0.0
+
+
+def _scatter(weights: Tensor) -> float:
+    """Return the variance of what each band changed along the axis, relative to what it would be
+    with the indices shuffled: far below 1 where neighbours change together.
+    """
+    share = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300)
+    count = share.shape[1]
+    indices = torch.arange(count, dtype=torch.float64)
+    variance = (share * (indices - (share @ indices)[:, None]) ** 2).sum(dim=1)
+    shuffled = (count**2 - 1) / 12 * (1 - (share**2).sum(dim=1)) * count / (count - 1)
+    usable = shuffled > 1e-9
+    return float((variance[usable] / shuffled[usable]).mean()) if bool(usable.any()) else 0.0
+
+
+def _information(weights: Tensor) -> float:
+    """Return the mutual information (nats) of band and index, given what each band changed."""
+    joint = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300) / len(weights)
+    apart = joint.sum(dim=0, keepdim=True) / len(weights)
+    terms = joint * (joint.clamp(min=1e-300) / apart.clamp(min=1e-300)).log()
+    return float(terms.sum())
+
+
+def _rank_correlation(values: Tensor) -> float:
+    ranks = values.argsort().argsort().double()
+    order = torch.arange(len(values), dtype=torch.float64)
+    return float(torch.corrcoef(torch.stack([ranks, order]))[0, 1])
+
+
+def _centre_of_mass(weights: Tensor) -> Tensor:
+    indices = torch.arange(weights.shape[1], dtype=torch.float64)
+    return (weights * indices).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-300)
+
+
+def _centres(weights: Tensor) -> Tensor:
+    """Return where along an axis each band changed the output: the centre of mass of what it
+    changed more than most bands did, squared to favour the peak over a wide receptive field.
+    """
+    share = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300)
+    above = (share - share.median(dim=0).values).clamp(min=0) ** 2
+    above = torch.where(above.sum(dim=1, keepdim=True) > 0, above, share)
+    return _centre_of_mass(above)
+
+
+def _line(weights: Tensor, places: Tensor) -> Tensor:
+    """Return where indices lie if they are evenly spaced, as frames always are: the line through
+    the medians of slope and offset over all pairs of bands (Theil and Sen).
+    """
+    centres = _centres(weights)
+    first, second = torch.triu_indices(len(places), len(places), offset=1)
+    apart = centres[second] - centres[first]
+    usable = apart.abs() > 1e-6
+    slope = ((places[second] - places[first])[usable] / apart[usable]).median()
+    offset = (places - slope * centres).median()
+    return offset + slope * torch.arange(weights.shape[1], dtype=torch.float64)
+
+
+def _curve(weights: Tensor, places: Tensor) -> Tensor:
+    """Return where indices lie if nothing is known of their spacing.
+
+    At the ends of an axis, where the bands lie that an index answers to errs inwards, and where the
+    indices lie that a band changes errs outwards once it is inverted. The mean of both errs least.
+    """
+    inverted = _inverted(weights, places)
+    share = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300)
+    answers = share.sum(dim=0)
+    receptive = (share * places[:, None]).sum(dim=0) / answers.clamp(min=1e-300)
+    return torch.where(answers > _AUDIBLE, (inverted + receptive) / 2, inverted)
+
+
+def _inverted(weights: Tensor, places: Tensor) -> Tensor:
+    """Invert "band changes index" to "index lies at", straight between bands and beyond them."""
+    centres = _centres(weights)
+    order = centres.argsort()
+    knots, places = centres[order], places[order]
+    indices = torch.arange(weights.shape[1], dtype=torch.float64)
+    left = (torch.searchsorted(knots, indices) - 1).clamp(0, len(knots) - 2)
+    width = (knots[left + 1] - knots[left]).clamp(min=1e-6)
+    slope = (places[left + 1] - places[left]) / width
+    typical = (places[-1] - places[0]) / (knots[-1] - knots[0]).clamp(min=1e-6)
+    outside = (indices < knots[0]) | (indices > knots[-1])
+    slope = torch.where(outside, typical, slope)
+    anchor = torch.where(indices > knots[-1], len(knots) - 1, left)
+    return places[anchor] + slope * (indices - knots[anchor])

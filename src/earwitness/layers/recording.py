@@ -1,0 +1,60 @@
+"""Recording what layers give while a network runs, by hooks that are gone afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@contextmanager
+def listening(
+    modules: dict[str, nn.Module], heard: Callable[[str, Tensor], Tensor | None]
+) -> Iterator[None]:
+    """Show the output tensor of each module to ``heard``; hooks are gone afterwards, whatever
+    happens. If ``heard`` returns a tensor, the network goes on with a copy of it, so that what
+    follows cannot change it in place.
+    """
+
+    def hook(name: str) -> Callable[..., object]:
+        def listen(_module: nn.Module, _inputs: object, output: object) -> object:
+            tensor = first_tensor(output)
+            kept = None if tensor is None else heard(name, tensor)
+            return None if kept is None else _with_first(output, kept.clone())
+
+        return listen
+
+    handles = []
+    try:
+        for name, module in modules.items():
+            handles.append(module.register_forward_hook(hook(name)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_tensor(output: object) -> Tensor | None:
+    """Return the tensor in a module's output, the first one of a tuple such as an LSTM's."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
+        return output[0]
+    return None
+
+
+def followed(tensor: Tensor) -> Tensor:
+    """Return a tensor from which gradients run: itself, if they run through it already."""
+    return tensor if tensor.requires_grad else tensor.detach().requires_grad_()
+
+
+def _with_first(output: Any, tensor: Tensor) -> object:
+    """Return a module's output with another first tensor, as the same kind of tuple."""
+    if isinstance(output, Tensor):
+        return tensor
+    if hasattr(output, "_replace"):
+        return output._replace(**{output._fields[0]: tensor})
+    whole = (tensor, *output[1:])
+    return whole if type(output) is tuple else type(output)(whole)

@@ -1,0 +1,63 @@
+"""Torch modules on features that a front end computes from the plane's magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from earwitness.models.frontend import FrontEnd, LinearFrontEnd
+from earwitness.models.model import Model
+
+
+class SpectralModel(Model):
+    """A torch module on features that a front end computes from the plane's magnitude.
+
+    Lengths are handled in frames, so that the shortcut and the whole model agree.
+    """
+
+    module: nn.Module
+    frontend: FrontEnd
+
+    def __init__(self, frontend: FrontEnd, **facts: Any) -> None:
+        super().__init__(plane=frontend.plane, **facts)
+        self.frontend = frontend
+
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """The network, and the front end if it is a module."""
+        return tuple(p for p in (self.module, self.frontend) if isinstance(p, nn.Module))
+
+    def __call__(self, waves: Tensor) -> Tensor:
+        """Map waves (batch, samples) to outputs by way of the plane."""
+        return self.from_magnitude(self.plane.analyse(waves).abs())
+
+    def from_magnitude(self, magnitude: Tensor) -> Tensor:
+        """Map magnitudes (batch, freq, frame) to outputs."""
+        return self._in_frames(magnitude, self._answer)
+
+    def from_linear(self, linear: Tensor) -> Tensor:
+        """Map what the linear part of the front end gives (batch, band, frame) to outputs."""
+        return self._in_frames(linear, lambda data: self._answer(data, self._rest))
+
+    def _in_frames(self, data: Tensor, ask: Callable[[Tensor], Tensor]) -> Tensor:
+        shortest = self.plane.frames(self.shortest) if self.shortest else None
+        longest = self.plane.frames(self.longest) if self.longest else None
+        return self._windowed(data, shortest, longest, ask)
+
+    def windows(self, samples: int) -> list[tuple[int, int]]:
+        """Return (start, length) in samples of the windows, which start on frames."""
+        hop = self.plane.hop
+        frames = self.plane.frames(max(samples, self.shortest or 0))
+        longest = self.plane.frames(self.longest) if self.longest else None
+        length = max(samples, self.shortest or 0)
+        length = min(length, self.longest or length)
+        return [(start * hop, length) for start in self._starts(frames, longest)]
+
+    def _forward(self, magnitude: Tensor) -> Any:
+        return self.module(self.frontend(magnitude).to(self.dtype))
+
+    def _rest(self, linear: Tensor) -> Any:
+        frontend = cast(LinearFrontEnd, self.frontend)
+        return self.module(frontend.nonlinear(linear).to(self.dtype))

@@ -1,0 +1,37 @@
+"""Torch modules on waveforms, and on features that a torch function computes from waveforms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from earwitness.models.model import Model
+
+
+class WaveModel(Model):
+    """A torch module on waveforms (batch, samples)."""
+
+    module: nn.Module
+
+    def _forward(self, waves: Tensor) -> Any:
+        return self.module(waves.to(self.dtype))
+
+
+class FeatureModel(Model):
+    """A torch module on features, with the torch function that computes them from waveforms."""
+
+    module: nn.Module
+
+    def __init__(self, features: Callable[[Tensor], Tensor], **facts: Any) -> None:
+        super().__init__(**facts)
+        self._features = features
+
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        """The network, and the features if they are a module."""
+        return tuple(p for p in (self.module, self._features) if isinstance(p, nn.Module))
+
+    def _forward(self, waves: Tensor) -> Any:
+        return self.module(self._features(waves).to(self.dtype))

@@ -1,0 +1,95 @@
+"""``wrap``: tell earwitness what a model is, and get the adapter for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from earwitness.errors import ParameterError
+from earwitness.models.adapters.black_box import BlackBox
+from earwitness.models.adapters.spectral import SpectralModel
+from earwitness.models.adapters.torch import FeatureModel, WaveModel
+from earwitness.models.frontend import FrontEnd
+from earwitness.models.model import Model
+from earwitness.types import Optimise, Output, Task
+
+
+def wrap(
+    model: nn.Module | Callable[[Any], Any],
+    *,
+    sample_rate: int,
+    labels: Sequence[str] | None = None,
+    output: Output = "logits",
+    task: Task | None = None,
+    features: Callable[[Tensor], Tensor] | FrontEnd | None = None,
+    lengths: tuple[float | None, float | None] = (None, None),
+    per_frame: bool = False,
+    optimise: Optimise = True,
+    name: str | None = None,
+) -> Model:
+    """Tell earwitness what a model is.
+
+    Parameters
+    ----------
+    model : torch.nn.Module or callable
+        A module maps float waveforms (batch, samples), or ``features`` of them, to outputs
+        (batch, output). Any other callable is a black box: it gets a numpy array (batch, samples)
+        of float32 and returns an array (batch, output); methods that need gradients refuse it.
+    sample_rate : int
+        Rate in Hz of the waveforms it takes.
+    labels : sequence of str, optional
+        Names of the outputs; numbers if None.
+    output : {"logits", "probabilities", "scores"}
+        What the outputs are. It is never guessed: a softmax applied twice is a classic artefact.
+    task : {"single-label", "multi-label", "regression"}, optional
+        By default regression for scores, single-label otherwise.
+    features : callable, optional
+        For a module on features: a differentiable torch function from waveforms to its input, or a
+        front end on the plane (such as ``earwitness.models.frontend.LogMel``), which lets
+        explanations skip the inverse transform.
+    lengths : (float or None, float or None)
+        Shortest and longest sound it takes, in seconds. Others are padded with silence, or read in
+        overlapping windows.
+    per_frame : bool
+        Whether it answers (batch, frame, output) for frames that divide the sound evenly; then a
+        span of time can be explained.
+    optimise : bool or "compile"
+        Whether passes over many inputs use a copy of the network with batch norms folded into
+        convolutions (True), one by ``torch.compile``, or the network as it is (False). Results are
+        compared with the network's own in every run.
+    name : str, optional
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ParameterError
+        If the declarations contradict each other.
+    """
+    facts: dict[str, Any] = {
+        "name": name or getattr(model, "__name__", type(model).__name__),
+        "rate": sample_rate,
+        "labels": labels,
+        "output": output,
+        "task": task,
+        "lengths": lengths,
+        "per_frame": per_frame,
+        "optimise": optimise,
+    }
+    if isinstance(model, type):
+        raise ParameterError(f"{model.__name__} is a class: give an instance, {model.__name__}()")
+    if isinstance(model, nn.Module):
+        if features is None:
+            return WaveModel(module=model, **facts)
+        if hasattr(features, "plane"):
+            return SpectralModel(cast(FrontEnd, features), module=model, **facts)
+        return FeatureModel(features, module=model, **facts)
+    if not callable(model):
+        raise ParameterError(f"a model is a torch module or a function, got {type(model).__name__}")
+    if features is not None:
+        raise ParameterError("features go with a torch module; let the function compute its own")
+    return BlackBox(model, **facts)

@@ -1,0 +1,207 @@
+"""CNN14 of PANNs: a large convolutional network for sound events, trained on AudioSet.
+
+Kong et al.: PANNs: Large-Scale Pretrained Audio Neural Networks for Audio Pattern Recognition,
+2020, table I and section III. Nothing is downloaded: the published weights are read from a file
+that the user names.
+"""
+
+from __future__ import annotations
+
+import csv
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from earwitness.errors import ModelError
+from earwitness.models.adapters.spectral import SpectralModel
+from earwitness.models.registry import register
+from earwitness.plane.mel import mel_filterbank
+from earwitness.plane.stft import Plane
+from earwitness.types import Output, Task
+
+WIDTHS = (64, 128, 256, 512, 1024, 2048)
+_RATE = 32000
+_N_FFT = 1024
+_HOP = 320
+_MELS = 64
+_LOWEST_HZ, _HIGHEST_HZ = 50.0, 14000.0
+_LEAST_POWER = 1e-10
+_LONGEST_SECONDS = 10.0  # of the clips it was trained on
+_LABELS = "class_labels_indices.csv"
+
+
+class LogPowerMel(nn.Module):
+    """Decibels of the power in 64 mel bands from 50 Hz to 14 kHz, floored at -100 dB.
+
+    The power is that of a transform whose window is not normalised, as the published weights expect
+    it: a full-scale sine gives about +48 dB before the bands are weighted.
+    """
+
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plane = Plane(_RATE, _N_FFT, _HOP)
+        self.window = _N_FFT / 2  # sum of the window that the plane divides by
+        filters = mel_filterbank(self.plane, _MELS, _LOWEST_HZ, _HIGHEST_HZ)
+        self.register_buffer("filters", filters.float(), persistent=False)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        """Map magnitude (batch, freq, frame) to features (batch, 1, mel, frame)."""
+        bands = self.filters @ (magnitude * self.window).square()
+        return 10 * bands.clamp(min=_LEAST_POWER).log10().unsqueeze(1)
+
+
+class ConvBlock(nn.Module):
+    """Two 3x3 convolutions, each with batch norm and ReLU, then an average over ``pool`` cells."""
+
+    def __init__(self, inputs: int, outputs: int, pool: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.pool = pool
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (batch, channel, frame, mel) to half the frames and half the bands."""
+        maps = torch.relu(self.bn1(self.conv1(maps)))
+        maps = torch.relu(self.bn2(self.conv2(maps)))
+        return functional.avg_pool2d(maps, self.pool) if self.pool > 1 else maps
+
+
+class CNN14(nn.Module):
+    """Six blocks; the last maps are averaged over frequency, then averaged plus maximised in time.
+
+    The names of its parts are those of the published weights.
+
+    Parameters
+    ----------
+    classes : int
+    widths : sequence of int
+        Channels of the six blocks, and with them the size of everything else.
+    """
+
+    def __init__(self, classes: int, widths: Sequence[int] = WIDTHS) -> None:
+        super().__init__()
+        self.bn0 = nn.BatchNorm2d(_MELS)
+        inputs = (1, *widths[:-1])
+        for number, (before, after) in enumerate(zip(inputs, widths, strict=True), start=1):
+            pool = 2 if number < len(widths) else 1
+            self.add_module(f"conv_block{number}", ConvBlock(before, after, pool))
+        self.blocks = len(widths)
+        self.fc1 = nn.Linear(widths[-1], widths[-1])
+        self.fc_audioset = nn.Linear(widths[-1], classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (batch, 1, mel, frame) to logits (batch, class)."""
+        maps = self.bn0(features.transpose(1, 2)).permute(0, 2, 3, 1)
+        for number in range(1, self.blocks + 1):
+            maps = functional.dropout(
+                self.get_submodule(f"conv_block{number}")(maps), 0.2, self.training
+            )
+        over_time = maps.mean(dim=3)
+        pooled = over_time.amax(dim=2) + over_time.mean(dim=2)
+        pooled = functional.dropout(pooled, 0.5, self.training)
+        pooled = functional.dropout(torch.relu(self.fc1(pooled)), 0.5, self.training)
+        logits: Tensor = self.fc_audioset(pooled)
+        return logits
+
+
+def cnn14_model(
+    network: CNN14,
+    *,
+    labels: Sequence[str] | None = None,
+    output: Output = "logits",
+    task: Task = "multi-label",
+    filters: Tensor | None = None,
+    name: str = "cnn14",
+) -> SpectralModel:
+    """Return a network with its front end as a model.
+
+    Parameters
+    ----------
+    filters : Tensor, shape (mel, freq), optional
+        Mel filters that come with the weights, instead of our own.
+    """
+    frontend = LogPowerMel()
+    if filters is not None:
+        frontend.filters.copy_(filters)
+    shortest = 2 ** (network.blocks - 1) * _HOP / _RATE
+    return SpectralModel(
+        frontend,
+        module=network.eval(),
+        name=name,
+        rate=_RATE,
+        labels=labels,
+        output=output,
+        task=task,
+        lengths=(shortest, _LONGEST_SECONDS),
+    )
+
+
+@register(
+    "cnn14",
+    summary="PANNs' CNN14 for 527 sound events, from a file of weights: cnn14:FILE.pth",
+    licence="code Apache-2.0; the published weights (Kong et al. 2020) are the user's own copy",
+    needs_file=True,
+)
+def load_cnn14(path: Path) -> SpectralModel:
+    """Load weights in the layout of the published ``Cnn14_mAP=0.431.pth``.
+
+    The number of classes and of channels is read off the file. Labels are read from
+    ``class_labels_indices.csv`` of AudioSet if it is in the same folder; else they are numbers.
+
+    Raises
+    ------
+    ModelError
+        If the file holds something else.
+    """
+    state = _read(path)
+    try:
+        widths = [len(state[f"conv_block{k}.conv1.weight"]) for k in range(1, len(WIDTHS) + 1)]
+        classes = len(state["fc_audioset.weight"])
+    except KeyError as error:
+        raise ModelError(f"{path}: no weights of CNN14 ({error.args[0]} is missing)") from error
+    network = CNN14(classes, widths)
+    filters = state.get("logmel_extractor.melW")
+    own = network.state_dict()
+    try:
+        network.load_state_dict({key: value for key, value in state.items() if key in own})
+        return cnn14_model(
+            network,
+            labels=_labels(path.parent / _LABELS, classes),
+            filters=None if filters is None else filters.T,
+            name=path.stem,
+        )
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        raise ModelError(f"{path}: the weights do not fit CNN14: {text[:200]}") from error
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    try:
+        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file of weights") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise ModelError(f"{path}: not a file of weights that torch reads safely") from error
+    state = stored.get("model", stored) if isinstance(stored, dict) else stored
+    if not isinstance(state, dict) or not all(isinstance(one, Tensor) for one in state.values()):
+        raise ModelError(f"{path}: wanted a dictionary of weights, as PANNs publishes them")
+    return state
+
+
+def _labels(path: Path, classes: int) -> list[str] | None:
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        labels = [row.get("display_name", "") for row in csv.DictReader(file)]
+    if len(labels) != classes or "" in labels:
+        raise ModelError(f"{path}: wanted display_name for {classes} classes, got {len(labels)}")
+    return labels

@@ -1,0 +1,1 @@
+"""Pieces of a sound, switched on and off, and the estimators of their weights."""

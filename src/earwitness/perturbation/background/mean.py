@@ -1,0 +1,14 @@
+"""The mean over time."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from earwitness.perturbation.background.registry import register
+from earwitness.probe import Probe
+
+
+@register("mean", summary="the clip's mean magnitude at each frequency, with its own phase")
+def mean(probe: Probe) -> Tensor | None:
+    """Return the mean magnitude over time at every frequency; cells keep their phase."""
+    return probe.phase * probe.magnitude.mean(dim=1, keepdim=True)

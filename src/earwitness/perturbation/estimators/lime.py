@@ -1,0 +1,83 @@
+"""LIME: a linear model around the input, by weighted ridge regression."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from earwitness.perturbation.estimators.designs import (
+    all_draws,
+    block_size,
+    can_enumerate,
+    fair_draws,
+)
+from earwitness.perturbation.estimators.game import Game
+from earwitness.perturbation.estimators.registry import Estimate, Sampling, register
+from earwitness.perturbation.estimators.regression import weighted_ridge, with_error
+
+
+@register(
+    "lime",
+    summary="a linear model of how the score reacts to switching pieces on and off",
+    paper="Ribeiro, Singh, Guestrin: Why Should I Trust You?, 2016, eq. 2",
+    reads=("samples", "tolerance", "width", "ridge"),
+)
+def lime(game: Game, sampling: Sampling) -> Estimate:
+    """Fit weighted ridge regression from switches to scores.
+
+    Each draw switches every piece on with probability one half; it weighs ``exp(-d^2 / width^2)``
+    with ``d`` its cosine distance from all pieces on. Where all combinations are few enough, they
+    are all asked, and nothing is left to chance.
+    """
+    if can_enumerate(game.players, sampling.samples):
+        draws = all_draws(game.players)
+        fit = weighted_ridge(
+            draws.double(), game.scores(draws), kernel(draws, sampling.width), sampling.ridge
+        )
+        return Estimate(fit.weights, fit.weights, fit.weights, fit.r2, 0.0)
+    draws = fair_draws(game.players, sampling.samples, game.generator)
+    step = block_size(game.players)
+    for count in sampling.looks(step, len(draws)):
+        scores = game.scores(draws[:count])
+        found = fit_pairs(draws[:count], scores, sampling.width, sampling.ridge)
+        estimate = with_error(*found, scores, game.seed)
+        if estimate.error <= sampling.tolerance:
+            break
+    return estimate
+
+
+def kernel(draws: Tensor, width: float) -> Tensor:
+    """Return ``exp(-d^2 / width^2)``, ``d`` the cosine distance of each draw from all ones.
+
+    The cosine of a draw with a share ``s`` of its pieces on is the root of ``s``; a draw with none
+    on is at distance one.
+    """
+    share = draws.double().mean(dim=1)
+    return torch.exp(-((1 - share.sqrt()) ** 2) / width**2)
+
+
+def fit_pairs(
+    draws: Tensor, scores: Tensor, width: float, ridge: float
+) -> tuple[Tensor, Tensor, float]:
+    """Return weights, influence of each draw and R^2 of draws in opposite pairs.
+
+    Were both draws of a pair to weigh the same, everything that depends on two pieces at once would
+    cancel. The kernel tilts the pair, so it does not: the fit with the kernel is right on average,
+    the fit with each pair's mean kernel nearly so and far less noisy. The difference of the two is
+    taken only as far as it rises above its own noise (James and Stein 1961).
+    """
+    inputs, exact = draws.double(), kernel(draws, width)
+    tilted = weighted_ridge(inputs, scores, exact, ridge)
+    even = exact.clone()
+    pairs = len(even) // 2 * 2
+    even[:pairs] = exact[:pairs].unflatten(0, (-1, 2)).mean(dim=1).repeat_interleave(2)
+    level = weighted_ridge(inputs, scores, even, ridge)
+    change = tilted.weights - level.weights
+    each = (tilted.influence - level.influence)[:pairs].unflatten(0, (-1, 2)).sum(dim=1)
+    free = pairs // 2 - inputs.shape[1] - 1
+    noise = float(each.square().sum()) * (pairs // 2 / free if free > 0 else float("inf"))
+    size = float(change.square().sum())
+    share = max(0.0, 1 - noise / size) if size > 0 else 0.0
+    weights = level.weights + share * change
+    influence = level.influence + share * (tilted.influence - level.influence)
+    return weights, influence, tilted.r2

@@ -1,0 +1,156 @@
+"""Perturbation methods: which pieces a sound is cut into, and how the pieces are scored.
+
+Everything published under a name of its own is a pair of these two choices, with a fill for the
+pieces that are off; the names are registered in ``presets``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from earwitness.errors import ParameterError
+from earwitness.perturbation.background.registry import filled, read_fills
+from earwitness.perturbation.estimators.game import Game
+from earwitness.perturbation.estimators.registry import ESTIMATORS, Estimate, Sampling
+from earwitness.perturbation.pieces.decomposition import Pieces
+from earwitness.perturbation.pieces.registry import CUTS, Sizes, cut, read_pieces
+from earwitness.probe import Probe
+from earwitness.types import Map, Piece, Played
+
+_SIZES = {field.name: field.default for field in fields(Sizes)}
+_SAMPLING = {field.name: field.default for field in fields(Sampling)}
+
+
+def perturb(
+    probe: Probe,
+    *,
+    pieces: str = "grid",
+    estimator: str = "lime",
+    fill: str = "silence",
+    segments: int = 0,
+    bands: int = 8,
+    parts: int = 0,
+    stems: str = "",
+    samples: int = 1000,
+    tolerance: float = 0.1,
+    width: float = 0.25,
+    ridge: float = 1.0,
+) -> Map:
+    """Cut the sound into pieces, switch them on and off, and score them by what the model says.
+
+    Parameters
+    ----------
+    pieces : str
+        ``grid`` (mel x time), ``sources`` (harmonic-percussive), or any of ``time``,
+        ``loudness``, ``pauses``, ``hz``, ``mel``, ``erb``, ``harmonic-percussive``, ``nmf``,
+        ``stems``, ``demucs``, ``superpixels``; different kinds are combined by `` x ``, as in
+        ``nmf x loudness``.
+    estimator : str
+        ``lime``, ``kernel-shap``, ``occlusion``, ``rise`` or ``forest``.
+    fill : str
+        What stands in for pieces that are off while sampling: ``silence``, ``noise-floor``,
+        ``mean``, the path of a sound; several separated by commas are averaged.
+    segments : int >= 0
+        Segments of time; 0 for four a second, 20 at most.
+    bands : int >= 1
+        Bands of frequency.
+    parts : int >= 0
+        Parts of ``nmf`` (0 for 6) or superpixels (0 for about 100).
+    stems : str
+        Folder of the separated sounds of ``pieces=stems``.
+    samples : int >= 2
+        Draws at most.
+    tolerance : float >= 0
+        Sampling stops when the error of the weights is estimated to be below this share of their
+        size; 0 to use all samples.
+    width : float > 0
+        Width of LIME's kernel.
+    ridge : float >= 0
+        Penalty on squared coefficients of LIME.
+    """
+    sizes = Sizes(int(segments), int(bands), int(parts), stems)
+    sampling = Sampling(int(samples), float(tolerance), float(width), float(ridge))
+    decomposition = cut(probe, pieces, sizes)
+    game = Game(filled(probe, fill), decomposition)
+    if game.players:
+        estimate = ESTIMATORS.get(estimator).function(game, sampling)
+    else:
+        nothing = torch.zeros(0, dtype=torch.float64)
+        estimate = Estimate(nothing, nothing, nothing, 0.0, 0.0)
+    table = _table(probe, decomposition, game, estimate)
+    weights = torch.tensor([piece.weight for piece in table], device=probe.device)
+    details = {
+        "r2": estimate.r2,
+        "evaluations": game.evaluations,
+        "pieces": len(decomposition),
+        "settled": estimate.error <= sampling.tolerance,
+        "error": estimate.error if estimate.error < float("inf") else None,
+    }
+    return Map(decomposition.mix(weights[None])[0], details, Played(decomposition.mix, table))
+
+
+def _table(probe: Probe, pieces: Pieces, game: Game, estimate: Estimate) -> tuple[Piece, ...]:
+    """Return the facts of every piece; one that changes nothing has weight zero."""
+    columns = torch.zeros(3, len(pieces), dtype=torch.float64)
+    columns[:, game.live] = torch.stack([estimate.weights, estimate.low, estimate.high])
+    whole = float(probe.magnitude.square().sum()) or 1.0
+    shares = (pieces.energies(probe.magnitude) / whole).tolist()
+    return tuple(
+        Piece(name, weight, low, high, share)
+        for name, (weight, low, high), share in zip(
+            pieces.names, columns.T.tolist(), shares, strict=True
+        )
+    )
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Raise for options that fit no sound: unknown names, sizes out of range, options not read.
+
+    Parameters
+    ----------
+    options : mapping
+        All options of ``perturb``.
+    """
+    cuts, estimator = read_pieces(options["pieces"]), ESTIMATORS.get(options["estimator"])
+    read_fills(options["fill"])
+    ranges = {
+        "segments": options["segments"] >= 0,
+        "bands": options["bands"] >= 1,
+        "parts": options["parts"] >= 0,
+        "samples": options["samples"] >= 2,
+        "tolerance": options["tolerance"] >= 0,
+        "width": options["width"] > 0,
+        "ridge": options["ridge"] >= 0,
+    }
+    wanted = {"bands": "at least 1", "samples": "at least 2", "width": "positive"}
+    for name, fits in ranges.items():
+        if not fits:
+            raise ParameterError(
+                f"{name} must be {wanted.get(name, 'at least 0')}, got {options[name]}"
+            )
+    chosen = " x ".join(one.name for one in cuts)
+    for name, default in _SIZES.items():
+        if options[name] != default and not any(name in one.reads for one in cuts):
+            users = ", ".join(one.name for one in CUTS.all() if name in one.reads)
+            raise ParameterError(f"{name} means nothing to pieces {chosen}; it is for {users}")
+    for name, default in _SAMPLING.items():
+        if options[name] != default and name not in estimator.reads:
+            users = ", ".join(one.name for one in ESTIMATORS.all() if name in one.reads)
+            raise ParameterError(
+                f"{name} means nothing to estimator {estimator.name}; it is for {users}"
+            )
+
+
+def count(options: Mapping[str, Any]) -> int:
+    """Return about how many forward passes the options cost."""
+    fills = len(options["fill"].split(","))
+    if options["estimator"] != "occlusion":
+        return int(options["samples"]) * fills
+    sizes = Sizes(*(options[name] for name in _SIZES))
+    pieces = math.prod(one.count(sizes) for one in read_pieces(options["pieces"]))
+    return fills * (pieces + 2)

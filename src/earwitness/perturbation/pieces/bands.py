@@ -1,0 +1,73 @@
+"""Bands of frequency, of equal width in Hz, on the mel scale or on the ERB scale."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.edges import faded
+from earwitness.perturbation.pieces.registry import Sizes, register
+from earwitness.plane.mel import mel_edges
+from earwitness.probe import Probe
+
+_LOBE = 4  # bins that one tone fills under a Hann window
+_ERB_SLOPE = 0.00437  # per Hz
+
+
+@register(
+    "hz", summary="bands of equal width in Hz", count=lambda sizes: sizes.bands, reads=("bands",)
+)
+def hz(probe: Probe, sizes: Sizes) -> Layer:
+    """Cut the frequencies into bands of equal width in Hz."""
+    return bands(probe, torch.linspace(0, _top(probe), sizes.bands + 1, dtype=torch.float64))
+
+
+@register(
+    "mel",
+    summary="bands of equal width on the mel scale",
+    count=lambda sizes: sizes.bands,
+    reads=("bands",),
+)
+def mel(probe: Probe, sizes: Sizes) -> Layer:
+    """Cut the frequencies into bands of equal width on Slaney's mel scale."""
+    return bands(probe, mel_edges(sizes.bands - 1, 0, _top(probe)))
+
+
+@register(
+    "erb",
+    summary="bands of equal width in equivalent rectangular bandwidths",
+    count=lambda sizes: sizes.bands,
+    paper="Glasberg, Moore: Derivation of auditory filter shapes from notched-noise data, 1990",
+    reads=("bands",),
+)
+def erb(probe: Probe, sizes: Sizes) -> Layer:
+    """Cut the frequencies into bands of equal width on the ERB-rate scale, as the ear does."""
+    return bands(probe, erb_edges(sizes.bands, _top(probe)))
+
+
+def erb_edges(count: int, top: float) -> Tensor:
+    """Return ``count + 1`` frequencies in Hz from 0 to ``top``, equally far apart in ERB.
+
+    The ERB-rate of ``f`` Hz is ``21.4 log10(1 + 0.00437 f)`` (eq. 4 of the paper).
+    """
+    highest = math.log1p(_ERB_SLOPE * top)
+    steps = torch.linspace(0, 1, count + 1, dtype=torch.float64)
+    return torch.expm1(steps * highest) / _ERB_SLOPE
+
+
+def bands(probe: Probe, edges: Tensor) -> Layer:
+    """Return the bands between edges in Hz, cross-faded over the width of a tone."""
+    plane = probe.model.plane
+    gains, bounds = faded(probe.freqs, edges, _LOBE * plane.rate / plane.n_fft)
+    names = tuple(
+        f"{low:.0f}-{high:.0f} Hz"
+        for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    )
+    return Layer("frequency", names, gains.to(probe.device))
+
+
+def _top(probe: Probe) -> float:
+    return probe.model.rate / 2

@@ -1,0 +1,50 @@
+"""Harmonic and percussive parts, by median filters."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.registry import Sizes, register
+from earwitness.probe import Probe
+
+_LONG_SECONDS = 0.4
+_WIDE_HZ = 500.0
+_MARGIN = 2.0
+
+
+@register(
+    "harmonic-percussive",
+    summary="lasting tones, sudden bursts, and what is neither",
+    count=lambda _: 3,
+    paper="Fitzgerald: Harmonic/percussive separation using median filtering, 2010; Driedger, "
+    "Müller, Disch: Extending harmonic-percussive separation of audio signals, 2014",
+)
+def harmonic_percussive(probe: Probe, sizes: Sizes) -> Layer:  # noqa: ARG001
+    """Part lasting tones from bursts; noise, which is neither, is a part of its own."""
+    plane = probe.model.plane
+    long = 2 * round(_LONG_SECONDS * plane.rate / plane.hop / 2) + 1
+    wide = 2 * round(_WIDE_HZ * plane.n_fft / plane.rate / 2) + 1
+    gains = hpss(probe.magnitude.double().cpu().numpy(), long, wide, _MARGIN)
+    stacked = torch.from_numpy(gains.astype(np.float32)).to(probe.device)
+    return Layer("parts", ("harmonic", "percussive", "neither"), stacked)
+
+
+def hpss(
+    magnitude: NDArray[np.float64], long: int, wide: int, margin: float
+) -> NDArray[np.float64]:
+    """Return gains of harmonic, percussive and neither, shape (3, freq, frame).
+
+    ``H`` is the median over ``long`` frames and ``P`` that over ``wide`` bins, the plane mirrored
+    at its ends. The harmonic gain is ``H^2 / (H^2 + (margin P)^2)``, the percussive one the same
+    with both exchanged; for a margin of one or more they leave something to neither.
+    """
+    harmonic = ndimage.median_filter(magnitude, size=(1, long), mode="reflect") ** 2
+    percussive = ndimage.median_filter(magnitude, size=(wide, 1), mode="reflect") ** 2
+    tiny = np.finfo(np.float64).tiny
+    tones = harmonic / (harmonic + margin**2 * percussive + tiny)
+    bursts = percussive / (percussive + margin**2 * harmonic + tiny)
+    return np.stack([tones, bursts, np.maximum(1 - tones - bursts, 0)])

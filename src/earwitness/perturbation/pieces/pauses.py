@@ -1,0 +1,46 @@
+"""Cuts between sound and pause."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.loudness import levels
+from earwitness.perturbation.pieces.registry import Sizes, register
+from earwitness.perturbation.pieces.time import segments
+from earwitness.probe import Probe
+
+_SMOOTH_SECONDS = 0.03
+_SHORTEST_SECONDS = 0.1
+_LEAST_RANGE_DB = 6.0
+
+
+@register("pauses", summary="stretches of sound and the pauses between them", count=lambda _: 10)
+def pauses(probe: Probe, sizes: Sizes) -> Layer:  # noqa: ARG001
+    """Cut where the level crosses the middle between the clip's noise floor and its peaks.
+
+    The floor is the 10th and the peak the 95th percentile of the level in dB. Stretches under 0.1 s
+    are joined to their surroundings. A steady sound, its percentiles under 6 dB apart, stays whole.
+    """
+    level = levels(probe, _SMOOTH_SECONDS)
+    low, high = np.percentile(level, (10, 95))
+    loud = np.ones(len(level), bool)
+    if high - low > _LEAST_RANGE_DB:
+        loud = level > (low + high) / 2
+        frames = max(1, round(_SHORTEST_SECONDS * probe.model.rate / probe.model.plane.hop))
+        padded = np.pad(loud, frames, mode="edge")
+        for change in (ndimage.binary_closing, ndimage.binary_opening):
+            padded = change(padded, np.ones(frames))
+        loud = padded[frames:-frames]
+    starts = np.flatnonzero(np.diff(loud.astype(int))) + 1
+    hop = probe.model.plane.hop / probe.model.rate
+    seconds = probe.samples / probe.model.rate
+    inner = torch.from_numpy((starts - 0.5) * hop)
+    ends = torch.tensor([0.0, seconds], dtype=torch.float64)
+    layer = segments(probe, torch.cat([ends[:1], inner[inner < seconds], ends[1:]]))
+    firsts = [0, *starts.tolist()][: len(layer.names)]
+    words = ["sound" if loud[first] else "pause" for first in firsts]
+    names = tuple(f"{word} {name}" for word, name in zip(words, layer.names, strict=True))
+    return Layer(layer.kind, names, layer.gains)

@@ -1,0 +1,1 @@
+"""From gains to something to hear and to see."""

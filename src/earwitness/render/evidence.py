@@ -1,0 +1,60 @@
+"""From gains to sound: what the mask keeps, and what it removes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from earwitness.plane.stft import Plane
+from earwitness.types import Played
+
+MOST_HEARD = 12
+
+
+def render(plane: Plane, spectrum: Tensor, gains: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """Return evidence ``gains * X`` and remainder ``(1 - gains) * X`` as sound.
+
+    The transform is linear, so the two add up to the input.
+
+    Parameters
+    ----------
+    spectrum : Tensor, shape (freq, frame), complex
+    gains : Tensor, shape (batch, freq, frame)
+
+    Returns
+    -------
+    evidence, remainder : Tensor, shape (batch, samples)
+    """
+    evidence = plane.synthesise(gains * spectrum, samples)
+    return evidence, plane.synthesise((1 - gains) * spectrum, samples)
+
+
+def strongest(weights: list[float]) -> list[int]:
+    """Return the numbers of the dozen pieces of largest weight in size, largest first.
+
+    Pieces without any weight are not among them.
+    """
+    some = [piece for piece, weight in enumerate(weights) if weight]
+    return sorted(some, key=lambda piece: -abs(weights[piece]))[:MOST_HEARD]
+
+
+def render_pieces(
+    plane: Plane, spectrum: Tensor, played: Played, samples: int
+) -> tuple[list[int], Tensor]:
+    """Return the sounds of the strongest dozen pieces, and everything else as one more.
+
+    Together they are the input.
+
+    Returns
+    -------
+    list of int
+        The numbers of the pieces, strongest first.
+    Tensor, shape (piece or piece + 1, samples)
+        The last is everything else, if there is any.
+    """
+    chosen = strongest([piece.weight for piece in played.table])
+    switches = torch.eye(len(played.table), device=spectrum.device)[chosen]
+    if len(played.table) > len(chosen):
+        switches = torch.cat([switches, 1 - switches.sum(dim=0, keepdim=True)])
+    sounds = [plane.synthesise(played.mix(row[None]) * spectrum, samples) for row in switches]
+    return chosen, torch.cat(sounds)
