@@ -199,7 +199,7 @@ def measure_sound(
         cases = make_cases(probe, list(masks.values()), whole=setting.whole)
         lines = []
         figures = {route: measure({**case, **truth}, FAITHFUL) for route, case in cases.items()}
-        sound = measure({**cases["plane"], **truth}, ["si-sdr-source"])["si-sdr-source"]
+        sound = measure({**cases["spectrogram"], **truth}, ["si-sdr-source"])["si-sdr-source"]
         for k, (name, mask) in enumerate(masks):
             one: dict[str, Any] = {"method": name, "mask": mask}
             one["area"] = float(masks[name, mask].mean())
@@ -285,7 +285,7 @@ def tables(folder: Path, decoders: list[str]) -> None:
                             ("small", "the same, raised to a power: mean gain at most 0.10"),
                             ("area:10%", "binary, the largest 10 % of the cells"),
                             ("own", "their own gains")):  # fmt: skip
-            for route in ("plane", "heard"):
+            for route in ("spectrogram", "audio"):
                 parts.append(f"### {title}; {route}\n")
                 parts.append(_table(lines, mask, route, name, rows))
         parts.append(_truth(lines, name, rows))

@@ -18,7 +18,7 @@ from earwitness.benchmark.tables import LEGEND, Row, csv_text, make_rows, markdo
 
 HERE = Path(__file__).parent
 SHOWN = (("relevance-mass", "map", None), ("roc-auc", "map", None), ("pointing-game", "map", None))
-SHOWN += (("faithfulness", "heard", "area:10%"), ("si-sdr-source", "mask", "minmax+"))
+SHOWN += (("faithfulness", "audio", "area:10%"), ("si-sdr-source", "mask", "minmax+"))
 
 
 def overview(rows: list[Row], metric: str, route: str, mask: str | None) -> str:

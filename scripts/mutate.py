@@ -26,7 +26,11 @@ _FAST = ["tests/unit/test_prepare.py", "tests/unit/test_mixtures.py"]
 _ASKED = ["tests/unit/test_passes.py", "tests/unit/test_figures.py"]
 _METRICS = ["tests/contract/test_metrics.py", "tests/reference/test_metrics.py"]
 _BENCH = ["tests/unit/test_tables.py", "tests/unit/test_benchmark.py"]
-_LMAC = ["tests/unit/test_reading.py", "tests/unit/test_decoder.py", "tests/reference/test_lmac.py"]
+_LMAC = [
+    "tests/unit/test_activations.py",
+    "tests/unit/test_decoder.py",
+    "tests/reference/test_lmac.py",
+]
 _LMAC += ["tests/unit/test_train_lmac.py"]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {

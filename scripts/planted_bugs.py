@@ -124,10 +124,10 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "order.append(blake2b(one.data).digest())",
         'order.append(blake2b(b"").digest())',
     ),
-    "passes: plane and heard swapped": (
+    "passes: routes swapped": (
         "evaluation/passes.py",
-        "return plane.split(count), heard.split(count), kept",
-        "return heard.split(count), plane.split(count), kept",
+        "return spectrogram.split(count), audio.split(count), kept",
+        "return audio.split(count), spectrogram.split(count), kept",
     ),
     "passes: the papers' scale forgotten": (
         "evaluation/passes.py",
@@ -310,12 +310,12 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "if estimate.error <= sampling.tolerance:",
         "if estimate.error < 0:",
     ),
-    "fill: quieter than the clip": (
+    "background: quieter than the clip": (
         "perturbation/background/noise_floor.py",
         "math.sqrt(-2 * math.log(1 - _SHARE))",
         "math.sqrt(-2 * math.log(_SHARE))",
     ),
-    "fill: only the last of several": (
+    "background: only the last of several": (
         "perturbation/estimators/game.py",
         "for ask in self._asks]).mean(dim=0)",
         "for ask in self._asks])[-1]",

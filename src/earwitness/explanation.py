@@ -43,7 +43,7 @@ _REST = "piece-rest.wav"
 
 
 @dataclass(frozen=True)
-class Answer:
+class OutputScore:
     """One output of the model, for the input and for what is heard of evidence and remainder."""
 
     label: str
@@ -73,7 +73,7 @@ class Explanation:
     attribution : Attribution
     mask : Mask
     trust : TrustCard
-    answers : tuple of Answer
+    outputs : tuple of OutputScore
         The model's leading outputs, largest first.
     notes : tuple of str
         What the reader must know.
@@ -101,7 +101,7 @@ class Explanation:
     attribution: Attribution
     mask: Mask
     trust: TrustCard
-    answers: tuple[Answer, ...]
+    outputs: tuple[OutputScore, ...]
     notes: tuple[str, ...]
     provenance: Mapping[str, Any]
     seconds: float
@@ -121,7 +121,7 @@ class Explanation:
             "trust": asdict(self.trust),
             "mask": {k: v for k, v in asdict(self.mask).items() if k != "gains"},
             "details": dict(self.attribution.details),
-            "answers": [asdict(answer) for answer in self.answers],
+            "outputs": [asdict(output) for output in self.outputs],
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
             "seconds": self.seconds,
@@ -246,8 +246,8 @@ class Explanation:
         outcome = self.trust.outcome
         text = (
             f"{Path(self.clip).name}: {self.target} by {self.method}: {self.trust.kind} "
-            f"{self.trust.input:.3f}; evidence alone {outcome.evidence.heard:.3f}, remainder alone "
-            f"{outcome.remainder.heard:.3f}, at {100 * self.mask.area:.1f} % of the area"
+            f"{self.trust.input:.3f}; evidence alone {outcome.evidence.audio:.3f}, remainder alone "
+            f"{outcome.remainder.audio:.3f}, at {100 * self.mask.area:.1f} % of the area"
         )
         return f"{text}; the mask is {self.mask.degenerate}" if self.mask.degenerate else text
 
@@ -319,7 +319,7 @@ def _restored(
         attribution=attribution,
         mask=Mask(arrays["gains"], **facts["mask"]),
         trust=_restored_card(facts["trust"]),
-        answers=tuple(Answer(**answer) for answer in facts["answers"]),
+        outputs=tuple(OutputScore(**output) for output in facts["outputs"]),
         notes=tuple(facts["notes"]),
         provenance=facts["provenance"],
         seconds=facts["seconds"],

@@ -19,7 +19,7 @@ from torch import Tensor
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.evaluation.trust import PASSES, trust_card
-from earwitness.explanation import EVERYTHING_ELSE, Answer, Explanation
+from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
 from earwitness.masks.keep import Keep, make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Method
 from earwitness.models.model import Model
@@ -159,7 +159,7 @@ def explain(
         attribution=attribution,
         mask=mask,
         trust=card,
-        answers=_answers(model, question, {"input": whole, **parts}),
+        outputs=_output_scores(model, question, {"input": whole, **parts}),
         notes=tuple(notes),
         provenance=_provenance(model, audio, seed, start, end),
         seconds=time.perf_counter() - began,
@@ -240,7 +240,9 @@ def _pieces(probe: Probe, found: Map, audio: Audio) -> tuple[tuple[Piece, ...], 
     return tuple(replace(one, file=files.get(k, "")) for k, one in enumerate(table)), sounds
 
 
-def _answers(model: Model, target: Target, outputs: dict[str, Tensor]) -> tuple[Answer, ...]:
+def _output_scores(
+    model: Model, target: Target, outputs: dict[str, Tensor]
+) -> tuple[OutputScore, ...]:
     values = {
         name: over(model.probabilities(out.unsqueeze(0)), target.frames)[0]
         for name, out in outputs.items()
@@ -251,7 +253,7 @@ def _answers(model: Model, target: Target, outputs: dict[str, Tensor]) -> tuple[
     chosen = order[:_LEADING]
     chosen += [i for i in (target.index, target.versus_index) if i is not None and i not in chosen]
     return tuple(
-        Answer(model.labels[i], *(float(values[side][i]) for side in outputs)) for i in chosen
+        OutputScore(model.labels[i], *(float(values[side][i]) for side in outputs)) for i in chosen
     )
 
 

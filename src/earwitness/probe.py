@@ -65,7 +65,7 @@ class Probe:
         self.seed = seed
         self.tick = on_passes or _untold
 
-    def filled(self, background: Tensor | None) -> Probe:
+    def with_background(self, background: Tensor | None) -> Probe:
         """Return the same probe with another background (freq, frame), complex."""
         other = copy.copy(self)
         other.background = None if background is None else background.to(self.spectrum)

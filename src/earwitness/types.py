@@ -161,10 +161,10 @@ class Mask:
 
 @dataclass(frozen=True)
 class Pair:
-    """A score as masked on the plane (shortest route) and as heard (whole model on the sound)."""
+    """The model on the masked spectrogram (shortest route), and on the resynthesised sound."""
 
-    plane: float
-    heard: float
+    spectrogram: float
+    audio: float
 
 
 @dataclass(frozen=True)

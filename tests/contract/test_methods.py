@@ -70,10 +70,10 @@ OPTIONS = [
 FRESH: dict[str, Any] = {
     "pieces": "hz x time",
     "estimator": "rise",
-    "fill": "noise-floor",
+    "background": "noise-floor",
     "segments": 3,
     "bands": 3,
-    "parts": 4,
+    "components": 4,
     "stems": "nowhere",
     "samples": 50,
     "tolerance": 0.5,
@@ -81,13 +81,13 @@ FRESH: dict[str, Any] = {
     "ridge": 50.0,
 }
 UNREAD = {
-    "slime": ["bands", "parts"],
+    "slime": ["bands", "components"],
     "lime-image": ["segments", "bands"],
-    "audiolime": ["bands", "parts"],
+    "audiolime": ["bands", "components"],
     "coughlime": ["bands"],
 }
 for _name in PIECES:
-    _unread = UNREAD.get(_name, ["parts"])
+    _unread = UNREAD.get(_name, ["components"])
     OPTIONS += [
         (_name, option, FRESH[option])
         for option in METHODS.get(_name).options
@@ -229,13 +229,15 @@ def test_every_option_changes_the_map(method: str, option: str, value: Any, whit
 
 def test_all_options_are_covered() -> None:
     stated = {(method, option) for method, option, _ in OPTIONS}
-    stated |= {(name, one) for name in PIECES for one in [*UNREAD.get(name, ["parts"]), "stems"]}
+    stated |= {
+        (name, one) for name in PIECES for one in [*UNREAD.get(name, ["components"]), "stems"]
+    }
     assert stated == {(name, option) for name in ALL for option in METHODS.get(name).options}
 
 
 @pytest.mark.parametrize("method", PIECES)
 def test_options_that_mean_nothing_are_refused(method: str, white: Audio) -> None:
-    for option in [*UNREAD.get(method, ["parts"]), "stems"]:
+    for option in [*UNREAD.get(method, ["components"]), "stems"]:
         with pytest.raises(ParameterError, match=f"{option} means nothing to pieces .* is for"):
             run(method, spectral(), white, **{option: FRESH[option]})
 

@@ -225,7 +225,7 @@ def figures_of(seed: int) -> dict[str, np.ndarray]:
     maps = np.einsum("mb,bft->mft", weights, BLOCKS.numpy()).astype(np.float32)
     gains = (maps > 0).astype(np.float32)
     maps = maps + 0.01 * rng.random(maps.shape).astype(np.float32)
-    several = [make_cases(probe, g[None], whole=whole, attribution=m)["heard"]
+    several = [make_cases(probe, g[None], whole=whole, attribution=m)["audio"]
                for g, m in zip(gains, maps, strict=True)]  # fmt: skip
     case = {
         field: np.concatenate([one[field] for one in several])

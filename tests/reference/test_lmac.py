@@ -21,7 +21,7 @@ from earwitness.models.registry import load_model
 from earwitness.pipeline import explain
 from earwitness.plane.stft import Plane
 from earwitness.probe import Probe
-from earwitness.train.explaining import Batch, answers, ask_about, loss_of
+from earwitness.train.explaining import Batch, answers, evaluate_batch, loss_of
 from earwitness.types import Audio
 from tests.toys import TOY_PLANE, spectral, waveform
 
@@ -73,14 +73,14 @@ def slow_resize(values: Array, size: int, axis: int) -> Array:
 
 
 def slow_decoder(
-    decoder: Decoder, maps: list[Array], tokens: list[bool], question: Array,
+    decoder: Decoder, maps: list[Array], tokens: list[bool], conditioning: Array,
     knots: Array, plane: Plane, frames: int, weighted: bool = True,
 ) -> Array:  # fmt: skip
     """Follow the description of the decoder, one clip at a time."""
     state = {name: one.double().numpy() for name, one in decoder.state_dict().items()}
     last: Array | None = None
     if weighted:
-        maps = [question[:, None, None] * maps[0], *maps[1:]]
+        maps = [conditioning[:, None, None] * maps[0], *maps[1:]]
     for k, one in enumerate(maps):
         level = slow_convolution(one, state[f"readers.{k}.weight"])
         if tokens[k]:
@@ -95,7 +95,7 @@ def slow_decoder(
             level = level + down
         level = slow_convolution(np.maximum(level, 0), state[f"joins.{k}.weight"])
         level = slow_norm(level, state[f"norms.{k}.weight"], state[f"norms.{k}.bias"])
-        scale, shift = np.split(state[f"asks.{k}.weight"] @ question, 2)
+        scale, shift = np.split(state[f"asks.{k}.weight"] @ conditioning, 2)
         level = level * (1 + scale[:, None, None]) + shift[:, None, None]
         last = np.maximum(level, 0)
     assert last is not None
@@ -114,13 +114,13 @@ def test_the_decoder_is_as_described(behind: tuple[HiddenLayer, ...]) -> None:
         for one in decoder.parameters():
             one.add_(0.2 * torch.randn(one.shape))
     maps = [torch.randn(2, 6, 3, 5), torch.randn(2, 4, 9, 9)]
-    question = torch.randn(2, 7 if behind else 6)
+    conditioning = torch.randn(2, 7 if behind else 6)
     with torch.no_grad():
-        found = decoder(maps, question, 17).numpy()
+        found = decoder(maps, conditioning, 17).numpy()
     for clip in range(2):
         wanted = slow_decoder(
             decoder, [one[clip].double().numpy() for one in maps], [False, False],
-            question[clip].double().numpy(), np.array(LAYERS[-1].freqs), TOY_PLANE, 17,
+            conditioning[clip].double().numpy(), np.array(LAYERS[-1].freqs), TOY_PLANE, 17,
             not behind,
         )  # fmt: skip
         np.testing.assert_allclose(found[clip], wanted, atol=2e-5)
@@ -129,14 +129,14 @@ def test_the_decoder_is_as_described(behind: tuple[HiddenLayer, ...]) -> None:
 def test_tokens_are_unfolded_as_described() -> None:
     torch.manual_seed(3)
     decoder = Decoder(TOKENS, TOY_PLANE, (8,)).eval()
-    maps, question = torch.randn(1, 5, 1, 6), torch.randn(1, 5)
+    maps, conditioning = torch.randn(1, 5, 1, 6), torch.randn(1, 5)
     with torch.no_grad():
-        found = decoder([maps], question, 6)[0].numpy()
+        found = decoder([maps], conditioning, 6)[0].numpy()
     # Slaney's scale: 15 mel up to 1 kHz, 27 for every factor of 6.4 above
     mels = (np.arange(16) + 0.5) / 16 * (15 + 27 * math.log(8) / math.log(6.4))
     knots = np.where(mels < 15, mels * 200 / 3, 1000 * 6.4 ** ((mels - 15) / 27))
     wanted = slow_decoder(decoder, [maps[0].double().numpy()], [True],
-                          question[0].double().numpy(), knots, TOY_PLANE, 6)  # fmt: skip
+                          conditioning[0].double().numpy(), knots, TOY_PLANE, 6)  # fmt: skip
     np.testing.assert_allclose(found, wanted, atol=2e-4)
 
 
@@ -176,7 +176,7 @@ def test_the_loss_is_the_papers_but_for_an_absent_class(build: Any, white: Audio
     model: Model = build()
     waves = torch.from_numpy(np.stack([white.samples, 0.5 * white.samples[::-1]]))
     with model.undisturbed():
-        batch = ask_about(model, find_layers(model, samples=24000), waves,
+        batch = evaluate_batch(model, find_layers(model, samples=24000), waves,
                           torch.tensor([0, 1]))  # fmt: skip
         gains = torch.rand(batch.spectrum.shape, generator=torch.Generator().manual_seed(1))
         sides = answers(model, batch.spectrum, gains, 24000)
@@ -240,7 +240,7 @@ def test_optimised_gains_reach_what_metrics_can_show(build: Any, white: Audio) -
         with model.undisturbed(), torch.no_grad():
             whole = model(torch.from_numpy(white.samples)[None])[0]
             probe = Probe(model, torch.from_numpy(white.samples), model.target(whole, target))
-            case = make_cases(probe, [found.mask.gains], whole=whole)["plane"]
+            case = make_cases(probe, [found.mask.gains], whole=whole)["spectrogram"]
         assert case["p_evidence"][0] > max(float(case["p_input"]), 0.9)
         assert case["p_remainder"][0] < 0.6
         assert found.mask.area < 0.1

@@ -15,14 +15,14 @@ from earwitness.audio import write_audio
 from earwitness.errors import NotApplicableError, ParameterError, UnknownNameError
 from earwitness.methods.registry import METHODS
 from earwitness.models.wrapping import wrap
-from earwitness.perturbation.background.registry import filled
+from earwitness.perturbation.background.registry import with_backgrounds
 from earwitness.perturbation.estimators import kernel_shap
 from earwitness.perturbation.estimators.designs import all_draws, block_size, fair_draws
 from earwitness.perturbation.estimators.game import Game
 from earwitness.perturbation.estimators.lime import fit_pairs, kernel
 from earwitness.perturbation.estimators.registry import ESTIMATORS, Sampling
 from earwitness.perturbation.estimators.regression import weighted_ridge
-from earwitness.perturbation.pieces.decomposition import Layer, Product
+from earwitness.perturbation.pieces.decomposition import Partition, Product
 from earwitness.perturbation.pieces.harmonic_percussive import hpss
 from earwitness.perturbation.pieces.nmf import factorise
 from earwitness.perturbation.pieces.registry import Sizes, cut
@@ -46,7 +46,7 @@ def strips(players: int) -> Product:
     gains = torch.zeros(players, SHAPE[0])
     gains[range(players), range(players)] = 1
     gains[-1, players:] = 1
-    return Product(SHAPE, [Layer("frequency", tuple(map(str, range(players))), gains)])
+    return Product(SHAPE, [Partition("frequency", tuple(map(str, range(players))), gains)])
 
 
 class Toy(torch.nn.Module):
@@ -343,8 +343,8 @@ def test_pieces_that_change_nothing_are_not_played(name: str) -> None:
     played = Game([where], pieces)
     assert 5 <= played.players <= 7
     # with noise in place of what is off, they do change something
-    assert Game(filled(where, "noise-floor,silence"), pieces).players >= played.players
-    loud = Game([where.filled(0.1 * torch.ones(SHAPE, dtype=torch.complex64))], pieces)
+    assert Game(with_backgrounds(where, "noise-floor,silence"), pieces).players >= played.players
+    loud = Game([where.with_background(0.1 * torch.ones(SHAPE, dtype=torch.complex64))], pieces)
     assert loud.players == 10
     assert len(estimate(name, played, samples=40).weights) == played.players
 
@@ -375,7 +375,7 @@ def test_labels_and_batches_of_any_number() -> None:
 def background(text: str, sound: torch.Tensor | None = None) -> Any:
     model = spectral()
     where = Probe(model, wave() if sound is None else sound, model.target(torch.zeros(2), 0))
-    return where, [one.background for one in filled(where, text)]
+    return where, [one.background for one in with_backgrounds(where, text)]
 
 
 def test_noise_floor_is_as_loud_as_steady_noise_itself() -> None:
@@ -409,11 +409,13 @@ def test_a_clip_fills_at_the_models_rate_and_length(tmp_path: Any) -> None:
 
 
 def test_several_fills_are_averaged() -> None:
-    def weights(fill: str) -> Any:
+    def weights(background: str) -> Any:
         model = additive(torch.rand(SHAPE, generator=torch.Generator().manual_seed(1)))
         where = Probe(model, wave(), Target(0, "sum", "value"))
         spec = METHODS.get("occlusion")
-        found = spec.function(where, **spec.settle({"fill": fill, "segments": 3, "bands": 2}))
+        found = spec.function(
+            where, **spec.settle({"background": background, "segments": 3, "bands": 2})
+        )
         return found.values.double(), found.details["evaluations"]
 
     (one, n), (two, _), (both, doubled) = map(weights, ("silence", "mean", "silence,mean"))
@@ -423,14 +425,14 @@ def test_several_fills_are_averaged() -> None:
 
 def test_a_fill_is_never_heard_nor_scored(white: Audio) -> None:
     plain, noisy = (
-        explain(spectral(), white, "occlusion", fill=fill, keep="area:5%")
-        for fill in ("silence", "noise-floor")
+        explain(spectral(), white, "occlusion", background=background, keep="area:5%")
+        for background in ("silence", "noise-floor")
     )
     total = noisy.evidence.samples + noisy.remainder.samples
     np.testing.assert_allclose(total, white.samples, atol=1e-5)
     again = spectral()(torch.from_numpy(noisy.remainder.samples)[None]).softmax(dim=1)
     index = noisy.target.index
-    np.testing.assert_allclose(float(again[0, index].detach()), noisy.trust.outcome.remainder.heard,
+    np.testing.assert_allclose(float(again[0, index].detach()), noisy.trust.outcome.remainder.audio,
                                rtol=1e-4)  # fmt: skip
     assert plain.trust.input == noisy.trust.input
 
@@ -488,7 +490,7 @@ def test_nmf_finds_a_known_factorisation() -> None:
     [
         ("pieces", {"estimator": "kernelshap"}, UnknownNameError, "did you mean 'kernel-shap'"),
         ("pieces", {"pieces": "superpixel"}, UnknownNameError, "did you mean 'superpixels'"),
-        ("lime", {"fill": "silense"}, UnknownNameError, "'silence'.*path of a sound file"),
+        ("lime", {"background": "silense"}, UnknownNameError, "'silence'.*path of a sound file"),
         ("lime", {"width": 0}, ParameterError, "lime: width must be positive, got 0"),
         ("kernel-shap", {"width": 0.1}, UnknownNameError, "option of kernel-shap"),
         ("pieces", {"estimator": "rise", "ridge": 2}, ParameterError, "ridge means nothing to"),

@@ -101,10 +101,10 @@ def test_every_cell_is_there_once(unbroken: list[dict[str, Any]]) -> None:
     assert set(cells.values()) == {1}
     found = {(line["method"], line["mask"], line["route"]) for line in unbroken}
     methods = ["input-x-gradient", "smoothgrad", *CONTROLS, IDEAL]
-    routes = ("mask", "plane", "heard")
+    routes = ("mask", "spectrogram", "audio")
     wanted = {(m, k, r) for m in methods for k in ("area:5%", "minmax+") for r in routes}
     wanted |= {(IDEAL, "gains", r) for r in routes}
-    wanted |= {(m, None, r) for m in methods for r in ("map", "plane", "heard")}
+    wanted |= {(m, None, r) for m in methods for r in ("map", "spectrogram", "audio")}
     assert found == wanted
     assert len(cells) == len(wanted) * 6 * 2
     for line in unbroken:
@@ -124,7 +124,7 @@ def test_figures_are_those_of_the_parts_by_themselves(unbroken: list[dict[str, A
     with model.undisturbed():
         probe = Probe(model, torch.from_numpy(samples), found.target)
         cases = make_cases(probe, [mask.gains, loud])
-    for route in ("plane", "heard"):
+    for route in ("spectrogram", "audio"):
         (line,) = (
             line
             for line in unbroken
@@ -203,7 +203,7 @@ def test_what_cannot_be_explained_is_counted_and_never_in_the_way(tmp_path: Path
         ("bad", None),
     }
     assert any("black box without gradients" in line["failed"] for line in failed)
-    assert any(line["method"] == "energy" and line["route"] == "heard" for line in lines)
+    assert any(line["method"] == "energy" and line["route"] == "audio" for line in lines)
     assert timeless(run_grid(grid, tmp_path / "box")) == timeless(lines)
 
 

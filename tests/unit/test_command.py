@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from earwitness.cli.main import main
+from earwitness.methods.registry import METHODS
 from tests.unit.test_audio import bad_file
 
 RATE = 16000
@@ -107,7 +108,7 @@ def check_line(line: dict[str, Any]) -> None:
     assert {"kind", "input", "evidence", "remainder"} == set(line["score"])
     assert line["score"]["kind"] in ("probability", "logit-difference", "value")
     for side in ("evidence", "remainder"):
-        assert {"plane", "heard"} == set(line["score"][side])
+        assert {"spectrogram", "audio"} == set(line["score"][side])
     assert {"area", "energy"} <= set(line["mask"])
     assert {"random", "energy"} == set(line["controls"])
     wanted = {"input", "evidence", "remainder", "attribution", "picture", "labels", "explanation"}
@@ -127,13 +128,13 @@ def test_targets_and_contrasts(place: Path, capsys: pytest.CaptureFixture[str]) 
     assert (code, line["label"], line["score"]["kind"]) == (0, "mos", "value")
 
 
-def test_pieces_estimator_and_fill_choose_the_method(
+def test_pieces_estimator_and_background_choose_the_method(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ["--model", "python:model.py:make", "--json"]
     code, out, _ = run(
         capsys, "explain", "b.wav", "--pieces", "hz x time", "--estimator", "kernel-shap",
-        "--fill", "noise-floor", "--set", "segments=2", "--set", "bands=2", "-o", "r", *model,
+        "--background", "noise-floor", "--set", "segments=2", "--set", "bands=2", "-o", "r", *model,
     )  # fmt: skip
     line = json.loads(out)
     assert (code, line["method"]) == (0, "pieces")
@@ -150,13 +151,33 @@ def test_pieces_estimator_and_fill_choose_the_method(
     for words, hint in (
         (["--pieces", "gird"], "did you mean 'grid'"),
         (["--estimator", "lima"], "did you mean 'lime'"),
-        (["--fill", "nowhere.wav"], "path of a sound file"),
+        (["--background", "nowhere.wav"], "path of a sound file"),
         (["--pieces", "time", "--set", "bands=3"], "bands means nothing to pieces time"),
     ):
         code, _, err = run(capsys, "explain", "b.wav", *words, "-o", "r3", *model)
         assert code == 2
         assert hint in err
         assert len(err.strip().splitlines()) == 1
+
+
+def test_former_names_of_options_work_with_a_note(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--fill", "mean", "--pieces", "time", "--set", "components=0"]
+    run(capsys, "explain", "b.wav", *words, "--model", "python:model.py:make", "-o", "new")
+    facts = json.loads((place / "new" / "b" / "pieces" / "explanation.json").read_text())
+    assert facts["options"]["background"] == "mean"
+    _, _, err = run(
+        capsys, "explain", "b.wav", "--method", "coughlime", "--set", "parts=3", "-o", "r",
+        "--fill", "silence", "--set", "samples=20", "--model", "python:model.py:make",
+    )  # fmt: skip
+    facts = json.loads((place / "r" / "b" / "coughlime" / "explanation.json").read_text())
+    assert facts["options"]["components"] == 3
+    assert "--fill is called --background now" in err
+    assert "option parts is called components now" in err
+    with pytest.warns(FutureWarning, match="option fill is called background now"):
+        settled = METHODS.get("lime").settle({"fill": "mean"})
+    assert settled["background"] == "mean"
 
 
 def test_existing_results_are_safe(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from earwitness.decoders.folder import (
 from earwitness.decoders.published import PublishedDecoder
 from earwitness.decoders.slim import Decoder, default_widths, interpolation
 from earwitness.errors import ModelError, NotApplicableError, UnknownNameError
-from earwitness.layers.activations import reading
+from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer, find_layers
 from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
@@ -82,11 +82,11 @@ def test_what_is_read_is_what_the_layer_gave() -> None:
         )
         for name in ("first", "second")
     ]
-    with torch.no_grad(), reading(model, layers) as heard:
+    with torch.no_grad(), activations_of(model, layers) as recorded:
         outputs = model(wave)
     for hook in hooks:
         hook.remove()
-    for layer, found in zip(layers, heard.maps(), strict=True):
+    for layer, found in zip(layers, recorded.maps(), strict=True):
         torch.testing.assert_close(found, seen[layer.name])
         assert not found.requires_grad
     assert all(not one._forward_hooks for one in model.module.modules())
@@ -164,10 +164,12 @@ def test_another_question_gets_another_answer() -> None:
 def test_quiet_maps_get_the_same_answer() -> None:
     generator = torch.Generator().manual_seed(1)
     maps = [torch.randn(1, 6, 3, 4, generator=generator), torch.randn(1, 4, 9, 8)]
-    question = torch.randn(1, 6, generator=generator)
+    conditioning = torch.randn(1, 6, generator=generator)
     decoder = Decoder(LAYERS, TOY_PLANE, (8, 4)).eval()
     with torch.no_grad():
-        loud, quiet = (decoder([scale * one for one in maps], question, 8) for scale in (1, 1e-4))
+        loud, quiet = (
+            decoder([scale * one for one in maps], conditioning, 8) for scale in (1, 1e-4)
+        )
     torch.testing.assert_close(quiet, loud, rtol=1e-4, atol=1e-4)
 
 
@@ -211,8 +213,8 @@ def test_decoders_survive_the_disk(tmp_path: Path) -> None:
     save_explainer(tmp_path / "one", saved)
     found = load_explainer(tmp_path / "one")
     maps = [torch.randn(1, 6, 3, 4), torch.randn(1, 4, 9, 8)]
-    question = torch.randn(1, 6)
-    torch.testing.assert_close(found.decoder(maps, question, 9), decoder(maps, question, 9))
+    conditioning = torch.randn(1, 6)
+    torch.testing.assert_close(found.decoder(maps, conditioning, 9), decoder(maps, conditioning, 9))
     assert (found.layers, found.model, found.name, found.facts) == (
         LAYERS, "abc", "toy", {"trained": {"epochs": 1}}
     )  # fmt: skip

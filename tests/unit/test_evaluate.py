@@ -63,7 +63,7 @@ def test_evaluate_as_json(place: Path, capsys: pytest.CaptureFixture[str]) -> No
     (row,) = (r for r in rows if (r["method"], r["mask"]) == ("input-x-gradient", "area:10%"))
     assert row["sounds"] == 3
     names = {(one["metric"], one["route"]) for one in row["figures"]}
-    assert {("faithfulness", "heard"), ("faithfulness", "plane"), ("level", "mask")} <= names
+    assert {("faithfulness", "audio"), ("faithfulness", "spectrogram"), ("level", "mask")} <= names
     assert all({"random", "energy"} == set(one["against"]) for one in row["figures"])
     assert not (place / "earwitness-evaluation" / "examples").exists()
 
@@ -108,8 +108,10 @@ def test_a_grid_from_a_file(place: Path, capsys: pytest.CaptureFixture[str]) -> 
         for row in table
         if row["method"] == "lime" and row["mask"] == ""
     }
-    assert set(lime) == {(m, r) for m in ("insertion", "deletion") for r in ("plane", "heard")}
-    assert float(lime["insertion", "heard"]["seed_spread"]) >= 0
+    assert set(lime) == {
+        (m, r) for m in ("insertion", "deletion") for r in ("spectrogram", "audio")
+    }
+    assert float(lime["insertion", "audio"]["seed_spread"]) >= 0
     saliency = [
         row for row in table if row["method"] == "saliency" and row["metric"] == "insertion"
     ]

@@ -33,7 +33,7 @@ def test_files_hold_what_was_scored(tmp_path: Path, explanation: Explanation) ->
     files = explanation.save(tmp_path / "e")
     outcome = explanation.trust.outcome
     for name, pair in (("evidence", outcome.evidence), ("remainder", outcome.remainder)):
-        np.testing.assert_allclose(heard(files[name], 1), pair.heard, rtol=1e-5)
+        np.testing.assert_allclose(heard(files[name], 1), pair.audio, rtol=1e-5)
     np.testing.assert_allclose(heard(files["input"], 1), explanation.trust.input, rtol=1e-5)
 
 
@@ -43,9 +43,11 @@ def test_the_plane_scores_are_those_of_the_masked_magnitude(explanation: Explana
     with torch.no_grad():
         wanted = spectral().from_magnitude(both).softmax(dim=1)[:, 1].tolist()
     outcome = explanation.trust.outcome
-    np.testing.assert_allclose([outcome.evidence.plane, outcome.remainder.plane], wanted, rtol=1e-5)
+    np.testing.assert_allclose(
+        [outcome.evidence.spectrogram, outcome.remainder.spectrogram], wanted, rtol=1e-5
+    )
     card = explanation.trust.controls["energy"]
-    assert card.mean.remainder.plane != card.mean.evidence.plane
+    assert card.mean.remainder.spectrogram != card.mean.evidence.spectrogram
 
 
 def test_evidence_and_remainder_add_up_in_the_files(
@@ -60,17 +62,17 @@ def test_evidence_and_remainder_add_up_in_the_files(
 
 def test_evidence_scores_high_and_the_remainder_low(explanation: Explanation) -> None:
     outcome = explanation.trust.outcome
-    assert outcome.evidence.heard > 0.9 > 0.2 > outcome.remainder.heard
+    assert outcome.evidence.audio > 0.9 > 0.2 > outcome.remainder.audio
     random = explanation.trust.controls["random"].mean
-    assert outcome.evidence.heard > random.evidence.heard
+    assert outcome.evidence.audio > random.evidence.audio
     assert ahead_of(explanation.trust, explanation.mask) == ["random", "energy"]
 
 
 def test_controls_are_of_the_same_size(explanation: Explanation) -> None:
     for control in explanation.trust.controls.values():
         assert control.area == explanation.mask.area
-        assert control.low.evidence.plane <= control.mean.evidence.plane
-        assert control.mean.evidence.plane <= control.high.evidence.plane
+        assert control.low.evidence.spectrogram <= control.mean.evidence.spectrogram
+        assert control.mean.evidence.spectrogram <= control.high.evidence.spectrogram
     assert explanation.trust.controls["energy"].energy > explanation.mask.energy
 
 

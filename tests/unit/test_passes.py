@@ -11,7 +11,7 @@ from torch import Tensor
 
 from earwitness.errors import UnknownNameError
 from earwitness.evaluation.cases import make_cases, measure
-from earwitness.evaluation.passes import ask
+from earwitness.evaluation.passes import evaluate
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.metrics.registry import FIELDS, METRICS
 from earwitness.models.model import Model
@@ -41,7 +41,7 @@ def some_gains(probe: Probe, count: int = 3) -> np.ndarray:
 def test_evidence_and_remainder_on_both_routes(build: Any, white: Audio) -> None:
     probe = probe_of(build(), white)
     gains = some_gains(probe)
-    passes = ask(probe, gains, sounds=True)
+    passes = evaluate(probe, gains, sounds=True)
     for k, gain in enumerate(torch.from_numpy(gains)):
         sounds = render(probe.model.plane, probe.spectrum, gain[None], probe.samples)
         both = torch.stack([gain, 1 - gain])
@@ -50,10 +50,10 @@ def test_evidence_and_remainder_on_both_routes(build: Any, white: Audio) -> None
             plane = probe.outputs(both)
         # batching changes the last digits of float32
         close = {"rtol": 1e-4, "atol": 1e-5}
-        torch.testing.assert_close(passes.heard.evidence[k], heard[0], **close)
-        torch.testing.assert_close(passes.heard.remainder[k], heard[1], **close)
-        torch.testing.assert_close(passes.plane.evidence[k], plane[0], **close)
-        torch.testing.assert_close(passes.plane.remainder[k], plane[1], **close)
+        torch.testing.assert_close(passes.audio.evidence[k], heard[0], **close)
+        torch.testing.assert_close(passes.audio.remainder[k], heard[1], **close)
+        torch.testing.assert_close(passes.spectrogram.evidence[k], plane[0], **close)
+        torch.testing.assert_close(passes.spectrogram.remainder[k], plane[1], **close)
         torch.testing.assert_close(passes.sounds[k], sounds[0][0], rtol=0, atol=1e-6)
 
 
@@ -61,49 +61,51 @@ def test_equal_masks_are_asked_about_once(white: Audio) -> None:
     told: list[int] = []
     probe = probe_of(spectral(), white, on_passes=told.append)
     gains = some_gains(probe)
-    passes = ask(probe, [gains[0], gains[1], gains[0], gains[2], gains[1]], sounds=True)
+    passes = evaluate(probe, [gains[0], gains[1], gains[0], gains[2], gains[1]], sounds=True)
     assert sum(told) == 4 * 3
-    for sides in (passes.plane, passes.heard):
+    for sides in (passes.spectrogram, passes.audio):
         torch.testing.assert_close(sides.evidence[2], sides.evidence[0], rtol=0, atol=0)
         torch.testing.assert_close(sides.remainder[4], sides.remainder[1], rtol=0, atol=0)
         assert (sides.evidence[3] - sides.evidence[0]).abs().max() > 0
     torch.testing.assert_close(passes.sounds[2], passes.sounds[0], rtol=0, atol=0)
     told.clear()
     waves = probe_of(waveform(), white, on_passes=told.append)
-    ask(waves, some_gains(waves))
+    evaluate(waves, some_gains(waves))
     assert sum(told) == 2 * 3  # one route only
 
 
 def test_a_batch_of_many_is_cut_in_chunks(white: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
     probe = probe_of(spectral(), white)
     gains = some_gains(probe, 7)
-    whole = ask(probe, gains)
+    whole = evaluate(probe, gains)
     largest: list[int] = []
     answer = probe.model.from_magnitude
     monkeypatch.setattr(Probe, "chunk", 4)
     monkeypatch.setattr(
         probe.model, "from_magnitude", lambda m: (largest.append(len(m)), answer(m))[1]
     )
-    parts = ask(probe, gains)
+    parts = evaluate(probe, gains)
     assert max(largest) == 4
-    torch.testing.assert_close(parts.plane.evidence, whole.plane.evidence, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(parts.heard.remainder, whole.heard.remainder, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        parts.spectrogram.evidence, whole.spectrogram.evidence, rtol=1e-4, atol=1e-5
+    )
+    torch.testing.assert_close(parts.audio.remainder, whole.audio.remainder, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_domains_reach_the_model_on_both_routes(domain: str, white: Audio) -> None:
     probe = probe_of(spectral(), white)
     ones = np.ones((1, *probe.shape), np.float32)
-    passes = ask(probe, ones, domain=domain)
+    passes = evaluate(probe, ones, domain=domain)
     with torch.no_grad():
         whole = probe.model(probe.wave[None])
-    for sides in (passes.plane, passes.heard):
+    for sides in (passes.spectrogram, passes.audio):
         torch.testing.assert_close(sides.evidence, whole, rtol=1e-4, atol=1e-4)
-    half = ask(probe, 0.5 * ones, domain=domain)
-    linear = ask(probe, 0.5 * ones)
+    half = evaluate(probe, 0.5 * ones, domain=domain)
+    linear = evaluate(probe, 0.5 * ones)
     if domain != "linear":
-        assert (half.plane.evidence - linear.plane.evidence).abs().max() > 0.1
-        assert (half.heard.evidence - linear.heard.evidence).abs().max() > 0.1
+        assert (half.spectrogram.evidence - linear.spectrogram.evidence).abs().max() > 0.1
+        assert (half.audio.evidence - linear.audio.evidence).abs().max() > 0.1
 
 
 def test_domains_are_those_of_transforms_that_are_not_scaled(white: Audio) -> None:
@@ -128,7 +130,7 @@ def test_domains_are_those_of_transforms_that_are_not_scaled(white: Audio) -> No
         magnitude[0, :, : raw.shape[1]] = cells / 128
         with torch.no_grad():
             wanted = probe.model.from_magnitude(magnitude)
-        found = ask(probe, gains, domain=domain).plane.evidence
+        found = evaluate(probe, gains, domain=domain).spectrogram.evidence
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
 
 
@@ -145,10 +147,10 @@ def test_soft_masks_are_heard_as_they_are_scored(label: str) -> None:
         for method in ("gradcam", "integrated-gradients"):
             values = explain(model, made.mixture, method, target=label).attribution.values
             masks = [make_mask(values, probe.magnitude.numpy(), parse_keep(r)) for r in rules]
-            passes = ask(probe, [mask.gains for mask in masks])
+            passes = evaluate(probe, [mask.gains for mask in masks])
             plane, heard = (
                 torch.stack([model.reported(side, question) for side in (s.evidence, s.remainder)])
-                for s in (passes.plane, passes.heard)
+                for s in (passes.spectrogram, passes.audio)
             )
             gaps[method] = (plane - heard).abs().amax(dim=0).numpy()
     # gains that change little from cell to cell: nearly the transform of a sound
@@ -165,7 +167,7 @@ def test_fields_of_a_case(white: Audio) -> None:
     probe = probe_of(spectral(), white)
     gains = some_gains(probe)
     cases = make_cases(probe, gains, attribution=gains[0], steps=5)
-    assert list(cases) == ["plane", "heard"]
+    assert list(cases) == ["spectrogram", "audio"]
     for case in cases.values():
         assert set(case) <= set(FIELDS)
         assert case["p_evidence"].shape == (3,)
@@ -178,7 +180,7 @@ def test_fields_of_a_case(white: Audio) -> None:
         figures = measure(case)
         assert {"faithfulness", "insertion", "sparseness", "clicks", "si-sdr-input"} <= set(figures)
         assert not {"relevance-mass", "stability-seed", "transfer", "stoi"} & set(figures)
-    plain = make_cases(probe, gains, sounds=False)["plane"]
+    plain = make_cases(probe, gains, sounds=False)["spectrogram"]
     assert "insertion" not in plain
     assert "sounds" not in plain
 
@@ -187,7 +189,7 @@ def test_answers_are_what_the_model_says(white: Audio) -> None:
     model = spectral()
     probe = probe_of(model, white, target=1)
     gains = np.stack([region(*one, probe.shape[1]).numpy() for one in REGIONS])
-    case = make_cases(probe, gains)["heard"]
+    case = make_cases(probe, gains)["audio"]
     with torch.no_grad():
         z = model(torch.from_numpy(case["sounds"])).double()
     np.testing.assert_allclose(case["z_evidence"], z[:, 1], rtol=1e-4, atol=1e-5)
@@ -207,7 +209,7 @@ def test_log_odds_do_not_saturate(white: Audio) -> None:
     model = wrap(Sure(), sample_rate=RATE)
     probe = probe_of(model, white)
     ones = np.ones((1, *probe.shape), np.float32)
-    case = make_cases(probe, np.concatenate([0 * ones, ones]))["plane"]
+    case = make_cases(probe, np.concatenate([0 * ones, ones]))["spectrogram"]
     loud = float(probe.wave.abs().mean())
     np.testing.assert_allclose(case["p_input"], 1.0)
     np.testing.assert_allclose(case["odds_input"], 2000 * loud - np.log(2), rtol=1e-5)
@@ -231,14 +233,14 @@ def test_what_a_task_has_no_answer_to_is_not_asked(
     model = wrap(WaveNet(), sample_rate=RATE, labels=["high", "low"], **facts)
     probe = probe_of(model, white)
     gains = some_gains(probe)
-    figures = measure(make_cases(probe, gains, attribution=gains[0], steps=3)["heard"])
+    figures = measure(make_cases(probe, gains, attribution=gains[0], steps=3)["audio"])
     assert not absent & set(figures)
     assert "faithfulness-logit" in figures
 
 
 def test_published_definitions_are_asked_for_by_name(white: Audio) -> None:
     probe = probe_of(two_layers(), white)
-    case = make_cases(probe, some_gains(probe), domain="log1p")["plane"]
+    case = make_cases(probe, some_gains(probe), domain="log1p")["spectrogram"]
     names = {"FF", "AI", "AD", "AG", "FidIn", "SPS", "COMP"}
     assert set(measure(case, compat="lmac")) == set(measure(case, compat="pak")) == names
     assert set(measure(case, ["AD"], compat="pak")) == {"AD"}

@@ -77,7 +77,7 @@ def test_mixing_is_the_sum_of_the_pieces_that_are_on(name: str) -> None:
 @pytest.mark.parametrize("name", ["grid", "superpixels"])
 def test_a_fine_cut_needs_no_map_for_each_piece(name: str) -> None:
     where = probe(80000)
-    pieces = cut(where, name, Sizes(segments=20) if name == "grid" else Sizes(parts=160))
+    pieces = cut(where, name, Sizes(segments=20) if name == "grid" else Sizes(components=160))
     held = [v for v in vars(pieces).values() if isinstance(v, torch.Tensor)]
     assert len(pieces) > 100
     assert sum(one.numel() for one in held) < 3 * where.magnitude.numel()
@@ -191,7 +191,7 @@ def test_pauses_are_told_from_sound() -> None:
 
 def test_what_a_factorisation_leaves_over_is_a_piece() -> None:
     where = probe()
-    pieces = cut(where, "nmf", Sizes(parts=2))
+    pieces = cut(where, "nmf", Sizes(components=2))
     assert [name.split(" (")[0] for name in pieces.names] == ["part 1", "part 2", "rest"]
     gains = each(pieces).double()
     # of noise, two spectra account for the level on average; the louder half of the cells is over

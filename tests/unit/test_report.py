@@ -198,9 +198,9 @@ def test_pieces_are_mixed_as_they_are_switched(pieces_page: Path, browser: Any) 
         """
         const Real = AudioContext;
         window.AudioContext = class extends Real {
-            constructor() { super(); window.heard = this.createAnalyser();
-                            window.heard.fftSize = 16384; window.heard.connect(super.destination); }
-            get destination() { return window.heard ?? super.destination; }
+            constructor() { super(); window.audio = this.createAnalyser();
+                            window.audio.fftSize = 16384; window.audio.connect(super.destination); }
+            get destination() { return window.audio ?? super.destination; }
         };
         window.level = () => {
             const wave = new Float32Array(heard.fftSize);

@@ -51,7 +51,7 @@ def toy(tmp_path: Path) -> str:
 
 
 def small(model: str, **others: Any) -> Settings:
-    facts = {"large": False, "rivals": False, "memory": False, **others}
+    facts = {"large": False, "packages": False, "memory": False, **others}
     return Settings(model=model, seconds=0.5, evaluations=20, steps=6, repeats=2, **facts)
 
 
@@ -159,7 +159,7 @@ def test_the_command_prints_and_writes_the_table(
 ) -> None:
     file = tmp_path / "speed.md"
     words = ["bench", "speed", "--model", toy, "--seconds", "0.5", "--evaluations", "10"]
-    words += ["--large-evaluations", "0", "--steps", "4", "--repeats", "1", "--no-rivals"]
+    words += ["--large-evaluations", "0", "--steps", "4", "--repeats", "1", "--no-packages"]
     threads = torch.get_num_threads()
     with pytest.raises(SystemExit) as stop:
         main([*words, "--threads", "1", "-o", str(file)])
@@ -179,7 +179,7 @@ def test_the_command_refuses_what_it_does_not_know(
         main(["bench", "speeed"])
     assert "bench wants one of speed, localisation, or a grid" in capsys.readouterr().err
     words = ["--model", toy, "--seconds", "0.5", "--evaluations", "4", "--large-evaluations", "0"]
-    words += ["--no-rivals", "--no-memory", "--repeats", "1", "--steps", "1"]
+    words += ["--no-packages", "--no-memory", "--repeats", "1", "--steps", "1"]
     with pytest.raises(SystemExit):
         main(["bench", "speed", *words, "-o", "/nowhere/speed.md"])
     assert "/nowhere/speed.md: cannot be written" in capsys.readouterr().err

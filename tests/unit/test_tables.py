@@ -26,7 +26,7 @@ def line(clip: str, value: float | str, **kwargs: Any) -> dict[str, Any]:
     control = kwargs.pop("control", 0.0)
     return {
         "model": "m", "group": "g", "clip": clip, "method": "lime", "mask": "area:10%",
-        "options": {}, "seed": 0, "route": "heard", "soft": False, "degenerate": None,
+        "options": {}, "seed": 0, "route": "audio", "soft": False, "degenerate": None,
         "area": 0.1, "energy": 0.2, "figures": {"faithfulness": value},
         "matched": {"random": {"faithfulness": control}, "energy": {"faithfulness": value}},
         **kwargs,
@@ -35,7 +35,7 @@ def line(clip: str, value: float | str, **kwargs: Any) -> dict[str, Any]:
 
 def figure_of(rows: list[Row], method: str = "lime", mask: str | None = "area:10%") -> Any:
     (row,) = (row for row in rows if (row.method, row.mask) == (method, mask))
-    return row.figures["faithfulness", "heard"]
+    return row.figures["faithfulness", "audio"]
 
 
 def test_intervals_are_those_of_scipy() -> None:
@@ -113,7 +113,7 @@ def test_lower_is_better_where_it_is() -> None:
     lines = [drop(str(k), 10.0 + k, "lime") for k in range(8)]
     lines += [drop(str(k), 80.0 + k, "gradcam") for k in range(8)]
     one, two = make_rows(lines, "average-drop")
-    place = ("average-drop", "heard")
+    place = ("average-drop", "audio")
     assert one.figures[place].best
     assert not two.figures[place].best
     assert one.figures[place].against["random"].ahead
@@ -193,12 +193,12 @@ def test_soft_and_binary_masks_are_in_tables_of_their_own(tmp_path: Path) -> Non
         row
         for row in table
         if (row["method"], row["mask"], row["metric"], row["route"])
-        == ("input-x-gradient", "area:5%", "faithfulness", "heard")
+        == ("input-x-gradient", "area:5%", "faithfulness", "audio")
     )
     own = [
         one["figures"]["faithfulness"]
         for one in lines
-        if (one["method"], one["mask"], one["route"]) == ("input-x-gradient", "area:5%", "heard")
+        if (one["method"], one["mask"], one["route"]) == ("input-x-gradient", "area:5%", "audio")
     ]
     assert float(cell["mean"]) == pytest.approx(np.mean(own), rel=1e-5)
     assert csv_text(rows).count("\n") == len(table) + 1

@@ -166,12 +166,12 @@ def test_evidence_for_a_low_value_is_judged_the_other_way_round(white: Audio) ->
     found = explain(model, white, "occlusion", direction="down", keep="99%")
     assert str(found.target) == "lower value"
     outcome = found.trust.outcome
-    assert outcome.evidence.heard < 0 < outcome.remainder.heard
+    assert outcome.evidence.audio < 0 < outcome.remainder.audio
     assert ahead_of(found.trust, found.mask) == ["random", "energy"]
     np.testing.assert_allclose(found.trust.input, float(model(_wave(white))), rtol=1e-4)
     # the very same figures, read as if high values were wanted, are behind
     other = explain(model, white, "occlusion", keep="99%")
-    assert other.trust.outcome.evidence.heard > 0
+    assert other.trust.outcome.evidence.audio > 0
 
 
 def _wave(clip: Audio) -> Tensor:
@@ -205,7 +205,7 @@ def test_metrics_of_answers_per_frame_are_about_the_span() -> None:
     probe = Probe(model, wave, target)
     late = (probe.times > 1.6).float().expand(probe.shape).numpy()
     cases = make_cases(probe, [late, 1 - late], whole=whole)
-    found = cases["heard"]
+    found = cases["audio"]
     span = clip.samples[RATE : RATE + RATE // 2].astype(float)
     np.testing.assert_allclose(found["z_input"], 100 * (span**2).mean(), rtol=1e-5)
     # the first mask keeps nothing of the span, the second all of it

@@ -35,7 +35,7 @@ from earwitness.models.wrapping import wrap
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.pipeline import explain
 from earwitness.train.contamination import Contamination, Contaminator, Sounds, lay_over, pink
-from earwitness.train.explaining import ask_about
+from earwitness.train.explaining import evaluate_batch
 from earwitness.train.lmac import Settings, Training, published, split, train_lmac
 from earwitness.train.validation import Validation
 from earwitness.types import Audio
@@ -273,8 +273,8 @@ def _miss(training: Training) -> float:
     model = training.model
     with torch.no_grad(), model.undisturbed():
         first = torch.zeros(6, dtype=torch.int64)
-        batch = ask_about(model, training.layers, mixed, first)
-        gains = training.decoder.eval()(batch.maps, batch.question, training.frames)
+        batch = evaluate_batch(model, training.layers, mixed, first)
+        gains = training.decoder.eval()(batch.maps, batch.conditioning, training.frames)
         source = model.plane.analyse(clean).abs()
         return float(guidance(gains * batch.spectrum.abs(), source).mean())
 

@@ -60,7 +60,7 @@ def measure_clip(
     """Return the lines of one sound.
 
     ``route`` says what a line's figures are about: ``map`` (the attribution itself), ``mask`` (the
-    mask and its sound), or what the model answers, ``plane`` and ``heard``.
+    mask and its sound), or what the model answers, ``spectrogram`` and ``audio``.
 
     Parameters
     ----------
@@ -206,13 +206,13 @@ class _Sound:
                 "figures": {name: pack(row[0]) for name, row in figures.items()},
             }
             for route, figures in (
-                ("map", _figures(cases["plane"], self.metrics["map"])),
+                ("map", _figures(cases["spectrogram"], self.metrics["map"])),
                 *((route, _figures(cases[route], self.metrics["curve"])) for route in ROUTES),
             )
             if figures
         ]
         for route, figures in (
-            ("mask", _figures(cases["plane"], self.metrics["mask"])),
+            ("mask", _figures(cases["spectrogram"], self.metrics["mask"])),
             *((route, _figures(cases[route], self.metrics["answers"])) for route in ROUTES),
         ):
             for k, mask in enumerate(masks):

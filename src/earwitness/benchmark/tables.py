@@ -32,7 +32,7 @@ from earwitness.metrics.registry import METRICS
 
 ALPHA = 0.05
 _MOST_DEGENERATE = 0.1
-_ORDER = ("map", "mask", "plane", "heard")
+_ORDER = ("map", "mask", "spectrogram", "audio")
 
 
 @dataclass

@@ -65,7 +65,7 @@ def bench() -> None:
     help="0 for torch's own choice.",
 )  # fmt: skip
 @_SEED
-@click.option("--no-rivals", is_flag=True, help="Leave out Captum, shap and lime.")
+@click.option("--no-packages", is_flag=True, help="Leave out Captum, shap and lime.")
 @click.option("--no-memory", is_flag=True, help="Leave out the peak of memory.")
 @click.option("-o", "--output", metavar="FILE", help="Also write the table to this file.")
 def speed(
@@ -77,7 +77,7 @@ def speed(
     repeats: int,
     threads: int,
     seed: int,
-    no_rivals: bool,
+    no_packages: bool,
     no_memory: bool,
     output: str | None,
 ) -> int:
@@ -98,7 +98,7 @@ def speed(
         threads=threads,
         seed=seed,
         large=large_evaluations > 0,
-        rivals=not no_rivals,
+        packages=not no_packages,
         memory=not no_memory,
     )
     rows, peaks = measure(settings, on_row=lambda row: say(f"{row.work}, {row.model}: done"))

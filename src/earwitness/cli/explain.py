@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings, say
 
 if TYPE_CHECKING:
     from earwitness.types import Direction
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 @click.option(
     "--method", "methods", multiple=True, metavar="NAME",
     help="See earwitness methods; may be given several times.  [default: integrated-gradients, or "
-    "pieces if pieces, estimator or fill are given]",
+    "pieces if pieces, estimator or background are given]",
 )  # fmt: skip
 @click.option("--pieces", metavar="P", help="How the sound is cut: grid, superpixels, nmf x time.")
 @click.option("--estimator", metavar="E", help="How pieces are scored: lime, kernel-shap, rise.")
-@click.option("--fill", metavar="F", help="What stands in for pieces: silence, mean, CLIP.")
+@click.option(
+    "--background", metavar="B", help="What stands in for pieces: silence, mean, noise-floor, CLIP."
+)
+@click.option("--fill", hidden=True)
 @click.option("--target", metavar="C", help="Class or output to explain; the decided one if none.")
 @click.option("--versus", metavar="C", help="Explain the target against this class.")
 @click.option(
@@ -58,6 +61,7 @@ def explain(
     methods: tuple[str, ...],
     pieces: str | None,
     estimator: str | None,
+    background: str | None,
     fill: str | None,
     target: str | None,
     versus: str | None,
@@ -76,7 +80,9 @@ def explain(
     """Explain what a model made of sound files and folders of them."""
     from earwitness.cli.run import Question, Run
 
-    choices = {"pieces": pieces, "estimator": estimator, "fill": fill}
+    if fill is not None:
+        say("--fill is called --background now; the old name works in this version only")
+    choices = {"pieces": pieces, "estimator": estimator, "background": background or fill}
     chosen = {name: text for name, text in choices.items() if text is not None}
     if not methods:
         methods = ("pieces",) if chosen else ("integrated-gradients",)

@@ -15,12 +15,17 @@ DEFAULT_MODEL = "esc10"
 
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
     """Read ``NAME=VALUE`` pairs."""
+    from earwitness.methods.registry import FORMER
+
     settings = {}
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not sign or not name:
             raise click.UsageError(f"--set wants NAME=VALUE, got {pair!r}")
-        settings[name.replace("-", "_")] = text
+        name = name.replace("-", "_")
+        if name in FORMER:
+            say(f"option {name} is called {FORMER[name]} now; the old name works in this version")
+        settings[FORMER.get(name, name)] = text
     return settings
 
 

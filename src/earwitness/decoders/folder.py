@@ -20,7 +20,7 @@ from torch import Tensor
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder
 from earwitness.errors import ModelError, NotApplicableError
-from earwitness.layers.activations import reading
+from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
@@ -92,18 +92,20 @@ class Explainer:
         target : int
             The output asked about; only a conditioned decoder looks at it.
         """
-        with reading(model, self.layers) as heard:
+        with activations_of(model, self.layers) as recorded:
             if model.frontend is None:
                 outputs = model(wave.unsqueeze(0))
             else:
                 outputs = model.from_magnitude(magnitude.unsqueeze(0))
-            maps, question = heard.maps(), None
+            maps, conditioning = recorded.maps(), None
             if self.conditioned:
-                question = heard.question(outputs, torch.tensor([target], device=wave.device))
+                conditioning = recorded.conditioning(
+                    outputs, torch.tensor([target], device=wave.device)
+                )
         windows = model.windows(len(wave))
         frames = self.plane.frames(windows[0][1])
         with torch.no_grad():
-            found = self.decoder(maps, question, frames)
+            found = self.decoder(maps, conditioning, frames)
         starts = [round(start / self.plane.hop) for start, _ in windows]
         gains = joined(found, starts, magnitude.shape[-1])
         return linear_gains(gains, magnitude, self.domain, self.plane)

@@ -77,13 +77,13 @@ class PublishedDecoder(nn.Module):
             layer = nn.ConvTranspose2d(width // before, outputs, kernel, stride, padding)
             self.add_module(f"convt{number}", layer)
 
-    def forward(self, maps: Sequence[Tensor], question: Tensor | None, frames: int) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], conditioning: Tensor | None, frames: int) -> Tensor:
         """Map blocks (batch, channel, mel, frame), deepest first, to gains (batch, freq, frame)."""
-        return self.logits(maps, question, frames).float().sigmoid()
+        return self.logits(maps, conditioning, frames).float().sigmoid()
 
-    def logits(self, maps: Sequence[Tensor], question: Tensor | None, frames: int) -> Tensor:
-        """Return what ``forward`` takes the sigmoid of; it does not listen to the question."""
-        del question
+    def logits(self, maps: Sequence[Tensor], conditioning: Tensor | None, frames: int) -> Tensor:
+        """Return what ``forward`` takes the sigmoid of; it does not listen to the conditioning."""
+        del conditioning
         deep, second, third, fourth = (one.transpose(2, 3) for one in maps)
         total = _sum(self._layer(1, deep), self._layer(2, second))
         total = _sum(self._layer(3, total), self._layer(4, third))

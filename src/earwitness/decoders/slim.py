@@ -5,10 +5,9 @@ L-MAC's decoder (Paissan, Ravanelli, Subakan 2024, section 2.2) in slim: each la
 rest. The last map lies on the finest layer's own frequencies and is carried to the plane's bins and
 frames by linear interpolation, so any length gives exactly (freq, frame) gains.
 
-What ties it to the decision, and not to the sound alone, is the question: how the classifier's own
-answer hangs on each channel of the deepest layer (``Reading.question``). If that layer's maps are
-read, they are weighted by it; and it scales and shifts every level. So no class has weights of its
-own here: what a class is, the decoder hears from the classifier's head.
+The decoder is conditioned on the target by the mean gradient of that output on each channel of the
+deepest layer (``Activations.conditioning``). It weights that layer's maps, where they are read, and
+scales and shifts every level. So no class has weights of its own in the decoder.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from earwitness.plane.stft import Plane
 _BANDS = 16  # that a layer without frequencies is unfolded into, for each of its frames
 _BEGIN = 0.25
 _STEEP = 4.0
-_QUESTIONS = 0.5  # by how much questions differ to begin with
+_CONDITIONING_SPREAD = 0.5  # by how much conditionings differ to begin with
 _LEAST = 1e-12
 
 
@@ -37,7 +36,7 @@ class Decoder(nn.Module):
     Parameters
     ----------
     layers : sequence of HiddenLayer
-        Deepest first; the question is asked of the first of them.
+        Deepest first; the conditioning is asked of the first of them.
     plane : Plane
     widths : sequence of int
         Channels at each layer that is mapped.
@@ -68,27 +67,27 @@ class Decoder(nn.Module):
         self.level = nn.Parameter(torch.tensor(_BEGIN))
         with torch.no_grad():
             for one in self.asks.parameters():
-                one.normal_(std=_QUESTIONS / channels**0.5)
+                one.normal_(std=_CONDITIONING_SPREAD / channels**0.5)
         freqs = torch.tensor(layers[-1].freqs) if layers[-1].freqs else _mel_spaced(plane)
         self.register_buffer("place", interpolation(freqs, plane.freqs()), persistent=False)
 
-    def forward(self, maps: Sequence[Tensor], question: Tensor, frames: int) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], conditioning: Tensor, frames: int) -> Tensor:
         """Map layers (batch, channel, freq, frame) to gains (batch, freq, frame) in (0, 1).
 
         Parameters
         ----------
         maps : sequence of Tensor
             Of the layers that are mapped, in their order.
-        question : Tensor, shape (batch, channel of the first layer)
+        conditioning : Tensor, shape (batch, channel of the first layer)
         frames : int
             Of the plane, for the sound the maps are of.
         """
-        return self.logits(maps, question, frames).float().sigmoid()
+        return self.logits(maps, conditioning, frames).float().sigmoid()
 
-    def logits(self, maps: Sequence[Tensor], question: Tensor, frames: int) -> Tensor:
+    def logits(self, maps: Sequence[Tensor], conditioning: Tensor, frames: int) -> Tensor:
         """Return what ``forward`` takes the sigmoid of."""
         last: Tensor | None = None
-        first = maps[0] * question[:, :, None, None] if self._weighted else maps[0]
+        first = maps[0] * conditioning[:, :, None, None] if self._weighted else maps[0]
         for k, one in enumerate([first, *maps[1:]]):
             level = self.readers[k](one) / _size(one)
             if self._tokens[k]:
@@ -100,7 +99,7 @@ class Decoder(nn.Module):
                     before, size=level.shape[2:], mode="bilinear", align_corners=False
                 )
             level = self.norms[k](self.joins[k](level.relu()))
-            scale, shift = self.asks[k](question)[:, :, None, None].chunk(2, dim=1)
+            scale, shift = self.asks[k](conditioning)[:, :, None, None].chunk(2, dim=1)
             last = (level * (1 + scale) + shift).relu()
         assert last is not None
         rows = self.last(last).squeeze(1) + self.level  # (batch, row, frame)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earwitness.evaluation.passes import Memo, Sides, ask
+from earwitness.evaluation.passes import Memo, Sides, evaluate
 from earwitness.evaluation.published import PUBLISHED
 from earwitness.metrics.curves import nested_gains
 from earwitness.metrics.localisation import map_fields
@@ -25,7 +25,7 @@ from earwitness.probe import Probe
 from earwitness.registry import unknown
 from earwitness.types import FloatArray, Target
 
-ROUTES = ("plane", "heard")
+ROUTES = ("spectrogram", "audio")
 
 
 def make_cases(
@@ -39,7 +39,7 @@ def make_cases(
     sounds: bool = True,
     memo: Memo | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Return the cases ``plane`` and ``heard`` of some masks of one sound.
+    """Return the cases ``spectrogram`` and ``audio`` of some masks of one sound.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def make_cases(
     sounds : bool
         Whether the sounds are kept for metrics of sound.
     memo : dict, optional
-        Answers shared between calls about one sound (``ask``).
+        Answers shared between calls about one sound (``evaluate``).
     """
     gains = np.asarray(gains, np.float32)
     if whole is None:
@@ -69,7 +69,7 @@ def make_cases(
         nested, shares = nested_gains(attribution, steps)
         shared |= {**map_fields(attribution[None]), "map": attribution}
     count = len(gains)
-    passes = ask(probe, [*gains, *nested], domain=domain, sounds=sounds, memo=memo)
+    passes = evaluate(probe, [*gains, *nested], domain=domain, sounds=sounds, memo=memo)
     if passes.sounds is not None:
         shared |= {"sounds": passes.sounds[:count].numpy(), "rate": probe.model.rate}
         shared |= {"input_sound": probe.wave.cpu().numpy()}

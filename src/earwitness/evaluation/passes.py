@@ -1,9 +1,9 @@
 """What the model answers for many masks of one sound, asked once for all metrics.
 
-Evidence and remainder of all masks go through the model in stacked batches, masks that are equal
-only once, on both routes: ``plane`` is the masked transform by the shortest route, ``heard`` the
-sound itself through the whole model, on the very float32 samples that a saved file holds. A model
-on waveforms has no shorter route than the sound, so both are one pass there.
+Evidence and remainder of all masks go through the model in stacked batches, equal masks only once,
+by both routes: ``spectrogram`` is the model on the masked spectrogram by the shortest route,
+``audio`` the whole model on the resynthesised sound, the very float32 samples that a saved file
+holds. A model on waveforms has no shorter route than the sound, so both are one pass there.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ class Passes:
 
     Attributes
     ----------
-    plane, heard : Sides
+    spectrogram, audio : Sides
     sounds : Tensor or None, shape (mask, time)
         The evidence as sound, if it was asked for.
     """
 
-    plane: Sides
-    heard: Sides
+    spectrogram: Sides
+    audio: Sides
     sounds: Tensor | None
 
     def of(self, masks: slice) -> Passes:
         """Return those of some of the masks."""
         sounds = None if self.sounds is None else self.sounds[masks]
-        return Passes(self.plane.of(masks), self.heard.of(masks), sounds)
+        return Passes(self.spectrogram.of(masks), self.audio.of(masks), sounds)
 
 
-def ask(
+def evaluate(
     probe: Probe,
     gains: Iterable[FloatArray],
     *,
@@ -93,16 +93,16 @@ def ask(
 
     with torch.no_grad():
         for some in chunks(new(), max(1, probe.chunk // 2)):
-            plane, heard, waves = _ask(probe, torch.stack(some), domain, sounds)
+            spectrogram, audio, waves = _evaluate(probe, torch.stack(some), domain, sounds)
             asked, waiting = waiting[: len(some)], waiting[len(some) :]
             kept = waves if sounds else [waves] * len(some)
-            for name, *answers in zip(asked, *plane, *heard, kept, strict=True):
+            for name, *answers in zip(asked, *spectrogram, *audio, kept, strict=True):
                 memo[name] = tuple(answers)
     columns = [torch.stack(column) for column in zip(*(memo[name] for name in order), strict=True)]
     return Passes(Sides(*columns[:2]), Sides(*columns[2:4]), columns[4] if sounds else None)
 
 
-def _ask(
+def _evaluate(
     probe: Probe, gains: Tensor, domain: str, sounds: bool
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
     """Return outputs on the plane, as heard, and the evidence's sound, of one batch of masks."""
@@ -114,9 +114,9 @@ def _ask(
     else:
         spectra = torch.polar(masked, probe.spectrum.angle().expand_as(masked))
     waves = model.plane.synthesise(spectra, probe.samples).float()
-    heard = model(waves)
-    plane = heard if model.frontend is None else model.from_magnitude(masked)
-    probe.tick(len(both) * (1 if plane is heard else 2))
-    heard, plane = heard.cpu(), plane.cpu()
+    audio = model(waves)
+    spectrogram = audio if model.frontend is None else model.from_magnitude(masked)
+    probe.tick(len(both) * (1 if spectrogram is audio else 2))
+    audio, spectrogram = audio.cpu(), spectrogram.cpu()
     kept = waves[:count].cpu() if sounds else waves[:0]
-    return plane.split(count), heard.split(count), kept
+    return spectrogram.split(count), audio.split(count), kept

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from earwitness.evaluation.passes import ask
+from earwitness.evaluation.passes import evaluate
 from earwitness.masks.measure import kept_energy
 from earwitness.probe import Probe
 from earwitness.types import Control, FloatArray, Mask, Outcome, Pair, TrustCard
@@ -48,14 +48,14 @@ def trust_card(
     """
     magnitude = probe.magnitude.cpu().numpy()
     orders = list(_orders(mask, magnitude, seed))
-    passes = ask(probe, orders)
+    passes = evaluate(probe, orders)
 
     def reported(outputs: Tensor) -> list[float]:
         scores: list[float] = probe.model.reported(outputs, probe.target).tolist()
         return scores
 
-    sides = [passes.plane.evidence, passes.heard.evidence]
-    sides += [passes.plane.remainder, passes.heard.remainder]
+    sides = [passes.spectrogram.evidence, passes.audio.evidence]
+    sides += [passes.spectrogram.remainder, passes.audio.remainder]
     outcomes = [
         Outcome(Pair(*figures[:2]), Pair(*figures[2:]))
         for figures in zip(*map(reported, sides), strict=True)
@@ -67,7 +67,7 @@ def trust_card(
     }
     score = reported(whole[None])[0]
     card = TrustCard(probe.target.kind, score, outcomes[0], controls, probe.target.sign)
-    return card, {"evidence": passes.heard.evidence[0], "remainder": passes.heard.remainder[0]}
+    return card, {"evidence": passes.audio.evidence[0], "remainder": passes.audio.remainder[0]}
 
 
 def _orders(mask: Mask, magnitude: NDArray[np.floating], seed: int) -> Iterator[FloatArray]:
@@ -97,7 +97,7 @@ def surrogate(gains: FloatArray, rng: np.random.Generator) -> NDArray[np.floatin
 def _summary(outcomes: list[Outcome], energies: list[float], area: float) -> Control:
     figures = np.array(
         [
-            [o.evidence.plane, o.evidence.heard, o.remainder.plane, o.remainder.heard]
+            [o.evidence.spectrogram, o.evidence.audio, o.remainder.spectrogram, o.remainder.audio]
             for o in outcomes
         ]
     )
@@ -117,11 +117,11 @@ def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
     """
     if mask.degenerate:
         return []
-    ours = card.sign * (card.outcome.evidence.heard - card.outcome.remainder.heard)
+    ours = card.sign * (card.outcome.evidence.audio - card.outcome.remainder.audio)
     ahead = []
     for name, control in card.controls.items():
         best, worst = (control.high, control.low)[:: card.sign]
-        theirs = card.sign * (best.evidence.heard - worst.remainder.heard)
+        theirs = card.sign * (best.evidence.audio - worst.remainder.audio)
         if ours > max(theirs, 0.0) + _MARGIN:
             ahead.append(name)
     return ahead

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.finding import HiddenLayer
-from earwitness.layers.recording import followed, listening
+from earwitness.layers.recording import followed, recording
 from earwitness.models.model import Model
 
 _LEAST = 1e-12
 _SCALE = 1024.0  # a power of two, so that half precision does not lose small slopes
 
 
-class Reading:
+class Activations:
     """What was heard of layers, deepest first; filled while the model is asked (``reading``)."""
 
     def __init__(self, model: Model, layers: Sequence[HiddenLayer]) -> None:
@@ -42,7 +42,7 @@ class Reading:
             self._require(layer)
         return [layer.read(self._kept[layer.name].detach()).float() for layer in mapped]
 
-    def question(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def conditioning(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return how one output hangs on the channels of the first layer, (batch, channel).
 
         It is the mean gradient of the output on each channel's cells (the weights of Grad-CAM), of
@@ -98,13 +98,13 @@ class Reading:
 
 
 @contextmanager
-def reading(model: Model, layers: Sequence[HiddenLayer]) -> Iterator[Reading]:
+def activations_of(model: Model, layers: Sequence[HiddenLayer]) -> Iterator[Activations]:
     """Listen while the model is asked; nothing before the deepest layer is differentiated."""
     modules = {} if model.module is None else dict(model.module.named_modules())
     missing = [layer.name for layer in layers if layer.name not in modules]
     if missing:
         raise NotApplicableError(f"{model.name} has no layer {missing[0]!r}")
-    heard = Reading(model, layers)
+    recorded = Activations(model, layers)
     asked = {layer.name: modules[layer.name] for layer in layers}
-    with torch.enable_grad(), model.frozen(), listening(asked, heard.keep):
-        yield heard
+    with torch.enable_grad(), model.frozen(), recording(asked, recorded.keep):
+        yield recorded

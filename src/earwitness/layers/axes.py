@@ -15,7 +15,7 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor, nn
 
-from earwitness.layers.recording import listening
+from earwitness.layers.recording import recording
 from earwitness.models.model import Model
 from earwitness.plane.mel import hz_to_mel, mel_to_hz
 
@@ -76,7 +76,7 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
         for name, bands in _calibrate(model, missing, samples, level, *whole).items():
             parts = whole
             for _ in range(_ZOOMS):
-                smaller = bands[0].heard(), bands[1].heard()
+                smaller = bands[0].audible_range(), bands[1].audible_range()
                 if smaller == parts:
                     break
                 parts = smaller
@@ -114,7 +114,7 @@ class _Bands:
         loudest = float(changed.max())
         return (changed >= _AUDIBLE * loudest).nonzero().flatten().tolist() if loudest > 0 else []
 
-    def heard(self) -> tuple[float, float]:
+    def audible_range(self) -> tuple[float, float]:
         """Return the range of the bands that changed anything, with half a band on either side."""
         which = self.audible()
         if not which or len(which) >= len(self.profiles) // 2:
@@ -169,7 +169,7 @@ def _calibrate(
         along = [change.sum(dim=_others(change, axis)).cpu() for axis in range(1, change.ndim)]
         changed[name] += [list(profiles) for profiles in zip(*along, strict=True)]
 
-    with torch.no_grad(), model.undisturbed(), listening(modules, compare):
+    with torch.no_grad(), model.undisturbed(), recording(modules, compare):
         for some in torch.stack(gains).to(model.device).split(_BATCH):
             if model.frontend is not None:
                 model.from_magnitude(some * spectrum.abs())

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, find_axes
-from earwitness.layers.recording import followed, listening
+from earwitness.layers.recording import followed, recording
 from earwitness.models.model import Model
 from earwitness.registry import unknown
 
@@ -44,7 +44,7 @@ class HiddenLayer:
         Axes of its output that run from late to early, or from high to low.
     mapped : bool
         Whether its maps are read; if not, it only lies behind all that are, and what is asked is
-        read off it (``Reading.question``).
+        read off it (``Activations.conditioning``).
     """
 
     name: str
@@ -141,7 +141,7 @@ def _shapes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[s
     def note(name: str, output: Tensor) -> None:
         shapes[name] = output.shape
 
-    with model.undisturbed(), torch.no_grad(), listening(modules, note):
+    with model.undisturbed(), torch.no_grad(), recording(modules, note):
         model(torch.zeros(1, samples, device=model.device))
     return shapes
 
@@ -159,7 +159,7 @@ def _heard(model: Model, modules: dict[str, nn.Module], samples: int) -> set[str
         kept[name] = followed(output)
         return kept[name]
 
-    with model.undisturbed(), torch.enable_grad(), model.frozen(), listening(modules, keep):
+    with model.undisturbed(), torch.enable_grad(), model.frozen(), recording(modules, keep):
         outputs = model(torch.zeros(1, samples, device=model.device))
         if not kept or not outputs.requires_grad:
             return set(modules)

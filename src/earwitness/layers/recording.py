@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def listening(
+def recording(
     modules: dict[str, nn.Module], heard: Callable[[str, Tensor], Tensor | None]
 ) -> Iterator[None]:
     """Show the output tensor of each module to ``heard``; hooks are gone afterwards, whatever

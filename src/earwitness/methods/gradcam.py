@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, find_axes
-from earwitness.layers.recording import followed, listening
+from earwitness.layers.recording import followed, recording
 from earwitness.methods.registry import register
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
@@ -51,7 +51,7 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
 
     ones = torch.ones(1, *probe.shape, device=probe.device, requires_grad=True)
     layer_module = {name: _module(probe.model, name)}
-    with torch.enable_grad(), probe.model.frozen(), listening(layer_module, keep):
+    with torch.enable_grad(), probe.model.frozen(), recording(layer_module, keep):
         score = probe.score(ones)
         gradient = probe.differentiate(score, kept[-1])
     maps = _class_maps(kept[-1].detach(), gradient, axes)

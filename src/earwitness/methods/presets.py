@@ -127,7 +127,7 @@ _preset(
     "kernel-shap",
     """Estimate Shapley values of pieces: their mean contribution over all orders of adding them.
 
-    The values add up to the score of the whole sound minus that of the fill alone.""",
+    The values add up to the score of the whole sound minus that of the background alone.""",
     summary="Shapley values of pieces of a grid",
     limits="anything finer than its pieces; mixtures of few pieces count as much as likely ones",
     paper=ESTIMATORS.get("kernel-shap").paper,

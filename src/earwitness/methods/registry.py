@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,14 @@ class Method:
         """Return all options, given ones over defaults; unknown ones are an error."""
         settled = self.options
         for name, value in given.items():
+            if name not in settled and FORMER.get(name) in settled:
+                warnings.warn(
+                    f"option {name} is called {FORMER[name]} now; the old name works in this "
+                    "version only",
+                    FutureWarning,
+                    stacklevel=4,
+                )
+                name = FORMER[name]
             if name not in settled:
                 known = settled or {"(it has none)": None}
                 raise unknown(f"option of {self.name}", name, known)
@@ -94,6 +103,8 @@ class Method:
             raise ParameterError(f"{self.name}: {error}") from None
         return settled
 
+
+FORMER = {"fill": "background", "parts": "components"}  # former names of options
 
 METHODS: Registry[Method] = Registry("method", "earwitness.methods", "earwitness.methods")
 

@@ -1,7 +1,7 @@
 """Perturbation methods: which pieces a sound is cut into, and how the pieces are scored.
 
-Everything published under a name of its own is a pair of these two choices, with a fill for the
-pieces that are off; the names are registered in ``presets``.
+Every published method of this kind is a choice of pieces, an estimator and a background for the
+pieces that are off; their names are registered in ``methods/presets.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from earwitness.errors import ParameterError
-from earwitness.perturbation.background.registry import filled, read_fills
+from earwitness.perturbation.background.registry import read_backgrounds, with_backgrounds
 from earwitness.perturbation.estimators.game import Game
 from earwitness.perturbation.estimators.registry import ESTIMATORS, Estimate, Sampling
 from earwitness.perturbation.pieces.decomposition import Pieces
@@ -31,10 +31,10 @@ def perturb(
     *,
     pieces: str = "grid",
     estimator: str = "lime",
-    fill: str = "silence",
+    background: str = "silence",
     segments: int = 0,
     bands: int = 8,
-    parts: int = 0,
+    components: int = 0,
     stems: str = "",
     samples: int = 1000,
     tolerance: float = 0.1,
@@ -52,15 +52,15 @@ def perturb(
         ``nmf x loudness``.
     estimator : str
         ``lime``, ``kernel-shap``, ``occlusion``, ``rise`` or ``forest``.
-    fill : str
+    background : str
         What stands in for pieces that are off while sampling: ``silence``, ``noise-floor``,
         ``mean``, the path of a sound; several separated by commas are averaged.
     segments : int >= 0
         Segments of time; 0 for four a second, 20 at most.
     bands : int >= 1
         Bands of frequency.
-    parts : int >= 0
-        Parts of ``nmf`` (0 for 6) or superpixels (0 for about 100).
+    components : int >= 0
+        Components of ``nmf`` (0 for 6) or superpixels (0 for about 100).
     stems : str
         Folder of the separated sounds of ``pieces=stems``.
     samples : int >= 2
@@ -73,10 +73,10 @@ def perturb(
     ridge : float >= 0
         Penalty on squared coefficients of LIME.
     """
-    sizes = Sizes(int(segments), int(bands), int(parts), stems)
+    sizes = Sizes(int(segments), int(bands), int(components), stems)
     sampling = Sampling(int(samples), float(tolerance), float(width), float(ridge))
     decomposition = cut(probe, pieces, sizes)
-    game = Game(filled(probe, fill), decomposition)
+    game = Game(with_backgrounds(probe, background), decomposition)
     if game.players:
         estimate = ESTIMATORS.get(estimator).function(game, sampling)
     else:
@@ -117,11 +117,11 @@ def check(options: Mapping[str, Any]) -> None:
         All options of ``perturb``.
     """
     cuts, estimator = read_pieces(options["pieces"]), ESTIMATORS.get(options["estimator"])
-    read_fills(options["fill"])
+    read_backgrounds(options["background"])
     ranges = {
         "segments": options["segments"] >= 0,
         "bands": options["bands"] >= 1,
-        "parts": options["parts"] >= 0,
+        "components": options["components"] >= 0,
         "samples": options["samples"] >= 2,
         "tolerance": options["tolerance"] >= 0,
         "width": options["width"] > 0,
@@ -148,9 +148,9 @@ def check(options: Mapping[str, Any]) -> None:
 
 def count(options: Mapping[str, Any]) -> int:
     """Return about how many forward passes the options cost."""
-    fills = len(options["fill"].split(","))
+    backgrounds = len(options["background"].split(","))
     if options["estimator"] != "occlusion":
-        return int(options["samples"]) * fills
+        return int(options["samples"]) * backgrounds
     sizes = Sizes(*(options[name] for name in _SIZES))
     pieces = math.prod(one.count(sizes) for one in read_pieces(options["pieces"]))
-    return fills * (pieces + 2)
+    return backgrounds * (pieces + 2)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from earwitness.decoders.objective import Weights, distance, extent, faith, guidance, likeness
 from earwitness.errors import NotApplicableError
-from earwitness.layers.activations import reading
+from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.model import Model
 from earwitness.plane.domains import mask_magnitude
@@ -26,18 +26,18 @@ class Batch:
     before : Tensor, shape (batch, output[, frame])
     maps : list of Tensor
     target : Tensor, shape (batch,), int64
-    question : Tensor, shape (batch, channel), or None
-        How the target's output hangs on the channels of the deepest layer (``Reading.question``).
+    conditioning : Tensor, shape (batch, channel), or None
+        Mean gradient of the target's output on each channel of the deepest layer.
     """
 
     spectrum: Tensor
     before: Tensor
     maps: list[Tensor]
     target: Tensor
-    question: Tensor | None
+    conditioning: Tensor | None
 
 
-def ask_about(
+def evaluate_batch(
     model: Model,
     layers: Sequence[HiddenLayer],
     waves: Tensor,
@@ -56,13 +56,13 @@ def ask_about(
         Whether the decoder is to be told what is asked.
     """
     spectrum = model.plane.analyse(waves)
-    with reading(model, layers) as heard:
+    with activations_of(model, layers) as recorded:
         direct = model.frontend is not None
         outputs = model.from_magnitude(spectrum.abs()) if direct else model(waves)
         before = outputs.detach()
         target = _ranked(model, before, rank)
-        question = heard.question(outputs, target) if conditioned else None
-    return Batch(spectrum, before, heard.maps(), target, question)
+        conditioning = recorded.conditioning(outputs, target) if conditioned else None
+    return Batch(spectrum, before, recorded.maps(), target, conditioning)
 
 
 def _ranked(model: Model, outputs: Tensor, rank: Tensor) -> Tensor:

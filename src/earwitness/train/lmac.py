@@ -23,7 +23,7 @@ from earwitness.layers.finding import find_layers
 from earwitness.models.fingerprint import digest, fingerprint
 from earwitness.models.model import Model
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
-from earwitness.train.explaining import answers, ask_about, loss_of
+from earwitness.train.explaining import answers, evaluate_batch, loss_of
 from earwitness.train.progress import History, Workers, claim, restore, store
 from earwitness.train.validation import Validation
 
@@ -225,10 +225,10 @@ class Training:
         device = self.model.device
         waves, clean, rank = (gain * waves).to(device), (gain * clean).to(device), rank.to(device)
         with self._precision():
-            batch = ask_about(
+            batch = evaluate_batch(
                 self.model, self.layers, waves, rank, conditioned=self.decoder.conditioned
             )
-            gains = self.decoder(batch.maps, batch.question, self.frames)
+            gains = self.decoder(batch.maps, batch.conditioning, self.frames)
             source = None
             if self.settings.weights.guidance:
                 source = self._source(waves, clean, rank)

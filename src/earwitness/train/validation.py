@@ -17,7 +17,7 @@ from earwitness.layers.finding import HiddenLayer
 from earwitness.metrics.faithfulness import average_drop, average_increase, faithfulness
 from earwitness.models.model import Model
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
-from earwitness.train.explaining import Batch, answers, ask_about, loss_of
+from earwitness.train.explaining import Batch, answers, evaluate_batch, loss_of
 
 _SEED = 20_240_613
 _BATCH = 16
@@ -74,11 +74,11 @@ class Validation:
             pairs = zip(self.waves.split(_BATCH), self.sources.split(_BATCH), strict=True)
             for waves, sources in pairs:
                 first = torch.zeros(len(waves), dtype=torch.int64, device=model.device)
-                batch = ask_about(
+                batch = evaluate_batch(
                     model, layers, waves.to(model.device), first, conditioned=decoder.conditioned
                 )
                 source = model.plane.analyse(sources.to(model.device)).abs()
-                gains = decoder(batch.maps, batch.question, frames)
+                gains = decoder(batch.maps, batch.conditioning, frames)
                 sides = answers(model, batch.spectrum, gains, self.length, self.domain)
                 losses = loss_of(model, batch, gains, sides, weights, scale, source, self.domain)
                 rows.setdefault("valid_loss", []).extend(losses.tolist())

@@ -69,7 +69,7 @@ class Settings:
         0 for torch's own choice.
     seed : int
         Of the sound and of CNN14's random weights.
-    large, rivals, memory : bool
+    large, packages, memory : bool
         Whether to measure CNN14, other packages, and the peak of memory.
     """
 
@@ -82,7 +82,7 @@ class Settings:
     threads: int = 0
     seed: int = 0
     large: bool = True
-    rivals: bool = True
+    packages: bool = True
     memory: bool = True
 
 
@@ -118,8 +118,8 @@ def _rows(settings: Settings) -> Iterator[Row]:
         count = settings.evaluations
         bar = 0.65 if model.frontend is not None else None
         yield _perturbation(probe, floor, count, settings.repeats, bar)
-        if settings.rivals:
-            yield from _rivals(model, probe, floor, gradients, settings)
+        if settings.packages:
+            yield from _other_packages(model, probe, floor, gradients, settings)
         yield from _gradient_rows(probe, gradients, settings)
         if isinstance(model, SpectralModel):
             yield _decoder_row(probe, settings.repeats, 1.6)
@@ -296,16 +296,18 @@ def _waveform_row(probe: Probe, count: int, repeats: int) -> Row:
     )
 
 
-def _rivals(
+def _other_packages(
     model: Model, probe: Probe, floor: Floor, gradients: Floor | None, settings: Settings
 ) -> Iterator[Row]:
-    from earwitness.benchmark.speed.rivals import rivals
+    from earwitness.benchmark.speed.packages import packages
 
     if not isinstance(model, SpectralModel) or gradients is None:
         return
     pieces = cut(probe, "grid", Sizes())
     labels = pieces.mix(torch.eye(len(pieces))).argmax(dim=0)
-    for name, differentiates, work in rivals(model, probe, labels, (floor.batch, gradients.batch)):
+    for name, differentiates, work in packages(
+        model, probe, labels, (floor.batch, gradients.batch)
+    ):
         count = settings.steps if differentiates else settings.evaluations
         own = gradients if differentiates else floor
         work(2)

@@ -1,7 +1,7 @@
-"""How a fill joins, and how a text such as ``noise-floor,mean`` is read.
+"""How a background joins, and how a text such as ``noise-floor,mean`` is read.
 
-A fill only stands in for what the probe removes while a method samples; it never gets into what is
-heard or scored.
+A background stands in for what the probe removes while a method samples. It never gets into the
+evidence, the remainder or their scores.
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ from earwitness.registry import Registry
 
 
 @dataclass(frozen=True)
-class Fill:
-    """A fill and its facts; ``function(probe)`` returns a plane (freq, frame), None for silence."""
+class Background:
+    """A background and its facts.
+
+    ``function(probe)`` returns a complex plane (freq, frame), or None for silence.
+    """
 
     name: str
     summary: str
     function: Callable[[Probe], Tensor | None]
 
 
-FILLS: Registry[Fill] = Registry("fill", "earwitness.perturbation.background", "earwitness.fills")
+BACKGROUNDS: Registry[Background] = Registry(
+    "background", "earwitness.perturbation.background", "earwitness.backgrounds"
+)
 Function = Callable[[Probe], Tensor | None]
 
 
@@ -36,29 +41,29 @@ def register(name: str, *, summary: str) -> Callable[[Function], Function]:
     """Register ``function(probe)`` under a name."""
 
     def add(function: Function) -> Function:
-        FILLS.add(Fill(name, summary, function))
+        BACKGROUNDS.add(Background(name, summary, function))
         return function
 
     return add
 
 
-def filled(probe: Probe, text: str) -> list[Probe]:
-    """Return a probe for each fill of a text: names or sound files, separated by commas."""
-    return [probe.filled(_background(probe, name)) for name in read_fills(text)]
+def with_backgrounds(probe: Probe, text: str) -> list[Probe]:
+    """Return a probe for each background of a text: names or sound files, separated by commas."""
+    return [probe.with_background(_plane(probe, name)) for name in read_backgrounds(text)]
 
 
-def read_fills(text: str) -> list[Fill | Path]:
+def read_backgrounds(text: str) -> list[Background | Path]:
     """Return what a text names.
 
     Raises
     ------
     UnknownNameError
-        If one is neither a fill nor a file.
+        If one is neither a background nor a file.
     """
-    found: list[Fill | Path] = []
+    found: list[Background | Path] = []
     for name in (part.strip() for part in text.split(",")):
         try:
-            found.append(FILLS.get(name))
+            found.append(BACKGROUNDS.get(name))
         except UnknownNameError as error:
             if not Path(name).is_file():
                 raise UnknownNameError(f"{error}, or the path of a sound file") from None
@@ -66,11 +71,11 @@ def read_fills(text: str) -> list[Fill | Path]:
     return found
 
 
-def _background(probe: Probe, fill: Fill | Path) -> Tensor | None:
+def _plane(probe: Probe, background: Background | Path) -> Tensor | None:
     """Return a plane; a file is repeated or cut to the length of the sound."""
-    if isinstance(fill, Fill):
-        return fill.function(probe)
-    wave = torch.from_numpy(read_audio(fill, rate=probe.model.rate).samples)
+    if isinstance(background, Background):
+        return background.function(probe)
+    wave = torch.from_numpy(read_audio(background, rate=probe.model.rate).samples)
     times = -(-probe.samples // len(wave))
     fitted = wave.repeat(times)[: probe.samples].to(probe.device)
     return probe.model.plane.analyse(fitted.unsqueeze(0))[0]

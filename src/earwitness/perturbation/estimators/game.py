@@ -18,13 +18,13 @@ _SMALLEST = 1e-30
 class Game:
     """A sound whose pieces are switched on and off.
 
-    Only *live* pieces are played: a piece in which the sound and the fill are equal changes
+    Only *live* pieces are played: a piece in which the sound and the background are equal changes
     nothing, so its weight is zero by definition and no evaluation is spent on it.
 
     Parameters
     ----------
     probes : sequence of Probe
-        One for each fill; scores are averaged over them.
+        One for each background; scores are averaged over them.
     pieces : Pieces
 
     Attributes
@@ -44,7 +44,7 @@ class Game:
 
     @cached_property
     def _asks(self) -> list[Callable[[Tensor], Tensor]]:
-        """What scores switches of all pieces, one for each fill."""
+        """What scores switches of all pieces, one for each background."""
         return [probe.mixture(self._pieces.mix, len(self._pieces)) for probe in self._probes]
 
     @property
@@ -96,5 +96,5 @@ class Game:
             other = 0 if probe.background is None else probe.background
             change = torch.maximum(change, (probe.spectrum - other).abs())
         change = change / change.max().clamp_min(_SMALLEST)
-        heard = self._pieces.energies(change) > _SILENT**2
-        return torch.nonzero(heard)[:, 0].cpu()
+        audible = self._pieces.energies(change) > _SILENT**2
+        return torch.nonzero(audible)[:, 0].cpu()

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.edges import faded
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.plane.mel import mel_edges
@@ -20,7 +20,7 @@ _ERB_SLOPE = 0.00437  # per Hz
 @register(
     "hz", summary="bands of equal width in Hz", count=lambda sizes: sizes.bands, reads=("bands",)
 )
-def hz(probe: Probe, sizes: Sizes) -> Layer:
+def hz(probe: Probe, sizes: Sizes) -> Partition:
     """Cut the frequencies into bands of equal width in Hz."""
     return bands(probe, torch.linspace(0, _top(probe), sizes.bands + 1, dtype=torch.float64))
 
@@ -31,7 +31,7 @@ def hz(probe: Probe, sizes: Sizes) -> Layer:
     count=lambda sizes: sizes.bands,
     reads=("bands",),
 )
-def mel(probe: Probe, sizes: Sizes) -> Layer:
+def mel(probe: Probe, sizes: Sizes) -> Partition:
     """Cut the frequencies into bands of equal width on Slaney's mel scale."""
     return bands(probe, mel_edges(sizes.bands - 1, 0, _top(probe)))
 
@@ -43,7 +43,7 @@ def mel(probe: Probe, sizes: Sizes) -> Layer:
     paper="Glasberg, Moore: Derivation of auditory filter shapes from notched-noise data, 1990",
     reads=("bands",),
 )
-def erb(probe: Probe, sizes: Sizes) -> Layer:
+def erb(probe: Probe, sizes: Sizes) -> Partition:
     """Cut the frequencies into bands of equal width on the ERB-rate scale, as the ear does."""
     return bands(probe, erb_edges(sizes.bands, _top(probe)))
 
@@ -58,7 +58,7 @@ def erb_edges(count: int, top: float) -> Tensor:
     return torch.expm1(steps * highest) / _ERB_SLOPE
 
 
-def bands(probe: Probe, edges: Tensor) -> Layer:
+def bands(probe: Probe, edges: Tensor) -> Partition:
     """Return the bands between edges in Hz, cross-faded over the width of a tone."""
     plane = probe.model.plane
     gains, bounds = faded(probe.freqs, edges, _LOBE * plane.rate / plane.n_fft)
@@ -66,7 +66,7 @@ def bands(probe: Probe, edges: Tensor) -> Layer:
         f"{low:.0f}-{high:.0f} Hz"
         for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     )
-    return Layer("frequency", names, gains.to(probe.device))
+    return Partition("frequency", names, gains.to(probe.device))
 
 
 def _top(probe: Probe) -> float:

@@ -18,7 +18,7 @@ from earwitness.errors import ParameterError
 from earwitness.mixing import one_by_one
 
 _NOTHING = 1e-7  # a gain that no cell misses
-_KINDS = ("parts", "frequency", "time")
+_KINDS = ("components", "frequency", "time")
 
 
 class Pieces(ABC):
@@ -53,13 +53,13 @@ class Pieces(ABC):
 
 
 @dataclass(frozen=True)
-class Layer:
+class Partition:
     """One way to cut: gains that add up to one over its pieces.
 
     Attributes
     ----------
     kind : str
-        What it cuts: ``time``, ``frequency``, or the sound into ``parts``.
+        What it cuts: ``time``, ``frequency``, or the sound into ``components``.
     names : tuple of str
     gains : Tensor
         Shape (piece, frame), (piece, freq) or (piece, freq, frame).
@@ -71,29 +71,29 @@ class Layer:
 
 
 class Product(Pieces):
-    """Every combination of one piece of each layer; combinations that hold no cell are left out.
+    """Every combination of one piece of each partition, but for those that hold no cell.
 
     Parameters
     ----------
     shape : (int, int)
         Of the plane.
-    layers : sequence of Layer
+    partitions : sequence of Partition
         At most one of each kind.
     """
 
-    def __init__(self, shape: tuple[int, int], layers: Sequence[Layer]) -> None:
-        own = {layer.kind: layer for layer in layers}
-        if len(own) != len(layers):
-            twice = next(k for k in own if sum(layer.kind == k for layer in layers) > 1)
+    def __init__(self, shape: tuple[int, int], partitions: Sequence[Partition]) -> None:
+        own = {partition.kind: partition for partition in partitions}
+        if len(own) != len(partitions):
+            twice = next(k for k in own if sum(partition.kind == k for partition in partitions) > 1)
             raise ParameterError(
                 f"pieces: two cuts of the same kind ({twice}); combine at most one of time, one of "
                 "frequency and one into parts"
             )
-        device = layers[0].gains.device
+        device = partitions[0].gains.device
         whole = torch.ones(1, 1, device=device)
         gains = [own[kind].gains if kind in own else whole for kind in _KINDS]
         self._shape = shape
-        self._parts = gains[0] if "parts" in own else whole.unsqueeze(0)
+        self._parts = gains[0] if "components" in own else whole.unsqueeze(0)
         self._rows, self._columns = gains[1:]
         self._sizes = (len(self._parts), len(self._rows), len(self._columns))
         peaks = torch.stack([self._peaks(part) for part in self._parts])
@@ -105,9 +105,9 @@ class Product(Pieces):
         bands = torch.stack([(row[:, None] * part).amax(dim=0) for row in self._rows])
         return torch.stack([(bands * column).amax(dim=1) for column in self._columns], dim=1)
 
-    def _name(self, own: dict[str, Layer], index: int) -> str:
+    def _name(self, own: dict[str, Partition], index: int) -> str:
         at = dict(zip(_KINDS, torch.unravel_index(torch.tensor(index), self._sizes), strict=True))
-        order = [kind for kind in ("parts", "time", "frequency") if kind in own]
+        order = [kind for kind in ("components", "time", "frequency") if kind in own]
         return ", ".join(own[kind].names[int(at[kind])] for kind in order)
 
     def energies(self, plane: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import soxr
 import torch
 
 from earwitness.errors import NotApplicableError
-from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.ratios import ratio_layer
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
@@ -23,7 +23,7 @@ _MODEL = "htdemucs"
     count=lambda _: 5,
     paper="Rouard, Massa, Défossez: Hybrid transformers for music source separation, 2023",
 )
-def demucs(probe: Probe, sizes: Sizes) -> Layer:  # noqa: ARG001
+def demucs(probe: Probe, sizes: Sizes) -> Partition:  # noqa: ARG001
     """Part music into what Demucs takes for voice, drums, bass and other.
 
     Demucs fetches its weights itself at first use. It was trained on music: of other sounds its

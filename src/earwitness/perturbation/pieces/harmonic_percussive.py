@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
 
@@ -23,14 +23,14 @@ _MARGIN = 2.0
     paper="Fitzgerald: Harmonic/percussive separation using median filtering, 2010; Driedger, "
     "Müller, Disch: Extending harmonic-percussive separation of audio signals, 2014",
 )
-def harmonic_percussive(probe: Probe, sizes: Sizes) -> Layer:  # noqa: ARG001
+def harmonic_percussive(probe: Probe, sizes: Sizes) -> Partition:  # noqa: ARG001
     """Part lasting tones from bursts; noise, which is neither, is a part of its own."""
     plane = probe.model.plane
     long = 2 * round(_LONG_SECONDS * plane.rate / plane.hop / 2) + 1
     wide = 2 * round(_WIDE_HZ * plane.n_fft / plane.rate / 2) + 1
     gains = hpss(probe.magnitude.double().cpu().numpy(), long, wide, _MARGIN)
     stacked = torch.from_numpy(gains.astype(np.float32)).to(probe.device)
-    return Layer("parts", ("harmonic", "percussive", "neither"), stacked)
+    return Partition("components", ("harmonic", "percussive", "neither"), stacked)
 
 
 def hpss(

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
-from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.perturbation.pieces.time import segments, wanted_segments
 from earwitness.probe import Probe
@@ -23,7 +23,7 @@ _RANGE_DB = 80.0
     paper="Wullenweber, Akman, Schuller: CoughLIME, 2022",
     reads=("segments",),
 )
-def loudness(probe: Probe, sizes: Sizes) -> Layer:
+def loudness(probe: Probe, sizes: Sizes) -> Partition:
     """Cut at the deepest minima of the level, so that events stay whole.
 
     A minimum is as deep as the level rises on its lower side (its prominence). There are at most

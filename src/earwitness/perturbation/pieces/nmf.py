@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
 
@@ -17,18 +17,18 @@ _TINY = 1e-12
 @register(
     "nmf",
     summary="spectra that come and go, and what they leave over",
-    count=lambda sizes: (sizes.parts or _PARTS) + 1,
+    count=lambda sizes: (sizes.components or _PARTS) + 1,
     paper="Lee, Seung: Algorithms for non-negative matrix factorization, 2001, eq. 5",
-    reads=("parts",),
+    reads=("components",),
 )
-def nmf(probe: Probe, sizes: Sizes) -> Layer:
+def nmf(probe: Probe, sizes: Sizes) -> Partition:
     """Factorise the magnitude into a few spectra times their course in time.
 
     Each part gets its share of the factorisation in every cell; where the factorisation is under
     the magnitude, the difference is a part of its own, *rest*. Parts are ordered by loudness and
     named by the loudest frequency of their spectrum.
     """
-    count = sizes.parts or _PARTS
+    count = sizes.components or _PARTS
     magnitude = probe.magnitude.double().cpu()
     generator = torch.Generator().manual_seed(probe.seed)
     spectra, courses, _ = factorise(magnitude, count, _ITERATIONS, generator)
@@ -42,7 +42,7 @@ def nmf(probe: Probe, sizes: Sizes) -> Layer:
     peaks = probe.freqs[spectra.argmax(dim=0)].tolist()
     names = [f"part {k + 1} (peak {peak:.0f} Hz)" for k, peak in enumerate(peaks)]
     gains = torch.cat([parts, rest[None]]).float().to(probe.device)
-    return Layer("parts", (*names, "rest"), gains)
+    return Partition("components", (*names, "rest"), gains)
 
 
 def factorise(

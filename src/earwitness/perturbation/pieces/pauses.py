@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.loudness import levels
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.perturbation.pieces.time import segments
@@ -18,7 +18,7 @@ _LEAST_RANGE_DB = 6.0
 
 
 @register("pauses", summary="stretches of sound and the pauses between them", count=lambda _: 10)
-def pauses(probe: Probe, sizes: Sizes) -> Layer:  # noqa: ARG001
+def pauses(probe: Probe, sizes: Sizes) -> Partition:  # noqa: ARG001
     """Cut where the level crosses the middle between the clip's noise floor and its peaks.
 
     The floor is the 10th and the peak the 95th percentile of the level in dB. Stretches under 0.1 s
@@ -39,8 +39,8 @@ def pauses(probe: Probe, sizes: Sizes) -> Layer:  # noqa: ARG001
     seconds = probe.samples / probe.model.rate
     inner = torch.from_numpy((starts - 0.5) * hop)
     ends = torch.tensor([0.0, seconds], dtype=torch.float64)
-    layer = segments(probe, torch.cat([ends[:1], inner[inner < seconds], ends[1:]]))
-    firsts = [0, *starts.tolist()][: len(layer.names)]
+    partition = segments(probe, torch.cat([ends[:1], inner[inner < seconds], ends[1:]]))
+    firsts = [0, *starts.tolist()][: len(partition.names)]
     words = ["sound" if loud[first] else "pause" for first in firsts]
-    names = tuple(f"{word} {name}" for word, name in zip(words, layer.names, strict=True))
-    return Layer(layer.kind, names, layer.gains)
+    names = tuple(f"{word} {name}" for word, name in zip(words, partition.names, strict=True))
+    return Partition(partition.kind, names, partition.gains)

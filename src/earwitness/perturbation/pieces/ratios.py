@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.probe import Probe
 
 _NOTHING_OVER = 1e-8  # of the energy: rounding and resampling, no sound of its own
 
 
-def ratio_layer(probe: Probe, names: Sequence[str], waves: Sequence[Tensor]) -> Layer:
+def ratio_layer(probe: Probe, names: Sequence[str], waves: Sequence[Tensor]) -> Partition:
     """Return each sound's share of the power in every cell, and that of what they leave over.
 
     What is left over, the input minus the sum of the sounds, counts as a sound like the others,
@@ -34,4 +34,4 @@ def ratio_layer(probe: Probe, names: Sequence[str], waves: Sequence[Tensor]) -> 
     power = planes.abs().double().square()
     # cells that are silent in all of them are shared equally
     power = power + 1e-12 * power.amax().clamp(min=1e-30)
-    return Layer("parts", tuple(names), (power / power.sum(dim=0)).float())
+    return Partition("components", tuple(names), (power / power.sum(dim=0)).float())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from earwitness.errors import ParameterError
-from earwitness.perturbation.pieces.decomposition import Layer, Pieces, Product
+from earwitness.perturbation.pieces.decomposition import Partition, Pieces, Product
 from earwitness.probe import Probe
 from earwitness.registry import Registry, unknown
 
@@ -25,7 +25,7 @@ class Sizes:
         Segments of time; 0 for four a second, 20 at most.
     bands : int >= 1
         Bands of frequency.
-    parts : int >= 1
+    components : int >= 1
         Superpixels, or parts of a factorisation; 0 for as many as each thinks fit.
     stems : str
         Folder of separated sounds.
@@ -33,7 +33,7 @@ class Sizes:
 
     segments: int = 0
     bands: int = 8
-    parts: int = 0
+    components: int = 0
     stems: str = ""
 
 
@@ -45,7 +45,7 @@ class Cut:
     ----------
     name, summary, paper : str
     function : callable
-        ``function(probe, sizes)`` returns a ``Layer``, or whole ``Pieces`` that cannot be combined.
+        ``function(probe, sizes)`` returns a ``Partition``, or ``Pieces`` that cannot be combined.
     count : callable
         ``count(sizes)`` returns about how many pieces it makes.
     reads : tuple of str
@@ -55,13 +55,13 @@ class Cut:
     name: str
     summary: str
     paper: str
-    function: Callable[[Probe, Sizes], Layer | Pieces]
+    function: Callable[[Probe, Sizes], Partition | Pieces]
     count: Callable[[Sizes], int]
     reads: tuple[str, ...]
 
 
 CUTS: Registry[Cut] = Registry("pieces", "earwitness.perturbation.pieces", "earwitness.pieces")
-Function = Callable[[Probe, Sizes], Layer | Pieces]
+Function = Callable[[Probe, Sizes], Partition | Pieces]
 
 
 def register(
@@ -111,15 +111,15 @@ def cut(probe: Probe, text: str, sizes: Sizes) -> Pieces:
     ParameterError
         If the ways cannot be combined, or a size is out of range.
     """
-    if sizes.segments < 0 or sizes.bands < 1 or sizes.parts < 0:
+    if sizes.segments < 0 or sizes.bands < 1 or sizes.components < 0:
         raise ParameterError(
-            f"pieces: segments and parts must be >= 0 and bands >= 1, got {sizes.segments}, "
-            f"{sizes.parts} and {sizes.bands}"
+            f"pieces: segments and components must be >= 0 and bands >= 1, got {sizes.segments}, "
+            f"{sizes.components} and {sizes.bands}"
         )
     made = [one.function(probe, sizes) for one in read_pieces(text)]
-    layers = [one for one in made if isinstance(one, Layer)]
-    if len(layers) == len(made):
-        return Product(probe.shape, layers)
+    partitions = [one for one in made if isinstance(one, Partition)]
+    if len(partitions) == len(made):
+        return Product(probe.shape, partitions)
     if len(made) == 1 and isinstance(made[0], Pieces):
         return made[0]
     alone = next(one.name for one, got in zip(read_pieces(text), made, strict=True)

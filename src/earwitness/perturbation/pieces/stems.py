@@ -9,7 +9,7 @@ from torch import Tensor
 
 from earwitness.audio import find_clips, read_audio
 from earwitness.errors import ParameterError
-from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.ratios import ratio_layer
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
@@ -23,7 +23,7 @@ _SLACK_SECONDS = 0.05
     count=lambda _: 5,
     reads=("stems",),
 )
-def stems(probe: Probe, sizes: Sizes) -> Layer:
+def stems(probe: Probe, sizes: Sizes) -> Partition:
     """Part the sound by the files of a folder, one for each source, each as long as the sound.
 
     Rates and channels are converted; up to 50 ms of difference in length are cut or padded.

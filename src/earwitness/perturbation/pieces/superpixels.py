@@ -24,21 +24,21 @@ Array = NDArray[np.float64]
 @register(
     "superpixels",
     summary="connected regions of similar level, as image methods use",
-    count=lambda sizes: 2 * (sizes.parts or _COUNT),
+    count=lambda sizes: 2 * (sizes.components or _COUNT),
     paper="Achanta et al.: SLIC superpixels compared to state-of-the-art methods, 2012",
-    reads=("parts",),
+    reads=("components",),
 )
 def superpixels(probe: Probe, sizes: Sizes) -> Regions:
     """Group neighbouring cells of similar level in dB.
 
-    About ``parts`` regions, 100 if not told. Level counts over a range of 70 dB, distance in grid
+    About ``components`` regions, by default 100. Level counts over a range of 70 dB, distance in grid
     steps; both axes of the plane are stretched to the same length.
     """
     magnitude = probe.magnitude.double().cpu().numpy()
     loudest = max(float(magnitude.max()), 1e-300)
     floor = 10 ** (-_RANGE_DB / 20)
     level = 1 + 20 * np.log10(np.maximum(magnitude / loudest, floor)) / _RANGE_DB
-    labels = slic(ndimage.gaussian_filter(level, _SMOOTH), sizes.parts or _COUNT, _COMPACTNESS)
+    labels = slic(ndimage.gaussian_filter(level, _SMOOTH), sizes.components or _COUNT, _COMPACTNESS)
     return Regions(_names(probe, labels), torch.from_numpy(labels).to(probe.device))
 
 

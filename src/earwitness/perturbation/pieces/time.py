@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from earwitness.perturbation.pieces.decomposition import Layer
+from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.edges import faded
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
@@ -20,7 +20,7 @@ _MOST_SEGMENTS = 20
     count=lambda sizes: sizes.segments or 20,
     reads=("segments",),
 )
-def time(probe: Probe, sizes: Sizes) -> Layer:
+def time(probe: Probe, sizes: Sizes) -> Partition:
     """Cut the sound into segments of equal length: four a second, 20 at most, if not told."""
     seconds = probe.samples / probe.model.rate
     count = wanted_segments(probe, sizes)
@@ -33,7 +33,7 @@ def wanted_segments(probe: Probe, sizes: Sizes) -> int:
     return sizes.segments or max(1, min(_MOST_SEGMENTS, round(seconds / _SEGMENT_SECONDS)))
 
 
-def segments(probe: Probe, edges: Tensor) -> Layer:
+def segments(probe: Probe, edges: Tensor) -> Partition:
     """Return the segments between edges in seconds, cross-faded over half a window."""
     plane = probe.model.plane
     gains, bounds = faded(probe.times, edges, max(plane.n_fft / 2, 2 * plane.hop) / plane.rate)
@@ -41,4 +41,4 @@ def segments(probe: Probe, edges: Tensor) -> Layer:
         f"{low:.2f}-{high:.2f} s"
         for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     )
-    return Layer("time", names, gains.to(probe.device))
+    return Partition("time", names, gains.to(probe.device))

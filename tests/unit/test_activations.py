@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from earwitness.decoders.folder import Explainer
 from earwitness.decoders.slim import Decoder, default_widths
 from earwitness.errors import NotApplicableError
-from earwitness.layers.activations import reading
+from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer, find_layers
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
@@ -56,8 +56,8 @@ def asked(
     model: Model, target: Sequence[int], waves: Tensor = WAVES, layers: Sequence[str] = ("deep",)
 ) -> Tensor:
     found = find_layers(model, layers, samples=waves.shape[1])
-    with model.undisturbed(), torch.no_grad(), reading(model, found) as heard:
-        return heard.question(model(waves), torch.tensor(target))
+    with model.undisturbed(), torch.no_grad(), activations_of(model, found) as recorded:
+        return recorded.conditioning(model(waves), torch.tensor(target))
 
 
 def even(rows: Tensor) -> Tensor:
@@ -103,8 +103,8 @@ def test_every_window_has_its_own(network: Deep) -> None:
                  per_frame=framed, lengths=(None, 1.0))  # fmt: skip
     wave = torch.cat([WAVES[:1], 0.1 * WAVES[1:2]], dim=1)
     layer = HiddenLayer("deep", 2, None, 5, ())
-    with model.undisturbed(), reading(model, [layer]) as heard:
-        found = heard.question(model(wave), torch.tensor([1]))
+    with model.undisturbed(), activations_of(model, [layer]) as recorded:
+        found = recorded.conditioning(model(wave), torch.tensor([1]))
     windows = model.windows(wave.shape[1])
     assert len(found) == len(windows) > 1
     row = network.head.weight.detach()[1]
@@ -196,10 +196,10 @@ def test_what_follows_may_write_over_a_layer() -> None:
     network.same = nn.Dropout()  # gives its very input in evaluation
     model = wrap(network, sample_rate=RATE, labels=["a", "b", "c"])
     layers = find_layers(model, ["same", "deep"], samples=RATE)
-    with model.undisturbed(), reading(model, layers) as heard:
+    with model.undisturbed(), activations_of(model, layers) as recorded:
         model(WAVES)
     wanted = network.deep(WAVES[:, None]).detach()
-    for one in heard.maps():
+    for one in recorded.maps():
         torch.testing.assert_close(one.squeeze(2), wanted)
 
 
@@ -248,11 +248,11 @@ def test_what_is_asked_is_read_off_the_last_layer_before_the_answers(framed: boo
                  per_frame=framed, task="multi-label")  # fmt: skip
     layers = find_layers(model, samples=RATE)
     assert [(layer.name, layer.mapped) for layer in layers] == [("memory", False), ("maps", True)]
-    with model.undisturbed(), reading(model, layers) as heard:
-        question = heard.question(model(WAVES), torch.tensor([0, 1, 1]))
+    with model.undisturbed(), activations_of(model, layers) as recorded:
+        conditioning = recorded.conditioning(model(WAVES), torch.tensor([0, 1, 1]))
     wanted = even(model.module.head.weight.detach()[[0, 1, 1]])
-    torch.testing.assert_close(question, wanted, rtol=1e-4, atol=1e-4)
-    assert [one.shape[1] for one in heard.maps()] == [4]
+    torch.testing.assert_close(conditioning, wanted, rtol=1e-4, atol=1e-4)
+    assert [one.shape[1] for one in recorded.maps()] == [4]
     decoder = Decoder(layers, model.plane, default_widths(layers)).eval()
     explainer = Explainer(decoder, layers, (32,), model.plane, "", "toy")
     magnitude = model.plane.analyse(WAVES[:1])[0].abs()
@@ -288,9 +288,9 @@ def test_what_cannot_be_differentiated_is_refused_in_one_line(how: str) -> None:
     with (
         pytest.raises(NotApplicableError, match="differentia") as raised,
         model.undisturbed(),
-        reading(model, [HiddenLayer("deep", 2, None, 5, ())]) as heard,
+        activations_of(model, [HiddenLayer("deep", 2, None, 5, ())]) as recorded,
     ):
-        heard.question(model(WAVES), torch.tensor([0, 1, 2]))
+        recorded.conditioning(model(WAVES), torch.tensor([0, 1, 2]))
     assert "\n" not in str(raised.value)
 
 

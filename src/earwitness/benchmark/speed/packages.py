@@ -20,12 +20,12 @@ from torch import Tensor
 from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.probe import Probe
 
-Rival = tuple[str, bool, Callable[[int], None]]
+Package = tuple[str, bool, Callable[[int], None]]
 
 
-def rivals(
+def packages(
     model: SpectralModel, probe: Probe, labels: Tensor, batches: tuple[int, int]
-) -> Iterator[Rival]:
+) -> Iterator[Package]:
     """Yield name, whether it differentiates, and a function that runs it for so many passes.
 
     Parameters
@@ -63,7 +63,7 @@ def _captum(
     features: Tensor,
     pieces: Tensor,
     batches: tuple[int, int],
-) -> Iterator[Rival]:
+) -> Iterator[Package]:
     attr = importlib.import_module("captum.attr")
     target, mask = probe.target.index, pieces.expand_as(features)
 
@@ -111,7 +111,7 @@ def _shap(
     features: Tensor,
     pieces: Tensor,
     batches: tuple[int, int],
-) -> Iterator[Rival]:
+) -> Iterator[Package]:
     shap = importlib.import_module("shap")
     ask, count_pieces = _asker(model, probe, batches[0]), int(pieces.max()) + 1
 
@@ -135,7 +135,7 @@ def _lime(
     features: Tensor,
     pieces: Tensor,
     batches: tuple[int, int],
-) -> Iterator[Rival]:
+) -> Iterator[Package]:
     lime_image = importlib.import_module("lime.lime_image")
     ask = _asker(model, probe, batches[0])
     picture = features[0, 0].double().numpy()
