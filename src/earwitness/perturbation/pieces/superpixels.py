@@ -31,8 +31,8 @@ Array = NDArray[np.float64]
 def superpixels(probe: Probe, sizes: Sizes) -> Regions:
     """Group neighbouring cells of similar level in dB.
 
-    About ``components`` regions, by default 100. Level counts over a range of 70 dB, distance in grid
-    steps; both axes of the plane are stretched to the same length.
+    About ``components`` regions, by default 100. Level counts over a range of 70 dB, distance in
+    grid steps; both axes of the plane are stretched to the same length.
     """
     magnitude = probe.magnitude.double().cpu().numpy()
     loudest = max(float(magnitude.max()), 1e-300)
