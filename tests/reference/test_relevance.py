@@ -493,7 +493,7 @@ def test_networks_that_take_another_way_for_the_background_are_refused() -> None
             level = torch.tanh(level) if loud else torch.sigmoid(level)
             return torch.stack([level, -level], dim=1)
 
-    with pytest.raises(NotApplicableError, match="takes another way for the background"):
+    with pytest.raises(NotApplicableError, match="takes another path for the background"):
         explained("deep-shap", probe(Switch()), noise=0.0)
 
 

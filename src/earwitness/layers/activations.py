@@ -10,7 +10,7 @@ from torch import Tensor
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.finding import HiddenLayer
-from earwitness.layers.recording import followed, recording
+from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.models.model import Model
 
 _LEAST = 1e-12
@@ -29,7 +29,7 @@ class Activations:
         if name != self._layers[0].name or output.is_inference():
             self._kept[name] = output.detach().clone()  # what follows may write over it
             return None
-        self._kept[name] = followed(output.clone())
+        self._kept[name] = gradient_leaf(output.clone())
         return self._kept[name]
 
     def maps(self) -> list[Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, find_axes
-from earwitness.layers.recording import followed, recording
+from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.models.model import Model
 from earwitness.registry import unknown
 
@@ -156,7 +156,7 @@ def _heard(model: Model, modules: dict[str, nn.Module], samples: int) -> set[str
     def keep(name: str, output: Tensor) -> Tensor | None:
         if not output.is_floating_point() or output.is_inference():
             return None
-        kept[name] = followed(output)
+        kept[name] = gradient_leaf(output)
         return kept[name]
 
     with model.undisturbed(), torch.enable_grad(), model.frozen(), recording(modules, keep):

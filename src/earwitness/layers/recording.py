@@ -45,8 +45,8 @@ def first_tensor(output: object) -> Tensor | None:
     return None
 
 
-def followed(tensor: Tensor) -> Tensor:
-    """Return a tensor from which gradients run: itself, if they run through it already."""
+def gradient_leaf(tensor: Tensor) -> Tensor:
+    """Return a tensor that requires gradients: itself if it does already, else a detached leaf."""
     return tensor if tensor.requires_grad else tensor.detach().requires_grad_()
 
 
