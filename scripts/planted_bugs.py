@@ -235,15 +235,15 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "peaks.flatten() > _NOTHING)[:, 0]",
         "peaks.flatten() > _NOTHING)[1:, 0]",
     ),
-    "game: the model hears the input whatever is drawn": (
+    "game: the model gets the input whatever is drawn": (
         "perturbation/estimators/game.py",
-        "whole = self._full(asked.float())",
-        "whole = self._full(asked.float() * 0 + 1)",
+        "whole = self._full(rows.float())",
+        "whole = self._full(rows.float() * 0 + 1)",
     ),
     "game: draws are mixed up": (
         "perturbation/estimators/game.py",
-        "asked = switches[[first[key] for key in fresh]]",
-        "asked = switches[[first[key] for key in fresh[::-1]]]",
+        "rows = switches[[first[key] for key in fresh]]",
+        "rows = switches[[first[key] for key in fresh[::-1]]]",
     ),
     "complement: pieces that are off are heard": (
         "perturbation/estimators/game.py",
@@ -287,7 +287,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "normalisation: coalitions are not reweighed": (
         "perturbation/estimators/kernel_shap.py",
-        "return shapley_kernel(players, size) / _chances(players)[size - 1]",
+        "return shapley_kernel(players, size) / _size_weights(players)[size - 1]",
         "return torch.ones_like(size).double()",
     ),
     "normalisation: rise sums": (
@@ -317,8 +317,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "background: only the last of several": (
         "perturbation/estimators/game.py",
-        "for ask in self._asks]).mean(dim=0)",
-        "for ask in self._asks])[-1]",
+        "for one in self._scorers]).mean(dim=0)",
+        "for one in self._scorers])[-1]",
     ),
     "pieces: sounds of the weakest": (
         "render/evidence.py",

@@ -152,7 +152,7 @@ def test_pieces_estimator_and_background_choose_the_method(
         (["--pieces", "gird"], "did you mean 'grid'"),
         (["--estimator", "lima"], "did you mean 'lime'"),
         (["--background", "nowhere.wav"], "path of a sound file"),
-        (["--pieces", "time", "--set", "bands=3"], "bands means nothing to pieces time"),
+        (["--pieces", "time", "--set", "bands=3"], "bands is not used by pieces time"),
     ):
         code, _, err = run(capsys, "explain", "b.wav", *words, "-o", "r3", *model)
         assert code == 2

@@ -192,7 +192,7 @@ def test_pauses_are_told_from_sound() -> None:
 def test_what_a_factorisation_leaves_over_is_a_piece() -> None:
     where = probe()
     pieces = cut(where, "nmf", Sizes(components=2))
-    assert [name.split(" (")[0] for name in pieces.names] == ["part 1", "part 2", "rest"]
+    assert [name.split(" (")[0] for name in pieces.names] == ["component 1", "component 2", "rest"]
     gains = each(pieces).double()
     # of noise, two spectra account for the level on average; the louder half of the cells is over
     loud = where.magnitude > 2 * where.magnitude.mean()

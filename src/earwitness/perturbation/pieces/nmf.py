@@ -1,4 +1,4 @@
-"""Parts of a non-negative matrix factorisation."""
+"""Components of a non-negative matrix factorisation."""
 
 from __future__ import annotations
 
@@ -9,54 +9,54 @@ from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
 
-_PARTS = 6
-_ITERATIONS = 200
-_TINY = 1e-12
+_COMPONENTS = 6  # default number, enough for the sources of a short clip
+_ITERATIONS = 200  # multiplicative updates; the divergence changes little after that
+_TINY = 1e-12  # magnitude that avoids a division by zero in silent cells
 
 
 @register(
     "nmf",
-    summary="spectra that come and go, and what they leave over",
-    count=lambda sizes: (sizes.components or _PARTS) + 1,
+    summary="components of a non-negative matrix factorisation, and their residual",
+    count=lambda sizes: (sizes.components or _COMPONENTS) + 1,
     paper="Lee, Seung: Algorithms for non-negative matrix factorization, 2001, eq. 5",
     reads=("components",),
 )
 def nmf(probe: Probe, sizes: Sizes) -> Partition:
-    """Factorise the magnitude into a few spectra times their course in time.
+    """Factorise the magnitude into a few spectra times activations over time.
 
-    Each part gets its share of the factorisation in every cell; where the factorisation is under
-    the magnitude, the difference is a part of its own, *rest*. Parts are ordered by loudness and
-    named by the loudest frequency of their spectrum.
+    Each component gets its share of the factorisation in every cell. Where the factorisation is
+    below the magnitude, the difference is another component, *rest*. Components are ordered by
+    their sum of magnitudes and named by the peak frequency of their spectrum.
     """
-    count = sizes.components or _PARTS
+    count = sizes.components or _COMPONENTS
     magnitude = probe.magnitude.double().cpu()
     generator = torch.Generator().manual_seed(probe.seed)
-    spectra, courses, _ = factorise(magnitude, count, _ITERATIONS, generator)
-    order = (spectra.sum(dim=0) * courses.sum(dim=1)).argsort(descending=True)
-    spectra, courses = spectra[:, order], courses[order]
-    model = spectra @ courses
-    # a part's share of the model, times how much of the cell the model accounts for
+    spectra, activations, _ = factorise(magnitude, count, _ITERATIONS, generator)
+    order = (spectra.sum(dim=0) * activations.sum(dim=1)).argsort(descending=True)
+    spectra, activations = spectra[:, order], activations[order]
+    model = spectra @ activations
+    # share of the component in the factorisation, times the share of the cell that it explains
     whole = torch.maximum(model, magnitude).clamp(min=_TINY)
-    parts = spectra.T[:, :, None] * courses[:, None, :] / whole
-    rest = (1 - parts.sum(dim=0)).clamp(min=0)
+    components = spectra.T[:, :, None] * activations[:, None, :] / whole
+    rest = (1 - components.sum(dim=0)).clamp(min=0)
     peaks = probe.freqs[spectra.argmax(dim=0)].tolist()
-    names = [f"part {k + 1} (peak {peak:.0f} Hz)" for k, peak in enumerate(peaks)]
-    gains = torch.cat([parts, rest[None]]).float().to(probe.device)
+    names = [f"component {k + 1} (peak {peak:.0f} Hz)" for k, peak in enumerate(peaks)]
+    gains = torch.cat([components, rest[None]]).float().to(probe.device)
     return Partition("components", (*names, "rest"), gains)
 
 
 def factorise(
-    matrix: Tensor, parts: int, iterations: int, generator: torch.Generator
+    matrix: Tensor, components: int, iterations: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, list[float]]:
-    """Return ``W`` (row, part), ``H`` (part, column) and the divergence after every iteration.
+    """Return ``W`` (row, component), ``H`` (component, column) and the divergence per iteration.
 
     Multiplicative updates for the generalised Kullback-Leibler divergence
-    ``sum v log(v / wh) - v + wh``, which never increase it.
+    ``sum v log(v / wh) - v + wh``, which never increases.
     """
     floor = float(matrix.mean()) * 1e-6 + 1e-30
     rows, columns = matrix.shape
-    scale = (float(matrix.mean()) / parts + floor) ** 0.5
-    draw = torch.rand(rows + columns, parts, generator=generator, dtype=matrix.dtype) + 0.1
+    scale = (float(matrix.mean()) / components + floor) ** 0.5
+    draw = torch.rand(rows + columns, components, generator=generator, dtype=matrix.dtype) + 0.1
     w, h = scale * draw[:rows], scale * draw[rows:].T
     course = []
     for _ in range(iterations):

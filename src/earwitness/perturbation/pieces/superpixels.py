@@ -13,26 +13,26 @@ from earwitness.perturbation.pieces.decomposition import Regions
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
 
-_COUNT = 100
-_RANGE_DB = 70.0
-_SMOOTH = 1.0
-_COMPACTNESS = 0.1
-_ITERATIONS = 8
+_COUNT = 100  # default number of regions, as in LIME for images
+_RANGE_DB = 70.0  # dB below the loudest cell; quieter cells are usually inaudible beside it
+_SMOOTH = 1.0  # cells, standard deviation of a Gaussian blur against fragments
+_COMPACTNESS = 0.1  # share of the level range per grid step: 7 dB
+_ITERATIONS = 8  # of k-means; SLIC converges within 10
 Array = NDArray[np.float64]
 
 
 @register(
     "superpixels",
-    summary="connected regions of similar level, as image methods use",
+    summary="connected regions of similar level (SLIC), as in image explanations",
     count=lambda sizes: 2 * (sizes.components or _COUNT),
     paper="Achanta et al.: SLIC superpixels compared to state-of-the-art methods, 2012",
     reads=("components",),
 )
 def superpixels(probe: Probe, sizes: Sizes) -> Regions:
-    """Group neighbouring cells of similar level in dB.
+    """Group neighbouring cells of similar level in dB into about ``components`` regions.
 
-    About ``components`` regions, by default 100. Level counts over a range of 70 dB, distance in
-    grid steps; both axes of the plane are stretched to the same length.
+    The level is clipped to a range of 70 dB. Distances are in steps of the initial grid, so both
+    axes of the plane have equal weight.
     """
     magnitude = probe.magnitude.double().cpu().numpy()
     loudest = max(float(magnitude.max()), 1e-300)
@@ -43,15 +43,16 @@ def superpixels(probe: Probe, sizes: Sizes) -> Regions:
 
 
 def slic(level: Array, count: int, compactness: float) -> NDArray[np.int64]:
-    """Return the number of each cell's region, from 0 without gaps; every region is connected.
+    """Return the region index of each cell, from 0 without gaps; every region is connected.
 
     Parameters
     ----------
     level : ndarray, shape (row, column)
+        In [0, 1], from 70 dB below the loudest cell to the loudest.
     count : int
-        Regions to start from, on a regular grid.
+        Initial regions, on a regular grid.
     compactness : float > 0
-        Difference of level that weighs as much as a grid step of distance.
+        Difference of level that is equivalent to one grid step of distance.
     """
     rows, columns = level.shape
     across = max(1, min(columns, round(math.sqrt(count))))
@@ -92,12 +93,12 @@ def slic(level: Array, count: int, compactness: float) -> NDArray[np.int64]:
 
 
 def _connected(labels: NDArray[np.int64], least: float) -> NDArray[np.int64]:
-    """Give fragments of fewer than ``least`` cells to the neighbour they touch most."""
+    """Merge fragments of fewer than ``least`` cells into the neighbour with the longest border."""
     found = np.zeros_like(labels)
     count = 0
     for number in np.unique(labels):
-        parts, extra = ndimage.label(labels == number)
-        found += np.where(parts > 0, parts + count, 0)
+        fragments, extra = ndimage.label(labels == number)
+        found += np.where(fragments > 0, fragments + count, 0)
         count += extra
     found -= 1
     sizes = np.bincount(found.ravel(), minlength=count)
@@ -123,7 +124,7 @@ def _connected(labels: NDArray[np.int64], least: float) -> NDArray[np.int64]:
 
 
 def _names(probe: Probe, labels: NDArray[np.int64]) -> list[str]:
-    """Name regions by their extent, numbered since extents may coincide."""
+    """Return names with number, time span and band; several regions may have the same extent."""
     names = []
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels + 1)):
