@@ -1068,9 +1068,9 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "device=values.device), target]",
         "device=values.device), target - 1]",
     ),
-    "lmac: answers per frame are what is asked of": (
+    "lmac: the conditioning is of outputs per frame": (
         "layers/finding.py",
-        "one.channels > answers and",
+        "one.channels > outputs and",
         "True and",
     ),
     "lmac: named outputs of a layer become plain": (

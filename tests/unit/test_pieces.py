@@ -254,7 +254,7 @@ def test_stems_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     short = stems_folder(tmp_path / "s", {"low": torch.zeros(8000) + 0.1})
     for folder, words in (
         ("", "with stems=FOLDER"),
-        (str(tmp_path / "nowhere"), "is no folder"),
+        (str(tmp_path / "nowhere"), "is not a folder"),
         (short, r"low\.wav has 0\.50 s, the sound 1\.50 s"),
     ):
         with pytest.raises(ParameterError, match=words):
