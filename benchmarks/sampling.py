@@ -29,6 +29,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from earwitness.audio import read_audio
 from earwitness.data.collection import read_collection
 from earwitness.models.registry import load_model
+from earwitness.models.target import make_target
 from earwitness.perturbation.estimators import kernel_shap
 from earwitness.perturbation.estimators.designs import fair_draws
 from earwitness.perturbation.estimators.game import Game
@@ -54,7 +55,7 @@ class Clip:
     def __init__(self, path: Path, model: Any, network: Any) -> None:
         wave = torch.from_numpy(read_audio(path, rate=model.rate).samples)
         with torch.no_grad():
-            target = model.target(model(wave[None])[0])
+            target = make_target(model, model(wave[None])[0])
             probe = Probe(model, wave, target)
             pieces = cut(probe, "grid", Sizes(segments=10, bands=8))
             self.game = Game([probe], pieces)

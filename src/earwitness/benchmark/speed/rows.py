@@ -39,6 +39,7 @@ from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.adapters.torch import WaveModel
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.target import make_target
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.probe import Probe
@@ -143,7 +144,7 @@ def _probe(model: Model, settings: Settings) -> Probe:
     wave = 0.1 * torch.randn(round(settings.seconds * model.rate), generator=generator)
     with torch.no_grad():
         outputs = model(wave.unsqueeze(0))[0]
-    return Probe(model, wave, model.target(outputs), seed=settings.seed)
+    return Probe(model, wave, make_target(model, outputs), seed=settings.seed)
 
 
 def _large_network(seed: int) -> CNN14:
