@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import platform
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -37,6 +35,7 @@ from earwitness.perturbation.estimators.lime import fit_pairs, kernel
 from earwitness.perturbation.estimators.regression import weighted_ridge
 from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.probe import Probe
+from earwitness.provenance import stamp
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs" / "sampling"
@@ -287,14 +286,11 @@ def measured(number: int, clip: Clip, row: list[Any], shapley: bool) -> list[Any
 
 
 def table(rows: list[list[Any]]) -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
     lines = [
         "# Evaluations needed for settled weights, measured",
         "",
         "Made by `python benchmarks/sampling.py DATA`.",
-        f"Commit {commit}, torch {torch.__version__}, numpy {np.__version__}, "
-        f"Python {platform.python_version()}; seeds 0-{REPEATS - 1} for each figure.",
+        f"{stamp()}; seeds 0-{REPEATS - 1} for each figure.",
         "",
         "Evaluations (one forward pass each) until the weights of 80 pieces (10 segments x 8 mel",
         f"bands) are within 20 % (L2) of those of 12,000 evaluations; median of the seeds; "
