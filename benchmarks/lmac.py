@@ -31,7 +31,6 @@ import torch
 
 from earwitness.audio import read_audio
 from earwitness.benchmark.cells import ideal_ratio_mask, prepare, seed_of
-from earwitness.benchmark.engine import facts_here
 from earwitness.benchmark.localisation.grid import OPTIONS
 from earwitness.benchmark.statistics import holm, interval, paired_test
 from earwitness.data.clips import Clip, Material
@@ -48,6 +47,7 @@ from earwitness.metrics.sanity import sanity_spearman as spearman_of
 from earwitness.metrics.sanity import sanity_ssim as ssim_of
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe
+from earwitness.provenance import commit
 from earwitness.types import FloatArray
 
 HERE = Path(__file__).parent
@@ -224,7 +224,6 @@ def run(
     torch.set_num_threads(1)
     model = load_model("esc10")
     folder.mkdir(parents=True, exist_ok=True)
-    facts = facts_here()
     for name in wanted:
         path = folder / f"{name}{suffix}.jsonl"
         done = {line["clip"] for line in lines_of(path)}
@@ -233,7 +232,7 @@ def run(
                 continue
             optimise = name.startswith("mix") and number < OPTIMISED
             lines = measure_sound(model, clip, decoders, optimise)
-            text = "".join(json.dumps({**line, "commit": facts["commit"]}) + "\n" for line in lines)
+            text = "".join(json.dumps({**line, "commit": commit()}) + "\n" for line in lines)
             with path.open("a", encoding="utf-8") as file:
                 file.write(text)
             print(name, number + 1, clip.name, flush=True)

@@ -90,8 +90,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "target: versus forgotten": (
         "models/target.py",
-        "if target.versus_index is None:\n            return over(outputs",
-        "if True:\n            return over(outputs",
+        "if target.versus_index is None:\n        return over(outputs",
+        "if True:\n        return over(outputs",
     ),
     "target: softmax twice": (
         "models/target.py",
@@ -100,8 +100,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "target: sigmoid for one of many": (
         "models/target.py",
-        'if self.task == "multi-label" else outputs.softmax',
-        'if self.task != "regression" else outputs.softmax',
+        'if model.task == "multi-label" else outputs.softmax',
+        'if model.task != "regression" else outputs.softmax',
     ),
     "complement: evidence and remainder swapped": (
         "render/evidence.py",
@@ -151,8 +151,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "cases: the first class always": (
         "evaluation/cases.py",
-        "model.probabilities(outputs)[:, target.index]",
-        "model.probabilities(outputs)[:, 0]",
+        "probabilities(model, outputs)[:, target.index]",
+        "probabilities(model, outputs)[:, 0]",
     ),
     "normalisation: half the path": (
         "methods/integrated_gradients.py",
@@ -1055,7 +1055,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "lmac: certainty silences the question": (
         "layers/activations.py",
-        'model.log_odds(outputs) if model.output == "probabilities" else outputs',
+        'log_odds(model, outputs) if model.output == "probabilities" else outputs',
         "outputs",
     ),
     "lmac: what follows writes over the maps": (

@@ -24,7 +24,7 @@ from earwitness.masks.keep import Keep, make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Method
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
-from earwitness.models.target import over
+from earwitness.models.target import make_target, over, probabilities
 from earwitness.probe import Probe
 from earwitness.render.evidence import render, render_pieces
 from earwitness.types import Attribution, Audio, Direction, Map, Mask, Piece, Target
@@ -131,8 +131,8 @@ def explain(
     with torch.inference_mode(False), model.undisturbed():
         with torch.no_grad():
             whole = model(wave.unsqueeze(0))[0]
-        question = model.target(
-            whole, target, versus, span=span, direction=direction, seconds=audio.seconds
+        question = make_target(
+            model, whole, target, versus, span=span, direction=direction, seconds=audio.seconds
         )
         probe = Probe(model, wave, question, seed=seed, on_passes=on_passes)
         found = spec.function(probe, **settled)
@@ -180,7 +180,7 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
     audio = load_clip(clip, model.rate)
     wave = torch.from_numpy(audio.samples).to(model.device).unsqueeze(0)
     with model.undisturbed(), torch.no_grad():
-        answers = model.probabilities(model(wave))
+        answers = probabilities(model, model(wave))
     values = (answers.mean(dim=-1) if model.per_frame else answers)[0].tolist()
     answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
     answer["outputs"] = dict(zip(model.labels, values, strict=True))
@@ -244,7 +244,7 @@ def _output_scores(
     model: Model, target: Target, outputs: dict[str, Tensor]
 ) -> tuple[OutputScore, ...]:
     values = {
-        name: over(model.probabilities(out.unsqueeze(0)), target.frames)[0]
+        name: over(probabilities(model, out.unsqueeze(0)), target.frames)[0]
         for name, out in outputs.items()
     }
     order = values["input"].argsort(descending=True).tolist()

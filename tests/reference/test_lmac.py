@@ -18,6 +18,7 @@ from earwitness.evaluation.cases import make_cases
 from earwitness.layers.finding import HiddenLayer, find_layers
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.target import make_target
 from earwitness.pipeline import explain
 from earwitness.plane.stft import Plane
 from earwitness.probe import Probe
@@ -239,7 +240,7 @@ def test_optimised_gains_reach_what_metrics_can_show(build: Any, white: Audio) -
         found = explain(model, white, "optimised-mask", target=target)
         with model.undisturbed(), torch.no_grad():
             whole = model(torch.from_numpy(white.samples)[None])[0]
-            probe = Probe(model, torch.from_numpy(white.samples), model.target(whole, target))
+            probe = Probe(model, torch.from_numpy(white.samples), make_target(model, whole, target))
             case = make_cases(probe, [found.mask.gains], whole=whole)["spectrogram"]
         assert case["p_evidence"][0] > max(float(case["p_input"]), 0.9)
         assert case["p_remainder"][0] < 0.6
@@ -275,7 +276,7 @@ def test_explanations_by_a_decoder_cost_one_pass() -> None:
     wave = torch.randn(32000) * 0.1
     with model.undisturbed(), torch.no_grad():
         outputs = model(wave[None])[0]
-        probe = Probe(model, wave, model.target(outputs))
+        probe = Probe(model, wave, make_target(model, outputs))
         asked.clear()
         from earwitness.methods.lmac import lmac
 

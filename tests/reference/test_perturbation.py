@@ -14,6 +14,7 @@ from sklearn.linear_model import Ridge
 from earwitness.audio import write_audio
 from earwitness.errors import NotApplicableError, ParameterError, UnknownNameError
 from earwitness.methods.registry import METHODS
+from earwitness.models.target import make_target
 from earwitness.models.wrapping import wrap
 from earwitness.perturbation.background.registry import with_backgrounds
 from earwitness.perturbation.estimators import kernel_shap
@@ -374,7 +375,7 @@ def test_labels_and_batches_of_any_number() -> None:
 
 def background(text: str, sound: torch.Tensor | None = None) -> Any:
     model = spectral()
-    where = Probe(model, wave() if sound is None else sound, model.target(torch.zeros(2), 0))
+    where = Probe(model, wave() if sound is None else sound, make_target(model, torch.zeros(2), 0))
     return where, [one.background for one in with_backgrounds(where, text)]
 
 

@@ -16,6 +16,7 @@ from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.metrics.registry import FIELDS, METRICS
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.target import make_target, reported_score
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.plane.domains import DOMAINS
@@ -29,7 +30,7 @@ from tests.toys import RATE, REGIONS, WaveNet, region, spectral, two_layers, wav
 def probe_of(model: Model, clip: Audio, target: int | None = 0, **kwargs: Any) -> Probe:
     wave = torch.from_numpy(clip.samples)
     with torch.no_grad():
-        question = model.target(model(wave[None])[0], target)
+        question = make_target(model, model(wave[None])[0], target)
     return Probe(model, wave, question, **kwargs)
 
 
@@ -142,14 +143,16 @@ def test_soft_masks_are_heard_as_they_are_scored(label: str) -> None:
     rules = ["minmax", "minmax+", "80%,smooth:1.5", "80%"]
     gaps = {}
     with model.undisturbed(), torch.no_grad():
-        question = model.target(model(wave[None])[0], label)
+        question = make_target(model, model(wave[None])[0], label)
         probe = Probe(model, wave, question)
         for method in ("gradcam", "integrated-gradients"):
             values = explain(model, made.mixture, method, target=label).attribution.values
             masks = [make_mask(values, probe.magnitude.numpy(), parse_keep(r)) for r in rules]
             passes = evaluate(probe, [mask.gains for mask in masks])
             plane, heard = (
-                torch.stack([model.reported(side, question) for side in (s.evidence, s.remainder)])
+                torch.stack(
+                    [reported_score(model, side, question) for side in (s.evidence, s.remainder)]
+                )
                 for s in (passes.spectrogram, passes.audio)
             )
             gaps[method] = (plane - heard).abs().amax(dim=0).numpy()

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from earwitness.audio import write_audio
 from earwitness.errors import NotApplicableError, ParameterError, UnknownNameError
+from earwitness.models.target import make_target
 from earwitness.perturbation.pieces.bands import erb_edges
 from earwitness.perturbation.pieces.decomposition import Pieces
 from earwitness.perturbation.pieces.edges import faded
@@ -32,7 +33,7 @@ def probe(samples: int = 24000, wave: torch.Tensor | None = None) -> Probe:
     model = spectral()
     if wave is None:
         wave = 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(3))
-    return Probe(model, wave, model.target(torch.zeros(2), 0))
+    return Probe(model, wave, make_target(model, torch.zeros(2), 0))
 
 
 def each(pieces: Pieces) -> torch.Tensor:
@@ -324,7 +325,7 @@ def test_the_tail_of_a_sound_is_in_a_piece() -> None:
     wave = torch.zeros(24077)
     wave[-50:] = 0.5
     model = waveform()
-    where = Probe(model, wave, model.target(torch.zeros(2), 0))
+    where = Probe(model, wave, make_target(model, torch.zeros(2), 0))
     gains = each(cut(where, "time", Sizes(segments=4)))
     sounds = model.plane.synthesise(gains * where.spectrum, len(wave))
     torch.testing.assert_close(sounds[-1, -50:], wave[-50:], rtol=0, atol=1e-5)

@@ -28,6 +28,7 @@ from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, true_cells
 from earwitness.metrics.registry import METRICS, Case, Metric
 from earwitness.models.model import Model
+from earwitness.models.target import make_target, reported_score
 from earwitness.probe import Probe
 from earwitness.types import FloatArray, Map, Mask, Target
 
@@ -86,7 +87,7 @@ def prepare(model: Model, clip: Clip) -> Setting:
     with torch.no_grad():
         whole = model(wave.unsqueeze(0))[0]
     seconds = len(material.input) / model.rate
-    target = model.target(whole, clip.target, seconds=seconds)
+    target = make_target(model, whole, clip.target, seconds=seconds)
     truth: dict[str, Any] = {}
     if material.source is not None:
         parts = np.stack([material.source, material.input - material.source])
@@ -251,7 +252,7 @@ def seed_of(seed: int, clip: str) -> int:
 
 
 def _score(setting: Setting) -> float:
-    return float(setting.model.reported(setting.whole.unsqueeze(0), setting.target)[0])
+    return float(reported_score(setting.model, setting.whole.unsqueeze(0), setting.target)[0])
 
 
 def _timed(choice: Choice, probe: Probe, truth: Case) -> tuple[FloatArray, float]:

@@ -16,6 +16,7 @@ from earwitness.benchmark.cells import Setting, choices_of, explain_by, prepare
 from earwitness.benchmark.grid import Grid, Part
 from earwitness.benchmark.tables import Row
 from earwitness.data.clips import Clip
+from earwitness.files import replacing
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.models.model import Model
 from earwitness.render.evidence import render
@@ -129,9 +130,8 @@ def _write(
             sounds.append(_evidence(setting, maps[row.method], row.mask or ""))
             places.append(files[row.method, row.mask])
     for path, player in zip(places, players(sounds), strict=True):
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(player.data)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(player.data)
 
 
 def _map(setting: Setting, grid: Grid, method: str) -> FloatArray:

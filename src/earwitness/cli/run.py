@@ -34,6 +34,7 @@ from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.target import output_index
 from earwitness.pipeline import count_passes, load_clip
 from earwitness.pipeline import explain as explain_one
 from earwitness.registry import unknown
@@ -79,7 +80,7 @@ class Question:
             METHODS.get(method).settle(self.options_of(method))
         for label in (self.target, self.versus):
             if label is not None:
-                model.index(label)
+                output_index(model, label)
 
 
 class Run:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from earwitness.evaluation.passes import evaluate
 from earwitness.masks.measure import kept_energy
+from earwitness.models.target import reported_score
 from earwitness.probe import Probe
 from earwitness.types import Control, FloatArray, Mask, Outcome, Pair, TrustCard
 
@@ -51,7 +52,7 @@ def trust_card(
     passes = evaluate(probe, orders)
 
     def reported(outputs: Tensor) -> list[float]:
-        scores: list[float] = probe.model.reported(outputs, probe.target).tolist()
+        scores: list[float] = reported_score(probe.model, outputs, probe.target).tolist()
         return scores
 
     sides = [passes.spectrogram.evidence, passes.audio.evidence]

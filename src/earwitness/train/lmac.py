@@ -22,6 +22,7 @@ from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.layers.finding import find_layers
 from earwitness.models.fingerprint import digest, fingerprint
 from earwitness.models.model import Model
+from earwitness.models.target import overall
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
 from earwitness.train.explaining import answers, evaluate_batch, loss_of
 from earwitness.train.progress import History, Workers, claim, restore, store
@@ -184,7 +185,7 @@ class Training:
         waves = torch.stack([self.sounds.part(k, self.length, generator) for k in some])
         with self.model.undisturbed(), torch.no_grad():
             answers = self.model(waves.to(self.model.device))
-        return self.model.overall(answers).std(dim=0).clamp(min=1e-6)
+        return overall(self.model, answers).std(dim=0).clamp(min=1e-6)
 
     @property
     def finished(self) -> bool:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 
 from earwitness.errors import OutputError
+from earwitness.files import replacing
 
 if TYPE_CHECKING:
     from earwitness.train.lmac import Training
@@ -119,11 +120,10 @@ def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
     groups = training.optimiser.state_dict()["param_groups"]
     about = {"key": key, "history": training.history.rows, "schedule": schedule, "groups": groups,
              "asked": training.asked}  # fmt: skip
-    partial = folder / f"{_STATE}.partial"
     tensors = {name: one.detach().cpu().contiguous().clone() for name, one in tensors.items()}
     try:
-        save_file(tensors, partial, metadata={"about": json.dumps(about)})
-        partial.replace(folder / _STATE)
+        with replacing(folder / _STATE) as partial:
+            save_file(tensors, partial, metadata={"about": json.dumps(about)})
         write_log(folder, training.history.rows)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{folder}: cannot be written ({error})") from error
@@ -131,12 +131,13 @@ def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
 
 def write_log(folder: Path, rows: list[dict[str, float]]) -> None:
     """Write the figures of every epoch."""
-    partial = folder / f"{_LOG}.partial"
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(folder / _LOG) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, ["epoch", *rows[0]])
         writer.writeheader()
         writer.writerows({"epoch": k, **row} for k, row in enumerate(rows, start=1))
-    partial.replace(folder / _LOG)
 
 
 def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
