@@ -245,7 +245,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "rows = switches[[first[key] for key in fresh]]",
         "rows = switches[[first[key] for key in fresh[::-1]]]",
     ),
-    "complement: pieces that are off are heard": (
+    "complement: pieces that are off are on": (
         "perturbation/estimators/game.py",
         "index_copy(1, self.live.to(switches.device), switches)",
         "index_copy(1, self.live.to(switches.device), 1 - switches)",
@@ -1018,22 +1018,22 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "self.readers[k](one) / _size(one)",
         "self.readers[k](one)",
     ),
-    "lmac: the question is not heard": (
+    "lmac: the conditioning has no effect": (
         "decoders/slim.py",
         "last = (level * (1 + scale) + shift).relu()",
         "last = level.relu()",
     ),
-    "lmac: the question does not weight the deepest layer": (
+    "lmac: the conditioning does not weight the deepest layer": (
         "decoders/slim.py",
         "if self._weighted else maps[0]",
         "if False else maps[0]",
     ),
-    "lmac: the question holds what speaks for every class": (
+    "lmac: the conditioning is not centred over classes": (
         "layers/activations.py",
         'if model.task == "single-label":',
         "if False:",
     ),
-    "lmac: the question's length matters": (
+    "lmac: the conditioning is not normalised": (
         "layers/activations.py",
         "return slopes / slopes.square().mean(dim=1, keepdim=True).sqrt().clamp(min=_LEAST)",
         "return slopes",
@@ -1053,7 +1053,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         ".nan_to_num(0.0, 0.0, 0.0)",
         "",
     ),
-    "lmac: certainty silences the question": (
+    "lmac: the conditioning vanishes at certainty": (
         "layers/activations.py",
         'log_odds(model, outputs) if model.output == "probabilities" else outputs',
         "outputs",
@@ -1063,7 +1063,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "output.detach().clone()",
         "output.detach()",
     ),
-    "lmac: another output is asked about": (
+    "lmac: the conditioning is of another output": (
         "layers/activations.py",
         "device=values.device), target]",
         "device=values.device), target - 1]",

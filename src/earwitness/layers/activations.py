@@ -15,7 +15,7 @@ from earwitness.models.model import Model
 from earwitness.models.target import log_odds, overall
 
 _LEAST = 1e-12  # root mean square; avoids a division by zero for a gradient of 0
-_SCALE = 1024.0  # a power of two, so that half precision does not lose small slopes
+_SCALE = 1024.0  # of the gradient, a power of two; without it float16 loses small gradients
 
 
 class Activations:
@@ -83,13 +83,13 @@ class Activations:
         with torch.enable_grad():
             values = log_odds(model, outputs) if model.output == "probabilities" else outputs
             values = overall(model, values)
-            asked = values[torch.arange(len(values), device=values.device), target]
+            scores = values[torch.arange(len(values), device=values.device), target]
             if model.task == "single-label":
-                asked = asked - values.mean(dim=1)
-            asked = asked.sum()
+                scores = scores - values.mean(dim=1)
+            total = scores.sum()
         try:
             found = torch.autograd.grad(
-                asked, self._kept[self._layers[0].name], torch.full_like(asked, _SCALE),
+                total, self._kept[self._layers[0].name], torch.full_like(total, _SCALE),
                 allow_unused=True,
             )  # fmt: skip
         except RuntimeError as error:
