@@ -293,7 +293,7 @@ def test_nothing_is_left_behind(
         def stop(*_: object) -> None:
             raise fails
 
-        monkeypatch.setattr(Probe, "_told", stop)
+        monkeypatch.setattr(Probe, "_counted", stop)
         if not METHODS.get(method).control:
             with pytest.raises(fails):
                 run(method, model, white)
