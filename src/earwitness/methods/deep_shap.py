@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from earwitness.backward.completeness import LOOK_CLOSER, account, completeness
+from earwitness.backward.completeness import LEAK_THRESHOLD, account, completeness
 from earwitness.backward.functions import ELEMENTWISE, MULTILINEAR
 from earwitness.backward.rules import (
     Call,
@@ -181,7 +181,7 @@ def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
         total += values / samples
         change += difference / samples
         own = completeness(values, difference)
-        if number == 0 and (own["completeness_share"] or 0) > LOOK_CLOSER:
+        if number == 0 and (own["completeness_share"] or 0) > LEAK_THRESHOLD:
             ledger = Ledger()
             *_, found = _between(probe, background, ledger)
             leaks = account("deep-shap", ledger, found, own["completeness_gap"], difference)

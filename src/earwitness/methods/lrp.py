@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from earwitness.backward.completeness import LOOK_CLOSER, account, completeness
+from earwitness.backward.completeness import LEAK_THRESHOLD, account, completeness
 from earwitness.backward.functions import DIVISIONS, ELEMENTWISE, SHAPING
 from earwitness.backward.linear import CONVOLUTIONS, DENSE, NORMS, Layer, normalised, read_layer
 from earwitness.backward.rules import (
@@ -332,7 +332,7 @@ def lrp(
     details = completeness(values, score)
     leaks: list[dict[str, Any]] = []
     kept = 0.0
-    if (details["completeness_share"] or 0) > LOOK_CLOSER:
+    if (details["completeness_share"] or 0) > LEAK_THRESHOLD:
         ledger = Ledger()
         *_, found = _propagate(probe, convolution, dense, ledger)
         leaks = account("lrp", ledger, found, details["completeness_gap"], score)
