@@ -610,7 +610,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "100 * _over(lost, np.asarray(p_input, np.float64))",
         "100 * lost",
     ),
-    "figures: a tie is faithful": ("metrics/faithfulness.py", "(rivals >= ours", "(rivals > ours"),
+    "figures: a tie is faithful": ("metrics/faithfulness.py", "(others >= ours", "(others > ours"),
     "figures: one class too many": ("metrics/faithfulness.py", "axis=1) < k)", "axis=1) <= k)"),
     "figures: curves forget their steps": (
         "metrics/curves.py",

@@ -46,20 +46,20 @@ def metrics_page() -> str:
               FIELDS.items()]  # fmt: skip
     intro = [
         BY.format("metrics") + " How to read them is in the [guide](guide.md).",
-        "A metric is a function of what is known about a case, and answers with one figure for "
-        "each mask or map. Where the model's answers are needed, there are two cases: as masked "
-        "on the `plane`, and as `heard`.",
+        "A metric is a function of the fields of a case and returns one value for each mask or "
+        "map. Metrics of the model's outputs are computed twice: on the masked spectrogram "
+        "(`spectrogram`) and on the resynthesised sound (`audio`).",
     ]
     parts: list[str] = []
-    told: set[object] = set()  # a module may hold metrics of two families; its text comes once
+    done: set[object] = set()  # a module may define metrics of two families; its text comes once
     for family in FAMILIES:
         own = [metric for metric in METRICS.all() if metric.family == family]
         modules = dict.fromkeys(inspect.getmodule(metric.function) for metric in own)
-        texts = [prose(inspect.getdoc(module) or "") for module in modules if module not in told]
-        told.update(modules)
+        texts = [prose(inspect.getdoc(module) or "") for module in modules if module not in done]
+        done.update(modules)
         parts += [f"## {family.capitalize()}", *texts, *(metric_entry(metric) for metric in own)]
     table = "| field | kind | shape | |\n|---|---|---|---|\n" + "\n".join(fields)
-    return joined("# Metrics", *intro, *parts, "## What can be known about a case", table)
+    return joined("# Metrics", *intro, *parts, "## Fields of a case", table)
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -116,7 +116,8 @@ def entry(
         lines.append(f"Cannot tell: {spec.limits}.")
     if spec.paper:
         lines.append(f"Paper: {spec.paper}.")
-    body, _, rest = (inspect.getdoc(spec.function) or "").partition("\n\nParameters\n----------\n")
+    text = (inspect.getdoc(spec.function) or "").partition("\n\nExamples\n--------\n")[0]
+    body, _, rest = text.partition("\n\nParameters\n----------\n")
     lines.append(body.replace("``", "`"))
     if rest and options:
         defaults = ", ".join(f"{key}={value!r}" for key, value in options.items())

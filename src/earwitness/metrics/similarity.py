@@ -1,10 +1,10 @@
-"""How alike two maps are.
+"""Similarity of two maps: rank correlation and structural similarity.
 
 Conventions
 -----------
-Both figures compare one map with each of several others of the same shape, and ignore the scale.
-Spearman's correlation asks whether cells are in the same order; SSIM asks whether the pictures look
-alike. They disagree on purpose: a faint smooth background changes every rank and no picture.
+Both compare one map with each of several others of the same shape, and ignore the scale. Spearman's
+correlation compares the order of cells, SSIM the local structure as in an image. They can disagree:
+a faint smooth background changes many ranks but hardly the SSIM.
 """
 
 from __future__ import annotations
@@ -15,14 +15,24 @@ from scipy.stats import rankdata
 
 from earwitness.metrics.registry import Array
 
-_WINDOW = 7
-_K1, _K2 = 0.01, 0.03
+_WINDOW = 7  # cells, side of the window, as in scikit-image
+_K1, _K2 = 0.01, 0.03  # constants of Wang et al., section III-B
 
 
 def spearman(one: Array, others: Array) -> Array:
-    """Return the rank correlation of a map (freq, frame) with each of others (map, freq, frame).
+    """Return Spearman's rank correlation of a map with each of several others, in [-1, 1].
 
-    nan where either map is the same everywhere.
+    nan if either map is constant.
+
+    Parameters
+    ----------
+    one : ndarray, shape (freq, frame)
+    others : ndarray, shape (map, freq, frame)
+
+    Examples
+    --------
+    >>> spearman(np.array([[1.0, 2.0]]), np.array([[[5.0, 3.0]]])).tolist()
+    [-1.0]
     """
     ours = _standard(rankdata(one, axis=None)[None])
     theirs = _standard(rankdata(others.reshape(len(others), -1), axis=1))
@@ -30,17 +40,27 @@ def spearman(one: Array, others: Array) -> Array:
 
 
 def ssim(one: Array, others: Array) -> Array:
-    """Return the mean structural similarity of a map (freq, frame) with each of others.
+    """Return the mean structural similarity of a map with each of several others, in [-1, 1].
 
     Wang et al.: Image Quality Assessment, 2004, eq. 13, with a uniform window of 7 by 7 cells and
-    sample covariances. Every map is first divided by its largest absolute value, so that 1 is the
-    range of the pictures; a map of zeros stays one.
+    sample covariances. Every map is first divided by its largest absolute value, so the dynamic
+    range is 1; a map of zeros stays zero.
+
+    Parameters
+    ----------
+    one : ndarray, shape (freq, frame)
+    others : ndarray, shape (map, freq, frame)
+
+    Examples
+    --------
+    >>> ssim(np.eye(9), 2 * np.eye(9)[None]).tolist()
+    [1.0]
     """
     return np.array([similarity(_scaled(one), _scaled(other), 1.0) for other in others])
 
 
 def similarity(one: Array, other: Array, span: float) -> float:
-    """Return the mean structural similarity of two pictures whose values range over ``span``."""
+    """Return the mean structural similarity of two images (row, column) of range ``span``."""
     window = min(_WINDOW, *(side - 1 + side % 2 for side in one.shape))
     one, other = one.astype(np.float64), other.astype(np.float64)
 
