@@ -19,9 +19,8 @@ FAMILIES = ("faithfulness", "conciseness", "localisation", "stability", "sanity"
 def methods_page() -> str:
     """Return the reference page of all methods."""
     intro = [
-        BY.format("methods")
-        + " Each says what it computes, what it cannot tell, what it costs and "
-        "where it comes from."
+        BY.format("methods") + " Each entry says what the method computes, what it does not show, "
+        "its cost and its source."
     ]
     return joined("# Methods", *intro, *(method_entry(method) for method in METHODS.all()))
 
@@ -74,7 +73,7 @@ def method_entry(method: Method) -> str:
     facts = [
         "signed" if method.signed else "not signed",
         f"adds up to {method.complete}" if method.complete else "does not add up",
-        "wants a trained decoder"
+        "needs a trained decoder"
         if method.needs_training
         else "needs gradients"
         if method.needs_gradients
@@ -82,13 +81,13 @@ def method_entry(method: Method) -> str:
         f"about {method.passes(method.options)} forward passes (a backward counts two)",
     ]
     if method.control:
-        facts[2:] = ["a control: never looks at the model"]
+        facts[2:] = ["a control: does not evaluate the model"]
     return entry(f"## `{method.name}`", method, facts, method.options)
 
 
 def mask_entry(rule: Rule) -> str:
     """Return the part about one rule."""
-    facts = [f"spelt `{rule.example}`", "soft" if rule.soft else "binary"]
+    facts = [f"written `{rule.example}`", "soft" if rule.soft else "binary"]
     if rule.signed:
         facts.append("`+` for the positive part")
     return entry(f"## `{rule.name}`", rule, facts, {})
@@ -113,7 +112,7 @@ def entry(
     """Return what all entries have: title, summary, facts, paper, text and options."""
     lines = [title, f"{spec.summary[0].upper()}{spec.summary[1:]}.", f"*{'; '.join(facts)}.*"]
     if isinstance(spec, Method):
-        lines.append(f"Cannot tell: {spec.limits}.")
+        lines.append(f"Does not show: {spec.limits}.")
     if spec.paper:
         lines.append(f"Paper: {spec.paper}.")
     text = (inspect.getdoc(spec.function) or "").partition("\n\nExamples\n--------\n")[0]
@@ -121,7 +120,7 @@ def entry(
     lines.append(body.replace("``", "`"))
     if rest and options:
         defaults = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        lines.append(f"Options, by default `{defaults}`:")
+        lines.append(f"Parameters, with defaults `{defaults}`:")
         lines.append("```text\n" + rest + "\n```")
     return "\n\n".join(lines)
 
