@@ -94,14 +94,14 @@ def sound_mixer(
             first, last = spans[piece]
             reach = plane.n_fft // 2
             blocks.add(piece, sound, first * plane.hop - reach, last * plane.hop + reach + 1)
-    filled = plane.synthesise(other.unsqueeze(0), samples)[0]
+    off = plane.synthesise(other.unsqueeze(0), samples)[0]
     whole = wave
     if float(left.abs().max()) > _ROUNDING:  # cells in no piece are never on
         whole = wave - plane.synthesise((left * change).unsqueeze(0), samples)[0]
 
     def mix(switches: Tensor) -> Tensor:
         mostly = (switches @ area > 0.5)[:, None]
-        base = torch.where(mostly, whole, filled)
+        base = torch.where(mostly, whole, off)
         return blocks.added(base, switches - mostly.float())
 
     return mix

@@ -145,8 +145,8 @@ class Probe:
         change = self.model.plane.synthesise(part * (rest - base), self.samples)
         if self.background is None:
             return torch.where(mostly[:, None], self.wave, 0.0) + change
-        filled = self.model.plane.synthesise(other.unsqueeze(0), self.samples)
-        return torch.where(mostly[:, None], self.wave, filled) + change
+        off = self.model.plane.synthesise(other.unsqueeze(0), self.samples)
+        return torch.where(mostly[:, None], self.wave, off) + change
 
     def score(self, gains: Tensor) -> Tensor:
         """Return the explained score (batch,) for gains (batch, freq, frame) in [0, 1]."""

@@ -481,7 +481,7 @@ def test_packed_and_compiled_networks_are_refused(method: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compiled = torch.jit.script(Curve().eval())
-    with pytest.raises(NotApplicableError, match=r"cannot be seen \(.*integrated-gradients"):
+    with pytest.raises(NotApplicableError, match=r"cannot be intercepted \(.*integrated-gradients"):
         explained(method, probe(wrap(compiled, sample_rate=RATE, features=Magnitude())))
 
 

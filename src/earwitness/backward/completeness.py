@@ -71,10 +71,10 @@ def account(
         )
     unseen = gap - sum(leak.amount for leak in leaks)
     if abs(unseen) > _MOST_UNRULED * size:
-        what = next(iter(ledger.strangers), "compiled code or an autograd function of its own")
+        what = next(iter(ledger.strangers), "compiled code or a custom autograd function")
         raise NotApplicableError(
-            f"{method}: part of the network cannot be seen ({what}); the map would be off by "
-            f"{abs(unseen) / size:.0%} of the score; use integrated-gradients"
+            f"{method}: part of the network cannot be intercepted ({what}); the map would be off "
+            f"by {abs(unseen) / size:.0%} of the score; use integrated-gradients"
         )
     return [
         {"at": leak.at, "share": leak.amount / size}

@@ -211,10 +211,10 @@ def read_call(
     in_place = _in_place(name, args, kwargs)
 
     def function(*values: Tensor) -> Any:
-        filled = list(leaves)
+        replaced = list(leaves)
         for index, value in zip(places, values, strict=True):
-            filled[index] = value.clone() if in_place else value
-        again, named = tree_unflatten(filled, shape)
+            replaced[index] = value.clone() if in_place else value
+        again, named = tree_unflatten(replaced, shape)
         return func(*again, **named)
 
     bare = name if name.startswith("__") else name.rstrip("_")

@@ -102,7 +102,7 @@ def find_layers(
     found = find_axes(model, chosen, samples)
     missing = [name for name in names if name not in found]
     if missing:
-        raise NotApplicableError(f"layer {missing[0]!r} of {model.name} does not lie along time")
+        raise NotApplicableError(f"layer {missing[0]!r} of {model.name} has no time axis")
     shapes = _shapes(model, {name: modules[name] for name in found}, samples)
     shorter = _shapes(model, {name: modules[name] for name in found}, max(1, samples // 2))
     found = {

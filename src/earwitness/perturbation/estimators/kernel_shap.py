@@ -94,6 +94,13 @@ def constrained(
 
     The intercept is fixed to ``none``. Eliminating the last player turns the constrained problem
     into an unconstrained regression on differences to that player.
+
+    Parameters
+    ----------
+    draws : Tensor, shape (draw, player), bool
+    scores, weights : Tensor, shape (draw,), float64
+    none, every : float
+        Scores of no piece and of all pieces.
     """
     total = every - none
     inputs = draws.double()

@@ -65,6 +65,15 @@ def fit_pairs(
     the two draws different weights. The fit with this kernel is unbiased; the fit with the mean
     kernel of each pair is slightly biased but has a much smaller variance. The result is the second
     fit plus the difference of the two, shrunk by its signal-to-noise ratio (James and Stein 1961).
+
+    Parameters
+    ----------
+    draws : Tensor, shape (draw, player), bool
+    scores : Tensor, shape (draw,), float64
+    width : float > 0
+        Width of the kernel.
+    ridge : float >= 0
+        L2 penalty.
     """
     inputs, exact = draws.double(), kernel(draws, width)
     tilted = weighted_ridge(inputs, scores, exact, ridge)

@@ -41,6 +41,15 @@ def hpss(
     ``H`` is the median over ``long`` frames and ``P`` the median over ``wide`` bins, with
     reflection at the borders. The harmonic gain is ``H^2 / (H^2 + (margin P)^2)``, the percussive
     one ``P^2 / (P^2 + (margin H)^2)``; the residual is the rest, which needs a margin above one.
+
+    Parameters
+    ----------
+    magnitude : ndarray, shape (freq, frame)
+        Linear magnitude.
+    long, wide : int, odd
+        Lengths of the median filters in frames and in bins.
+    margin : float >= 1
+        Separation factor.
     """
     harmonic = ndimage.median_filter(magnitude, size=(1, long), mode="reflect") ** 2
     percussive = ndimage.median_filter(magnitude, size=(wide, 1), mode="reflect") ** 2

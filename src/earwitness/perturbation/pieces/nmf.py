@@ -52,6 +52,13 @@ def factorise(
 
     Multiplicative updates for the generalised Kullback-Leibler divergence
     ``sum v log(v / wh) - v + wh``, which never increases.
+
+    Parameters
+    ----------
+    matrix : Tensor, shape (row, column), float64, non-negative
+    components, iterations : int >= 1
+    generator : torch.Generator
+        Random generator of the initial factors.
     """
     floor = float(matrix.mean()) * 1e-6 + 1e-30
     rows, columns = matrix.shape
