@@ -390,7 +390,7 @@ def test_masks_are_chosen_on_the_command(place: Path, capsys: pytest.CaptureFixt
     assert "minmax+,floor:-30dB, soft" in (place / "r" / "index.html").read_text(encoding="utf-8")
     code, _, err = explain(capsys, "b.wav", "--keep", "top:5", "-o", "r2")
     assert code == 2
-    assert "top is spelt like top:5%" in err
+    assert "top is written like top:5%" in err
 
 
 def test_command_and_call_agree(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
