@@ -39,8 +39,8 @@ from earwitness.data.digits import read_digits
 from earwitness.data.mixtures import loudest, mixtures
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation.cases import make_cases, measure
+from earwitness.evaluation.orders import order_by, surrogate
 from earwitness.evaluation.scrambling import scrambled_maps
-from earwitness.evaluation.trust import order_by, surrogate
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, si_sdr
 from earwitness.metrics.sanity import sanity_spearman as spearman_of
