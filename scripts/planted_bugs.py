@@ -710,8 +710,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "figures: ssim without sample covariance": (
         "metrics/similarity.py",
-        "sample = cells / max(1, cells - 1)",
-        "sample = 1.0",
+        "use_sample_covariance=window > 1",
+        "use_sample_covariance=False",
     ),
     "figures: level of magnitudes": (
         "metrics/sound.py",
