@@ -3,7 +3,6 @@ published defects that each of these tests would catch."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from earwitness.audio import write_audio
-from earwitness.errors import NotApplicableError, ParameterError, UnknownNameError
+from earwitness.errors import ParameterError, UnknownNameError
 from earwitness.methods.estimators import kernel_shap
 from earwitness.methods.estimators.designs import all_draws, block_size, fair_draws
 from earwitness.methods.estimators.game import Game
@@ -240,12 +239,6 @@ def test_forest_finds_a_piece_and_a_pair() -> None:
     found = estimate("forest", game(6, lambda on: 4 * on[:, 0] * on[:, 1]))
     wanted = [2.0, 2.0, 0, 0, 0, 0]
     np.testing.assert_allclose(found.weights.numpy(), wanted, atol=0.1)
-
-
-def test_forest_without_scikit_learn_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
-    with pytest.raises(NotApplicableError, match=r"pip install 'earwitness\[forest\]'"):
-        estimate("forest", game(3, tangled))
 
 
 @pytest.mark.parametrize("name", ["lime", "kernel-shap", "rise"])
