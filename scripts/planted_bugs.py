@@ -215,6 +215,16 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "torch.maximum(model, magnitude).clamp",
         "model.clamp",
     ),
+    "pieces: superpixels on axes of unequal length": (
+        "methods/pieces/superpixels.py",
+        "max(min(level.shape),",
+        "max(max(level.shape),",
+    ),
+    "pieces: superpixels in several places": (
+        "methods/pieces/superpixels.py",
+        "enforce_connectivity=True",
+        "enforce_connectivity=False",
+    ),
     "pieces: nmf updates swapped": (
         "methods/pieces/nmf.py",
         "(w @ h + floor) @ h.T) / (h.sum(dim=1)",

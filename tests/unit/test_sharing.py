@@ -438,7 +438,7 @@ def test_mixtures_of_a_probe_share_their_first_layers(seconds: float, kind: str)
     wave = 0.1 * torch.randn(int(seconds * 16000), generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         probe = Probe(model, wave, model.target(model(wave[None])[0]))
-        pieces = cut(probe, kind, Sizes())
+        pieces = cut(probe, kind, Sizes(parts=50))  # fewer superpixels have fewer neighbours
         switches = draws(400, len(pieces))
         found = probe.mixture(pieces.mix, len(pieces))(switches)
         masks = (pieces.mix(one[None])[0] * probe.magnitude for one in switches)
