@@ -225,10 +225,15 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "enforce_connectivity=True",
         "enforce_connectivity=False",
     ),
-    "pieces: nmf updates swapped": (
+    "pieces: nmf by squared errors": (
         "methods/pieces/nmf.py",
-        "(w @ h + floor) @ h.T) / (h.sum(dim=1)",
-        "(w @ h + floor) @ h.T) / (h.mean(dim=1)",
+        'beta_loss="kullback-leibler"',
+        'beta_loss="frobenius"',
+    ),
+    "pieces: nmf of a faint sound is of nothing": (
+        "methods/pieces/nmf.py",
+        "float(matrix.mean()) or 1.0",
+        "1.0",
     ),
     "pieces: harmonic is percussive": (
         "methods/pieces/harmonic_percussive.py",
