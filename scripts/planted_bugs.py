@@ -836,15 +836,25 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "over(chances, target.frames)",
         "over(chances, (0, 5) if target.frames else None)",
     ),
-    "statistics: sounds are not drawn again": (
+    "statistics: intervals of the median": (
         "benchmark/statistics.py",
-        "rng.multinomial(count, np.full(count, 1 / count), size=draws)",
-        "np.ones((draws, count))",
+        "            np.mean,",
+        "            np.median,",
     ),
     "statistics: one-sided": (
         "benchmark/statistics.py",
-        "np.abs(signs @ differences)",
-        "(signs @ differences)",
+        "np.abs(signs @ rows.T)",
+        "(signs @ rows.T)",
+    ),
+    "statistics: intervals are turned over": (
+        "benchmark/statistics.py",
+        'method="percentile"',
+        'method="basic"',
+    ),
+    "statistics: samples change places": (
+        "benchmark/statistics.py",
+        "yield some, np.stack([samples[place] for place in some])",
+        "yield some, np.stack([samples[place] for place in reversed(some)])",
     ),
     "statistics: no correction": ("benchmark/statistics.py", "(len(order) - rank) *", "1 *"),
     "tables: degenerate masks count": (
