@@ -308,8 +308,13 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "error: not scaled up": (
         "methods/estimators/regression.py",
-        "pairs = pairs * (len(pairs) / free) ** 0.5",
-        "pairs = pairs * (len(pairs) / free) ** -2",
+        "return pairs * (len(pairs) / free) ** 0.5",
+        "return pairs * (len(pairs) / free) ** -2",
+    ),
+    "error: intervals of the mean move": (
+        "methods/estimators/regression.py",
+        "        np.sum,",
+        "        np.mean,",
     ),
     "error: draws instead of pairs claim too little": (
         "methods/estimators/regression.py",
@@ -318,8 +323,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "stop: never": (
         "methods/estimators/lime.py",
-        "if estimate.error <= sampling.tolerance:",
-        "if estimate.error < 0:",
+        "if error_of(weights, influence) <= sampling.tolerance:",
+        "if error_of(weights, influence) < 0:",
     ),
     "fill: quieter than the clip": (
         "methods/fills/noise_floor.py",

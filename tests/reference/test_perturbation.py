@@ -18,7 +18,7 @@ from earwitness.methods.estimators.designs import all_draws, block_size, fair_dr
 from earwitness.methods.estimators.game import Game
 from earwitness.methods.estimators.lime import fit_pairs, kernel
 from earwitness.methods.estimators.registry import ESTIMATORS, Sampling
-from earwitness.methods.estimators.regression import weighted_ridge
+from earwitness.methods.estimators.regression import weighted_ridge, with_interval
 from earwitness.methods.fills.registry import filled
 from earwitness.methods.pieces.decomposition import Layer, Product
 from earwitness.methods.pieces.harmonic_percussive import hpss
@@ -275,6 +275,23 @@ def test_sampling_stops_when_weights_have_settled(name: str) -> None:
     assert loose.evaluations < tight.evaluations < 3003
     assert first.error <= 0.3
     assert second.error <= 0.05
+
+
+def test_intervals_are_as_wide_as_the_normal_law_says() -> None:
+    # 1000 pairs that move the first weight by 2 up or down and the second not at all; a penalty
+    # moved both by 0.01 each time, which is no error
+    pairs = torch.tensor([[2.0, 0.0], [-2.0, 0.0]]).repeat(500, 1) + 0.01
+    influence = (pairs / 2).repeat_interleave(2, dim=0).double()
+    weights = torch.tensor([5.0, 7.0], dtype=torch.float64)
+    found = with_interval(weights, influence, 1.0, torch.zeros(2000), seed=0)
+    assert found.weights is weights
+    half = 1.96 * 2 * 1000**0.5
+    np.testing.assert_allclose((weights - found.low)[0], half, rtol=0.15)
+    np.testing.assert_allclose((found.high - weights)[0], half, rtol=0.15)
+    np.testing.assert_allclose(found.low[1], 7.0, atol=1e-6)
+    np.testing.assert_allclose(found.high[1], 7.0, atol=1e-6)
+    again = with_interval(weights, influence, 1.0, torch.zeros(2000), seed=0)
+    torch.testing.assert_close(again.low, found.low, rtol=0, atol=0)
 
 
 def test_too_few_draws_claim_nothing() -> None:

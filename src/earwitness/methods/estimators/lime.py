@@ -8,7 +8,7 @@ from torch import Tensor
 from earwitness.methods.estimators.designs import all_draws, block_size, can_enumerate, fair_draws
 from earwitness.methods.estimators.game import Game
 from earwitness.methods.estimators.registry import Estimate, Sampling, register
-from earwitness.methods.estimators.regression import weighted_ridge, with_error
+from earwitness.methods.estimators.regression import error_of, weighted_ridge, with_interval
 
 
 @register(
@@ -34,11 +34,10 @@ def lime(game: Game, sampling: Sampling) -> Estimate:
     step = block_size(game.players)
     for count in sampling.looks(step, len(draws)):
         scores = game.scores(draws[:count])
-        found = fit_pairs(draws[:count], scores, sampling.width, sampling.ridge)
-        estimate = with_error(*found, scores, game.seed)
-        if estimate.error <= sampling.tolerance:
+        weights, influence, r2 = fit_pairs(draws[:count], scores, sampling.width, sampling.ridge)
+        if error_of(weights, influence) <= sampling.tolerance:
             break
-    return estimate
+    return with_interval(weights, influence, r2, scores, game.seed)
 
 
 def kernel(draws: Tensor, width: float) -> Tensor:

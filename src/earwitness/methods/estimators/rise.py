@@ -5,7 +5,7 @@ from __future__ import annotations
 from earwitness.methods.estimators.designs import all_draws, block_size, can_enumerate, fair_draws
 from earwitness.methods.estimators.game import Game
 from earwitness.methods.estimators.registry import Estimate, Sampling, register
-from earwitness.methods.estimators.regression import with_error
+from earwitness.methods.estimators.regression import error_of, with_interval
 
 
 @register(
@@ -44,7 +44,6 @@ def rise(game: Game, sampling: Sampling) -> Estimate:
         influence = (shares - 1 / count) * residual[:, None]
         if enumerated:
             return Estimate(weights, weights, weights, r2, 0.0)
-        estimate = with_error(weights, influence, r2, scores, game.seed)
-        if estimate.error <= sampling.tolerance:
+        if error_of(weights, influence) <= sampling.tolerance:
             break
-    return estimate
+    return with_interval(weights, influence, r2, scores, game.seed)
