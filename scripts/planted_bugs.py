@@ -1219,6 +1219,11 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "return self.since_best() == 0",
         "return True",
     ),
+    "lmac: processes go their own ways": (
+        "train/progress.py",
+        "return DistributedDataParallel(network, broadcast_buffers=False)",
+        "return network",
+    ),
     "lmac: every epoch has the same chance": (
         "train/lmac.py",
         "self.settings.seed * 1_000_003 + number",
