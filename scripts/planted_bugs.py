@@ -699,7 +699,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
     "figures: one class too many": ("metrics/faithfulness.py", "axis=1) < k)", "axis=1) <= k)"),
     "figures: curves forget their steps": (
         "metrics/curves.py",
-        "np.trapezoid(np.asarray(curve, np.float64), shares, axis=-1)",
+        "trapezoid(np.asarray(curve, np.float64), shares, axis=-1)",
         "np.asarray(curve, np.float64).mean(axis=-1)",
     ),
     "figures: nested from the weakest": ("metrics/curves.py", "axis=None)[::-1]", "axis=None)"),
