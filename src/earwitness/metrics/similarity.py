@@ -22,6 +22,8 @@ def spearman(one: Array, others: Array) -> Array:
 
     nan where either map is the same everywhere.
     """
+    # from scipy 1.18 on, ranks have the type of what is ranked
+    one, others = one.astype(np.float64), others.astype(np.float64)
     ours = _standard(rankdata(one, axis=None)[None])
     theirs = _standard(rankdata(others.reshape(len(others), -1), axis=1))
     return (theirs @ ours[0]) / ours.shape[1]
