@@ -220,7 +220,7 @@ def louder(x: Tensor, least: float) -> Tensor:
 
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.simplefilter("ignore")  # deprecated, in one way or another
     hidden = torch.jit.script(louder)
 
 
