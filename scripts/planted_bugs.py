@@ -218,10 +218,25 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "torch.maximum(model, magnitude).clamp",
         "model.clamp",
     ),
-    "pieces: nmf updates swapped": (
+    "pieces: superpixels on axes of unequal length": (
+        "perturbation/pieces/superpixels.py",
+        "max(min(level.shape),",
+        "max(max(level.shape),",
+    ),
+    "pieces: superpixels in several places": (
+        "perturbation/pieces/superpixels.py",
+        "enforce_connectivity=True",
+        "enforce_connectivity=False",
+    ),
+    "pieces: nmf by squared errors": (
         "perturbation/pieces/nmf.py",
-        "(w @ h + floor) @ h.T) / (h.sum(dim=1)",
-        "(w @ h + floor) @ h.T) / (h.mean(dim=1)",
+        'beta_loss="kullback-leibler"',
+        'beta_loss="frobenius"',
+    ),
+    "pieces: nmf of a faint sound is of nothing": (
+        "perturbation/pieces/nmf.py",
+        "float(matrix.mean()) or 1.0",
+        "1.0",
     ),
     "pieces: harmonic is percussive": (
         "perturbation/pieces/harmonic_percussive.py",
@@ -296,8 +311,13 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "error: not scaled up": (
         "perturbation/estimators/regression.py",
-        "pairs = pairs * (len(pairs) / free) ** 0.5",
-        "pairs = pairs * (len(pairs) / free) ** -2",
+        "return pairs * (len(pairs) / free) ** 0.5",
+        "return pairs * (len(pairs) / free) ** -2",
+    ),
+    "error: intervals of the mean move": (
+        "perturbation/estimators/regression.py",
+        "        np.sum,",
+        "        np.mean,",
     ),
     "error: draws instead of pairs claim too little": (
         "perturbation/estimators/regression.py",
@@ -306,8 +326,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "stop: never": (
         "perturbation/estimators/lime.py",
-        "if estimate.error <= sampling.tolerance:",
-        "if estimate.error < 0:",
+        "if error_of(weights, influence) <= sampling.tolerance:",
+        "if error_of(weights, influence) < 0:",
     ),
     "background: quieter than the clip": (
         "perturbation/background/noise_floor.py",
@@ -613,7 +633,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
     "figures: one class too many": ("metrics/faithfulness.py", "axis=1) < k)", "axis=1) <= k)"),
     "figures: curves forget their steps": (
         "metrics/curves.py",
-        "np.trapezoid(np.asarray(curve, np.float64), shares, axis=-1)",
+        "trapezoid(np.asarray(curve, np.float64), shares, axis=-1)",
         "np.asarray(curve, np.float64).mean(axis=-1)",
     ),
     "figures: nested from the weakest": ("metrics/curves.py", "axis=None)[::-1]", "axis=None)"),
@@ -644,8 +664,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "figures: ssim without sample covariance": (
         "metrics/similarity.py",
-        "sample = cells / max(1, cells - 1)",
-        "sample = 1.0",
+        "use_sample_covariance=window > 1",
+        "use_sample_covariance=False",
     ),
     "figures: level of magnitudes": (
         "metrics/sound.py",
@@ -763,15 +783,25 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "over(chances, target.frames)",
         "over(chances, (0, 5) if target.frames else None)",
     ),
-    "statistics: sounds are not drawn again": (
+    "statistics: intervals of the median": (
         "benchmark/statistics.py",
-        "rng.multinomial(count, np.full(count, 1 / count), size=draws)",
-        "np.ones((draws, count))",
+        "            np.mean,",
+        "            np.median,",
     ),
     "statistics: one-sided": (
         "benchmark/statistics.py",
-        "np.abs(signs @ differences)",
-        "(signs @ differences)",
+        "np.abs(signs @ rows.T)",
+        "(signs @ rows.T)",
+    ),
+    "statistics: intervals are turned over": (
+        "benchmark/statistics.py",
+        'method="percentile"',
+        'method="basic"',
+    ),
+    "statistics: samples change places": (
+        "benchmark/statistics.py",
+        "yield some, np.stack([samples[place] for place in some])",
+        "yield some, np.stack([samples[place] for place in reversed(some)])",
     ),
     "statistics: no correction": ("benchmark/statistics.py", "(len(order) - rank) *", "1 *"),
     "tables: degenerate masks count": (
@@ -1130,6 +1160,11 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "train/progress.py",
         "return self.since_best() == 0",
         "return True",
+    ),
+    "lmac: processes go their own ways": (
+        "train/progress.py",
+        "return DistributedDataParallel(network, broadcast_buffers=False)",
+        "return network",
     ),
     "lmac: every epoch has the same chance": (
         "train/lmac.py",
