@@ -42,4 +42,4 @@ def commit() -> str | None:
 def stamp(*packages: str) -> str:
     """Return commit and versions as one line of a report."""
     made = commit() or f"of version {version('earwitness')}"
-    return ", ".join([f"commit {made}", *(f"{n} {v}" for n, v in versions(*packages).items())])
+    return ", ".join([f"Commit {made}", *(f"{n} {v}" for n, v in versions(*packages).items())])

@@ -44,18 +44,18 @@ def test_evidence_and_remainder_on_both_routes(build: Any, white: Audio) -> None
     gains = some_gains(probe)
     passes = evaluate(probe, gains, sounds=True)
     for k, gain in enumerate(torch.from_numpy(gains)):
-        sounds = render(probe.model.plane, probe.spectrum, gain[None], probe.samples)
+        sounds = render(probe.model.plane, probe.spectrum, gain, probe.wave)
         both = torch.stack([gain, 1 - gain])
         with torch.no_grad():
-            heard = probe.model(torch.cat(sounds))
-            plane = probe.outputs(both)
+            audio = probe.model(torch.stack(sounds))
+            direct = probe.outputs(both)
         # batching changes the last digits of float32
         close = {"rtol": 1e-4, "atol": 1e-5}
-        torch.testing.assert_close(passes.audio.evidence[k], heard[0], **close)
-        torch.testing.assert_close(passes.audio.remainder[k], heard[1], **close)
-        torch.testing.assert_close(passes.spectrogram.evidence[k], plane[0], **close)
-        torch.testing.assert_close(passes.spectrogram.remainder[k], plane[1], **close)
-        torch.testing.assert_close(passes.sounds[k], sounds[0][0], rtol=0, atol=1e-6)
+        torch.testing.assert_close(passes.audio.evidence[k], audio[0], **close)
+        torch.testing.assert_close(passes.audio.remainder[k], audio[1], **close)
+        torch.testing.assert_close(passes.spectrogram.evidence[k], direct[0], **close)
+        torch.testing.assert_close(passes.spectrogram.remainder[k], direct[1], **close)
+        torch.testing.assert_close(passes.sounds[k], sounds[0], rtol=0, atol=1e-6)
 
 
 def test_equal_masks_are_asked_about_once(white: Audio) -> None:

@@ -143,6 +143,6 @@ def _map(setting: Setting, grid: Grid, method: str) -> FloatArray:
 def _evidence(setting: Setting, values: FloatArray, rule: str) -> Audio:
     probe = setting.probe(0)
     mask = make_mask(values, probe.magnitude.cpu().numpy(), parse_keep(rule))
-    gains = torch.from_numpy(mask.gains).to(probe.device).unsqueeze(0)
-    wave, _ = render(setting.model.plane, probe.spectrum, gains, probe.samples)
-    return Audio(wave[0].float().cpu().numpy(), setting.model.rate)
+    gains = torch.from_numpy(mask.gains).to(probe.device)
+    wave, _ = render(setting.model.plane, probe.spectrum, gains, probe.wave)
+    return Audio(wave.float().cpu().numpy(), setting.model.rate)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 from earwitness.metrics.registry import Array, register
 
@@ -59,7 +60,7 @@ def area_under(curve: Array, shares: Array) -> Array:
     >>> area_under(np.array([[0.0, 1.0, 1.0]]), np.array([[0.0, 0.5, 1.0]])).tolist()
     [0.75]
     """
-    return np.trapezoid(np.asarray(curve, np.float64), shares, axis=-1)
+    return trapezoid(np.asarray(curve, np.float64), shares, axis=-1)
 
 
 def nested_gains(

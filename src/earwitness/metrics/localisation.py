@@ -154,7 +154,8 @@ def roc_auc(maps: Array, truth: Truth) -> Array:
     >>> roc_auc(np.array([[3.0, 2.0, 1.0]]), np.array([True, False, True])).tolist()
     [0.5]
     """
-    flat, inside = maps.reshape(len(maps), -1), truth.ravel()
+    # from scipy 1.18 on, ranks have the dtype of what is ranked
+    flat, inside = maps.reshape(len(maps), -1).astype(np.float64), truth.ravel()
     true, false = int(inside.sum()), int((~inside).sum())
     if not true or not false:
         return np.full(len(maps), np.nan)

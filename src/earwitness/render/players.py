@@ -28,13 +28,16 @@ class Player:
     Attributes
     ----------
     data : bytes
-        MP3 file.
+        MP3 file, a lossy copy.
+    kind : str
+        Its media type.
     gain_db : float or None
         Applied gain in dB; None for silence.
     """
 
     data: bytes
     gain_db: float | None
+    kind: str = "audio/mpeg"
 
 
 def loudness(samples: FloatArray, rate: int) -> float:

@@ -149,6 +149,7 @@ class Training:
         self.domain = start.domain if start else settings.domain
         self.ramp = 0.0 if start else _RAMP
         self.decoder = self._decoder(start).to(model.device)
+        self.joined = self.workers.joined(self.decoder)
         self.target_counts = [0] * len(model.labels)
         self.scale = self._scale()
         self.validation = Validation(
@@ -229,7 +230,7 @@ class Training:
             batch = evaluate_batch(
                 self.model, self.layers, waves, rank, conditioned=self.decoder.conditioned
             )
-            gains = self.decoder(batch.maps, batch.conditioning, self.frames)
+            gains = self.joined(batch.maps, batch.conditioning, self.frames)
             source = None
             if self.settings.weights.guidance:
                 source = self._source(waves, clean, rank)
@@ -263,7 +264,6 @@ class Training:
             raise NotApplicableError(
                 f"{self.model.name} cannot be differentiated ({text}); a decoder needs gradients"
             ) from error
-        self.workers.add_up(self.decoder)
         if not all(bool(torch.isfinite(p.grad).all()) for p in parameters if p.grad is not None):
             raise ModelError(
                 f"{self.model.name} has infinite or undefined gradients at a sound in epoch "

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from earwitness.errors import OutputError
 from earwitness.files import replacing
@@ -79,13 +80,15 @@ class Workers:
         """Return this process's share of a batch."""
         return batch[self.rank :: self.count]
 
-    def add_up(self, network: nn.Module) -> None:
-        """Average the gradients over all processes (all-reduce)."""
-        if self.count > 1:
-            for one in network.parameters():
-                if one.grad is not None:
-                    distributed.all_reduce(one.grad)
-                    one.grad /= self.count
+    def joined(self, network: nn.Module) -> nn.Module:
+        """Return a network whose gradients are the mean over all processes.
+
+        Its weights are those of ``network`` itself, which are made equal in all processes. One
+        process gets the network as it is.
+        """
+        if self.count == 1:
+            return network
+        return DistributedDataParallel(network, broadcast_buffers=False)
 
     def broadcast(self, figures: dict[str, float]) -> dict[str, float]:
         """Return the figures of the first process, so that all processes use the same."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.registry import Sizes, register
@@ -12,6 +13,7 @@ from earwitness.probe import Probe
 _COMPONENTS = 6  # default number, enough for the sources of a short clip
 _ITERATIONS = 200  # multiplicative updates; the divergence changes little after that
 _TINY = 1e-12  # magnitude that avoids a division by zero in silent cells
+Array = NDArray[np.float64]
 
 
 @register(
@@ -26,12 +28,13 @@ def nmf(probe: Probe, sizes: Sizes) -> Partition:
 
     Each component gets its share of the factorisation in every cell. Where the factorisation is
     below the magnitude, the difference is another component, *rest*. Components are ordered by
-    their sum of magnitudes and named by the peak frequency of their spectrum.
+    their sum of magnitudes and named by the peak frequency of their spectrum. Silence is all
+    *rest*.
     """
     count = sizes.components or _COMPONENTS
     magnitude = probe.magnitude.double().cpu()
-    generator = torch.Generator().manual_seed(probe.seed)
-    spectra, activations, _ = factorise(magnitude, count, _ITERATIONS, generator)
+    found = factorise(magnitude.numpy(), count, _ITERATIONS, probe.seed)
+    spectra, activations = map(torch.from_numpy, found)
     order = (spectra.sum(dim=0) * activations.sum(dim=1)).argsort(descending=True)
     spectra, activations = spectra[:, order], activations[order]
     model = spectra @ activations
@@ -45,31 +48,35 @@ def nmf(probe: Probe, sizes: Sizes) -> Partition:
     return Partition("components", (*names, "rest"), gains)
 
 
-def factorise(
-    matrix: Tensor, components: int, iterations: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, list[float]]:
-    """Return ``W`` (row, component), ``H`` (component, column) and the divergence per iteration.
+def factorise(matrix: Array, components: int, iterations: int, seed: int) -> tuple[Array, Array]:
+    """Factorise a non-negative matrix, ``matrix ~ w @ h``, with scikit-learn.
 
     Multiplicative updates for the generalised Kullback-Leibler divergence
-    ``sum v log(v / wh) - v + wh``, which never increases.
+    ``sum v log(v / wh) - v + wh``, which never increases, from random initial factors.
 
     Parameters
     ----------
-    matrix : Tensor, shape (row, column), float64, non-negative
+    matrix : ndarray, shape (row, column), float64, non-negative
     components, iterations : int >= 1
-    generator : torch.Generator
-        Random generator of the initial factors.
+    seed : int
+
+    Returns
+    -------
+    w : ndarray, shape (row, component)
+    h : ndarray, shape (component, column)
     """
-    floor = float(matrix.mean()) * 1e-6 + 1e-30
-    rows, columns = matrix.shape
-    scale = (float(matrix.mean()) / components + floor) ** 0.5
-    draw = torch.rand(rows + columns, components, generator=generator, dtype=matrix.dtype) + 0.1
-    w, h = scale * draw[:rows], scale * draw[rows:].T
-    course = []
-    for _ in range(iterations):
-        w = w * (matrix / (w @ h + floor) @ h.T) / (h.sum(dim=1) + floor)
-        h = h * (w.T @ (matrix / (w @ h + floor))) / (w.sum(dim=0)[:, None] + floor)
-        model = w @ h + floor
-        ratio = torch.where(matrix > 0, matrix / model, torch.ones_like(matrix))
-        course.append(float((matrix * ratio.log() - matrix + model).sum()))
-    return w, h, course
+    from sklearn.decomposition import NMF
+
+    # scikit-learn treats values below 1e-7 as zero, so the matrix is scaled to a mean of one
+    level = float(matrix.mean()) or 1.0
+    model = NMF(
+        components,
+        init="random",
+        solver="mu",
+        beta_loss="kullback-leibler",
+        tol=0.0,  # all iterations are made, so there is no warning that they were too few
+        max_iter=iterations,
+        random_state=seed % 2**32,
+    )
+    w = model.fit_transform(matrix / level)
+    return w, level * model.components_
