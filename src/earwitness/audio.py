@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import sys
@@ -16,7 +17,7 @@ import soxr
 from numpy.typing import ArrayLike, NDArray
 
 from earwitness.errors import AudioError, ParameterError
-from earwitness.types import Audio
+from earwitness.types import Audio, FloatArray
 
 SHORTEST_SECONDS = 0.05  # s, one window of the default plane
 SUFFIXES = frozenset(
@@ -26,6 +27,8 @@ SUFFIXES = frozenset(
         *("aif", "aiff", "aifc", "au", "snd", "caf"),
     )
 )
+VORBIS_RATES = (8000, 96000)  # Hz, lowest and highest that the encoder takes
+_ENCODED = 1 << 14  # samples per write: the encoder overflows its stack on more
 _BLOCK = 1 << 11  # frames per read; at most so many are lost at the end of a truncated file
 
 
@@ -157,6 +160,27 @@ def as_audio(
 def write_audio(path: str | os.PathLike[str], audio: Audio) -> None:
     """Write a 32-bit float WAV: samples are stored exactly and do not clip."""
     soundfile.write(path, audio.samples, audio.rate, format="WAV", subtype="FLOAT")
+
+
+def encode_vorbis(samples: FloatArray, rate: int, quality: float) -> bytes:
+    """Return a sound as Ogg Vorbis, which keeps its length and adds no delay.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (time,)
+        Full scale at 1.
+    rate : int
+        In Hz, within ``VORBIS_RATES``: others crash the encoder.
+    quality : float in [0, 1]
+        1 for the best.
+    """
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(
+        buffer, "w", rate, 1, format="OGG", subtype="VORBIS", compression_level=1 - quality
+    ) as file:
+        for start in range(0, len(samples), _ENCODED):
+            file.write(samples[start : start + _ENCODED])
+    return buffer.getvalue()
 
 
 def _decode(

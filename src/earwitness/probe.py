@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from earwitness.models.prepare import Checked, gradients_agree, outputs_agree, p
 from earwitness.models.target import explained_score
 from earwitness.types import Target
 
+T = TypeVar("T")
 _CELLS_PER_PASS = 2_600_000  # cells (10 MB); larger batches exceed CPU caches and are slower
 _MOST_KEPT = 64_000_000  # values stored for all pieces of a mixture (256 MB)
 _LARGEST_PASS = 32  # gain maps per batch; larger batches are not faster
@@ -166,6 +168,30 @@ class Probe:
     def _counted(self, outputs: Tensor) -> Tensor:
         self.tick(len(outputs))
         return outputs
+
+    def input_of(self, magnitude: Tensor) -> Tensor:
+        """Return what ``from_inputs`` takes for one magnitude (freq, frame) on the plane.
+
+        Its mel bands, or whatever the front end begins with that is linear; else itself.
+        """
+        frontend = self.model.frontend
+        return frontend.linear(magnitude[None])[0] if is_linear(frontend) else magnitude
+
+    @cached_property
+    def from_inputs(self) -> Callable[[Tensor], Tensor]:
+        """The model from a batch of ``input_of``, or of waves (batch, samples) without front end.
+
+        A faster copy of the network is used where its outputs for the first inputs are the same.
+        """
+
+        def last(model: Model) -> Callable[[Tensor], Tensor]:
+            if model.frontend is None:
+                return model
+            return model.from_linear if is_linear(model.frontend) else model.from_magnitude
+
+        faster = prepared(self.model)
+        quick = None if faster is None else last(faster)
+        return Checked(last(self.model), quick, outputs_agree, _WORTH_CHECKING)
 
     def scores(self, gains: Iterable[Tensor]) -> Tensor:
         """Return the score of every gain map (freq, frame), evaluated in batches, no gradients."""
@@ -352,9 +378,9 @@ def _ignore(_count: int) -> None:
     """Ignore the number of passes."""
 
 
-def chunks(maps: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+def chunks(maps: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield maps in lists of at most ``size``; the iterable is consumed lazily."""
-    some: list[Tensor] = []
+    some: list[T] = []
     for one in maps:
         some.append(one)
         if len(some) == size:

@@ -1,6 +1,6 @@
 """Explanations on disk: a folder of sounds, arrays and facts that is whole or not there.
 
-``attribution.npz`` holds ``values`` (12 bits of mantissa, a relative error of at most 2^-13),
+``attribution.npz`` holds ``values`` (12 significant bits, a relative error of at most 2^-12),
 ``freqs`` and ``times``. The magnitude is computed from ``input.wav``, and gains from the values by
 the mask's rule; where that would not give the mask back (a cell at its edge changed sides by the
 rounding, or the rule is somebody's own) the gains are saved too.
@@ -32,7 +32,7 @@ from earwitness.types import Attribution, Audio, FloatArray, Mask, Piece, Target
 
 EXTRAS = ("picture", "pieces", "gains", "magnitude")
 _FORMER = 1
-_MANTISSA = 12  # bits kept of a float32's 23: finer than pictures and masks need, half the size
+_SIGNIFICANT = 12  # bits kept of a float32's 24: finer than pictures and masks need, half the size
 _LEVEL = 1  # of deflate: random bits do not get smaller at higher levels, only slower
 _REST = "piece-rest.wav"
 _NAMES = {
@@ -47,14 +47,14 @@ _NAMES = {
 
 
 def storable(values: FloatArray) -> FloatArray:
-    """Return values with 12 bits of mantissa, rounded to nearest.
+    """Return values with 12 significant bits, rounded to nearest.
 
     Examples
     --------
     >>> storable(np.float32([1.0, 1 / 3])).tolist()
     [1.0, 0.33331298828125]
     """
-    dropped = 23 - _MANTISSA
+    dropped = 24 - _SIGNIFICANT
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     rounded = (bits + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
     return rounded.view(np.float32)
@@ -144,7 +144,7 @@ def _is_rule(values: FloatArray, explanation: Explanation) -> bool:
         made = _made_mask(values, explanation.magnitude, mask)
     except ParameterError:  # a rule of somebody's own
         return False
-    allowed = 2.0**-_MANTISSA if mask.soft else 0.0
+    allowed = 2.0**-_SIGNIFICANT if mask.soft else 0.0
     return made.shape == mask.gains.shape and float(np.abs(made - mask.gains).max()) <= allowed
 
 

@@ -102,7 +102,7 @@ def _files(
 
 
 def _name(*parts: str) -> str:
-    return f"{blake2b(' '.join(parts).encode(), digest_size=8).hexdigest()}.mp3"
+    return f"{blake2b(' '.join(parts).encode(), digest_size=8).hexdigest()}.ogg"
 
 
 def _own(files: dict[tuple[str, str | None], Path], row: Row) -> dict[str, Path]:

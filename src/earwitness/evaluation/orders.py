@@ -7,7 +7,9 @@ gains are the same, so area and softness are equal to the last digit.
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from itertools import count, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +33,24 @@ class Orders:
 
     def __init__(self, magnitude: FloatArray, seed: int) -> None:
         self._magnitude = magnitude
-        self._generator = np.random.default_rng(seed)
-        self._phases: list[NDArray[np.complexfloating]] = []
+        self._phases = _phases(magnitude.shape, seed)
 
     @cached_property
-    def _by_loudness(self) -> NDArray[np.intp]:
-        # stable: digital silence has many equal cells, which other sorts order by processor
-        return np.argsort(self._magnitude, axis=None, kind="stable")
+    def _by_loudness(self) -> NDArray[np.integer]:
+        """Cells from quiet to loud, equal ones in their order.
+
+        Magnitudes are not negative, so their bits sort as they do; with the cell's number below
+        them no two are equal, and the fastest sort gives one order everywhere.
+        """
+        bits = np.ascontiguousarray(self._magnitude, np.float32).view(np.uint32).ravel()
+        keys = bits.astype(np.uint64) << np.uint64(32) | np.arange(bits.size, dtype=np.uint64)
+        keys.sort()
+        return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
     @cached_property
     def power(self) -> Key:
-        """Energy of each cell, in float64, shape (freq, frame)."""
-        return np.square(self._magnitude, dtype=np.float64)
+        """Energy of each cell, shape (freq, frame)."""
+        return np.square(self._magnitude)
 
     def by_energy(self, gains: FloatArray) -> FloatArray:
         """Return the same gains, largest on the loudest cells."""
@@ -52,13 +60,32 @@ class Orders:
 
     def at_random(self, gains: FloatArray, draws: int) -> list[FloatArray]:
         """Return the same gains in random orders as smooth as the mask, the same for every mask."""
-        while len(self._phases) < draws:
-            self._phases.append(_random_phases(gains.shape, self._generator))
         spectrum, ascending = _amplitudes(gains), np.sort(gains, axis=None)
         surrogates = (
-            fft.irfft2(spectrum * phases, s=gains.shape) for phases in self._phases[:draws]
+            fft.irfft2(spectrum * phases, s=gains.shape) for phases in islice(self._phases, draws)
         )
         return [_in_order_of(one, ascending) for one in surrogates]
+
+
+class _Phases:
+    """The phases of random orders of one shape and seed, drawn once and kept."""
+
+    def __init__(self, shape: tuple[int, ...], seed: int) -> None:
+        self._shape = shape
+        self._generator = np.random.default_rng(seed)
+        self._drawn: list[NDArray[np.complexfloating]] = []
+
+    def __iter__(self) -> Iterator[NDArray[np.complexfloating]]:
+        for number in count():
+            if number == len(self._drawn):
+                self._drawn.append(_random_phases(self._shape, self._generator))
+            yield self._drawn[number]
+
+
+@lru_cache(maxsize=1)
+def _phases(shape: tuple[int, ...], seed: int) -> _Phases:
+    """Sounds of a folder often have one length: what was drawn for the last one serves the next."""
+    return _Phases(shape, seed)
 
 
 def order_by(gains: FloatArray, key: Key) -> FloatArray:

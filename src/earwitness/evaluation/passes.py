@@ -1,23 +1,22 @@
 """The model's outputs for many masks of one sound, computed once for everything that needs them.
 
-Evidence and remainder of all masks go through the model in stacked batches, equal masks only once,
-by up to two routes: ``spectrogram`` is the model on the masked spectrogram by the shortest route,
-``audio`` the whole model on the resynthesised sound, the very float32 samples that a saved file
-holds. A model on waveforms has no shorter route than the sound, so both are one pass there.
+Evidence and remainder of all masks go through the model in stacked batches by up to two routes:
+``spectrogram`` is the model on the masked spectrogram by the shortest route, ``audio`` the whole
+model on the resynthesised sound, the very float32 samples that a saved file holds. A model on
+waveforms has no shorter route than the sound, so both are one pass there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from earwitness.models.prepare import Checked, outputs_agree, prepared
 from earwitness.plane.domains import mask_magnitude
 from earwitness.probe import Probe, chunks
 from earwitness.types import FloatArray
@@ -26,7 +25,6 @@ Route = Literal["spectrogram", "audio"]
 Routes = tuple[Route, ...]
 BOTH: Routes = ("spectrogram", "audio")
 Memo = dict[tuple[Routes, bytes], tuple[Tensor, ...]]
-_WORTH_CHECKING = 5  # inputs, from which on a faster copy of the network saves more than it costs
 
 
 @dataclass(frozen=True)
@@ -87,83 +85,87 @@ def evaluate(
         Whether to keep the sound of every mask's evidence.
     memo : dict, optional
         Outputs so far, to share between calls about one sound that differ in their masks alone:
-        masks in it are not evaluated again, and new ones are added.
+        masks in it, and equal ones, are evaluated once.
     """
-    memo = {} if memo is None else memo
-    order: list[bytes] = []
-    waiting: list[bytes] = []
+    names: list[bytes] = []
+    known: Memo = {} if memo is None else memo
 
-    def new() -> Iterable[Tensor]:
-        for one in gains:
+    def new() -> Iterator[tuple[bytes, Tensor]]:
+        seen = set()
+        for number, one in enumerate(gains):
             one = np.ascontiguousarray(one, np.float32)
-            order.append(blake2b(one.data, digest_size=16).digest())
-            if (routes, order[-1]) not in memo and order[-1] not in waiting:
-                waiting.append(order[-1])
-                yield torch.from_numpy(one).to(probe.device)
+            name = str(number).encode() if memo is None else blake2b(one.data).digest()
+            names.append(name)
+            if (routes, name) not in known and name not in seen:
+                seen.add(name)
+                yield name, torch.from_numpy(one).to(probe.device)
 
-    forward = _forward(probe)
     with torch.no_grad():
-        inputs = 2 * (1 if probe.model.frontend is None else len(routes))  # of each mask
-        for some in chunks(new(), max(1, probe.chunk // inputs)):
-            columns = _evaluate(probe, forward, torch.stack(some), domain, routes, sounds)
-            done, waiting = waiting[: len(some)], waiting[len(some) :]
-            memo.update(
-                ((routes, name), tuple(row)) for name, *row in zip(done, *columns, strict=True)
-            )
-    known = [memo[routes, name] for name in order]
-    columns = [torch.stack(column) for column in zip(*known, strict=True)]
+        for name, *row in _rows(probe, new(), domain, routes, sounds):
+            known[routes, name] = tuple(row)
+    columns = [
+        torch.stack(column) for column in zip(*(known[routes, name] for name in names), strict=True)
+    ]
     return Passes(Sides(*columns[:2]), Sides(*columns[2:4]), columns[4] if sounds else None)
 
 
-def _forward(probe: Probe) -> Callable[[Tensor], Tensor]:
-    """Return the model from magnitudes where it has a front end on the plane, else from waves."""
-    model, copy = probe.model, prepared(probe.model)
-    if model.frontend is None:
-        return Checked(model, copy, outputs_agree, _WORTH_CHECKING)
-    faster = None if copy is None else copy.from_magnitude
-    return Checked(model.from_magnitude, faster, outputs_agree, _WORTH_CHECKING)
+def _rows(
+    probe: Probe, masks: Iterable[tuple[bytes, Tensor]], domain: str, routes: Routes, sounds: bool
+) -> Iterator[tuple[Any, ...]]:
+    """Yield for every mask its name, outputs for evidence and remainder by both routes, and the
+    evidence's sound.
+
+    Transforms are made mask by mask, which stays in the processor's cache; the network is evaluated
+    on batches. A model without a front end on the plane has one route only.
+    """
+    direct = probe.model.frontend is not None
+    separate: Routes = routes if direct else ("audio",)
+    for some in chunks(masks, max(1, probe.chunk // (2 * len(separate)))):
+        inputs: list[Tensor] = []
+        kept: list[Tensor] = []
+        for _, gains in some:
+            waves, magnitudes = _sides(probe, gains, domain, direct, routes)
+            kept.append(waves[0].cpu() if sounds else waves[0, :0].cpu())
+            inputs += [probe.input_of(one) for one in magnitudes] if direct else waves
+        outputs = probe.from_inputs(torch.stack(inputs)).cpu()
+        probe.tick(len(outputs))
+        each = outputs.unflatten(0, (len(some), len(separate), 2))
+        for (name, _), own, sound in zip(some, each, kept, strict=True):
+            found = {route: own[k if direct else 0] for k, route in enumerate(routes)}
+            nothing = own.new_empty(2, 0)
+            yield (name, *(one for route in BOTH for one in found.get(route, nothing)), sound)
 
 
-def _evaluate(
-    probe: Probe,
-    forward: Callable[[Tensor], Tensor],
-    gains: Tensor,
-    domain: str,
-    routes: Routes,
-    sounds: bool,
-) -> list[Tensor]:
-    """Return outputs by both routes for evidence and remainder, and the evidence's sound."""
-    model, count = probe.model, len(gains)
-    both = torch.cat([gains, 1 - gains])
-    masked = mask_magnitude(both, probe.magnitude, domain, scale=model.plane.n_fft / 2)
-    waves, spectra = _resynthesised(probe, both, masked, domain)
-    if model.frontend is None:
-        outputs = forward(waves)
-        found = [outputs, outputs]
-    else:
-        inputs = {"spectrogram": masked, "audio": spectra.abs()}
-        outputs = forward(torch.cat([inputs[route] for route in routes]))
-        parts = dict(zip(routes, outputs.split(2 * count), strict=True))
-        found = [parts.get(route, outputs.new_empty(2 * count, 0)) for route in BOTH]
-    probe.tick(len(outputs))
-    columns = [part.cpu() for one in found for part in one.split(count)]
-    return [*columns, waves[:count].cpu() if sounds else waves[:count, :0].cpu()]
-
-
-def _resynthesised(
-    probe: Probe, both: Tensor, masked: Tensor, domain: str
-) -> tuple[Tensor, Tensor]:
-    """Return sounds (2 batch, time) of evidence and remainder, and the transforms of these sounds.
+def _sides(
+    probe: Probe, gains: Tensor, domain: str, direct: bool, routes: Routes
+) -> tuple[Tensor, list[Tensor]]:
+    """Return evidence and remainder as sound (2, time), and their magnitudes by every route.
 
     On linear magnitudes the remainder is what the evidence leaves of the input, as sound and as
     transform, which saves half of the transforms.
+
+    Parameters
+    ----------
+    direct : bool
+        Whether magnitudes are wanted at all.
     """
-    plane, samples = probe.model.plane, probe.samples
+    plane, spectrum, samples = probe.model.plane, probe.spectrum, probe.samples
+    magnitudes: list[Tensor] = []
     if domain == "linear":
-        kept = plane.synthesise(both[: len(both) // 2] * probe.spectrum, samples).float()
-        transform = plane.analyse(kept)
-        waves = torch.cat([kept, probe.wave - kept])
-        return waves, torch.cat([transform, probe.spectrum - transform])
-    spectra = torch.polar(masked, probe.spectrum.angle().expand_as(masked))
-    waves = plane.synthesise(spectra, samples).float()
-    return waves, plane.analyse(waves)
+        if direct and "spectrogram" in routes:
+            kept = gains * probe.magnitude
+            magnitudes += [kept, probe.magnitude - kept]
+        evidence = plane.synthesise((gains * spectrum)[None], samples).float()
+        waves = torch.cat([evidence, probe.wave - evidence])
+        if direct and "audio" in routes:
+            transform = plane.analyse(evidence)[0]
+            magnitudes += [transform.abs(), (spectrum - transform).abs()]
+        return waves, magnitudes
+    both = torch.stack([gains, 1 - gains])
+    masked = mask_magnitude(both, probe.magnitude, domain, scale=plane.n_fft / 2)
+    waves = plane.synthesise(torch.polar(masked, spectrum.angle().expand_as(masked)), samples)
+    waves = waves.float()
+    if direct:
+        by_route = {"spectrogram": masked, "audio": plane.analyse(waves).abs()}
+        magnitudes = [one for route in routes for one in by_route[route]]
+    return waves, magnitudes

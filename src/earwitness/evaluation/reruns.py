@@ -8,11 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import soundfile
 
+from earwitness.audio import VORBIS_RATES, encode_vorbis
 from earwitness.errors import NotApplicableError
 from earwitness.types import FloatArray
 
-_BLOCK = 1 << 14  # samples per write: libsndfile's Vorbis encoder overflows on longer ones
-_RATES = (8000, 96000)  # Hz that it takes
 NOISE_DB = -40.0  # relative to the sound's own level: faint in quiet listening
 
 
@@ -41,20 +40,14 @@ def encoded_copy(wave: FloatArray, rate: int, *, quality: float = 0.4) -> FloatA
     NotApplicableError
         If the rate is not between 8 and 96 kHz: others crash the encoder.
     """
-    if not _RATES[0] <= rate <= _RATES[1]:
+    if not VORBIS_RATES[0] <= rate <= VORBIS_RATES[1]:
         raise NotApplicableError(
             f"sounds at {rate} Hz cannot be encoded as Vorbis, which takes 8 to 96 kHz"
         )
     peak = max(float(np.abs(wave).max()), 1e-9)
-    buffer = io.BytesIO()
     scaled = np.asarray(wave, np.float32) / np.float32(2 * peak)
-    with soundfile.SoundFile(
-        buffer, "w", rate, 1, format="OGG", subtype="VORBIS", compression_level=1 - quality
-    ) as file:
-        for start in range(0, len(scaled), _BLOCK):  # the encoder overflows on long blocks
-            file.write(scaled[start : start + _BLOCK])
-    buffer.seek(0)
-    decoded, _ = soundfile.read(buffer, dtype="float32")
+    data = encode_vorbis(scaled, rate, quality)
+    decoded, _ = soundfile.read(io.BytesIO(data), dtype="float32")
     again = np.zeros(len(wave), np.float32)
     again[: min(len(wave), len(decoded))] = decoded[: len(wave)] * (2 * peak)
     return again

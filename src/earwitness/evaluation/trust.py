@@ -67,7 +67,8 @@ def trust_card(
     others = evaluate(probe, randoms, routes=("audio",))
     evidence, energy = _outcomes(probe, own)
     random = _outcomes(probe, others)
-    kept = float(np.mean([kept_energy(one, orders.power) for one in randoms]))
+    # the mean over draws of energies is the energy of the mean square
+    kept = kept_energy(np.sqrt(np.mean(np.square(randoms), axis=0)), orders.power)
     controls = {
         "random": _summary(random, kept, mask.area),
         "energy": _summary([energy], kept_energy(by_energy, orders.power), mask.area),

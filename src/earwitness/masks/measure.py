@@ -24,7 +24,7 @@ def measure_mask(gains: FloatArray, magnitude: FloatArray, rule: str) -> Mask:
         gains,
         rule,
         float(gains.mean(dtype=np.float64)),
-        kept_energy(gains, np.square(magnitude, dtype=np.float64)),
+        kept_energy(gains, np.square(magnitude)),
         degenerate(gains),
         bool(((gains > 0) & (gains < 1)).any()),
     )
@@ -32,8 +32,8 @@ def measure_mask(gains: FloatArray, magnitude: FloatArray, rule: str) -> Mask:
 
 def kept_energy(gains: NDArray[np.floating], power: NDArray[np.floating]) -> float:
     """Return ``sum g^2 |X|^2 / sum |X|^2`` of gains and power (freq, frame), and 0 for silence."""
-    whole = float(power.sum())
-    return float(np.vdot(np.square(gains), power)) / whole if whole > 0 else 0.0
+    whole = float(power.sum(dtype=np.float64))
+    return float((np.square(gains) * power).sum(dtype=np.float64)) / whole if whole > 0 else 0.0
 
 
 def degenerate(gains: NDArray[np.floating]) -> str | None:

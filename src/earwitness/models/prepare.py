@@ -111,6 +111,9 @@ class Checked:
             wanted, found = self._plain(batch[:_CHECKED]), _tried(self._faster, batch[:_CHECKED])
             same = found is not None and found.shape == wanted.shape and self._agree(found, wanted)
             self._decided, self._faster = True, self._faster if same else None
+            if same and found is not None and len(batch) > _CHECKED:
+                rest = self(batch[_CHECKED:])
+                return torch.cat([found, rest])
         if self._faster is None or not self._decided:
             return self._plain(batch)
         found = _tried(self._faster, batch)

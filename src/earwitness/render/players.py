@@ -1,24 +1,23 @@
-"""Sounds for audio elements of a page: loudness-matched MP3 with the applied gain."""
+"""Sounds for audio elements of a page: loudness-matched Ogg Vorbis with the applied gain."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 import soxr
 
+from earwitness.audio import VORBIS_RATES, encode_vorbis
 from earwitness.types import Audio, FloatArray
 
 _TARGET_DB = -23.0  # dB of full scale, as in EBU R 128
 _MOST_GAIN_DB = 60.0  # dB; more would amplify quantisation noise
-_PEAK = 0.95  # of full scale; headroom for the MP3 encoder
+_PEAK = 0.95  # of full scale; headroom for the encoder
 _BLOCK_SECONDS = 0.1  # s, block of the level measurement
 _GATE_DB = 30.0  # dB below the loudest block; quieter blocks are ignored
-# Hz, the sampling rates of MP3
-_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_QUALITY = 0.5  # of Vorbis in [0, 1]: some 80 kbit/s of mono at 44.1 kHz
+_HIGHEST = 48000  # Hz, what sound cards play without resampling
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Player:
     Attributes
     ----------
     data : bytes
-        MP3 file, a lossy copy.
+        Ogg Vorbis, a lossy copy.
     kind : str
         Its media type.
     gain_db : float or None
@@ -37,7 +36,7 @@ class Player:
 
     data: bytes
     gain_db: float | None
-    kind: str = "audio/mpeg"
+    kind: str = "audio/ogg"
 
 
 def loudness(samples: FloatArray, rate: int) -> float:
@@ -86,15 +85,12 @@ def copies(sounds: Sequence[Audio], gain_db: float) -> list[Player]:
 def _player(sound: Audio, wanted: float, level: float) -> Player:
     gain = float(min(wanted - level, _MOST_GAIN_DB)) if np.isfinite(level) else None
     samples = sound.samples * np.float32(10 ** ((gain or 0.0) / 20))
-    return Player(_mp3(samples, sound.rate), gain)
+    return Player(_encoded(samples, sound.rate), gain)
 
 
-def _mp3(samples: FloatArray, rate: int) -> bytes:
-    if rate not in _MP3_RATES:
-        above = [known for known in _MP3_RATES if known >= rate]
-        wanted = above[0] if above else _MP3_RATES[-1]
+def _encoded(samples: FloatArray, rate: int) -> bytes:
+    low, high = VORBIS_RATES[0], _HIGHEST
+    if not low <= rate <= high:
+        wanted = low if rate < low else high
         samples, rate = soxr.resample(samples, rate, wanted), wanted
-    buffer = io.BytesIO()
-    quality = {"bitrate_mode": "VARIABLE", "compression_level": 0.6}
-    soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="MP3", **quality)
-    return buffer.getvalue()
+    return encode_vorbis(np.clip(samples, -1, 1), rate, _QUALITY)

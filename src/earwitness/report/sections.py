@@ -15,8 +15,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 
-from earwitness.audio import as_audio, read_audio
-from earwitness.errors import EarwitnessError
+from earwitness.audio import read_audio
 from earwitness.evaluation.trust import ahead_of, verdict
 from earwitness.explanation import Explanation
 from earwitness.files import write_text
@@ -28,8 +27,6 @@ from earwitness.types import Outcome, TrustCard
 
 SECTION = ".section.html"
 _TICKS = 6  # along an axis, at most
-_ORIGINAL_SECONDS = 60.0  # longest original that gets a player
-_PLAYABLE = {".ogg": "ogg", ".oga": "ogg", ".opus": "ogg", ".mp3": "mpeg", ".flac": "flac"}
 Saved = Sequence[tuple[Path, Explanation]]
 
 
@@ -72,7 +69,7 @@ def render_section(root: Path, saved: Saved) -> str:
         "name": Path(first.clip).name,
         "first": first,
         "spectrogram": uri("image/webp", spectrogram_image(first.magnitude)),
-        "original": _original(first),
+        "original": _original(root, first),
         "parts": _parts(root, saved),
     }
     return environment().get_template("section.html").render(clip=clip)
@@ -160,23 +157,18 @@ def _rows(one: Explanation, trust: TrustCard) -> list[dict[str, Any]]:
     return rows
 
 
-def _original(one: Explanation) -> dict[str, Any] | None:
-    """Return a player of the file itself, if it is at hand and not too long.
+def _original(root: Path, one: Explanation) -> str | None:
+    """Return the address of the file itself, relative to the page, if it is at hand.
 
-    Formats that browsers play go into the page as they are; others are encoded.
+    It is not copied into the page: the input, which is, is what the model takes of it.
     """
-    span, path = (one.provenance["start"], one.provenance["end"]), Path(one.clip)
-    if one.input.seconds > _ORIGINAL_SECONDS or not path.is_file():
+    path = Path(one.clip)
+    if not path.is_file():
         return None
-    kind = _PLAYABLE.get(path.suffix.lower())
     try:
-        if kind and span == (None, None):
-            return {"src": uri(f"audio/{kind}", path.read_bytes()), "about": "as it is"}
-        audio = read_audio(one.clip, start=span[0], end=span[1])
-    except (EarwitnessError, OSError):
+        return quote(os.path.relpath(path, root).replace(os.sep, "/"))
+    except ValueError:  # on another drive
         return None
-    (player,) = players([as_audio(audio)])
-    return {"src": _source(player), "about": f"{audio.rate} Hz, {_gain(player)}"}
 
 
 def _truth(root: Path, one: Explanation) -> dict[str, Any] | None:
