@@ -57,7 +57,9 @@ class LayerAxes:
     freqs: Tensor
 
 
-def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[str, LayerAxes]:
+def find_axes(
+    model: Model, modules: dict[str, nn.Module], samples: int, *, last: bool = False
+) -> dict[str, LayerAxes]:
     """Return the axes of all modules whose output has a time axis, in order of execution.
 
     A layer may depend on a small part of the plane only. So the bands first cover the whole plane,
@@ -70,6 +72,9 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
         Modules of ``model.module``.
     samples : int
         Length of the window to calibrate for; the model must accept it as one window.
+    last : bool
+        Whether to go from the last module back and return the first found with both axes alone,
+        which takes a fraction of the passes; all modules with a time axis if none has both.
     """
     seconds = samples / model.rate
     highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
@@ -77,7 +82,9 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
     for level in _LEVELS:
         missing = {name: module for name, module in modules.items() if name not in found}
         whole = (0.0, seconds), (0.0, highest)
-        for name, bands in _calibrate(model, missing, samples, level, *whole).items():
+        at_level: dict[str, LayerAxes] = {}
+        calibrated = _calibrate(model, missing, samples, level, *whole)
+        for name, bands in reversed(calibrated.items()):
             ranges = whole
             for _ in range(_ZOOMS):
                 smaller = bands[0].effective_range(), bands[1].effective_range()
@@ -88,7 +95,10 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
                 bands = _calibrate(model, one, samples, level, *ranges).get(name, bands)
             axes = _locate(*bands, seconds, highest)
             if axes.time_axis is not None:
-                found[name] = axes
+                at_level[name] = axes
+            if last and axes.time_axis is not None and axes.freq_axis is not None:
+                return {name: axes}
+        found |= dict(reversed(at_level.items()))
         if any(axes.freq_axis is not None for axes in found.values()) or len(found) == len(modules):
             break
     return found

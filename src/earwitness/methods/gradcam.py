@@ -82,7 +82,7 @@ def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAx
         for name, module in (model.module or nn.Module()).named_modules()
         if not any(module.children())
     }
-    found = find_axes(model, leaves, samples)
+    found = find_axes(model, leaves, samples, last=True)
     if not found:
         raise NotApplicableError(
             f"gradcam: found no layer of {model.name} whose output has a time axis; use "
