@@ -31,9 +31,7 @@ _LMAC = [
     "tests/unit/test_decoder.py",
     "tests/reference/test_lmac.py",
 ]
-_LMAC += [
-    f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume", "contamination")
-]
+_LMAC += [f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume", "contamination")]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,

@@ -10,9 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from earwitness.errors import (
-    AudioError,
-)
+from earwitness.errors import AudioError
 from earwitness.train.contamination import Contamination, Contaminator, Sounds, lay_over, pink
 from earwitness.train.lmac import Training
 from tests.toys import RATE
