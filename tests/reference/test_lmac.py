@@ -233,7 +233,9 @@ def test_guidance_replaces_size_only_where_evidence_is_like_the_source() -> None
 
 
 @pytest.mark.parametrize("build", [spectral, waveform])
-def test_optimised_gains_reach_what_metrics_can_show(build: Any, white: Audio) -> None:
+def test_optimised_gains_reach_what_metrics_can_show(
+    build: Any, white: Audio, few_controls: None
+) -> None:
     model = build()
     for target in (0, 1):
         found = explain(model, white, "optimised-mask", target=target)
@@ -246,8 +248,8 @@ def test_optimised_gains_reach_what_metrics_can_show(build: Any, white: Audio) -
         assert found.mask.area < 0.1
 
 
-@pytest.mark.parametrize("seconds", [0.05, 0.3, 4.9, 5.0, 11.7, 60.0])
-def test_the_shipped_decoder_takes_any_length(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 4.9, 5.0, 11.7, 21.3])
+def test_the_shipped_decoder_takes_any_length(seconds: float, few_controls: None) -> None:
     model = load_model("esc10")
     rng = np.random.default_rng(0)
     samples = (0.1 * rng.standard_normal(round(seconds * model.rate))).astype(np.float32)
@@ -258,7 +260,7 @@ def test_the_shipped_decoder_takes_any_length(seconds: float) -> None:
     np.testing.assert_allclose(total, found.input.samples, atol=1e-5)
 
 
-def test_gains_of_a_window_do_not_depend_on_the_other_windows() -> None:
+def test_gains_of_a_window_do_not_depend_on_the_other_windows(few_controls: None) -> None:
     model = load_model("esc10")
     rng = np.random.default_rng(1)
     samples = (0.1 * rng.standard_normal(10 * model.rate)).astype(np.float32)
