@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from scipy.optimize import minimize_scalar
 
 from earwitness.data.collection import read_collection
 from earwitness.models.zoo.checkpoint import default_recipe, load_checkpoint, save_checkpoint
+from earwitness.provenance import stamp
 from earwitness.train.classifier import Settings, evaluate, load_waves, train_classifier
 
 ROOT = Path(__file__).parent.parent
@@ -96,18 +95,12 @@ def scale(network: Any, divisor: float) -> None:
         network.head.bias.div_(divisor)
 
 
-def commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-
 def table(rows: list[dict[str, Any]], divisor: float) -> str:
     lines = [
         "# The default model, measured",
         "",
         "Made by `python benchmarks/default_model.py DATA`.",
-        f"Commit {commit()}, torch {torch.__version__}, numpy {np.__version__}, "
-        f"Python {platform.python_version()}.",
+        f"{stamp()}.",
         "",
         f"Calibrated: logits divided by {divisor:.3f}, the temperature of least NLL on the folds",
         "held out inside 1-3.",

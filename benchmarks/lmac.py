@@ -31,23 +31,23 @@ import torch
 
 from earwitness.audio import read_audio
 from earwitness.benchmark.cells import ideal_ratio_mask, prepare, seed_of
-from earwitness.benchmark.engine import facts_here
 from earwitness.benchmark.localisation.grid import OPTIONS
-from earwitness.benchmark.statistics import holm, interval, paired_test
+from earwitness.benchmark.statistics import holm, interval, intervals, paired_tests
 from earwitness.data.clips import Clip, Material
 from earwitness.data.collection import Item, read_collection
 from earwitness.data.digits import read_digits
 from earwitness.data.mixtures import loudest, mixtures
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation.cases import make_cases, measure
+from earwitness.evaluation.orders import order_by, surrogate
 from earwitness.evaluation.scrambling import scrambled_maps
-from earwitness.evaluation.trust import order_by, surrogate
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, si_sdr
 from earwitness.metrics.sanity import sanity_spearman as spearman_of
 from earwitness.metrics.sanity import sanity_ssim as ssim_of
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe
+from earwitness.provenance import commit
 from earwitness.types import FloatArray
 
 HERE = Path(__file__).parent
@@ -224,7 +224,6 @@ def run(
     torch.set_num_threads(1)
     model = load_model("esc10")
     folder.mkdir(parents=True, exist_ok=True)
-    facts = facts_here()
     for name in wanted:
         path = folder / f"{name}{suffix}.jsonl"
         done = {line["clip"] for line in lines_of(path)}
@@ -233,7 +232,7 @@ def run(
                 continue
             optimise = name.startswith("mix") and number < OPTIMISED
             lines = measure_sound(model, clip, decoders, optimise)
-            text = "".join(json.dumps({**line, "commit": facts["commit"]}) + "\n" for line in lines)
+            text = "".join(json.dumps({**line, "commit": commit()}) + "\n" for line in lines)
             with path.open("a", encoding="utf-8") as file:
                 file.write(text)
             print(name, number + 1, clip.name, flush=True)
@@ -325,9 +324,8 @@ def _table(
     for name in names:
         own = values[name].values()
         cells = [f"{np.mean([one[key] for one in own]):.3f}" for key in ("area", "effective area")]
-        for column in columns:
-            found = np.array([one[column] for one in own])
-            low, high = interval(found)
+        drawn = [np.array([one[column] for one in own]) for column in columns]
+        for column, found, (low, high) in zip(columns, drawn, intervals(drawn), strict=True):
             cells.append(f"{found.mean():.3g}{marks[column].get(name, '')} "
                          f"[{low:.3g}, {high:.3g}]")  # fmt: skip
             rows.append({"condition": condition, "mask": mask, "method": name, "metric": column,
@@ -345,8 +343,7 @@ def _marks(values: dict[str, dict[str, Any]], first: dict[str, Any], column: str
                         for clip, one in values[name].items() if clip in first])
         for name in names
     }  # fmt: skip
-    chances = holm([paired_test(pairs[name]) if len(pairs[name]) else float("nan")
-                    for name in names])  # fmt: skip
+    chances = holm(paired_tests([pairs[name] for name in names]))
     return {
         name: ("*" if pairs[name].mean() > 0 else "!") if chance < 0.05 else ""
         for name, chance in zip(names, chances, strict=True)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from earwitness.audio import write_audio
-from earwitness.benchmark.engine import facts_here
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
+from earwitness.provenance import commit
 from earwitness.train.contamination import Contamination
 from earwitness.train.lmac import Settings, Training, published
 from earwitness.types import Audio
@@ -37,7 +37,7 @@ def main() -> None:
         plain = replace(Settings(), batch=BATCH, crop=SECONDS,
                         contamination=Contamination(share=0.0))  # fmt: skip
         waves = torch.stack([torch.zeros(round(SECONDS * model.rate))] * BATCH)
-        print(f"commit {facts_here()['commit']}, torch {torch.__version__}, "
+        print(f"commit {commit()}, torch {torch.__version__}, "
               f"{torch.get_num_threads()} threads, seed 0")  # fmt: skip
         for name, settings in (("slim", plain), ("published", published(plain))):
             training = Training(model, paths[:BATCH], paths[BATCH:], settings)

@@ -7,8 +7,6 @@ controls, and every metric that applies. The time inside the network is taken by
 
 from __future__ import annotations
 
-import platform
-import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from earwitness.benchmark.cells import measure_clip
 from earwitness.benchmark.grid import Grid, Part, choose
 from earwitness.data.clips import Clip, Material
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
+from earwitness.provenance import stamp
 
 HERE = Path(__file__).parent
 SECONDS = 5.0
@@ -65,12 +64,10 @@ def main() -> None:
     whole = time.perf_counter() - before
     figures = sum(len(line["figures"]) for line in lines)
     share = 1 - inside[0] / whole
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, cwd=HERE, capture_output=True, text=True).stdout.strip()
     text = (
         "# A benchmark's own cost, measured\n\n"
-        f"Made by `python benchmarks/overhead.py`: commit {commit}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}, {torch.get_num_threads()} threads, seed 0.\n\n"
+        f"Made by `python benchmarks/overhead.py`: {stamp()}, {torch.get_num_threads()} threads, "
+        "seed 0.\n\n"
         "One sound of 5 s, CNN14 with random weights, one method, three masks with their controls, "
         "every metric.\n\n"
         "| forward passes | figures | whole | in the network, without its backward pass | "

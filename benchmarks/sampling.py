@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import platform
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from earwitness.audio import read_audio
 from earwitness.data.collection import read_collection
 from earwitness.models.registry import load_model
+from earwitness.models.target import make_target
 from earwitness.perturbation.estimators import kernel_shap
 from earwitness.perturbation.estimators.designs import fair_draws
 from earwitness.perturbation.estimators.game import Game
@@ -36,6 +35,7 @@ from earwitness.perturbation.estimators.lime import fit_pairs, kernel
 from earwitness.perturbation.estimators.regression import weighted_ridge
 from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.probe import Probe
+from earwitness.provenance import stamp
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs" / "sampling"
@@ -54,7 +54,7 @@ class Clip:
     def __init__(self, path: Path, model: Any, network: Any) -> None:
         wave = torch.from_numpy(read_audio(path, rate=model.rate).samples)
         with torch.no_grad():
-            target = model.target(model(wave[None])[0])
+            target = make_target(model, model(wave[None])[0])
             probe = Probe(model, wave, target)
             pieces = cut(probe, "grid", Sizes(segments=10, bands=8))
             self.game = Game([probe], pieces)
@@ -286,14 +286,11 @@ def measured(number: int, clip: Clip, row: list[Any], shapley: bool) -> list[Any
 
 
 def table(rows: list[list[Any]]) -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
     lines = [
         "# Evaluations needed for settled weights, measured",
         "",
         "Made by `python benchmarks/sampling.py DATA`.",
-        f"Commit {commit}, torch {torch.__version__}, numpy {np.__version__}, "
-        f"Python {platform.python_version()}; seeds 0-{REPEATS - 1} for each figure.",
+        f"{stamp()}; seeds 0-{REPEATS - 1} for each figure.",
         "",
         "Evaluations (one forward pass each) until the weights of 80 pieces (10 segments x 8 mel",
         f"bands) are within 20 % (L2) of those of 12,000 evaluations; median of the seeds; "

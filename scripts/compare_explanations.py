@@ -3,7 +3,7 @@
 ``python scripts/compare_explanations.py save FILE.npz`` explains with the source that is imported,
 ``python scripts/compare_explanations.py compare BEFORE.npz AFTER.npz`` lists the largest difference
 of every map (relative to its largest value), mask (share of cells whose gain differs) and card
-(absolute, in the unit of the score), and fails where one is above float noise. Left out on purpose:
+(in the unit of the score, relative above 1), and fails where one is above float noise. Left out:
 superpixels, NMF pieces, intervals of weights, and the spectrogram scores of random controls, which
 later versions do not compute.
 """
@@ -21,7 +21,9 @@ from torch import nn
 import earwitness
 from earwitness.signals import scene
 
-MAP, MASK, CARD = 2e-3, 2e-3, 2e-3
+# float32 sums in another order move a few cells in ten thousand across the edge of a mask, and
+# scores by as much as these cells count
+MAP, MASK, CARD = 5e-4, 5e-4, 2e-3
 SEED = 0
 
 
@@ -113,7 +115,8 @@ def compare(before: str, after: str) -> int:
             apart = float(np.abs(first - second).max() / max(np.abs(first).max(), 1e-30))
             gains = np.abs(old[f"{name}/mask"] - new[f"{name}/mask"])
             cells = float((gains > MAP).mean())
-            scores = float(np.abs(old[f"{name}/card"] - new[f"{name}/card"]).max())
+            first, second = old[f"{name}/card"], new[f"{name}/card"]
+            scores = float((np.abs(first - second) / np.maximum(1, np.abs(first))).max())
             bad = apart > MAP or cells > MASK or scores > CARD
             failed |= bad
             print(f"| {name} | {apart:.1e} | {cells:.1e} | {scores:.1e} |{' differs' * bad}")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from earwitness.evaluation import trust
 from earwitness.types import Audio
 
 ROOT = Path(__file__).parent.parent
@@ -35,12 +34,6 @@ def white() -> Audio:
     """1.5 s of white noise at 16 kHz: energy in every cell."""
     samples = 0.1 * np.random.default_rng(7).standard_normal(24000)
     return Audio(samples.astype(np.float32), 16000, "white")
-
-
-@pytest.fixture
-def few_controls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One random control on a trust card and not eight: 12 passes and not 40."""
-    monkeypatch.setattr(trust, "RANDOM_DRAWS", 1)
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,21 +17,35 @@ from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.evaluation.trust import PASSES, trust_card
+from earwitness.evaluation.orders import Orders
+from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
-from earwitness.masks.keep import Keep, make_mask, parse_keep
+from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Method
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
-from earwitness.models.target import over
+from earwitness.models.target import make_target, over, probabilities
 from earwitness.probe import Probe
+from earwitness.provenance import versions
 from earwitness.render.evidence import render, render_pieces
-from earwitness.types import Attribution, Audio, Direction, Map, Mask, Piece, Target
+from earwitness.types import (
+    Attribution,
+    Audio,
+    Direction,
+    FloatArray,
+    Map,
+    Mask,
+    Piece,
+    Request,
+    Target,
+    Trust,
+)
 
-_LEADING = 5
-_LARGE_GAP = 0.05
-_MOST_CELLS = 60_000_000  # some 4 GB; half an hour at 16 kHz
+_LEADING = 5  # outputs that are listed
+_LARGE_GAP = 0.05  # share of the change of score from which an incomplete map gets a note
+_MOST_CELLS = 60_000_000  # of the plane, some 4 GB while explaining; half an hour at 16 kHz
 Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int]
+Tick = Callable[[int], None]
 
 
 def list_methods() -> list[Method]:
@@ -43,7 +56,7 @@ def list_methods() -> list[Method]:
 def load_clip(
     clip: Clip, rate: int, *, start: float | None = None, end: float | None = None
 ) -> Audio:
-    """Return a sound as a model at ``rate`` hears it: mono, resampled, cut to a part."""
+    """Return a sound as a model at ``rate`` takes it: mono, resampled, cut to a part."""
     if isinstance(clip, str | os.PathLike):
         return read_audio(clip, rate=rate, start=start, end=end)
     audio = as_audio(clip)
@@ -72,23 +85,24 @@ def explain(
     start: float | None = None,
     end: float | None = None,
     seed: int = 0,
-    on_passes: Callable[[int], None] | None = None,
+    trust: Trust = "full",
+    on_passes: Tick | None = None,
     **options: Any,
 ) -> Explanation:
-    """Explain what a model made of a sound.
+    """Explain what a model made of a subject.
 
     Parameters
     ----------
     model : Model or str
         What ``wrap`` or ``load_model`` returned, or a name for the latter.
     clip : path, Audio or (samples, rate)
-        Samples of shape (time,) or (time, channel).
+        Samples of shape (time,) or (time, channel), full scale ±1; rate in Hz.
     method : str
         One of ``list_methods()``.
     target, versus : label or index, optional
         The output to explain, and the one to compare it with; the decided class by default.
     span : (float, float), optional
-        The seconds to explain the answer of, for a model that answers per frame.
+        The seconds to explain the outputs of, for a model with an output for every frame.
     direction : {"up", "down"}
         Explain what raises the value of a regression, or what lowers it.
     keep : str
@@ -100,8 +114,10 @@ def explain(
         The part of the sound to explain, in seconds.
     seed : int
         Seed of everything drawn at random.
+    trust : {"full", "light", "none"}
+        How much the trust card scores: 24 forward passes in full, 6 for a light one.
     on_passes : callable, optional
-        Told how many forward passes were made, as they are made.
+        Called with the number of forward passes after every batch.
     **options
         Options of the method.
 
@@ -113,13 +129,78 @@ def explain(
     ------
     EarwitnessError
         In one of its kinds, with one line that says what to do.
+
+    Examples
+    --------
+    >>> import earwitness
+    >>> from earwitness.signals import scene
+    >>> found = earwitness.explain("esc10", scene(32000).mixture, "lmac", trust="none")
+    >>> found.mask.area < 0.5
+    True
     """
-    began = time.perf_counter()
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise ParameterError(f"seed must be a whole number from 0 on, got {seed!r}")
-    spec = METHODS.get(method)
-    settled, rule = spec.settle(options), parse_keep(spec.keep if keep is None else keep)
+    request = Request(
+        method, options, target, versus, span, direction, keep, start, end, seed, trust
+    )
+    check_request(request)
     model = model if isinstance(model, Model) else _loaded(model)
+    subject = open_subject(model, clip, start=start, end=end, seed=seed)
+    return explain_subject(subject, request, on_passes=on_passes)
+
+
+@dataclass
+class Subject:
+    """A sound at the model's rate, with what all explanations of it share, computed once.
+
+    Attributes
+    ----------
+    model : Model
+    audio : Audio
+    seed : int
+        Of the random orders of controls.
+    """
+
+    model: Model
+    audio: Audio
+    seed: int
+
+    @cached_property
+    def wave(self) -> Tensor:
+        """Samples (time,) where the model is."""
+        return torch.from_numpy(self.audio.samples).to(self.model.device)
+
+    @cached_property
+    def outputs(self) -> Tensor:
+        """The model's outputs (output[, frame])."""
+        with torch.no_grad():
+            return self.model(self.wave.unsqueeze(0))[0]
+
+    @cached_property
+    def magnitude(self) -> FloatArray:
+        """The input on the plane (freq, frame)."""
+        found: FloatArray = self.model.plane.analyse(self.wave[None])[0].abs().cpu().numpy()
+        return found
+
+    @cached_property
+    def orders(self) -> Orders:
+        """Orders of controls."""
+        return Orders(self.magnitude, self.seed)
+
+
+def open_subject(
+    model: Model,
+    clip: Clip,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    seed: int = 0,
+) -> Subject:
+    """Read a sound to explain.
+
+    Raises
+    ------
+    EarwitnessError
+        If it cannot be read, or is too long to explain in one piece.
+    """
     audio = load_clip(clip, model.rate, start=start, end=end)
     cells = model.plane.bins * model.plane.frames(len(audio.samples))
     if cells > _MOST_CELLS:
@@ -127,41 +208,62 @@ def explain(
             f"{audio.name}: {audio.seconds / 60:.0f} min are too long to explain in one piece; "
             "choose a part with start and end"
         )
-    wave = torch.from_numpy(audio.samples).to(model.device)
+    return Subject(model, audio, seed)
+
+
+def check_request(request: Request) -> None:
+    """Raise for what would fail on every sound: unknown names and options out of range."""
+    spec, seed = METHODS.get(request.method), request.seed
+    spec.settle(request.options)
+    parse_keep(spec.keep if request.keep is None else request.keep)
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ParameterError(f"seed must be a whole number from 0 on, got {seed!r}")
+    if request.trust not in ("full", "light", "none"):
+        raise ParameterError(f"trust is full, light or none, got {request.trust!r}")
+
+
+def explain_subject(
+    subject: Subject, request: Request, *, on_passes: Tick | None = None
+) -> Explanation:
+    """Explain a sound as a request asks; see ``explain``."""
+    began = time.perf_counter()
+    model, audio = subject.model, subject.audio
+    spec = METHODS.get(request.method)
+    settled = spec.settle(request.options)
     with torch.inference_mode(False), model.undisturbed():
-        with torch.no_grad():
-            whole = model(wave.unsqueeze(0))[0]
-        question = model.target(
-            whole, target, versus, span=span, direction=direction, seconds=audio.seconds
-        )
-        probe = Probe(model, wave, question, seed=seed, on_passes=on_passes)
+        target = make_target(
+            model, subject.outputs, request.target, request.versus,
+            span=request.span, direction=request.direction, seconds=audio.seconds,
+        )  # fmt: skip
+        probe = Probe(model, subject.wave, target, seed=request.seed, on_passes=on_passes)
         found = spec.function(probe, **settled)
-        attribution, mask = _masked(probe, found, rule)
-        card, parts = trust_card(probe, mask, whole, seed=seed)
+        keep = spec.keep if request.keep is None else request.keep
+        attribution, mask = _masked(subject, probe, found, keep)
+        card, parts = trust_card(probe, mask, subject.outputs, subject.orders, request.trust)
     notes = [*audio.notes, *_length_notes(model, probe.samples)]
     notes += _gap_notes(found.details)
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
-    gains = torch.from_numpy(mask.gains).to(probe.device).unsqueeze(0)
-    evidence, remainder = render(model.plane, probe.spectrum, gains, probe.samples)
+    gains = torch.from_numpy(mask.gains).to(probe.device)
+    evidence, remainder = render(model.plane, probe.spectrum, gains, probe.wave)
     pieces, piece_sounds = _pieces(probe, found, audio)
     return Explanation(
         clip=audio.name,
         model=model.name,
-        method=method,
+        method=request.method,
         task=model.task,
         options=settled,
-        target=question,
+        target=target,
         input=audio,
-        evidence=_sound(evidence, audio, "evidence"),
-        remainder=_sound(remainder, audio, "remainder"),
-        magnitude=probe.magnitude.cpu().numpy(),
+        evidence=_audio(evidence, audio, "evidence"),
+        remainder=_audio(remainder, audio, "remainder"),
+        magnitude=subject.magnitude,
         attribution=attribution,
         mask=mask,
         trust=card,
-        outputs=_output_scores(model, question, {"input": whole, **parts}),
+        outputs=_output_scores(model, target, {"input": subject.outputs, **parts}),
         notes=tuple(notes),
-        provenance=_provenance(model, audio, seed, start, end),
+        provenance=_provenance(model, audio, request),
         seconds=time.perf_counter() - began,
         pieces=pieces,
         piece_sounds=piece_sounds,
@@ -180,8 +282,8 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
     audio = load_clip(clip, model.rate)
     wave = torch.from_numpy(audio.samples).to(model.device).unsqueeze(0)
     with model.undisturbed(), torch.no_grad():
-        answers = model.probabilities(model(wave))
-    values = (answers.mean(dim=-1) if model.per_frame else answers)[0].tolist()
+        found = probabilities(model, model(wave))
+    values = (found.mean(dim=-1) if model.per_frame else found)[0].tolist()
     answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
     answer["outputs"] = dict(zip(model.labels, values, strict=True))
     if model.task != "regression":
@@ -191,10 +293,10 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
     return {**answer, "notes": [*audio.notes, *_length_notes(model, len(audio.samples))]}
 
 
-def count_passes(method: str, options: dict[str, Any] | None = None) -> int:
+def count_passes(request: Request) -> int:
     """Return about how many forward passes an explanation costs (a backward counts two)."""
-    spec = METHODS.get(method)
-    return spec.passes(spec.settle(options or {})) + PASSES
+    spec = METHODS.get(request.method)
+    return spec.passes(spec.settle(request.options)) + card_passes(request.trust)
 
 
 def _loaded(model: object) -> Model:
@@ -206,7 +308,7 @@ def _loaded(model: object) -> Model:
     return load_model(model)
 
 
-def _masked(probe: Probe, found: Map, rule: Keep) -> tuple[Attribution, Mask]:
+def _masked(subject: Subject, probe: Probe, found: Map, keep: str) -> tuple[Attribution, Mask]:
     values = found.values.float().cpu().numpy()
     if values.shape != probe.shape:
         raise ParameterError(
@@ -219,11 +321,11 @@ def _masked(probe: Probe, found: Map, rule: Keep) -> tuple[Attribution, Mask]:
         )
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
     attribution = Attribution(values, freqs.astype(np.float32), times, dict(found.details))
-    return attribution, make_mask(values, probe.magnitude.cpu().numpy(), rule)
+    return attribution, make_mask(values, subject.magnitude, parse_keep(keep))
 
 
-def _sound(wave: Tensor, audio: Audio, name: str) -> Audio:
-    return Audio(wave[0].float().cpu().numpy(), audio.rate, name)
+def _audio(wave: Tensor, audio: Audio, name: str) -> Audio:
+    return Audio(wave.float().cpu().numpy(), audio.rate, name)
 
 
 def _pieces(probe: Probe, found: Map, audio: Audio) -> tuple[tuple[Piece, ...], tuple[Audio, ...]]:
@@ -234,9 +336,7 @@ def _pieces(probe: Probe, found: Map, audio: Audio) -> tuple[tuple[Piece, ...], 
     chosen, waves = render_pieces(plane, probe.spectrum, found.played, probe.samples)
     files = {piece: f"piece-{number:02}.wav" for number, piece in enumerate(chosen, start=1)}
     names = [*(table[piece].name for piece in chosen), EVERYTHING_ELSE]
-    sounds = tuple(
-        _sound(wave.unsqueeze(0), audio, name) for wave, name in zip(waves, names, strict=False)
-    )
+    sounds = tuple(_audio(wave, audio, name) for wave, name in zip(waves, names, strict=False))
     return tuple(replace(one, file=files.get(k, "")) for k, one in enumerate(table)), sounds
 
 
@@ -244,8 +344,8 @@ def _output_scores(
     model: Model, target: Target, outputs: dict[str, Tensor]
 ) -> tuple[OutputScore, ...]:
     values = {
-        name: over(model.probabilities(out.unsqueeze(0)), target.frames)[0]
-        for name, out in outputs.items()
+        side: over(probabilities(model, one.unsqueeze(0)), target.frames)[0]
+        for side, one in outputs.items()
     }
     order = values["input"].argsort(descending=True).tolist()
     if model.task == "regression":
@@ -253,7 +353,8 @@ def _output_scores(
     chosen = order[:_LEADING]
     chosen += [i for i in (target.index, target.versus_index) if i is not None and i not in chosen]
     return tuple(
-        OutputScore(model.labels[i], *(float(values[side][i]) for side in outputs)) for i in chosen
+        OutputScore(model.labels[i], **{side: float(values[side][i]) for side in outputs})
+        for i in chosen
     )
 
 
@@ -268,13 +369,13 @@ def _length_notes(model: Model, samples: int) -> list[str]:
     if len(windows) > 1:
         notes.append(
             f"longer than the model takes: read in {len(windows)} overlapping windows of "
-            f"{windows[0][1] / model.rate:.2f} s, answers averaged"
+            f"{windows[0][1] / model.rate:.2f} s, outputs averaged"
         )
     return notes
 
 
 def _gap_notes(details: Mapping[str, Any]) -> list[str]:
-    """Say so if a map that promises to add up does not."""
+    """Return a note if a map that promises to add up does not."""
     share = details.get("completeness_share")
     if share is None or share <= _LARGE_GAP:
         return []
@@ -288,23 +389,17 @@ def _gap_notes(details: Mapping[str, Any]) -> list[str]:
     return [f"{text}; try more steps" if "steps" in details else text]
 
 
-def _provenance(
-    model: Model, audio: Audio, seed: int, start: float | None, end: float | None
-) -> dict[str, Any]:
+def _provenance(model: Model, audio: Audio, request: Request) -> dict[str, Any]:
     plane = model.plane
     return {
-        "seed": seed,
-        "start": start,
-        "end": end,
+        "seed": request.seed,
+        "start": request.start,
+        "end": request.end,
         "rate": audio.rate,
         "samples": len(audio.samples),
         "plane": {"n_fft": plane.n_fft, "hop": plane.hop, "window": "hann"},
         "route": "magnitude" if model.frontend is not None else "waveform",
         "device": str(model.device),
-        "versions": {
-            "earwitness": version("earwitness"),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "optimise": model.optimise,
+        "versions": versions(),
     }

@@ -14,6 +14,7 @@ from earwitness.mixing import Mixer, band_mixer, sound_mixer
 from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
 from earwitness.models.prepare import Checked, gradients_agree, outputs_agree, prepared
+from earwitness.models.target import explained_score
 from earwitness.types import Target
 
 # larger batches leave the processor's caches and are slower, not faster
@@ -149,12 +150,12 @@ class Probe:
 
     def score(self, gains: Tensor) -> Tensor:
         """Return the score (batch,) that methods explain, for gains (batch, freq, frame)."""
-        return self.model.explained(self.outputs(gains), self.target)
+        return explained_score(self.model, self.outputs(gains), self.target)
 
     def score_magnitude(self, magnitude: Tensor) -> Tensor:
         """Return the score (batch,) of magnitudes (batch, freq, frame) with the input's phase."""
         outputs = self._told(self._outputs_of_magnitude(magnitude))
-        return self.model.explained(outputs, self.target)
+        return explained_score(self.model, outputs, self.target)
 
     def _outputs_of_magnitude(self, magnitude: Tensor) -> Tensor:
         if self.model.frontend is not None:
@@ -237,7 +238,7 @@ class Probe:
             found: list[float] = []
             scores = torch.zeros(0)
             for one in answers:
-                scores = self.model.explained(self._told(one), self.target)
+                scores = explained_score(self.model, self._told(one), self.target)
                 found += scores.tolist()
             return torch.tensor(found, dtype=scores.dtype, device=scores.device)
 
@@ -287,7 +288,7 @@ class Probe:
             def ask(batch: Tensor) -> Tensor:
                 leaf = batch.detach().requires_grad_()
                 with torch.enable_grad(), probe.model.frozen():
-                    scores = probe.model.explained(outputs(leaf), self.target)
+                    scores = explained_score(probe.model, outputs(leaf), self.target)
                     return probe._gradient(scores, leaf)
 
             return ask

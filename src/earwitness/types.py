@@ -16,6 +16,7 @@ Task = Literal["single-label", "multi-label", "regression"]
 Output = Literal["logits", "probabilities", "scores"]
 Kind = Literal["probability", "logit-difference", "value"]
 Direction = Literal["up", "down"]
+Trust = Literal["full", "light", "none"]
 Optimise = bool | Literal["compile"]
 FloatArray = NDArray[np.float32]
 
@@ -83,6 +84,46 @@ class Target:
         text = f"{self.label} versus {self.versus_label}" if self.versus_label else self.label
         text = text if self.sign > 0 else f"lower {text}"
         return f"{text} from {self.span[0]:g} to {self.span[1]:g} s" if self.span else text
+
+
+@dataclass(frozen=True)
+class Request:
+    """One explanation to make: everything but the model and the sound.
+
+    Attributes
+    ----------
+    method : str
+        A name of ``list_methods()``.
+    options : mapping
+        Options of the method; those not named have their defaults.
+    target, versus : str, int or None
+        Label or index of the output to explain and of the one it is compared with; the decided
+        class if None.
+    span : (float, float) or None
+        Seconds, for a model with an output for every frame.
+    direction : {"up", "down"}
+        Whether to explain what raises a value or what lowers it.
+    keep : str or None
+        How the mask is made, as ``--keep`` spells it; the method's own way if None.
+    start, end : float or None
+        Part of the sound to explain, in seconds.
+    seed : int
+        Of everything drawn at random.
+    trust : {"full", "light", "none"}
+        How much the trust card scores.
+    """
+
+    method: str = "integrated-gradients"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    target: str | int | None = None
+    versus: str | int | None = None
+    span: tuple[float, float] | None = None
+    direction: Direction = "up"
+    keep: str | None = None
+    start: float | None = None
+    end: float | None = None
+    seed: int = 0
+    trust: Trust = "full"
 
 
 @dataclass(frozen=True)
@@ -161,9 +202,12 @@ class Mask:
 
 @dataclass(frozen=True)
 class Pair:
-    """The model on the masked spectrogram (shortest route), and on the resynthesised sound."""
+    """The model on the masked spectrogram (shortest route), and on the resynthesised sound.
 
-    spectrogram: float
+    ``spectrogram`` is None where only the sound was scored.
+    """
+
+    spectrogram: float | None
     audio: float
 
 

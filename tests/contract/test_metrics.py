@@ -16,6 +16,7 @@ from earwitness.evaluation.cases import make_cases
 from earwitness.metrics.localisation import map_fields, true_cells
 from earwitness.metrics.registry import FIELDS, METRICS
 from earwitness.models.model import Model
+from earwitness.models.target import make_target
 from earwitness.models.wrapping import wrap
 from earwitness.probe import Probe
 from tests.reference.slow_metrics import SLOW
@@ -216,7 +217,7 @@ def figures_of(seed: int) -> dict[str, np.ndarray]:
     model, wave = grid(), source + rest
     with torch.no_grad():
         whole = model(wave[None])[0]
-    probe = Probe(model, wave, model.target(whole))
+    probe = Probe(model, wave, make_target(model, whole))
     assert probe.target.index == 0
     chance = np.roll([4.0, 3, 2, 1] + [0] * 8, seed)  # strongest first, for the map
     away = [(r, c) != (1, 3) and r != 1 and c != 3 for r in range(3) for c in range(4)]

@@ -77,9 +77,17 @@ def test_no_module_is_named_like_a_public_function() -> None:
     ],
 )
 def test_importing_loads_nothing_heavy(code: str) -> None:
-    heavy = "{'torch', 'numpy', 'scipy', 'rich', 'matplotlib', 'jinja2'}"
+    heavy = "{'torch', 'numpy', 'scipy', 'rich', 'matplotlib', 'jinja2', 'skimage', 'sklearn'}"
     check = f"{code}\nimport sys\nprint(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_listing_methods_loads_no_library_that_only_some_of_them_need() -> None:
+    code = "from earwitness.cli.main import main\ntry:\n    main(['methods'])\nexcept SystemExit:\n"
+    code += "    pass\nimport sys\nprint('\\n', sorted({'skimage', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "kernel-shap" in done.stdout
     assert done.stdout.strip().endswith("[]")
 
 

@@ -139,18 +139,26 @@ def spearman_of_sizes(one: Array, other: Array) -> float:
     return spearman(abs(one), abs(other))
 
 
-def ssim_of_sizes(one: Array, other: Array) -> float:
-    """Eq. 13 of Wang 2004 on every 7 by 7 window that lies inside, sample covariances."""
-    a, b = (abs(m.astype(np.float64)) / abs(m).max() for m in (one, other))
+def ssim(one: Array, other: Array) -> float:
+    """Eq. 13 of Wang 2004 on every window that lies inside, sample covariances.
+
+    Windows are 7 by 7, or as large an odd number as the shorter side allows.
+    """
+    a, b = (m.astype(np.float64) / (abs(m).max() or 1.0) for m in (one, other))
+    side = max(n for n in (1, 3, 5, 7) if n <= max(1, min(a.shape)))
     total = []
-    for i in range(a.shape[0] - 6):
-        for j in range(a.shape[1] - 6):
-            x, y = a[i : i + 7, j : j + 7].ravel(), b[i : i + 7, j : j + 7].ravel()
-            cov = np.cov(x, y)
+    for i in range(a.shape[0] - side + 1):
+        for j in range(a.shape[1] - side + 1):
+            x, y = (m[i : i + side, j : j + side].ravel() for m in (a, b))
+            cov = np.cov(x, y) if side > 1 else np.zeros((2, 2))
             above = (2 * x.mean() * y.mean() + 1e-4) * (2 * cov[0, 1] + 9e-4)
             below = (x.mean() ** 2 + y.mean() ** 2 + 1e-4) * (cov[0, 0] + cov[1, 1] + 9e-4)
             total.append(above / below)
     return float(np.mean(total))
+
+
+def ssim_of_sizes(one: Array, other: Array) -> float:
+    return ssim(abs(one), abs(other))
 
 
 def clicks(sound: Array, whole: Array, rate: float) -> float:

@@ -24,7 +24,7 @@ from earwitness.benchmark.ledger import Ledger, read_lines
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, OutputError, ParameterError, UnknownNameError
 from earwitness.evaluation.cases import make_cases, measure
-from earwitness.evaluation.trust import order_by
+from earwitness.evaluation.orders import order_by
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain

@@ -111,7 +111,7 @@ def check_line(line: dict[str, Any]) -> None:
         assert {"spectrogram", "audio"} == set(line["score"][side])
     assert {"area", "energy"} <= set(line["mask"])
     assert {"random", "energy"} == set(line["controls"])
-    wanted = {"input", "evidence", "remainder", "attribution", "picture", "labels", "explanation"}
+    wanted = {"input", "evidence", "remainder", "attribution", "labels", "explanation"}
     assert wanted == set(line["files"])
 
 
@@ -134,7 +134,8 @@ def test_pieces_estimator_and_background_choose_the_method(
     model = ["--model", "python:model.py:make", "--json"]
     code, out, _ = run(
         capsys, "explain", "b.wav", "--pieces", "hz x time", "--estimator", "kernel-shap",
-        "--background", "noise-floor", "--set", "segments=2", "--set", "bands=2", "-o", "r", *model,
+        "--background", "noise-floor", "--set", "segments=2", "--set", "bands=2", "-o", "r",
+        "--files", "pieces", *model,
     )  # fmt: skip
     line = json.loads(out)
     assert (code, line["method"]) == (0, "pieces")
@@ -403,7 +404,8 @@ def test_command_and_call_agree(place: Path, capsys: pytest.CaptureFixture[str])
     assert line["score"]["input"] == called.trust.input
     assert line["mask"]["area"] == called.mask.area
     loaded = earwitness.Explanation.load(Path(line["files"]["explanation"]).parent)
-    np.testing.assert_array_equal(loaded.attribution.values, called.attribution.values)
+    np.testing.assert_allclose(loaded.attribution.values, called.attribution.values, rtol=2.0**-12)
+    np.testing.assert_array_equal(loaded.mask.gains, called.mask.gains)
 
 
 def test_ctrl_c_leaves_whole_files_only(place: Path) -> None:
@@ -432,5 +434,5 @@ def test_ctrl_c_leaves_whole_files_only(place: Path) -> None:
     assert not list((place / "r").rglob(".*"))
     done = [path.parent for path in (place / "r").rglob("explanation.json")]
     assert 0 < len(done) < 42
-    assert all(len(list(folder.iterdir())) == 7 for folder in done)
+    assert all(len(list(folder.iterdir())) == 5 for folder in done)
     assert (place / "r" / "index.html").read_text().count("<article") == len(done)

@@ -9,24 +9,24 @@ import torch
 
 from earwitness.cli import scene as demo_scene
 from earwitness.cli.scene import METHODS
-from earwitness.evaluation import trust
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.target import probabilities
 from earwitness.pipeline import explain
 from earwitness.signals import scene
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo with few random controls on its cards and few samples of LIME, for speed."""
+    """The demo with light trust cards and few samples of LIME, for speed."""
     folder = tmp_path_factory.mktemp("demo") / "r"
 
     def quick(model: Model, clip: Path, method: str, **options: Any) -> Explanation:
-        return explain(model, clip, method, **options, **{"lime": {"samples": 200}}.get(method, {}))
+        few = {"samples": 200} if method == "lime" else {}
+        return explain(model, clip, method, **options, **few, trust="light")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trust, "RANDOM_DRAWS", 1)
         patch.setattr(demo_scene, "explain", quick)
         assert demo_scene.explain_scene(0, str(folder), overwrite=False) == 0
     return folder
@@ -51,7 +51,7 @@ def test_the_model_knows_the_sources(name: str, seed: int) -> None:
     model = load_model("esc10")
     source = scene(model.rate, seed).sources[name]
     with torch.no_grad():
-        shares = model.probabilities(model(torch.from_numpy(source.samples)[None]))[0]
+        shares = probabilities(model, model(torch.from_numpy(source.samples)[None]))[0]
     assert model.labels[int(shares.argmax())] == name
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from earwitness.methods.registry import METHODS
 from earwitness.models.frontend import LogMel
 from earwitness.models.model import Model
+from earwitness.models.target import explained_score, make_target
 from earwitness.models.wrapping import wrap
 from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.plane.stft import Plane
@@ -71,7 +72,9 @@ def probe(model: Model, background: bool = False) -> Probe:
     if background:
         noise = 0.002 * torch.randn(1, 16000, generator=generator)
         other = model.plane.analyse(noise)[0]
-    return Probe(model, wave, model.target(torch.zeros(len(model.labels)), 0), background=other)
+    return Probe(
+        model, wave, make_target(model, torch.zeros(len(model.labels)), 0), background=other
+    )
 
 
 def soft_pieces(where: Probe, count: int, *, whole: bool = True) -> Tensor:
@@ -155,7 +158,7 @@ def test_passes_are_counted() -> None:
     model = mel()
     counts: list[int] = []
     wave = torch.randn(16000, generator=torch.Generator().manual_seed(0))
-    where = Probe(model, wave, model.target(torch.zeros(3), 0), on_passes=counts.append)
+    where = Probe(model, wave, make_target(model, torch.zeros(3), 0), on_passes=counts.append)
     mixed(where, grid(where, 4, 3), switches(70, 12))
     assert sum(counts) == 70
     counts.clear()
@@ -206,7 +209,7 @@ def test_parameters_ask_for_no_gradient_meanwhile(
     model.module.body[3].weight.requires_grad_(False)
     before = [one.requires_grad for one in model.module.parameters()]
     seen: list[list[bool]] = []
-    plain = model.explained
+    plain = explained_score
 
     def explained(*arguments: Any) -> Tensor:
         assert model.module is not None
@@ -215,7 +218,7 @@ def test_parameters_ask_for_no_gradient_meanwhile(
             raise ZeroDivisionError
         return plain(*arguments)
 
-    monkeypatch.setattr(model, "explained", explained)
+    monkeypatch.setattr("earwitness.probe.explained_score", explained)
     where = probe(model)
     if fails:
         with pytest.raises(ZeroDivisionError):

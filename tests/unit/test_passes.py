@@ -17,6 +17,7 @@ from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import FIELDS, METRICS
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.target import make_target, reported_score
 from earwitness.models.wrapping import wrap
 from earwitness.plane.domains import DOMAINS
 from earwitness.probe import Probe
@@ -29,7 +30,7 @@ from tests.toys import RATE, REGIONS, WaveNet, region, spectral, two_layers, wav
 def probe_of(model: Model, clip: Audio, target: int | None = 0, **kwargs: Any) -> Probe:
     wave = torch.from_numpy(clip.samples)
     with torch.no_grad():
-        question = model.target(model(wave[None])[0], target)
+        question = make_target(model, model(wave[None])[0], target)
     return Probe(model, wave, question, **kwargs)
 
 
@@ -43,18 +44,18 @@ def test_evidence_and_remainder_on_both_routes(build: Any, white: Audio) -> None
     gains = some_gains(probe)
     passes = evaluate(probe, gains, sounds=True)
     for k, gain in enumerate(torch.from_numpy(gains)):
-        sounds = render(probe.model.plane, probe.spectrum, gain[None], probe.samples)
+        sounds = render(probe.model.plane, probe.spectrum, gain, probe.wave)
         both = torch.stack([gain, 1 - gain])
         with torch.no_grad():
-            heard = probe.model(torch.cat(sounds))
-            plane = probe.outputs(both)
+            audio = probe.model(torch.stack(sounds))
+            direct = probe.outputs(both)
         # batching changes the last digits of float32
         close = {"rtol": 1e-4, "atol": 1e-5}
-        torch.testing.assert_close(passes.audio.evidence[k], heard[0], **close)
-        torch.testing.assert_close(passes.audio.remainder[k], heard[1], **close)
-        torch.testing.assert_close(passes.spectrogram.evidence[k], plane[0], **close)
-        torch.testing.assert_close(passes.spectrogram.remainder[k], plane[1], **close)
-        torch.testing.assert_close(passes.sounds[k], sounds[0][0], rtol=0, atol=1e-6)
+        torch.testing.assert_close(passes.audio.evidence[k], audio[0], **close)
+        torch.testing.assert_close(passes.audio.remainder[k], audio[1], **close)
+        torch.testing.assert_close(passes.spectrogram.evidence[k], direct[0], **close)
+        torch.testing.assert_close(passes.spectrogram.remainder[k], direct[1], **close)
+        torch.testing.assert_close(passes.sounds[k], sounds[0], rtol=0, atol=1e-6)
 
 
 def test_equal_masks_are_asked_about_once(white: Audio) -> None:
@@ -142,14 +143,16 @@ def test_soft_masks_are_heard_as_they_are_scored(label: str) -> None:
     rules = ["minmax", "minmax+", "80%,smooth:1.5", "80%"]
     gaps = {}
     with model.undisturbed(), torch.no_grad():
-        question = model.target(model(wave[None])[0], label)
+        question = make_target(model, model(wave[None])[0], label)
         probe = Probe(model, wave, question)
         for method in ("gradcam", "integrated-gradients"):
             values = METHODS.get(method).function(probe).values.numpy()
             masks = [make_mask(values, probe.magnitude.numpy(), parse_keep(r)) for r in rules]
             passes = evaluate(probe, [mask.gains for mask in masks])
             plane, heard = (
-                torch.stack([model.reported(side, question) for side in (s.evidence, s.remainder)])
+                torch.stack(
+                    [reported_score(model, side, question) for side in (s.evidence, s.remainder)]
+                )
                 for s in (passes.spectrogram, passes.audio)
             )
             gaps[method] = (plane - heard).abs().amax(dim=0).numpy()

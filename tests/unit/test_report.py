@@ -15,7 +15,7 @@ import torch
 from earwitness.audio import write_audio
 from earwitness.pipeline import explain
 from earwitness.report.folder import ReportFolder
-from earwitness.report.page import _ticks
+from earwitness.report.sections import _ticks
 from earwitness.types import Audio
 from tests.toys import RATE, REGIONS, additive, spectral
 

@@ -20,6 +20,7 @@ from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
 from earwitness.models.prepare import prepared
 from earwitness.models.registry import load_model
+from earwitness.models.target import make_target
 from earwitness.models.wrapping import wrap
 from earwitness.probe import Probe
 from earwitness.signals import scene
@@ -124,7 +125,7 @@ def test_the_model_is_as_before_also_after_an_error(
     model, wave = deep()
     before = state(model)
     chance = torch.get_rng_state()
-    target = model.target(torch.tensor([0.0, 1.0, 0.0]))
+    target = make_target(model, torch.tensor([0.0, 1.0, 0.0]))
     scrambled_maps(model, wave, target, {"input-x-gradient": {}}, order=order)
     assert not changed(model, before)
     torch.testing.assert_close(torch.get_rng_state(), chance, rtol=0, atol=0)
@@ -144,7 +145,7 @@ def test_orders_scramble_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
         asked(self, *args, **kwargs)
 
     monkeypatch.setattr(Probe, "__init__", note)
-    target = model.target(torch.tensor([0.0, 1.0, 0.0]))
+    target = make_target(model, torch.tensor([0.0, 1.0, 0.0]))
     monkeypatch.setattr("earwitness.evaluation.scrambling._BESIDE", "saliency")
     scrambled_maps(model, wave, target, {"saliency": {}}, order="cascading")
     below = {"late", "norm"}
@@ -161,7 +162,7 @@ def test_grad_cam_is_always_beside() -> None:
     made = scene(model.rate)
     wave = torch.from_numpy(made.mixture.samples)
     with model.undisturbed(), torch.no_grad():
-        target = model.target(model(wave[None])[0], "rain")
+        target = make_target(model, model(wave[None])[0], "rain")
     blocks, maps = scrambled_maps(model, wave, target, {"energy": {}}, seed=1)
     assert set(maps) == {"energy", "gradcam"}
     assert blocks[0] == "head"
@@ -217,7 +218,7 @@ def test_rates_that_cannot_be_encoded_are_named() -> None:
 def maps_of(method: str) -> Iterator[dict[str, np.ndarray]]:
     model = spectral()
     wave = 0.1 * np.random.default_rng(7).standard_normal(24000).astype(np.float32)
-    target = model.target(torch.tensor([1.0, 0.0]))
+    target = make_target(model, torch.tensor([1.0, 0.0]))
 
     def explained(sound: np.ndarray, seed: int) -> np.ndarray:
         probe = Probe(model, torch.from_numpy(sound), target, seed=seed)

@@ -15,6 +15,7 @@ from earwitness.evaluation.cases import make_cases, measure
 from earwitness.evaluation.trust import ahead_of
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
+from earwitness.models.target import explained_score, make_target, reported_score
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain, predict
 from earwitness.probe import Probe
@@ -49,13 +50,13 @@ def test_answers_per_frame_are_averaged_over_the_span() -> None:
     model = levels()
     answer = model(torch.from_numpy(steps().samples)[None])
     assert answer.shape == (1, 2, 60)
-    target = model.target(answer[0], "loud", span=(1.0, 1.5), seconds=3.0)
+    target = make_target(model, answer[0], "loud", span=(1.0, 1.5), seconds=3.0)
     assert target.frames == (20, 30)
     wanted = (steps().samples[RATE : RATE + RATE // 2].astype(float) ** 2).mean() * 100
-    np.testing.assert_allclose(float(model.explained(answer, target)), wanted, rtol=1e-5)
+    np.testing.assert_allclose(float(explained_score(model, answer, target)), wanted, rtol=1e-5)
     logits = np.stack([answer[0, 0, 20:30], answer[0, 1, 20:30]]).astype(float)
     wanted = (np.exp(logits[0]) / np.exp(logits).sum(axis=0)).mean()
-    np.testing.assert_allclose(float(model.reported(answer, target)), wanted, rtol=1e-5)
+    np.testing.assert_allclose(float(reported_score(model, answer, target)), wanted, rtol=1e-5)
 
 
 def test_the_decision_is_the_spans_own() -> None:
@@ -201,7 +202,7 @@ def test_metrics_of_answers_per_frame_are_about_the_span() -> None:
     model, clip = levels(), steps()
     wave = torch.from_numpy(clip.samples)
     whole = model(wave[None])[0]
-    target = model.target(whole, "loud", span=(1.0, 1.5), seconds=3.0)
+    target = make_target(model, whole, "loud", span=(1.0, 1.5), seconds=3.0)
     probe = Probe(model, wave, target)
     late = (probe.times > 1.6).float().expand(probe.shape).numpy()
     cases = make_cases(probe, [late, 1 - late], whole=whole)

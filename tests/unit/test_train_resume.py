@@ -17,7 +17,8 @@ import torch
 
 from earwitness.cli.main import main
 from earwitness.errors import OutputError
-from earwitness.train.lmac import train_lmac
+from earwitness.train.lmac import Training, train_lmac
+from earwitness.train.progress import Workers
 from earwitness.train.validation import Validation
 from tests.training import SETTINGS, coarse, place_of_model, trained
 
@@ -96,6 +97,68 @@ def test_two_processes_share_the_work(sounds: list[Path], tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("decoder:") == 1
     assert (tmp_path / "both" / "decoder.json").exists()
+
+
+ONE_STEP = replace(SETTINGS, epochs=1, batch=12, crop=0.5)  # of all twelve sounds
+SHARED = """
+import sys
+from pathlib import Path
+import torch
+from earwitness.train.lmac import Training
+from earwitness.train.progress import Workers
+from tests.training import coarse
+from tests.unit.test_train_resume import ONE_STEP, gradients
+workers, _ = Workers.here("cpu")
+sounds = sorted(Path(sys.argv[1]).glob("*.wav"))
+training = Training(coarse(), sounds[:12], sounds[12:], ONE_STEP, workers=workers)
+training.epoch()
+found = {"weights": training.decoder.state_dict(), "gradients": gradients(training)}
+torch.save(found, Path(sys.argv[2]) / f"{workers.rank}.pt")
+torch.distributed.destroy_process_group()
+"""
+
+
+def gradients(training: Training) -> dict[str, torch.Tensor]:
+    """Return those of the last step."""
+    return {name: one.grad.clone() for name, one in training.decoder.named_parameters()}
+
+
+class Alone(Workers):
+    """One of several processes that hears nothing of the others."""
+
+    def joined(self, network: torch.nn.Module) -> torch.nn.Module:
+        return network
+
+    def told(self, figures: dict[str, float]) -> dict[str, float]:
+        return {**figures, "valid_loss": 0.0}
+
+
+def test_two_processes_go_by_the_mean_of_their_gradients(
+    sounds: list[Path], tmp_path: Path
+) -> None:
+    place = tmp_path / "shared.py"
+    place.write_text(SHARED)
+    words = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
+        *("--master-port", str(29900 + os.getpid() % 400)),
+        *(str(place), str(sounds[0].parent), str(tmp_path)),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+    alone = []
+    for rank in (0, 1):
+        training = Training(coarse(), sounds[:12], sounds[12:], ONE_STEP, workers=Alone(rank, 2))
+        training.epoch()
+        alone.append(gradients(training))
+    for name, found in one["gradients"].items():
+        wanted = (alone[0][name] + alone[1][name]) / 2
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6 * float(wanted.abs().max()))
+        assert not torch.allclose(found, alone[0][name], rtol=0.1, atol=0)
+    # one process is not wrapped
+    single = Training(coarse(), sounds[:12], sounds[12:], ONE_STEP)
+    assert single.joined is single.decoder
 
 
 def test_other_settings_do_not_go_on(sounds: list[Path], tmp_path: Path) -> None:

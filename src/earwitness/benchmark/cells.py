@@ -8,7 +8,7 @@ order: on the loudest cells, and at random with the mask's own smoothness.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -21,15 +21,16 @@ from earwitness.benchmark.ledger import Line, pack
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, NotApplicableError
 from earwitness.evaluation.cases import ROUTES, make_cases
+from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import Memo
-from earwitness.evaluation.trust import order_by, surrogate
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, true_cells
 from earwitness.metrics.registry import METRICS, Case, Metric
 from earwitness.models.model import Model
+from earwitness.models.target import make_target, reported_score
 from earwitness.probe import Probe
-from earwitness.types import FloatArray, Map, Mask, Target
+from earwitness.types import FloatArray, Map, Target
 
 MATCHED = ("random", "energy")
 _AS_IT_IS = "gains"
@@ -86,7 +87,7 @@ def prepare(model: Model, clip: Clip) -> Setting:
     with torch.no_grad():
         whole = model(wave.unsqueeze(0))[0]
     seconds = len(material.input) / model.rate
-    target = model.target(whole, clip.target, seconds=seconds)
+    target = make_target(model, whole, clip.target, seconds=seconds)
     truth: dict[str, Any] = {}
     if material.source is not None:
         parts = np.stack([material.source, material.input - material.source])
@@ -154,7 +155,6 @@ class _Sound:
     def __init__(self, setting: Setting, grid: Grid, tick: Callable[[int], None] | None) -> None:
         self.setting, self.grid, self.tick = setting, grid, tick
         self.magnitude = setting.probe(0).magnitude.cpu().numpy()
-        self.loudness = np.argsort(np.argsort(self.magnitude, axis=None, kind="stable"))
         self.memo: Memo = {}
         metrics = [METRICS.get(name) for name in grid.metrics] or METRICS.all()
         self.metrics = {
@@ -186,8 +186,13 @@ class _Sound:
         rules = masks_of(self.grid, choice)
         masks = [make_mask(values, self.magnitude, parse_keep(rule)) for rule in rules]
         matched = () if choice.control else MATCHED
-        rng = np.random.default_rng(probe.seed)
-        gains = [one for mask in masks for one in (mask.gains, *self._orders(mask, matched, rng))]
+        orders = Orders(self.magnitude, probe.seed)
+        makers = {"random": lambda one: orders.at_random(one, 1)[0], "energy": orders.by_energy}
+        gains = [
+            one
+            for mask in masks
+            for one in (mask.gains, *(makers[name](mask.gains) for name in matched))
+        ]
         cases = make_cases(
             probe,
             gains,
@@ -234,16 +239,6 @@ class _Sound:
                 )
         return lines
 
-    def _orders(
-        self, mask: Mask, matched: Sequence[str], rng: np.random.Generator
-    ) -> Iterator[FloatArray]:
-        """Yield the mask's gains in the orders that are asked for."""
-        for name in matched:
-            if name == "random":
-                yield order_by(mask.gains, surrogate(mask.gains, rng))
-            else:
-                yield np.sort(mask.gains, axis=None)[self.loudness].reshape(mask.gains.shape)
-
 
 def seed_of(seed: int, clip: str) -> int:
     """Return a seed of a sound's own, so that chance differs from sound to sound."""
@@ -251,7 +246,7 @@ def seed_of(seed: int, clip: str) -> int:
 
 
 def _score(setting: Setting) -> float:
-    return float(setting.model.reported(setting.whole.unsqueeze(0), setting.target)[0])
+    return float(reported_score(setting.model, setting.whole.unsqueeze(0), setting.target)[0])
 
 
 def _timed(choice: Choice, probe: Probe, truth: Case) -> tuple[FloatArray, float]:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
 
 from earwitness.benchmark.cells import measure_clip
 from earwitness.benchmark.grid import Grid
 from earwitness.benchmark.ledger import Ledger, Line, read_lines
 from earwitness.errors import OutputError
+from earwitness.files import write_json
 from earwitness.methods.registry import METHODS
+from earwitness.provenance import commit, versions
 
 LINES = "cells.jsonl"
 _KEY = "run.json"
@@ -56,7 +51,7 @@ def run_grid(
         If the folder holds a run of another grid, cannot be written, or is written by another run.
     """
     _settle(grid, folder)
-    facts = facts_here()
+    facts = {"versions": versions(), "commit": commit()}
     with Ledger(folder / LINES) as ledger:
         todo = [
             (part, [clip for clip in part.clips if (part.model, clip.name) not in ledger.done])
@@ -83,38 +78,6 @@ def passes_of(grid: Grid, truth: bool) -> int:
     return len(grid.seeds) * maps + _PER_MASK * masks
 
 
-def facts_here() -> dict[str, Any]:
-    """Return the versions and the commit that figures are made with."""
-    return {
-        "versions": {
-            "earwitness": version("earwitness"),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str | None:
-    """Return the commit of the source, if it lies in a repository, with + if it was changed."""
-    place = Path(__file__).parent
-    commands = (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", "."])
-    answers = []
-    for command in commands:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(place.parent), *command],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        answers.append(done.stdout.strip())
-    return answers[0] + ("+" if answers[1] else "")
-
-
 def _settle(grid: Grid, folder: Path) -> None:
     """Write what the lines depend on, or raise if others are there."""
     path, key = folder / _KEY, json.loads(json.dumps(grid.key()))
@@ -128,11 +91,9 @@ def _settle(grid: Grid, folder: Path) -> None:
                     f"{folder}: holds a run with other {different[0]}; choose another folder"
                 )
             return
-        partial = path.with_suffix(".partial")
-        if any(one != partial for one in folder.iterdir()):
+        if any(not one.name.endswith(".partial") for one in folder.iterdir()):
             raise OutputError(f"{folder}: is not empty and holds no run; choose another folder")
-        partial.write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_json(path, key)
     except json.JSONDecodeError as error:
         raise OutputError(f"{path}: damaged; choose another folder") from error
     except OSError as error:

@@ -16,6 +16,7 @@ from earwitness.benchmark.cells import Setting, choices_of, explain_by, prepare
 from earwitness.benchmark.grid import Grid, Part
 from earwitness.benchmark.tables import Row
 from earwitness.data.clips import Clip
+from earwitness.files import replacing
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.models.model import Model
 from earwitness.render.evidence import render
@@ -129,9 +130,8 @@ def _write(
             sounds.append(_evidence(setting, maps[row.method], row.mask or ""))
             places.append(files[row.method, row.mask])
     for path, player in zip(places, players(sounds), strict=True):
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(player.data)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(player.data)
 
 
 def _map(setting: Setting, grid: Grid, method: str) -> FloatArray:
@@ -143,6 +143,6 @@ def _map(setting: Setting, grid: Grid, method: str) -> FloatArray:
 def _evidence(setting: Setting, values: FloatArray, rule: str) -> Audio:
     probe = setting.probe(0)
     mask = make_mask(values, probe.magnitude.cpu().numpy(), parse_keep(rule))
-    gains = torch.from_numpy(mask.gains).to(probe.device).unsqueeze(0)
-    wave, _ = render(setting.model.plane, probe.spectrum, gains, probe.samples)
-    return Audio(wave[0].float().cpu().numpy(), setting.model.rate)
+    gains = torch.from_numpy(mask.gains).to(probe.device)
+    wave, _ = render(setting.model.plane, probe.spectrum, gains, probe.wave)
+    return Audio(wave.float().cpu().numpy(), setting.model.rate)

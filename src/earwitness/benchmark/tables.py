@@ -25,7 +25,7 @@ import numpy as np
 from earwitness.benchmark.cells import MATCHED
 from earwitness.benchmark.grid import IDEAL
 from earwitness.benchmark.ledger import Line
-from earwitness.benchmark.statistics import Values, holm, interval, paired_test
+from earwitness.benchmark.statistics import Values, holm, intervals, paired_tests
 from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import METRICS
@@ -86,6 +86,10 @@ class Figure:
     spread: float
     against: dict[str, Against] = field(default_factory=dict)
     best: bool = False
+
+
+# figures and differences whose intervals are still to be filled in, with their values by sound
+Drawn = list[tuple[Figure | Against, Values]]
 
 
 @dataclass
@@ -164,7 +168,8 @@ def make_rows(lines: Iterable[Line], rank: str) -> list[Row]:
         if line["method"] is not None:
             place = (line["model"], line["group"], line["method"], line["mask"])
             cells.setdefault(place, []).append(line)
-    rows = [_row(some, rank) for some in cells.values()]
+    drawn: Drawn = []
+    rows = [_row(some, rank, drawn) for some in cells.values()]
     tables: dict[tuple[str, str, str | None], list[Row]] = {}
     for row in rows:
         tables.setdefault((row.model, row.group, row.mask), []).append(row)
@@ -172,13 +177,15 @@ def make_rows(lines: Iterable[Line], rank: str) -> list[Row]:
     for (model, group, mask), some in tables.items():
         if mask is None:
             for row in some:
-                _against_maps(row, cells, (model, group))
+                _against_maps(row, cells, (model, group), drawn)
+    _weigh(drawn)
+    for some in tables.values():
         _judge(some)
     # a method that failed on every sound has lines of its map alone
     return [row for row in by_place.values() if row.figures or row.failed]
 
 
-def _row(lines: Sequence[Line], rank: str) -> Row:
+def _row(lines: Sequence[Line], rank: str, drawn: Drawn) -> Row:
     first = lines[0]
     clips = {line["clip"] for line in lines}
     failed = {line["clip"] for line in lines if "failed" in line}
@@ -189,7 +196,7 @@ def _row(lines: Sequence[Line], rank: str) -> Row:
     figures: dict[tuple[str, str], Figure] = {}
     pairs = {(name, line["route"]) for line in sound for name in line["figures"]}
     for name, route in sorted(pairs, key=_column_order):
-        figures[name, route] = _figure(sound, name, route)
+        figures[name, route] = _figure(sound, name, route, drawn)
     routes = [route for metric, route in figures if metric == rank]
     areas = [line["area"] for line in one_route if "area" in line]
     return Row(
@@ -224,7 +231,7 @@ def per_clip(lines: Iterable[Line], name: str, route: str, control: str = "") ->
     return {clip: float(np.mean(some)) for clip, some in values.items()}
 
 
-def _figure(lines: Sequence[Line], name: str, route: str) -> Figure:
+def _figure(lines: Sequence[Line], name: str, route: str, drawn: Drawn) -> Figure:
     ours = per_clip(lines, name, route)
     values = np.array(list(ours.values()))
     seeds = sorted({line["seed"] for line in lines})
@@ -235,27 +242,41 @@ def _figure(lines: Sequence[Line], name: str, route: str) -> Figure:
     by_seed = [float(np.mean(some)) for some in means if some]
     spread = float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else math.nan
     mean = float(values.mean()) if len(values) else math.nan
-    figure = Figure(mean, *interval(values), len(values), spread)
+    figure = Figure(mean, math.nan, math.nan, len(values), spread)
+    drawn.append((figure, values))
     for control in MATCHED:
         theirs = per_clip(lines, name, route, control)
         if theirs:
-            figure.against[control] = _against(ours, theirs)
+            figure.against[control] = _against(ours, theirs, drawn)
     return figure
 
 
-def _against(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Against:
+def _against(ours: Mapping[str, float], theirs: Mapping[str, float], drawn: Drawn) -> Against:
     both = [clip for clip in ours if clip in theirs]
     if not all(math.isfinite(ours[clip]) and math.isfinite(theirs[clip]) for clip in both):
         return Against(math.nan, math.nan, math.nan, math.nan)
     differences: Values = np.array([ours[clip] - theirs[clip] for clip in both])
     mean = float(differences.mean()) if len(differences) else math.nan
-    return Against(mean, *interval(differences), paired_test(differences))
+    against = Against(mean, math.nan, math.nan, math.nan)
+    drawn.append((against, differences))
+    return against
+
+
+def _weigh(drawn: Drawn) -> None:
+    """Fill in intervals, and the p of differences; all at once, which takes far less time."""
+    for (one, _), ends in zip(drawn, intervals([values for _, values in drawn]), strict=True):
+        one.low, one.high = ends
+    compared = [(one, values) for one, values in drawn if isinstance(one, Against)]
+    chances = paired_tests([values for _, values in compared])
+    for (against, _), chance in zip(compared, chances, strict=True):
+        against.p = chance
 
 
 def _against_maps(
     row: Row,
     cells: Mapping[tuple[str, str, str, str | None], Sequence[Line]],
     place: tuple[str, str],
+    drawn: Drawn,
 ) -> None:
     """Compare figures of a map with those of the control maps."""
     ours = cells[*place, row.method, None]
@@ -265,7 +286,7 @@ def _against_maps(
             continue
         for (name, route), figure in row.figures.items():
             figure.against[control] = _against(
-                per_clip(ours, name, route), per_clip(theirs, name, route)
+                per_clip(ours, name, route), per_clip(theirs, name, route), drawn
             )
 
 

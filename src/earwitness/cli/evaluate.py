@@ -60,10 +60,11 @@ def evaluate(
     from earwitness.cli.grids import run
     from earwitness.data.clips import folder as clips_in
     from earwitness.models.registry import load_model
+    from earwitness.models.target import output_index
 
     found = load_model(model, device=device)
     if target:
-        found.index(target)
+        output_index(found, target)
     regression = found.task == "regression"
     part = named_part(model, tuple(clips_in(paths=[folder], target=target)), device=device)
     grid = Grid(

@@ -9,7 +9,18 @@ import click
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings, say
 
 if TYPE_CHECKING:
-    from earwitness.types import Direction
+    from earwitness.types import Direction, Trust
+
+_FILES = ("picture", "pieces", "gains", "magnitude")
+
+
+def _names(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
+    """Read names with commas between."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        if name not in _FILES:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(_FILES)}")
+    return names
 
 
 @click.command()
@@ -48,7 +59,19 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "settings", multiple=True, metavar="OPTION=VALUE", help="Option of a method."
 )
+@click.option(
+    "--trust", type=click.Choice(["full", "light", "none"]), default="full", show_default=True,
+    help="How much the trust card scores: 24 forward passes for each explanation, 6, or none.",
+)  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="As torch names it.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Processes that share the sounds.",
+)  # fmt: skip
+@click.option(
+    "--files", callback=_names, default="", metavar="NAMES",
+    help="Save these besides, with commas between: picture, pieces, gains, magnitude.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(
     "-o", "--output", default="earwitness-report", show_default=True, metavar="DIR",
@@ -72,13 +95,17 @@ def explain(
     end: float | None,
     seed: int,
     settings: tuple[str, ...],
+    trust: Trust,
     device: str,
+    jobs: int,
+    files: tuple[str, ...],
     overwrite: bool,
     output: str,
     as_json: bool,
 ) -> int:
     """Explain what a model made of sound files and folders of them."""
-    from earwitness.cli.run import Question, Run
+    from earwitness.cli.run import Run, Settings, make_requests
+    from earwitness.types import Request
 
     if fill is not None:
         say("--fill is called --background now; the old name works in this version only")
@@ -86,16 +113,12 @@ def explain(
     chosen = {name: text for name, text in choices.items() if text is not None}
     if not methods:
         methods = ("pieces",) if chosen else ("integrated-gradients",)
-    question = Question(
-        methods=tuple(dict.fromkeys(methods)),
-        target=target,
-        versus=versus,
-        span=span,
-        direction=direction,
-        keep=keep,
-        start=start,
-        end=end,
-        seed=seed,
-        options={**parse_settings(settings), **chosen},
+    common = Request(
+        target=target, versus=versus, span=span, direction=direction, keep=keep, start=start,
+        end=end, seed=seed, trust=trust,
+    )  # fmt: skip
+    requests = make_requests(
+        tuple(dict.fromkeys(methods)), {**parse_settings(settings), **chosen}, common
     )
-    return Run(question, model, device, output, overwrite, as_json).over(clips)
+    how = Settings(model, device, output, overwrite, as_json, files, jobs)
+    return Run(requests, how).over(clips)

@@ -1,15 +1,15 @@
-"""A run of explanations over many sounds: progress, failures, files and the report."""
+"""A run of explanations over many sounds: progress, failures, results and the report."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext, redirect_stdout
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
-    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -27,90 +26,92 @@ from rich.progress import (
 
 from earwitness.audio import find_clips
 from earwitness.cli.options import printable, read_value, say
-from earwitness.errors import AudioError, EarwitnessError, ModelError
-from earwitness.evaluation.trust import verdict
-from earwitness.explanation import Explanation
-from earwitness.masks.keep import parse_keep
+from earwitness.errors import AudioError, EarwitnessError
+from earwitness.jobs.explaining import Outcome, Task, explain_task
+from earwitness.jobs.pool import ModelName, run
 from earwitness.methods.registry import METHODS
 from earwitness.models.model import Model
-from earwitness.models.registry import load_model
-from earwitness.pipeline import count_passes, load_clip
-from earwitness.pipeline import explain as explain_one
+from earwitness.models.target import output_index
+from earwitness.pipeline import check_request, count_passes, load_clip
 from earwitness.registry import unknown
 from earwitness.report.folder import ReportFolder
-from earwitness.types import Direction
+from earwitness.report.sections import Saved, write_section
+from earwitness.types import Request
 
-_WORTH_AN_ESTIMATE = 60.0
+_WORTH_AN_ESTIMATE = 60.0  # seconds
+
+
+def _finish(task: Task, saved: Saved) -> None:
+    """Write the section of a sound beside its explanations, for the page to take up."""
+    write_section(task.folder, saved)
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked about every sound."""
+class Settings:
+    """How a run is made: everything but what is explained.
 
-    methods: tuple[str, ...]
-    target: str | None
-    versus: str | None
-    span: tuple[float, float] | None
-    direction: Direction
-    keep: str | None
-    start: float | None
-    end: float | None
-    seed: int
-    options: dict[str, str]
-
-    def options_of(self, method: str) -> dict[str, Any]:
-        """Return those of the options that this method knows."""
-        known = METHODS.get(method).options
-        return {
-            name: read_value(text, known[name])
-            for name, text in self.options.items()
-            if name in known
-        }
-
-    def check(self, model: Model) -> None:
-        """Raise for anything that would fail on every sound."""
-        for method in self.methods:
-            parse_keep(METHODS.get(method).keep if self.keep is None else self.keep)
-        known = set().union(*(METHODS.get(method).options for method in self.methods))
-        for name in self.options:
-            if name not in known:
-                raise unknown(f"option of {', '.join(self.methods)}", name, known or {"none"})
-        for method in self.methods:
-            METHODS.get(method).settle(self.options_of(method))
-        for label in (self.target, self.versus):
-            if label is not None:
-                model.index(label)
-
-
-class Run:
-    """One call of ``explain``: every pair of a sound and a method, whatever happens to the others.
-
-    Parameters
+    Attributes
     ----------
-    question : Question
     model, device : str
     output : str
         Folder of the report.
     overwrite, as_json : bool
+    files : tuple of str
+        What to save besides the default.
+    workers : int
     """
 
-    def __init__(
-        self,
-        question: Question,
-        model: str,
-        device: str,
-        output: str,
-        overwrite: bool,
-        as_json: bool,
-    ) -> None:
-        for method in question.methods:
-            METHODS.get(method)
-        self.question = question
-        self.model_name = model
-        self.model = load_model(model, device=device)
-        question.check(self.model)
-        self.folder = ReportFolder(Path(output), overwrite=overwrite)
-        self.as_json = as_json
+    model: str
+    device: str
+    output: str
+    overwrite: bool
+    as_json: bool
+    files: tuple[str, ...] = ()
+    workers: int = 1
+
+
+def make_requests(
+    methods: Sequence[str], options: dict[str, str], common: Request
+) -> tuple[Request, ...]:
+    """Return a request for each method, with those of the options that the method has.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such method, or an option that none of them has.
+    """
+    known = {method: METHODS.get(method).options for method in methods}
+    everything: set[str] = set().union(*known.values())
+    for name in options:
+        if name not in everything:
+            raise unknown(f"option of {', '.join(methods)}", name, everything or {"none"})
+
+    def own(method: str) -> dict[str, Any]:
+        defaults = known[method]
+        return {n: read_value(t, defaults[n]) for n, t in options.items() if n in defaults}
+
+    return tuple(replace(common, method=method, options=own(method)) for method in methods)
+
+
+class Run:
+    """One call of ``explain``: every pair of a sound and a request, whatever happens to the others.
+
+    Parameters
+    ----------
+    requests : sequence of Request
+    settings : Settings
+    """
+
+    def __init__(self, requests: Sequence[Request], settings: Settings) -> None:
+        self.requests, self.settings = tuple(requests), settings
+        self.named = ModelName(settings.model, settings.device)
+        self.model: Model = self.named.load()
+        for request in requests:
+            check_request(request)
+        for label in (requests[0].target, requests[0].versus):
+            if label is not None:
+                output_index(self.model, label)
+        self.folder = ReportFolder(Path(settings.output), overwrite=settings.overwrite)
         self.failed = 0
         self._said: dict[str, int] = {}
 
@@ -157,67 +158,53 @@ class Run:
     def _all(self, clips: list[Path]) -> None:
         console = Console(stderr=True)
         progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+            TimeRemainingColumn(), console=console, transient=True,
+        )  # fmt: skip
+        tasks = [
+            Task(
+                clip, self.folder.place_of(str(clip)), self.requests, self.settings.files,
+                self.settings.overwrite,
+            )
+            for clip in clips
+        ]  # fmt: skip
         with progress if console.is_terminal else nullcontext():
-            passes = sum(self._passes().values()) * len(clips)
-            task = progress.add_task("explaining", total=passes)
-            for clip in clips:
-                for method, expected in self._passes().items():
-                    before = progress.tasks[0].completed
-                    progress.update(task, description=f"{clip.name}: {method}")
-                    self._one(clip, method, progress, task)
-                    progress.update(task, completed=before + expected)
+            passes = {request.method: count_passes(request) for request in self.requests}
+            bar = progress.add_task("explaining", total=sum(passes.values()) * len(clips))
+            done = 0
+            outcomes = self._outcomes(tasks, lambda count: progress.update(bar, advance=count))
+            for outcome in outcomes:
+                done += passes[outcome.method]
+                text = f"{outcome.clip.name}: {outcome.method}"
+                progress.update(bar, completed=done, description=text)
+                self._tell(outcome)
 
-    def _one(self, clip: Path, method: str, progress: Progress, task: TaskID) -> None:
-        question = self.question
-        try:
-            with redirect_stdout(sys.stderr):  # a model that prints must not get into the results
-                explanation = explain_one(
-                    self.model,
-                    clip,
-                    method,
-                    target=question.target,
-                    versus=question.versus,
-                    span=question.span,
-                    direction=question.direction,
-                    keep=question.keep,
-                    start=question.start,
-                    end=question.end,
-                    seed=question.seed,
-                    on_passes=lambda count: progress.update(task, advance=count),
-                    **question.options_of(method),
-                )
-            files = self.folder.add(explanation)
-        except ModelError as error:
-            self._fail(str(error))
-            return
-        except EarwitnessError as error:
-            text = str(error).removeprefix(f"{method}: ")
-            self._fail(text if str(clip) in text else f"{clip}: {method}: {text}")
-            return
-        except Exception as error:
-            if os.environ.get("EARWITNESS_DEBUG"):
-                raise
-            text = str(error).strip().split("\n")[0]
-            self._fail(f"{clip}: {method}: unexpected {type(error).__name__}: {text}")
-            return
-        self._tell(explanation, files)
+    def _outcomes(self, tasks: list[Task], tick: Any) -> Iterator[Outcome]:
+        work = partial(explain_task, finish=_finish)
+        several = self.settings.workers > 1
+        model = self.named if several else self.model
+        with closing(
+            run(work, tasks, model, workers=self.settings.workers, on_passes=tick)
+        ) as found:
+            while True:
+                with redirect_stdout(sys.stderr):  # a model that prints must not spoil the results
+                    outcome = next(found, None)
+                if outcome is None:
+                    return
+                yield outcome
 
-    def _tell(self, explanation: Explanation, files: dict[str, Path]) -> None:
-        lines = [str(explanation), f"  {verdict(explanation.trust, explanation.mask)}"]
-        lines += [f"  {note}" for note in explanation.notes]
-        if self.as_json:
-            lines = [json.dumps(summary(explanation, files), allow_nan=False)]
+    def _tell(self, outcome: Outcome) -> None:
+        if outcome.folder is None:
+            self._fail(outcome.lines[0])
+            return
+        self.folder.note(str(outcome.clip), outcome.method, outcome.folder)
+        lines = list(outcome.lines)
+        if self.settings.as_json:
+            lines = [json.dumps(outcome.summary, allow_nan=False)]
         try:
             for line in lines:
                 click.echo(printable(line))
-        except OSError:  # nobody listens any more
+        except OSError:  # the reader has closed the pipe
             raise KeyboardInterrupt from None
 
     def _fail(self, text: str) -> None:
@@ -227,16 +214,12 @@ class Run:
         if self._said[text] == 1:
             say(f"earwitness: {text}")
 
-    def _passes(self) -> dict[str, int]:
-        question = self.question
-        return {name: count_passes(name, question.options_of(name)) for name in question.methods}
-
     def _estimate(self, clips: Iterable[Path]) -> None:
         """Time one pass on the first sound that can be read, and say so if all will take long."""
-        question, clips = self.question, list(clips)
+        clips, first = list(clips), self.requests[0]
         for clip in clips:
             try:
-                audio = load_clip(clip, self.model.rate, start=question.start, end=question.end)
+                audio = load_clip(clip, self.model.rate, start=first.start, end=first.end)
                 wave = torch.from_numpy(audio.samples).to(self.model.device).unsqueeze(0)
                 with self.model.undisturbed(), torch.no_grad():
                     self.model(wave)
@@ -245,47 +228,11 @@ class Run:
                     seconds = time.perf_counter() - began
             except EarwitnessError:
                 continue
-            whole = seconds * sum(self._passes().values()) * len(clips)
+            passes = sum(count_passes(request) for request in self.requests)
+            whole = seconds * passes * len(clips) / self.settings.workers
             if whole > _WORTH_AN_ESTIMATE:
                 say(
                     f"about {whole / 60:.0f} min for {len(clips)} sounds and "
-                    f"{len(question.methods)} methods"
+                    f"{len(self.requests)} methods"
                 )
             return
-
-
-def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
-    """Return what ``--json`` prints for one sound and method."""
-    facts = explanation.facts()
-    trust = facts["trust"]
-
-    def scores(outcome: dict[str, Any]) -> dict[str, Any]:
-        return {side: outcome[side] for side in ("evidence", "remainder")}
-
-    controls = {
-        name: {
-            "score": scores(control["mean"]),
-            "low": scores(control["low"]),
-            "high": scores(control["high"]),
-            "draws": control["draws"],
-            "mask": {"area": control["area"], "energy": control["energy"]},
-        }
-        for name, control in trust["controls"].items()
-    }
-    return {
-        "clip": explanation.clip,
-        "method": explanation.method,
-        "model": explanation.model,
-        "target": str(explanation.target),
-        "label": explanation.target.label,
-        "versus": explanation.target.versus_label,
-        "span": explanation.target.span,
-        "direction": "up" if explanation.target.sign > 0 else "down",
-        "score": {"kind": trust["kind"], "input": trust["input"], **scores(trust["outcome"])},
-        "mask": facts["mask"],
-        "controls": controls,
-        "details": facts["details"],
-        "notes": facts["notes"],
-        "files": {name: str(path) for name, path in files.items()},
-        "seconds": round(explanation.seconds, 3),
-    }

@@ -5,7 +5,6 @@ On disk it is a folder with ``decoder.json`` and ``decoder.safetensors``.
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from torch import Tensor
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder
 from earwitness.errors import ModelError, NotApplicableError
+from earwitness.files import read_record, replacing, write_json
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.fingerprint import fingerprint
@@ -176,10 +176,8 @@ def save_explainer(folder: Path, explainer: Explainer) -> None:
     """Write a decoder; the weights appear before the file that says what they are."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: one.contiguous().cpu() for name, one in explainer.decoder.state_dict().items()}
-    partial = folder / "decoder.safetensors.partial"
-    save_file(state, partial)
-    partial.chmod(0o644)
-    partial.replace(folder / "decoder.safetensors")
+    with replacing(folder / "decoder.safetensors") as partial:
+        save_file(state, partial)
     stored = {
         "schema": SCHEMA,
         "model": {"name": explainer.name, "weights": explainer.model},
@@ -190,9 +188,7 @@ def save_explainer(folder: Path, explainer: Explainer) -> None:
         "domain": explainer.domain,
         "facts": explainer.facts,
     }
-    partial = folder / "decoder.json.partial"
-    partial.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-    partial.replace(folder / "decoder.json")
+    write_json(folder / "decoder.json", stored)
 
 
 def load_explainer(folder: Path) -> Explainer:
@@ -204,12 +200,7 @@ def load_explainer(folder: Path) -> Explainer:
         If the folder holds none, or its files do not belong together.
     """
     try:
-        stored = json.loads((folder / "decoder.json").read_text(encoding="utf-8"))
-        if stored["schema"] != SCHEMA:
-            raise ModelError(
-                f"{folder}: written by another version (schema {stored['schema']}, this one reads "
-                f"{SCHEMA})"
-            )
+        stored = read_record(folder / "decoder.json", {SCHEMA}, ModelError)
         layers = tuple(
             HiddenLayer(**{**one, "freqs": tuple(one["freqs"]), "flips": tuple(one["flips"])})
             for one in stored["layers"]

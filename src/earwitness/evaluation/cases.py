@@ -20,7 +20,7 @@ from earwitness.metrics.curves import nested_gains
 from earwitness.metrics.localisation import map_fields
 from earwitness.metrics.registry import METRICS, Array, Case
 from earwitness.models.model import Model
-from earwitness.models.target import over
+from earwitness.models.target import explained_score, over, probabilities
 from earwitness.probe import Probe
 from earwitness.registry import unknown
 from earwitness.types import FloatArray, Target
@@ -102,14 +102,14 @@ def answer_fields(model: Model, target: Target, whole: Tensor, sides: Sides) -> 
     }
     fields: dict[str, Any] = {}
     for side, outputs in three.items():
-        fields[f"z_{side}"] = model.explained(outputs, target).numpy()
+        fields[f"z_{side}"] = explained_score(model, outputs, target).numpy()
         if target.kind == "probability":
-            chances = model.probabilities(outputs)[:, target.index]
+            chances = probabilities(model, outputs)[:, target.index]
             fields[f"p_{side}"] = over(chances, target.frames).numpy()
             odds = _odds(model, outputs, target.index)
             fields[f"odds_{side}"] = over(odds, target.frames).numpy()
         if model.task == "single-label":
-            fields[f"all_{side}"] = over(model.probabilities(outputs), target.frames).numpy()
+            fields[f"all_{side}"] = over(probabilities(model, outputs), target.frames).numpy()
     return {name: value[0] if name.endswith("_input") else value for name, value in fields.items()}
 
 

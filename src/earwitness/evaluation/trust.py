@@ -1,115 +1,116 @@
-"""The trust card: what the target scores on evidence alone and on the remainder alone, beside
-masks of the same gains that know nothing.
+"""The trust card: the target's score for the evidence alone and for the remainder alone, beside
+controls of the same size that know nothing of the model.
 
 Conventions
 -----------
-``plane`` scores the masked transform through the shortest route to the model. ``heard`` scores the
-sound itself with the whole model, on the very float32 samples that a saved file holds. For binary
-masks the two differ, because a masked transform is rarely the transform of any sound.
+``spectrogram`` scores the masked spectrogram by the shortest route to the model. ``audio`` scores
+the resynthesised sound with the whole model, on the very float32 samples that a saved file holds.
+For binary masks the two differ, since a masked spectrogram is rarely the spectrogram of any sound;
+verdicts go by the audio scores.
 
-Controls hold the mask's own gains in another order, so their area is equal to the last digit: by
-energy (the largest gains on the loudest cells), and at random with the mask's own smoothness
-(phase-randomised surrogates; Theiler et al. 1992, section 2.4, in two dimensions).
+Controls hold the mask's own gains in another order (``earwitness.evaluation.orders``): by energy,
+and at random. Random orders are scored as audio only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from earwitness.evaluation.passes import evaluate
+from earwitness.evaluation.orders import Orders
+from earwitness.evaluation.passes import BOTH, Passes, Routes, evaluate
 from earwitness.masks.measure import kept_energy
+from earwitness.models.target import reported_score
 from earwitness.probe import Probe
-from earwitness.types import Control, FloatArray, Mask, Outcome, Pair, TrustCard
+from earwitness.types import Control, Mask, Outcome, Pair, Trust, TrustCard
 
-RANDOM_DRAWS = 8
-_MARGIN = 1e-3  # a difference that a float32 model can make by itself
-PASSES = 4 * (2 + RANDOM_DRAWS)
+RANDOM_DRAWS = {"full": 8, "light": 1, "none": 0}
+_ROUTES: dict[Trust, Routes] = {"full": BOTH, "light": ("audio",), "none": ()}
+_MARGIN = 1e-3  # probability or score: a difference that a float32 model can make by itself
+
+
+def card_passes(level: Trust) -> int:
+    """Return how many forward passes a card costs: 24 in full, 6 for a light one."""
+    both = 2 * len(_ROUTES[level])  # evidence and remainder
+    return 2 * both + 2 * RANDOM_DRAWS[level] if both else 0
 
 
 def trust_card(
-    probe: Probe, mask: Mask, whole: Tensor, *, seed: int
-) -> tuple[TrustCard, dict[str, Tensor]]:
+    probe: Probe, mask: Mask, whole: Tensor, orders: Orders, level: Trust = "full"
+) -> tuple[TrustCard | None, dict[str, Tensor]]:
     """Score a mask, its complement and its controls.
 
     Parameters
     ----------
     whole : Tensor, shape (output,)
-        The model's outputs on the input.
+        The model's outputs for the input.
+    orders : Orders
+        Of the input's magnitude.
+    level : {"full", "light", "none"}
+        How much is scored: in full, evidence, remainder and the energy control by both routes and
+        eight random orders as audio; light, all as audio with one random order.
 
     Returns
     -------
-    TrustCard
+    TrustCard or None
     dict of str to Tensor
-        ``evidence`` and ``remainder``: the model's outputs (output,) on the sound of each.
+        ``evidence`` and ``remainder``: the model's outputs (output,) for the sound of each.
     """
-    magnitude = probe.magnitude.cpu().numpy()
-    orders = list(_orders(mask, magnitude, seed))
-    passes = evaluate(probe, orders)
-
-    def reported(outputs: Tensor) -> list[float]:
-        scores: list[float] = probe.model.reported(outputs, probe.target).tolist()
-        return scores
-
-    sides = [passes.spectrogram.evidence, passes.audio.evidence]
-    sides += [passes.spectrogram.remainder, passes.audio.remainder]
-    outcomes = [
-        Outcome(Pair(*figures[:2]), Pair(*figures[2:]))
-        for figures in zip(*map(reported, sides), strict=True)
-    ]
-    energies = [kept_energy(order, magnitude) for order in orders]
+    if level == "none":
+        return None, {}
+    by_energy = orders.by_energy(mask.gains)
+    own = evaluate(probe, (mask.gains, by_energy), routes=_ROUTES[level])
+    randoms = orders.at_random(mask.gains, RANDOM_DRAWS[level])
+    others = evaluate(probe, randoms, routes=("audio",))
+    evidence, energy = _outcomes(probe, own)
+    random = _outcomes(probe, others)
+    kept = float(np.mean([kept_energy(one, orders.power) for one in randoms]))
     controls = {
-        "random": _summary(outcomes[2:], energies[2:], mask.area),
-        "energy": _summary(outcomes[1:2], energies[1:2], mask.area),
+        "random": _summary(random, kept, mask.area),
+        "energy": _summary([energy], kept_energy(by_energy, orders.power), mask.area),
     }
-    score = reported(whole[None])[0]
-    card = TrustCard(probe.target.kind, score, outcomes[0], controls, probe.target.sign)
-    return card, {"evidence": passes.audio.evidence[0], "remainder": passes.audio.remainder[0]}
+    score = float(reported_score(probe.model, whole[None], probe.target)[0])
+    card = TrustCard(probe.target.kind, score, evidence, controls, probe.target.sign)
+    return card, {"evidence": own.audio.evidence[0], "remainder": own.audio.remainder[0]}
 
 
-def _orders(mask: Mask, magnitude: NDArray[np.floating], seed: int) -> Iterator[FloatArray]:
-    """Yield the mask's gains, then the same by energy, then in random orders."""
-    yield mask.gains
-    yield order_by(mask.gains, magnitude)
-    rng = np.random.default_rng(seed)
-    for _ in range(RANDOM_DRAWS):
-        yield order_by(mask.gains, surrogate(mask.gains, rng))
+def _outcomes(probe: Probe, passes: Passes) -> list[Outcome]:
+    """Return the outcome of every mask."""
+
+    def scores(outputs: Tensor) -> list[float]:
+        found: list[float] = reported_score(probe.model, outputs, probe.target).tolist()
+        return found
+
+    evidence, remainder = scores(passes.audio.evidence), scores(passes.audio.remainder)
+    first: list[float | None] = [None] * len(evidence)
+    second = first
+    if passes.spectrogram.evidence.shape[1]:
+        first = [*scores(passes.spectrogram.evidence)]
+        second = [*scores(passes.spectrogram.remainder)]
+    rows = zip(first, evidence, second, remainder, strict=True)
+    return [Outcome(Pair(*row[:2]), Pair(*row[2:])) for row in rows]
 
 
-def order_by(gains: FloatArray, key: NDArray[np.floating]) -> FloatArray:
-    """Return the same gains, largest where ``key`` is largest."""
-    ordered = np.empty(gains.size, np.float32)
-    ordered[np.argsort(key, axis=None, kind="stable")] = np.sort(gains, axis=None)
-    return ordered.reshape(gains.shape)
+def _summary(outcomes: list[Outcome], energy: float, area: float) -> Control:
+    """Return mean, least and largest of the scores of some orders."""
 
+    def over(function: Callable[[list[float]], Any]) -> Outcome:
+        def pair(pairs: list[Pair]) -> Pair:
+            shortest = [one.spectrogram for one in pairs if one.spectrogram is not None]
+            spectrogram = float(function(shortest)) if shortest else None
+            return Pair(spectrogram, float(function([one.audio for one in pairs])))
 
-def surrogate(gains: FloatArray, rng: np.random.Generator) -> NDArray[np.floating]:
-    """Return noise with the gains' own power spectrum, hence their smoothness along both axes."""
-    centred = gains - gains.mean(dtype=np.float64)
-    power = np.abs(np.fft.rfft2(centred))
-    phases = np.fft.rfft2(rng.standard_normal(gains.shape))
-    return np.fft.irfft2(power * np.exp(1j * np.angle(phases)), s=gains.shape)
+        return Outcome(pair([o.evidence for o in outcomes]), pair([o.remainder for o in outcomes]))
 
-
-def _summary(outcomes: list[Outcome], energies: list[float], area: float) -> Control:
-    figures = np.array(
-        [
-            [o.evidence.spectrogram, o.evidence.audio, o.remainder.spectrogram, o.remainder.audio]
-            for o in outcomes
-        ]
-    )
-    mean, low, high = (
-        Outcome(Pair(*row[:2].tolist()), Pair(*row[2:].tolist()))
-        for row in (figures.mean(axis=0), figures.min(axis=0), figures.max(axis=0))
-    )
-    return Control(mean, low, high, len(outcomes), area, float(np.mean(energies)))
+    mean, low, high = over(np.mean), over(min), over(max)
+    return Control(mean, low, high, len(outcomes), area, energy)
 
 
 def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
-    """Return the controls that the explanation is ahead of, judged by what is heard.
+    """Return the controls that the explanation is ahead of, by its audio scores.
 
     It is ahead if evidence minus remainder is positive and larger than any order of the control's
     gains reaches; the other way round for a target that asks what lowers a value. A degenerate mask
@@ -127,14 +128,16 @@ def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
     return ahead
 
 
-def verdict(card: TrustCard, mask: Mask) -> str:
+def verdict(card: TrustCard | None, mask: Mask) -> str:
     """Say in a sentence what the figures allow one to say."""
     if mask.degenerate:
         return f"The mask is {mask.degenerate}: it says nothing about where the evidence is."
+    if card is None:
+        return "Not scored: no trust card was asked for."
     names = ahead_of(card, mask)
     others = [name for name in card.controls if name not in names]
     if not others:
-        return "Ahead of every control of the same size: evidence and remainder are told apart."
+        return "Ahead of every control of the same size."
     if names:
         return (
             f"Ahead of the {names[0]} control of the same size, but not of the {others[0]} control."

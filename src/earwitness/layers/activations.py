@@ -12,6 +12,7 @@ from earwitness.errors import NotApplicableError
 from earwitness.layers.finding import HiddenLayer
 from earwitness.layers.recording import followed, recording
 from earwitness.models.model import Model
+from earwitness.models.target import log_odds, overall
 
 _LEAST = 1e-12
 _SCALE = 1024.0  # a power of two, so that half precision does not lose small slopes
@@ -80,8 +81,8 @@ class Activations:
     def _slopes(self, outputs: Tensor, target: Tensor) -> Tensor | None:
         model = self._model
         with torch.enable_grad():
-            values = model.log_odds(outputs) if model.output == "probabilities" else outputs
-            values = model.overall(values)
+            values = log_odds(model, outputs) if model.output == "probabilities" else outputs
+            values = overall(model, values)
             asked = values[torch.arange(len(values), device=values.device), target]
             if model.task == "single-label":
                 asked = asked - values.mean(dim=1)

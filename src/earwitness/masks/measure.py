@@ -24,17 +24,16 @@ def measure_mask(gains: FloatArray, magnitude: FloatArray, rule: str) -> Mask:
         gains,
         rule,
         float(gains.mean(dtype=np.float64)),
-        kept_energy(gains, magnitude),
+        kept_energy(gains, np.square(magnitude, dtype=np.float64)),
         degenerate(gains),
         bool(((gains > 0) & (gains < 1)).any()),
     )
 
 
-def kept_energy(gains: NDArray[np.floating], magnitude: NDArray[np.floating]) -> float:
-    """Return ``sum (g |X|)^2 / sum |X|^2``, and 0 for silence."""
-    energy = np.asarray(magnitude, np.float64) ** 2
-    whole = energy.sum()
-    return float((np.asarray(gains, np.float64) ** 2 * energy).sum() / whole) if whole > 0 else 0.0
+def kept_energy(gains: NDArray[np.floating], power: NDArray[np.floating]) -> float:
+    """Return ``sum g^2 |X|^2 / sum |X|^2`` of gains and power (freq, frame), and 0 for silence."""
+    whole = float(power.sum())
+    return float(np.vdot(np.square(gains), power)) / whole if whole > 0 else 0.0
 
 
 def degenerate(gains: NDArray[np.floating]) -> str | None:

@@ -9,6 +9,7 @@ from torch.nn import functional
 from earwitness.decoders.objective import Weights, distance, extent, faith
 from earwitness.errors import ParameterError
 from earwitness.methods.registry import register
+from earwitness.models.target import explained_score
 from earwitness.probe import Probe
 from earwitness.types import Map
 
@@ -56,12 +57,12 @@ def optimised_mask(
     with torch.no_grad():
         before, silent = probe.outputs(ends).split(1)
     model, target = probe.model, probe.target
-    spread = (model.explained(before, target) - model.explained(silent, target)).abs()
+    spread = (explained_score(model, before, target) - explained_score(model, silent, target)).abs()
     scale = max(float(spread), 1e-6)
 
     def miss(outputs: Tensor) -> Tensor:
         if target.versus_index is not None:
-            fall = model.explained(before, target) - model.explained(outputs, target)
+            fall = explained_score(model, before, target) - explained_score(model, outputs, target)
             return (fall / scale).relu().square().log1p()
         index = torch.full((len(outputs),), target.index, device=outputs.device)
         return distance(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 from earwitness.metrics.registry import Array, register
 
@@ -46,7 +47,7 @@ _PAPER = "Petsiuk et al.: RISE, 2018"
 )
 def area_under(curve: Array, shares: Array) -> Array:
     """Return the area under each curve (map, step) over ``shares`` (map, step) from 0 to 1."""
-    return np.trapezoid(np.asarray(curve, np.float64), shares, axis=-1)
+    return trapezoid(np.asarray(curve, np.float64), shares, axis=-1)
 
 
 def nested_gains(

@@ -113,7 +113,8 @@ def pointing_game(maps: Array, truth: Truth) -> Array:
 )
 def roc_auc(maps: Array, truth: Truth) -> Array:
     """Return the area under the ROC curve of finding true cells; nan if all or none are true."""
-    flat, inside = maps.reshape(len(maps), -1), truth.ravel()
+    # from scipy 1.18 on, ranks have the type of what is ranked
+    flat, inside = maps.reshape(len(maps), -1).astype(np.float64), truth.ravel()
     true, false = int(inside.sum()), int((~inside).sum())
     if not true or not false:
         return np.full(len(maps), np.nan)

@@ -10,13 +10,11 @@ alike. They disagree on purpose: a faint smooth background changes every rank an
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 from scipy.stats import rankdata
 
 from earwitness.metrics.registry import Array
 
 _WINDOW = 7
-_K1, _K2 = 0.01, 0.03
 
 
 def spearman(one: Array, others: Array) -> Array:
@@ -24,44 +22,52 @@ def spearman(one: Array, others: Array) -> Array:
 
     nan where either map is the same everywhere.
     """
+    # from scipy 1.18 on, ranks have the type of what is ranked
+    one, others = one.astype(np.float64), others.astype(np.float64)
     ours = _standard(rankdata(one, axis=None)[None])
     theirs = _standard(rankdata(others.reshape(len(others), -1), axis=1))
     return (theirs @ ours[0]) / ours.shape[1]
 
 
 def ssim(one: Array, others: Array) -> Array:
-    """Return the mean structural similarity of a map (freq, frame) with each of others.
+    """Return the mean structural similarity of a map with each of several others.
 
-    Wang et al.: Image Quality Assessment, 2004, eq. 13, with a uniform window of 7 by 7 cells and
-    sample covariances. Every map is first divided by its largest absolute value, so that 1 is the
-    range of the pictures; a map of zeros stays one.
+    Wang et al.: Image Quality Assessment, 2004, eq. 13, as scikit-image computes it with a uniform
+    window of 7 by 7 cells and sample covariances. Every map is first divided by its largest
+    absolute value, so that 1 is the range of the pictures; a map of zeros stays one.
+
+    Parameters
+    ----------
+    one : ndarray, shape (freq, frame)
+    others : ndarray, shape (map, freq, frame)
+        On a side of fewer than 7 cells the window is the largest odd number that fits.
+
+    Returns
+    -------
+    ndarray, shape (map,)
+        1 for maps that are the same up to their scale.
     """
-    return np.array([similarity(_scaled(one), _scaled(other), 1.0) for other in others])
+    from skimage.metrics import structural_similarity
 
-
-def similarity(one: Array, other: Array, span: float) -> float:
-    """Return the mean structural similarity of two pictures whose values range over ``span``."""
+    # one number for both sides; a window of one cell has no sample covariance
     window = min(_WINDOW, *(side - 1 + side % 2 for side in one.shape))
-    one, other = one.astype(np.float64), other.astype(np.float64)
-
-    def mean(picture: Array) -> Array:
-        half = window // 2
-        blurred = uniform_filter(picture, window)
-        return blurred[half : len(blurred) - half, half : blurred.shape[1] - half]
-
-    cells = window**2
-    sample = cells / max(1, cells - 1)
-    mean_one, mean_other = mean(one), mean(other)
-    var_one = sample * (mean(one * one) - mean_one**2)
-    var_other = sample * (mean(other * other) - mean_other**2)
-    together = sample * (mean(one * other) - mean_one * mean_other)
-    small, smaller = (_K1 * span) ** 2, (_K2 * span) ** 2
-    above = (2 * mean_one * mean_other + small) * (2 * together + smaller)
-    below = (mean_one**2 + mean_other**2 + small) * (var_one + var_other + smaller)
-    return float((above / below).mean())
+    first = _scaled(one)
+    found = [
+        structural_similarity(
+            first,
+            _scaled(other),
+            win_size=window,
+            data_range=1.0,
+            gaussian_weights=False,
+            use_sample_covariance=window > 1,
+        )
+        for other in others
+    ]
+    return np.array(found)
 
 
 def _scaled(picture: Array) -> Array:
+    picture = picture.astype(np.float64)
     largest = float(np.abs(picture).max())
     return picture / largest if largest > 0 else picture
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from earwitness.errors import EarwitnessError, ModelError, ParameterError
 from earwitness.models.frontend import FrontEnd
-from earwitness.models.target import Answering
 from earwitness.plane.stft import Plane, default_plane
 from earwitness.types import Optimise, Output, Task
 
@@ -23,7 +22,7 @@ _OUTPUTS = ("logits", "probabilities", "scores")
 _LEAST_SECONDS = 0.01
 
 
-class Model(Answering, ABC):
+class Model(ABC):
     """A model on mono waveforms, with everything needed to ask it.
 
     Calling it maps waves (batch, samples) at ``rate`` to outputs (batch, output), or (batch,

@@ -1,4 +1,8 @@
-"""What a model's outputs mean, and what can be asked about them."""
+"""The target: which output is explained, and its score in a model's outputs.
+
+Outputs have shape (batch, output), or (batch, output, frame) for a model that has one for every
+frame of the sound.
+"""
 
 from __future__ import annotations
 
@@ -9,194 +13,177 @@ import numpy as np
 from torch import Tensor
 
 from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.models.model import Model
 from earwitness.registry import unknown
-from earwitness.types import Direction, Kind, Output, Target, Task
+from earwitness.types import Direction, Kind, Target
 
 
-class Answering:
-    """The meaning of outputs (batch, output), or (batch, output, frame) if they come per frame.
+def make_target(
+    model: Model,
+    outputs: Tensor,
+    target: str | int | None = None,
+    versus: str | int | None = None,
+    *,
+    span: tuple[float, float] | None = None,
+    direction: Direction = "up",
+    seconds: float | None = None,
+) -> Target:
+    """Resolve what the user names to outputs of this model.
 
-    Attributes
+    Parameters
     ----------
-    name : str
-    task : str
-        ``single-label`` (one of many), ``multi-label`` (several at once) or ``regression``.
-    output : str
-        What the outputs are: ``logits``, ``probabilities`` or ``scores``.
-    per_frame : bool
-        Whether the model answers for every frame of the sound, and not once for all of it.
-    labels : tuple of str
-        Names of the outputs.
+    outputs : Tensor, shape (output,) or (output, frame)
+        The model's answer to the input; the decided class is its most probable entry. A
+        regression with several outputs is explained for the first one.
+    target, versus : label or index, optional
+    span : (float, float), optional
+        Seconds from the start of the sound; only for a model that answers per frame.
+    direction : {"up", "down"}
+        Whether to explain what raises the value of a regression, or what lowers it.
+    seconds : float, optional
+        Length of the sound; needed with ``span``.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        If there is no such output, or the span is empty.
+    NotApplicableError
+        If the model cannot be asked this question.
     """
-
-    name: str
-    task: Task
-    output: Output
-    per_frame: bool
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the outputs."""
-        raise NotImplementedError
-
-    def target(
-        self,
-        outputs: Tensor,
-        target: str | int | None = None,
-        versus: str | int | None = None,
-        *,
-        span: tuple[float, float] | None = None,
-        direction: Direction = "up",
-        seconds: float | None = None,
-    ) -> Target:
-        """Resolve what the user names to outputs of this model.
-
-        Parameters
-        ----------
-        outputs : Tensor, shape (output,) or (output, frame)
-            The model's answer to the input; the decided class is its most probable entry. A
-            regression with several outputs is explained for the first one.
-        target, versus : label or index, optional
-        span : (float, float), optional
-            Seconds from the start of the sound; only for a model that answers per frame.
-        direction : {"up", "down"}
-            Whether to explain what raises the value of a regression, or what lowers it.
-        seconds : float, optional
-            Length of the sound; needed with ``span``.
-
-        Raises
-        ------
-        UnknownNameError, ParameterError
-            If there is no such output, or the span is empty.
-        NotApplicableError
-            If the model cannot be asked this question.
-        """
-        frames = self._frames(outputs, span, seconds)
-        sign = self._sign(direction)
-        decided = target is None
-        if not decided:
-            index = self.index(target)
-        elif self.task == "regression":
-            index = 0
-        else:
-            index = int(over(self.probabilities(outputs.unsqueeze(0)), frames)[0].argmax())
-        unit: Kind = "value" if self.task == "regression" else "probability"
-        span = None if span is None else (float(span[0]), float(span[1]))
-        if versus is None:
-            return Target(
-                index, self.labels[index], unit,
-                decided=decided, sign=sign, span=span, frames=frames,
-            )  # fmt: skip
-        other = self.index(versus)
-        if other == index:
-            raise ParameterError(
-                f"target and versus are both {self.labels[index]!r}; there is no difference to "
-                "explain"
-            )
-        unit = "value" if self.task == "regression" else "logit-difference"
+    frames = _frames(model, outputs, span, seconds)
+    sign = _sign(model, direction)
+    decided = target is None
+    if not decided:
+        index = output_index(model, target)
+    elif model.task == "regression":
+        index = 0
+    else:
+        index = int(over(probabilities(model, outputs.unsqueeze(0)), frames)[0].argmax())
+    unit: Kind = "value" if model.task == "regression" else "probability"
+    span = None if span is None else (float(span[0]), float(span[1]))
+    if versus is None:
         return Target(
-            index, self.labels[index], unit, other, self.labels[other],
+            index, model.labels[index], unit,
             decided=decided, sign=sign, span=span, frames=frames,
         )  # fmt: skip
+    other = output_index(model, versus)
+    if other == index:
+        raise ParameterError(
+            f"target and versus are both {model.labels[index]!r}; there is no difference to explain"
+        )
+    unit = "value" if model.task == "regression" else "logit-difference"
+    return Target(
+        index, model.labels[index], unit, other, model.labels[other],
+        decided=decided, sign=sign, span=span, frames=frames,
+    )  # fmt: skip
 
-    def index(self, name: str | int | np.integer[Any] | None) -> int:
-        """Return the number of an output named by label or number, or raise with the nearest."""
-        noun = "output" if self.task == "regression" else "class"
-        if isinstance(name, str):
-            if name in self.labels:
-                return self.labels.index(name)
-            folded = {label.lower(): index for index, label in enumerate(self.labels)}
-            key = name.lower()
-            key = key if key in folded else key.replace(" ", "_").replace("-", "_")
-            if key not in folded:
-                raise unknown(noun, name, self.labels)
-            return folded[key]
-        if isinstance(name, np.integer):
-            name = int(name)
-        if not isinstance(name, int) or isinstance(name, bool) or not 0 <= name < len(self.labels):
-            raise ParameterError(
-                f"{noun} {name!r} is not in 0..{len(self.labels) - 1} and no label of {self.name}"
-            )
-        return name
 
-    def probabilities(self, outputs: Tensor) -> Tensor:
-        """Return what people read, in the outputs' shape: probabilities (after one softmax), or
-        values.
-        """
-        if self.output != "logits":
-            return outputs
-        return outputs.sigmoid() if self.task == "multi-label" else outputs.softmax(dim=1)
+def output_index(model: Model, name: str | int | np.integer[Any] | None) -> int:
+    """Return the number of an output named by label or number, or raise with the nearest."""
+    noun = "output" if model.task == "regression" else "class"
+    if isinstance(name, str):
+        if name in model.labels:
+            return model.labels.index(name)
+        folded = {label.lower(): index for index, label in enumerate(model.labels)}
+        key = name.lower()
+        key = key if key in folded else key.replace(" ", "_").replace("-", "_")
+        if key not in folded:
+            raise unknown(noun, name, model.labels)
+        return folded[key]
+    if isinstance(name, np.integer):
+        name = int(name)
+    if not isinstance(name, int) or isinstance(name, bool) or not 0 <= name < len(model.labels):
+        raise ParameterError(
+            f"{noun} {name!r} is not in 0..{len(model.labels) - 1} and no label of {model.name}"
+        )
+    return name
 
-    def overall(self, outputs: Tensor) -> Tensor:
-        """Return answers for the whole sound (batch, output): the mean of those per frame."""
-        return outputs.mean(dim=-1) if self.per_frame else outputs
 
-    def explained(self, outputs: Tensor, target: Target) -> Tensor:
-        """Return the score that methods explain, shape (batch,).
+def probabilities(model: Model, outputs: Tensor) -> Tensor:
+    """Return what people read, in the outputs' shape: probabilities (after one softmax), or
+    values.
+    """
+    if model.output != "logits":
+        return outputs
+    return outputs.sigmoid() if model.task == "multi-label" else outputs.softmax(dim=1)
 
-        The logit of a class where there are logits, its probability or value otherwise; against
-        another class, the difference of logits (of log-probabilities, which is the same for a
-        softmax). Answers per frame are averaged over the target's span. A target that asks what
-        lowers a value has the score's sign reversed.
-        """
-        return target.sign * self._value(outputs, target)
 
-    def reported(self, outputs: Tensor, target: Target) -> Tensor:
-        """Return the score that people read, in the unit ``target.kind``, shape (batch,)."""
-        if target.kind == "probability":
-            return over(self.probabilities(outputs)[:, target.index], target.frames)
-        return self._value(outputs, target)
+def overall(model: Model, outputs: Tensor) -> Tensor:
+    """Return answers for the whole sound (batch, output): the mean of those per frame."""
+    return outputs.mean(dim=-1) if model.per_frame else outputs
 
-    def _value(self, outputs: Tensor, target: Target) -> Tensor:
-        if target.versus_index is None:
-            return over(outputs[:, target.index], target.frames)
-        scale = self.log_odds(outputs) if self.output == "probabilities" else outputs
-        return over(scale[:, target.index] - scale[:, target.versus_index], target.frames)
 
-    def log_odds(self, probabilities: Tensor) -> Tensor:
-        """Return the logits of probabilities, up to a constant that all classes share."""
-        safe = probabilities.clamp(min=1e-12)
-        if self.task == "multi-label":
-            return safe.log() - (1 - probabilities).clamp(min=1e-12).log()
-        return safe.log()
+def explained_score(model: Model, outputs: Tensor, target: Target) -> Tensor:
+    """Return the score that methods explain, shape (batch,).
 
-    def _sign(self, direction: Direction) -> int:
-        if direction not in ("up", "down"):
-            raise ParameterError(f"direction is up or down, got {direction!r}")
-        if direction == "down" and self.task != "regression":
+    The logit of a class where there are logits, its probability or value otherwise; against
+    another class, the difference of logits (of log-probabilities, which is the same for a
+    softmax). Answers per frame are averaged over the target's span. A target that asks what
+    lowers a value has the score's sign reversed.
+    """
+    return target.sign * _value(model, outputs, target)
+
+
+def reported_score(model: Model, outputs: Tensor, target: Target) -> Tensor:
+    """Return the score that people read, in the unit ``target.kind``, shape (batch,)."""
+    if target.kind == "probability":
+        return over(probabilities(model, outputs)[:, target.index], target.frames)
+    return _value(model, outputs, target)
+
+
+def _value(model: Model, outputs: Tensor, target: Target) -> Tensor:
+    if target.versus_index is None:
+        return over(outputs[:, target.index], target.frames)
+    scale = log_odds(model, outputs) if model.output == "probabilities" else outputs
+    return over(scale[:, target.index] - scale[:, target.versus_index], target.frames)
+
+
+def log_odds(model: Model, probabilities: Tensor) -> Tensor:
+    """Return the logits of probabilities, up to a constant that all classes share."""
+    safe = probabilities.clamp(min=1e-12)
+    if model.task == "multi-label":
+        return safe.log() - (1 - probabilities).clamp(min=1e-12).log()
+    return safe.log()
+
+
+def _sign(model: Model, direction: Direction) -> int:
+    if direction not in ("up", "down"):
+        raise ParameterError(f"direction is up or down, got {direction!r}")
+    if direction == "down" and model.task != "regression":
+        raise NotApplicableError(
+            f"direction down asks what lowers a value, but {model.name} is a classifier; "
+            "compare classes with versus"
+        )
+    return 1 if direction == "up" else -1
+
+
+def _frames(
+    model: Model, outputs: Tensor, span: tuple[float, float] | None, seconds: float | None
+) -> tuple[int, int] | None:
+    """Return the first frame of a span and the one after its last."""
+    if not model.per_frame:
+        if span is not None:
             raise NotApplicableError(
-                f"direction down asks what lowers a value, but {self.name} is a classifier; "
-                "compare classes with versus"
+                f"{model.name} answers once for the whole sound, so no span of its answer can "
+                "be explained; read a part of the sound with start and end, or say "
+                "per_frame=True when wrapping a model that answers per frame"
             )
-        return 1 if direction == "up" else -1
-
-    def _frames(
-        self, outputs: Tensor, span: tuple[float, float] | None, seconds: float | None
-    ) -> tuple[int, int] | None:
-        """Return the first frame of a span and the one after its last."""
-        if not self.per_frame:
-            if span is not None:
-                raise NotApplicableError(
-                    f"{self.name} answers once for the whole sound, so no span of its answer can "
-                    "be explained; read a part of the sound with start and end, or say "
-                    "per_frame=True when wrapping a model that answers per frame"
-                )
-            return None
-        count = outputs.shape[-1]
-        if span is None:
-            return 0, count
-        try:
-            start, end = (float(bound) for bound in span)
-        except (TypeError, ValueError):
-            raise ParameterError(f"span is (start, end) in seconds, got {span!r}") from None
-        length = seconds or 0.0
-        if not 0 <= start < end < math.inf or start >= length:
-            raise ParameterError(
-                f"span is (start, end) in seconds within the {length:.2f} s of the sound, got "
-                f"({start:g}, {end:g})"
-            )
-        first = min(int(start / length * count), count - 1)
-        return first, max(first + 1, min(count, math.ceil(end / length * count - 1e-9)))
+        return None
+    count = outputs.shape[-1]
+    if span is None:
+        return 0, count
+    try:
+        start, end = (float(bound) for bound in span)
+    except (TypeError, ValueError):
+        raise ParameterError(f"span is (start, end) in seconds, got {span!r}") from None
+    length = seconds or 0.0
+    if not 0 <= start < end < math.inf or start >= length:
+        raise ParameterError(
+            f"span is (start, end) in seconds within the {length:.2f} s of the sound, got "
+            f"({start:g}, {end:g})"
+        )
+    first = min(int(start / length * count), count - 1)
+    return first, max(first + 1, min(count, math.ceil(end / length * count - 1e-9)))
 
 
 def over(values: Tensor, frames: tuple[int, int] | None) -> Tensor:

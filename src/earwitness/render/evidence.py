@@ -11,22 +11,24 @@ from earwitness.types import Played
 MOST_HEARD = 12
 
 
-def render(plane: Plane, spectrum: Tensor, gains: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """Return evidence ``gains * X`` and remainder ``(1 - gains) * X`` as sound.
+def render(plane: Plane, spectrum: Tensor, gains: Tensor, wave: Tensor) -> tuple[Tensor, Tensor]:
+    """Return evidence ``gains * X`` as sound, and the remainder, which is what it leaves.
 
-    The transform is linear, so the two add up to the input.
+    The transform is linear, so the remainder is ``(1 - gains) * X`` as sound.
 
     Parameters
     ----------
     spectrum : Tensor, shape (freq, frame), complex
-    gains : Tensor, shape (batch, freq, frame)
+    gains : Tensor, shape (freq, frame)
+    wave : Tensor, shape (samples,)
+        The input.
 
     Returns
     -------
-    evidence, remainder : Tensor, shape (batch, samples)
+    evidence, remainder : Tensor, shape (samples,)
     """
-    evidence = plane.synthesise(gains * spectrum, samples)
-    return evidence, plane.synthesise((1 - gains) * spectrum, samples)
+    evidence = plane.synthesise((gains * spectrum)[None], wave.shape[-1])[0]
+    return evidence, wave - evidence
 
 
 def strongest(weights: list[float]) -> list[int]:

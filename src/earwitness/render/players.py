@@ -27,13 +27,16 @@ class Player:
     Attributes
     ----------
     data : bytes
-        MP3.
+        MP3, a copy that loses detail.
+    kind : str
+        Its media type.
     gain_db : float or None
         By how much it was turned up; None for silence.
     """
 
     data: bytes
     gain_db: float | None
+    kind: str = "audio/mpeg"
 
 
 def loudness(samples: FloatArray, rate: int) -> float:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earwitness.errors import OutputError
-from earwitness.explanation import Explanation, files_in
+from earwitness.explanation import Explanation
+from earwitness.files import replacing, write_json
 from earwitness.models.model import Model
 from earwitness.report.page import write_page
+from earwitness.report.sections import SECTION, write_section
+from earwitness.store import own_files, save, save_input
 
 _RECORD = "report.json"
 _SCHEMA = 1
@@ -46,6 +49,7 @@ class ReportFolder:
         self.root = root
         self.entries: list[Entry] = []
         self._names: dict[str, str] = {}
+        self._open: list[tuple[Path, Explanation]] = []
         self._made = False
         self._overwrite = overwrite
         if root.exists() and not root.is_dir():
@@ -78,33 +82,59 @@ class ReportFolder:
                 f"{self.root}: cannot be written ({error.strerror}); choose another place with -o"
             ) from error
 
+    def place_of(self, clip: str) -> Path:
+        """Return the folder of a sound: its stem, numbered if another sound has it."""
+        return self.root / self._name(clip)
+
     def add(self, explanation: Explanation, place: str | None = None) -> dict[str, Path]:
-        """Save one explanation and return its files; its place is called as its method if None."""
-        name = self._name(explanation.clip)
-        folder = self.root / name / (place or explanation.method)
-        files = explanation.save(folder, overwrite=self._overwrite)
-        self.entries.append(Entry(explanation.clip, explanation.method, folder))
-        self._record()
+        """Save one explanation and return its files; its place is called as its method if None.
+
+        Explanations of one sound must follow one another.
+        """
+        clip = self.place_of(explanation.clip)
+        if self._open and self._open[0][0].parent != clip:
+            self._close()
+        if not self._open:
+            save_input(clip, explanation.input)
+        folder = clip / (place or explanation.method)
+        files = save(explanation, folder, overwrite=self._overwrite, own_input=False)
+        self._open.append((folder, explanation))
+        self.note(explanation.clip, explanation.method, folder)
         return files
+
+    def note(self, clip: str, method: str, folder: Path) -> None:
+        """Record an explanation that was saved in its place."""
+        self.entries.append(Entry(clip, method, folder))
+        self._record()
 
     def finish(self, model: Model) -> Path:
         """Write the page over everything that was added and return its path."""
+        self._close()
         page = self.root / "index.html"
-        partial = self.root / ".index.html.partial"
+        order = sorted(self.entries, key=lambda entry: self._order[entry.clip])
         try:
-            write_page(partial, self.root, [entry.folder for entry in self.entries], model)
-            partial.replace(page)
+            with replacing(page) as partial:
+                write_page(partial, self.root, [entry.folder for entry in order], model)
         except OSError as error:
             raise OutputError(f"{page}: cannot be written ({error.strerror})") from error
-        finally:
-            partial.unlink(missing_ok=True)
         return page
+
+    def _close(self) -> None:
+        """Write the section of the sound whose explanations came last."""
+        if self._open:
+            write_section(self._open[0][0].parent, self._open)
+        self._open = []
 
     def discard(self) -> None:
         """Remove the folder again if nothing came into it."""
         (self.root / _RECORD).unlink(missing_ok=True)
         if self._made and self.root.is_dir() and not any(self.root.iterdir()):
             self.root.rmdir()
+
+    @property
+    def _order(self) -> dict[str, int]:
+        """In which order sounds were named."""
+        return {clip: number for number, clip in enumerate(self._names)}
 
     def _name(self, clip: str) -> str:
         """Return a folder name for a clip: its stem, numbered if another clip has it."""
@@ -120,9 +150,7 @@ class ReportFolder:
 
     def _record(self) -> None:
         own = [os.path.relpath(entry.folder, self.root) for entry in self.entries]
-        partial = self.root / f".{_RECORD}.partial"
-        partial.write_text(json.dumps({"schema": _SCHEMA, "own": own}), encoding="utf-8")
-        partial.replace(self.root / _RECORD)
+        write_json(self.root / _RECORD, {"schema": _SCHEMA, "own": own})
 
     def _clear(self) -> None:
         record = self.root / _RECORD
@@ -132,7 +160,8 @@ class ReportFolder:
             folder = self.root / name
             if not folder.resolve().is_relative_to(self.root.resolve()):
                 continue
-            for path in files_in(folder).values():
+            shared = [folder.parent / "input.wav", folder.parent / SECTION]
+            for path in (*own_files(folder), *shared):
                 path.unlink(missing_ok=True)
             for place in (folder, folder.parent):
                 if place.is_dir() and not any(place.iterdir()):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from earwitness.audio import read_audio
 from earwitness.data.collection import Item
 from earwitness.errors import OutputError, ParameterError
+from earwitness.files import replacing
 from earwitness.metrics.calibration import expected_calibration_error
 from earwitness.models.zoo.checkpoint import Recipe, save_checkpoint
 from earwitness.train.augmentation import (
@@ -77,9 +78,8 @@ class _State:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
-        partial = path.with_suffix(".partial")
-        torch.save(content, partial)
-        partial.replace(path)
+        with replacing(path) as partial:
+            torch.save(content, partial)
 
     def restore(self, path: Path, key: dict[str, Any]) -> None:
         content = torch.load(path, weights_only=True)

@@ -13,6 +13,7 @@ from earwitness.errors import NotApplicableError
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.model import Model
+from earwitness.models.target import overall, probabilities
 from earwitness.plane.domains import mask_magnitude
 
 
@@ -68,7 +69,7 @@ def evaluate_batch(
 def _ranked(model: Model, outputs: Tensor, rank: Tensor) -> Tensor:
     if model.task == "regression":
         return rank
-    order = model.overall(model.probabilities(outputs)).argsort(dim=1, descending=True)
+    order = overall(model, probabilities(model, outputs)).argsort(dim=1, descending=True)
     return order.gather(1, rank[:, None])[:, 0]
 
 

@@ -22,6 +22,7 @@ from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.layers.finding import find_layers
 from earwitness.models.fingerprint import digest, fingerprint
 from earwitness.models.model import Model
+from earwitness.models.target import overall
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
 from earwitness.train.explaining import answers, evaluate_batch, loss_of
 from earwitness.train.progress import History, Workers, claim, restore, store
@@ -148,6 +149,7 @@ class Training:
         self.domain = start.domain if start else settings.domain
         self.ramp = 0.0 if start else _RAMP
         self.decoder = self._decoder(start).to(model.device)
+        self.joined = self.workers.joined(self.decoder)
         self.asked = [0] * len(model.labels)
         self.scale = self._scale()
         self.validation = Validation(
@@ -184,7 +186,7 @@ class Training:
         waves = torch.stack([self.sounds.part(k, self.length, generator) for k in some])
         with self.model.undisturbed(), torch.no_grad():
             answers = self.model(waves.to(self.model.device))
-        return self.model.overall(answers).std(dim=0).clamp(min=1e-6)
+        return overall(self.model, answers).std(dim=0).clamp(min=1e-6)
 
     @property
     def finished(self) -> bool:
@@ -228,7 +230,7 @@ class Training:
             batch = evaluate_batch(
                 self.model, self.layers, waves, rank, conditioned=self.decoder.conditioned
             )
-            gains = self.decoder(batch.maps, batch.conditioning, self.frames)
+            gains = self.joined(batch.maps, batch.conditioning, self.frames)
             source = None
             if self.settings.weights.guidance:
                 source = self._source(waves, clean, rank)
@@ -262,7 +264,6 @@ class Training:
             raise NotApplicableError(
                 f"{self.model.name} cannot be differentiated ({text}); a decoder needs gradients"
             ) from error
-        self.workers.add_up(self.decoder)
         if not all(bool(torch.isfinite(p.grad).all()) for p in parameters if p.grad is not None):
             raise ModelError(
                 f"{self.model.name} has infinite or undefined gradients at a sound in epoch "

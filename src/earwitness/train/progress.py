@@ -13,8 +13,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from earwitness.errors import OutputError
+from earwitness.files import replacing
 
 if TYPE_CHECKING:
     from earwitness.train.lmac import Training
@@ -78,13 +80,15 @@ class Workers:
         """Return this process's part of a batch."""
         return batch[self.rank :: self.count]
 
-    def add_up(self, network: nn.Module) -> None:
-        """Make gradients the mean over all processes."""
-        if self.count > 1:
-            for one in network.parameters():
-                if one.grad is not None:
-                    distributed.all_reduce(one.grad)
-                    one.grad /= self.count
+    def joined(self, network: nn.Module) -> nn.Module:
+        """Return a network whose gradients are the mean over all processes.
+
+        Its weights are those of ``network`` itself, which are made equal in all processes. One
+        process gets the network as it is.
+        """
+        if self.count == 1:
+            return network
+        return DistributedDataParallel(network, broadcast_buffers=False)
 
     def told(self, figures: dict[str, float]) -> dict[str, float]:
         """Return the figures of the first process, so that all decide alike."""
@@ -119,11 +123,10 @@ def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
     groups = training.optimiser.state_dict()["param_groups"]
     about = {"key": key, "history": training.history.rows, "schedule": schedule, "groups": groups,
              "asked": training.asked}  # fmt: skip
-    partial = folder / f"{_STATE}.partial"
     tensors = {name: one.detach().cpu().contiguous().clone() for name, one in tensors.items()}
     try:
-        save_file(tensors, partial, metadata={"about": json.dumps(about)})
-        partial.replace(folder / _STATE)
+        with replacing(folder / _STATE) as partial:
+            save_file(tensors, partial, metadata={"about": json.dumps(about)})
         write_log(folder, training.history.rows)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{folder}: cannot be written ({error})") from error
@@ -131,12 +134,13 @@ def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
 
 def write_log(folder: Path, rows: list[dict[str, float]]) -> None:
     """Write the figures of every epoch."""
-    partial = folder / f"{_LOG}.partial"
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(folder / _LOG) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, ["epoch", *rows[0]])
         writer.writeheader()
         writer.writerows({"epoch": k, **row} for k, row in enumerate(rows, start=1))
-    partial.replace(folder / _LOG)
 
 
 def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:

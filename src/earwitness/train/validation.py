@@ -16,6 +16,7 @@ from earwitness.errors import ParameterError
 from earwitness.layers.finding import HiddenLayer
 from earwitness.metrics.faithfulness import average_drop, average_increase, faithfulness
 from earwitness.models.model import Model
+from earwitness.models.target import overall, probabilities
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
 from earwitness.train.explaining import Batch, answers, evaluate_batch, loss_of
 
@@ -95,10 +96,10 @@ def _faithful(
         return {}
     rows = torch.arange(len(inside), device=inside.device)
     before, kept, left = (
-        model.overall(model.probabilities(one))[rows, batch.target].double().cpu().numpy()
+        overall(model, probabilities(model, one))[rows, batch.target].double().cpu().numpy()
         for one in (batch.before, inside, outside)
     )
-    same = model.overall(inside).argmax(dim=1) == model.overall(batch.before).argmax(dim=1)
+    same = overall(model, inside).argmax(dim=1) == overall(model, batch.before).argmax(dim=1)
     found = {
         "AI": average_increase(before, kept),
         "AD": average_drop(before, kept),

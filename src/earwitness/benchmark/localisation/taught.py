@@ -20,6 +20,7 @@ from earwitness.data.collection import Item, read_collection
 from earwitness.data.digits import SECONDS, read_digits
 from earwitness.data.planted import plant
 from earwitness.models.model import Model
+from earwitness.models.target import output_index
 from earwitness.models.zoo.checkpoint import Recipe, load_checkpoint
 from earwitness.train.classifier import Settings, train_classifier
 from earwitness.types import Audio
@@ -103,7 +104,7 @@ def shortcut_items(items: Sequence[Item], kind: str, rate: int, place: Path) -> 
 def reliance(model: Model, kind: str, items: Sequence[Item]) -> Reliance:
     """Ask a classifier about recordings as they are, and with the planted sound."""
     answers: dict[tuple[bool, bool], list[bool]] = {}
-    index = model.index(TARGET)
+    index = output_index(model, TARGET)
     with model.undisturbed(), torch.no_grad():
         for k, item in enumerate(items):
             samples = read_audio(item.path, rate=model.rate).samples

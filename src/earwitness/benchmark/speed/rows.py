@@ -8,18 +8,14 @@ are features where a method takes the shortcut from magnitudes, and waveforms ot
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-import earwitness
 from earwitness.benchmark.speed.floor import (
     BATCHES,
     Floor,
@@ -39,9 +35,11 @@ from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.adapters.torch import WaveModel
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.target import make_target
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.probe import Probe
+from earwitness.provenance import stamp
 
 _LARGE_BATCH = 8
 _LARGE_CLASSES = 50
@@ -143,7 +141,7 @@ def _probe(model: Model, settings: Settings) -> Probe:
     wave = 0.1 * torch.randn(round(settings.seconds * model.rate), generator=generator)
     with torch.no_grad():
         outputs = model(wave.unsqueeze(0))[0]
-    return Probe(model, wave, model.target(outputs), seed=settings.seed)
+    return Probe(model, wave, make_target(model, outputs), seed=settings.seed)
 
 
 def _large_network(seed: int) -> CNN14:
@@ -368,8 +366,7 @@ def table(rows: list[Row], peaks: dict[int, float], settings: Settings) -> str:
         "in plain eager torch at the batch size that is fastest for it. Work and floor take turns;",
         "the ratio is the median over the turns.",
         "",
-        f"Commit {commit()}; {', '.join(_versions())}; {platform.machine()}, {threads} threads; "
-        f"seed {settings.seed};",
+        f"{stamp(*_PACKAGES)}; {platform.machine()}, {threads} threads; seed {settings.seed};",
         f"{settings.seconds:g} s of sound; {settings.repeats} turns.",
         "",
         "| work | model | evaluations | floor | taken | ratio | bar | |",
@@ -386,29 +383,3 @@ def table(rows: list[Row], peaks: dict[int, float], settings: Settings) -> str:
         lines += ["", "| evaluations of lime | peak of memory of the process |", "|---|---|"]
         lines += [f"| {count} | {peak:.0f} MB |" for count, peak in peaks.items()]
     return "\n".join(lines) + "\n"
-
-
-def commit() -> str:
-    """Return the commit of the source, or the version where it is no repository."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return f"of version {earwitness.__version__}"
-    return done.stdout.strip()
-
-
-def _versions() -> list[str]:
-    found = [
-        f"earwitness {earwitness.__version__}",
-        f"torch {torch.__version__}",
-        f"Python {platform.python_version()}",
-    ]
-    for name in _PACKAGES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from earwitness.errors import ModelError
+from earwitness.files import read_record, replacing, write_json
 from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.frontend import LogMel
 from earwitness.models.zoo.compact_cnn import CompactCNN
@@ -85,14 +85,10 @@ def save_checkpoint(
 ) -> None:
     """Write a classifier; the weights appear before the file that makes the folder a model."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "weights.safetensors.partial"
-    save_file({name: t.contiguous() for name, t in network.state_dict().items()}, partial)
-    partial.chmod(0o644)
-    partial.replace(folder / "weights.safetensors")
-    text = json.dumps({"schema": SCHEMA, "recipe": asdict(recipe), "facts": facts}, indent=2)
-    partial = folder / "model.json.partial"
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(folder / "model.json")
+    with replacing(folder / "weights.safetensors") as partial:
+        save_file({name: t.contiguous() for name, t in network.state_dict().items()}, partial)
+    stored = {"schema": SCHEMA, "recipe": asdict(recipe), "facts": facts}
+    write_json(folder / "model.json", stored)
 
 
 def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
@@ -104,12 +100,7 @@ def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
         If the folder holds none, or its files do not belong together.
     """
     try:
-        stored = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        if stored["schema"] != SCHEMA:
-            raise ModelError(
-                f"{folder}: written by another version (schema {stored['schema']}, this one reads "
-                f"{SCHEMA})"
-            )
+        stored = read_record(folder / "model.json", {SCHEMA}, ModelError)
         fields = stored["recipe"]
         recipe = Recipe(
             **{**fields, "labels": tuple(fields["labels"]), "widths": tuple(fields["widths"])}

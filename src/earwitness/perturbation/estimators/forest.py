@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earwitness.errors import NotApplicableError
 from earwitness.perturbation.estimators.designs import all_draws, can_enumerate, fair_draws
 from earwitness.perturbation.estimators.game import Game
 from earwitness.perturbation.estimators.registry import Estimate, Sampling, register
@@ -19,8 +18,7 @@ _SCENES = 200
 
 @register(
     "forest",
-    summary="what a random forest predicts with the piece on, minus with it off (optional: "
-    "pip install scikit-learn)",
+    summary="what a random forest predicts with the piece on, minus with it off",
     paper="Breiman: Random forests, 2001; Friedman: Greedy function approximation, 2001, sec. 8.2",
     reads=("samples",),
 )
@@ -30,12 +28,14 @@ def forest(game: Game, sampling: Sampling) -> Estimate:
     The average is over up to 200 of the draws; the interval is that of the trees' own answers,
     and R^2 that of predictions for draws that a tree was not shown (out of bag).
     """
+    from sklearn.ensemble import RandomForestRegressor
+
     if can_enumerate(game.players, sampling.samples):
         draws = all_draws(game.players)
     else:
         draws = fair_draws(game.players, sampling.samples, game.generator)
     scores = game.scores(draws).numpy()
-    model = _regressor()(
+    model = RandomForestRegressor(
         n_estimators=_TREES, oob_score=True, random_state=game.seed % 2**32, n_jobs=1
     ).fit(draws.numpy(), scores)
     answers = np.stack([_reaction(tree, draws[:_SCENES]) for tree in model.estimators_])
@@ -57,13 +57,3 @@ def _reaction(tree: Any, draws: Tensor) -> Any:
         on[:, piece], off[:, piece] = 1, 0
         means.append(float(np.mean(tree.predict(on) - tree.predict(off))))
     return np.array(means)
-
-
-def _regressor() -> Any:
-    try:
-        from sklearn.ensemble import RandomForestRegressor
-    except ImportError as error:
-        raise NotApplicableError(
-            "estimator forest needs scikit-learn: pip install 'earwitness[forest]'"
-        ) from error
-    return RandomForestRegressor

@@ -10,7 +10,7 @@ from torch import Tensor
 from earwitness.perturbation.estimators.designs import all_draws, can_enumerate
 from earwitness.perturbation.estimators.game import Game
 from earwitness.perturbation.estimators.registry import Estimate, Sampling, register
-from earwitness.perturbation.estimators.regression import weighted_ridge, with_error
+from earwitness.perturbation.estimators.regression import error_of, weighted_ridge, with_interval
 
 
 @register(
@@ -43,11 +43,11 @@ def kernel_shap(game: Game, sampling: Sampling) -> Estimate:
     for count in sampling.looks(step, len(draws)):
         some = draws[:count]
         scores = game.scores(some)
-        found = constrained(some, scores, _importance(players, some), none, every)
-        estimate = with_error(*found, scores, game.seed)
-        if estimate.error <= sampling.tolerance:
+        importance = _importance(players, some)
+        values, influence, r2 = constrained(some, scores, importance, none, every)
+        if error_of(values, influence) <= sampling.tolerance:
             break
-    return estimate
+    return with_interval(values, influence, r2, scores, game.seed)
 
 
 def shapley_kernel(players: int, size: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from earwitness.perturbation.estimators.designs import (
 )
 from earwitness.perturbation.estimators.game import Game
 from earwitness.perturbation.estimators.registry import Estimate, Sampling, register
-from earwitness.perturbation.estimators.regression import weighted_ridge, with_error
+from earwitness.perturbation.estimators.regression import error_of, weighted_ridge, with_interval
 
 
 @register(
@@ -39,11 +39,10 @@ def lime(game: Game, sampling: Sampling) -> Estimate:
     step = block_size(game.players)
     for count in sampling.looks(step, len(draws)):
         scores = game.scores(draws[:count])
-        found = fit_pairs(draws[:count], scores, sampling.width, sampling.ridge)
-        estimate = with_error(*found, scores, game.seed)
-        if estimate.error <= sampling.tolerance:
+        weights, influence, r2 = fit_pairs(draws[:count], scores, sampling.width, sampling.ridge)
+        if error_of(weights, influence) <= sampling.tolerance:
             break
-    return estimate
+    return with_interval(weights, influence, r2, scores, game.seed)
 
 
 def kernel(draws: Tensor, width: float) -> Tensor:

@@ -10,7 +10,7 @@ from earwitness.perturbation.estimators.designs import (
 )
 from earwitness.perturbation.estimators.game import Game
 from earwitness.perturbation.estimators.registry import Estimate, Sampling, register
-from earwitness.perturbation.estimators.regression import with_error
+from earwitness.perturbation.estimators.regression import error_of, with_interval
 
 
 @register(
@@ -49,7 +49,6 @@ def rise(game: Game, sampling: Sampling) -> Estimate:
         influence = (shares - 1 / count) * residual[:, None]
         if enumerated:
             return Estimate(weights, weights, weights, r2, 0.0)
-        estimate = with_error(weights, influence, r2, scores, game.seed)
-        if estimate.error <= sampling.tolerance:
+        if error_of(weights, influence) <= sampling.tolerance:
             break
-    return estimate
+    return with_interval(weights, influence, r2, scores, game.seed)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.registry import Sizes, register
@@ -12,6 +13,7 @@ from earwitness.probe import Probe
 _PARTS = 6
 _ITERATIONS = 200
 _TINY = 1e-12
+Array = NDArray[np.float64]
 
 
 @register(
@@ -26,12 +28,12 @@ def nmf(probe: Probe, sizes: Sizes) -> Partition:
 
     Each part gets its share of the factorisation in every cell; where the factorisation is under
     the magnitude, the difference is a part of its own, *rest*. Parts are ordered by loudness and
-    named by the loudest frequency of their spectrum.
+    named by the loudest frequency of their spectrum. Silence is all *rest*.
     """
     count = sizes.components or _PARTS
     magnitude = probe.magnitude.double().cpu()
-    generator = torch.Generator().manual_seed(probe.seed)
-    spectra, courses, _ = factorise(magnitude, count, _ITERATIONS, generator)
+    found = factorise(magnitude.numpy(), count, _ITERATIONS, probe.seed)
+    spectra, courses = map(torch.from_numpy, found)
     order = (spectra.sum(dim=0) * courses.sum(dim=1)).argsort(descending=True)
     spectra, courses = spectra[:, order], courses[order]
     model = spectra @ courses
@@ -45,24 +47,36 @@ def nmf(probe: Probe, sizes: Sizes) -> Partition:
     return Partition("components", (*names, "rest"), gains)
 
 
-def factorise(
-    matrix: Tensor, parts: int, iterations: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, list[float]]:
-    """Return ``W`` (row, part), ``H`` (part, column) and the divergence after every iteration.
+def factorise(matrix: Array, parts: int, iterations: int, seed: int) -> tuple[Array, Array]:
+    """Factorise a matrix without negative entries into two, ``matrix ~ w @ h``.
 
     Multiplicative updates for the generalised Kullback-Leibler divergence
-    ``sum v log(v / wh) - v + wh``, which never increase it.
+    ``sum v log(v / wh) - v + wh``, which never increase it, as scikit-learn makes them; they start
+    from random numbers.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (row, column), float64
+    parts, iterations : int
+    seed : int
+
+    Returns
+    -------
+    w : ndarray, shape (row, part)
+    h : ndarray, shape (part, column)
     """
-    floor = float(matrix.mean()) * 1e-6 + 1e-30
-    rows, columns = matrix.shape
-    scale = (float(matrix.mean()) / parts + floor) ** 0.5
-    draw = torch.rand(rows + columns, parts, generator=generator, dtype=matrix.dtype) + 0.1
-    w, h = scale * draw[:rows], scale * draw[rows:].T
-    course = []
-    for _ in range(iterations):
-        w = w * (matrix / (w @ h + floor) @ h.T) / (h.sum(dim=1) + floor)
-        h = h * (w.T @ (matrix / (w @ h + floor))) / (w.sum(dim=0)[:, None] + floor)
-        model = w @ h + floor
-        ratio = torch.where(matrix > 0, matrix / model, torch.ones_like(matrix))
-        course.append(float((matrix * ratio.log() - matrix + model).sum()))
-    return w, h, course
+    from sklearn.decomposition import NMF
+
+    # scikit-learn takes what is under 1e-7 for nothing, so the level must not matter
+    level = float(matrix.mean()) or 1.0
+    model = NMF(
+        parts,
+        init="random",
+        solver="mu",
+        beta_loss="kullback-leibler",
+        tol=0.0,  # all iterations are made, so there is no warning that they were too few
+        max_iter=iterations,
+        random_state=seed % 2**32,
+    )
+    w = model.fit_transform(matrix / level)
+    return w, level * model.components_

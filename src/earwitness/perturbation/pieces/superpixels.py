@@ -16,8 +16,9 @@ from earwitness.probe import Probe
 _COUNT = 100
 _RANGE_DB = 70.0
 _SMOOTH = 1.0
-_COMPACTNESS = 0.1
-_ITERATIONS = 8
+_COMPACTNESS = 0.2
+_FINE = 8  # cells along the side of a region, at least, after an axis was averaged down
+_LEAST = 0.25  # of a region's mean size; smaller fragments join a neighbour
 Array = NDArray[np.float64]
 
 
@@ -29,10 +30,10 @@ Array = NDArray[np.float64]
     reads=("components",),
 )
 def superpixels(probe: Probe, sizes: Sizes) -> Regions:
-    """Group neighbouring cells of similar level in dB.
+    """Group neighbouring cells of similar level in dB, by scikit-image's SLIC.
 
-    About ``components`` regions, by default 100. Level counts over a range of 70 dB, distance in
-    grid steps; both axes of the plane are stretched to the same length.
+    About ``components`` regions, by default 100. Level counts from the loudest cell down to the
+    quietest, 70 dB at most, distance in grid steps; both axes of the plane count as equally long.
     """
     magnitude = probe.magnitude.double().cpu().numpy()
     loudest = max(float(magnitude.max()), 1e-300)
@@ -45,81 +46,44 @@ def superpixels(probe: Probe, sizes: Sizes) -> Regions:
 def slic(level: Array, count: int, compactness: float) -> NDArray[np.int64]:
     """Return the number of each cell's region, from 0 without gaps; every region is connected.
 
+    The longer axis is first averaged down to the length of the shorter one, so that both count the
+    same, but not to fewer than 8 cells for each of the regions along it.
+
     Parameters
     ----------
     level : ndarray, shape (row, column)
     count : int
-        Regions to start from, on a regular grid.
+        About how many regions to make; they start from a regular grid.
     compactness : float > 0
-        Difference of level that weighs as much as a grid step of distance.
+        Difference of level, as a share of its range in the picture, that weighs as much as a grid
+        step of distance.
+
+    Returns
+    -------
+    ndarray, shape (row, column), int64
     """
-    rows, columns = level.shape
-    across = max(1, min(columns, round(math.sqrt(count))))
-    down = max(1, min(rows, round(count / across)))
-    steps = (rows / down, columns / across)
-    row, column = np.meshgrid(
-        (np.arange(down) + 0.5) * steps[0] - 0.5,
-        (np.arange(across) + 0.5) * steps[1] - 0.5,
-        indexing="ij",
+    from skimage.segmentation import slic as segment
+    from skimage.transform import resize_local_mean
+
+    side = max(min(level.shape), _FINE * math.ceil(math.sqrt(count)))
+    rows, columns = (min(cells, side) for cells in level.shape)
+    small = resize_local_mean(level, (rows, columns), channel_axis=None)
+    labels = segment(
+        small,
+        n_segments=count,
+        compactness=compactness,
+        channel_axis=None,
+        enforce_connectivity=True,
+        min_size_factor=_LEAST,
+        start_label=0,
     )
-    at = [row.ravel(), column.ravel()]
-    inside = tuple(np.rint(one).astype(int) for one in at)
-    centres = np.stack([level[inside], *at], axis=1)
-    labels = np.zeros(level.shape, np.int64)
-    grid = np.indices(level.shape).astype(float)
-    for _ in range(_ITERATIONS):
-        nearest = np.full(level.shape, np.inf)
-        for number, (height, up, right) in enumerate(centres):
-            window = tuple(
-                slice(max(0, math.floor(middle - step)), math.ceil(middle + step) + 1)
-                for middle, step in zip((up, right), steps, strict=True)
-            )
-            distance = (
-                ((level[window] - height) / compactness) ** 2
-                + ((grid[0][window] - up) / steps[0]) ** 2
-                + ((grid[1][window] - right) / steps[1]) ** 2
-            )
-            closer = distance < nearest[window]
-            nearest[window] = np.where(closer, distance, nearest[window])
-            labels[window] = np.where(closer, number, labels[window])
-        sizes = np.maximum(np.bincount(labels.ravel(), minlength=len(centres)), 1)
-        means = [
-            np.bincount(labels.ravel(), values.ravel(), len(centres)) / sizes
-            for values in (level, *grid)
-        ]
-        centres = np.stack(means, axis=1)
-    return _connected(labels, level.size / len(centres) / 4)
-
-
-def _connected(labels: NDArray[np.int64], least: float) -> NDArray[np.int64]:
-    """Give fragments of fewer than ``least`` cells to the neighbour they touch most."""
-    found = np.zeros_like(labels)
-    count = 0
-    for number in np.unique(labels):
-        parts, extra = ndimage.label(labels == number)
-        found += np.where(parts > 0, parts + count, 0)
-        count += extra
-    found -= 1
-    sizes = np.bincount(found.ravel(), minlength=count)
-    boxes = ndimage.find_objects(found + 1)
-    for fragment in np.argsort(sizes, kind="stable"):
-        box = boxes[fragment]
-        if sizes[fragment] >= least or sizes[fragment] == found.size:
-            break
-        wider = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in box)
-        inside = found[wider] == fragment
-        if not inside.any():
-            continue
-        around = found[wider][ndimage.binary_dilation(inside) & ~inside]
-        neighbour = int(np.bincount(around).argmax())
-        found[wider][inside] = neighbour
-        sizes[neighbour] += sizes[fragment]
-        boxes[neighbour] = tuple(
-            slice(min(a.start, b.start), max(a.stop, b.stop))
-            for a, b in zip(box, boxes[neighbour], strict=True)
-        )
-    joined: NDArray[np.int64] = np.unique(found, return_inverse=True)[1].reshape(labels.shape)
-    return joined
+    # each small cell becomes a block of cells again, so what was connected stays so
+    row, column = (
+        np.arange(cells) * fewer // cells
+        for cells, fewer in zip(level.shape, (rows, columns), strict=True)
+    )
+    whole: NDArray[np.int64] = labels[np.ix_(row, column)].astype(np.int64)
+    return whole
 
 
 def _names(probe: Probe, labels: NDArray[np.int64]) -> list[str]:

@@ -1,0 +1,1 @@
+"""How work on many sounds is cut, run and resumed on this machine."""

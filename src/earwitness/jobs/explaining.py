@@ -1,0 +1,155 @@
+"""Explanations of many sounds: cut into one task for each sound, each saved as it is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earwitness.errors import EarwitnessError, ModelError
+from earwitness.evaluation.trust import verdict
+from earwitness.explanation import Explanation
+from earwitness.models.model import Model
+from earwitness.pipeline import Subject, explain_subject, open_subject
+from earwitness.store import save, save_input
+from earwitness.types import Request
+
+
+@dataclass(frozen=True)
+class Task:
+    """One sound and everything to explain about it.
+
+    Attributes
+    ----------
+    clip : Path
+    folder : Path
+        Where its explanations go, each in a folder called as its method; the input lies beside
+        them.
+    requests : tuple of Request
+    files : tuple of str
+        What to save besides the default (``Explanation.save``).
+    overwrite : bool
+    """
+
+    clip: Path
+    folder: Path
+    requests: tuple[Request, ...]
+    files: tuple[str, ...] = ()
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one request: where the explanation is, or why there is none.
+
+    Attributes
+    ----------
+    clip : Path
+    method : str
+    folder : Path or None
+    lines : tuple of str
+        What to tell: scores, verdict and notes; or the reason.
+    summary : dict or None
+        The same as plain JSON values.
+    """
+
+    clip: Path
+    method: str
+    folder: Path | None
+    lines: tuple[str, ...]
+    summary: dict[str, Any] | None = None
+
+
+Saved = list[tuple[Path, Explanation]]
+
+
+def explain_task(
+    model: Model,
+    task: Task,
+    on_passes: Callable[[int], None],
+    *,
+    finish: Callable[[Task, Saved], None],
+) -> Iterator[Outcome]:
+    """Yield the outcome of every request of a task, saving each explanation as it is made.
+
+    Parameters
+    ----------
+    finish : callable
+        Called once at the end, or when interrupted, with the explanations of the sound.
+    """
+    saved: Saved = []
+    try:
+        subject: Subject | None = None
+        for request in task.requests:
+            try:
+                subject = subject or open_subject(
+                    model, task.clip, start=request.start, end=request.end, seed=request.seed
+                )
+                one = explain_subject(subject, request, on_passes=on_passes)
+                folder = task.folder / request.method
+                if not saved:
+                    save_input(task.folder, one.input)
+                files = save(
+                    one, folder, overwrite=task.overwrite, files=task.files, own_input=False
+                )
+            except Exception as error:
+                yield Outcome(task.clip, request.method, None, (_reason(task, request, error),))
+                continue
+            saved.append((folder, one))
+            lines = (str(one), f"  {verdict(one.trust, one.mask)}", *(f"  {n}" for n in one.notes))
+            yield Outcome(task.clip, request.method, folder, lines, summary(one, files))
+    finally:
+        if saved:
+            finish(task, saved)
+
+
+def _reason(task: Task, request: Request, error: Exception) -> str:
+    """Return one line that says why there is no explanation."""
+    if isinstance(error, ModelError):
+        return str(error)
+    if isinstance(error, EarwitnessError):
+        text = str(error).removeprefix(f"{request.method}: ")
+        return text if str(task.clip) in text else f"{task.clip}: {request.method}: {text}"
+    if os.environ.get("EARWITNESS_DEBUG"):
+        raise error
+    text = str(error).strip().split("\n")[0]
+    return f"{task.clip}: {request.method}: unexpected {type(error).__name__}: {text}"
+
+
+def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
+    """Return one explanation as plain JSON values, without maps and sounds."""
+    facts = explanation.facts()
+    trust, target = facts["trust"], explanation.target
+    scored: dict[str, Any] = {"score": None, "controls": {}}
+    if trust is not None:
+        scored = {
+            "score": {"kind": trust["kind"], "input": trust["input"], **trust["outcome"]},
+            "controls": {
+                name: {
+                    "score": control["mean"],
+                    "low": control["low"],
+                    "high": control["high"],
+                    "draws": control["draws"],
+                    "mask": {"area": control["area"], "energy": control["energy"]},
+                }
+                for name, control in trust["controls"].items()
+            },
+        }
+    return {
+        "clip": explanation.clip,
+        "method": explanation.method,
+        "model": explanation.model,
+        "target": str(target),
+        "label": target.label,
+        "versus": target.versus_label,
+        "span": target.span,
+        "direction": "up" if target.sign > 0 else "down",
+        **scored,
+        "mask": facts["mask"],
+        "details": facts["details"],
+        "notes": facts["notes"],
+        "files": {name: str(path) for name, path in files.items()},
+        "seconds": round(explanation.seconds, 3),
+    }

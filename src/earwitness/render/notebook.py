@@ -1,0 +1,22 @@
+"""Players for a notebook cell."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping
+
+from earwitness.render.players import players
+from earwitness.types import Audio
+
+
+def players_html(title: str, sounds: Mapping[str, Audio]) -> str:
+    """Return a title over one player for each sound, all equally loud, as HTML."""
+    rows = []
+    for name, player in zip(sounds, players(list(sounds.values())), strict=True):
+        data = base64.b64encode(player.data).decode("ascii")
+        rows.append(
+            f'<div><div style="display:inline-block;width:6em">{html.escape(name)}</div>'
+            f'<audio controls src="data:{player.kind};base64,{data}"></audio></div>'
+        )
+    return f"<div><p>{html.escape(title)}</p>{''.join(rows)}</div>"

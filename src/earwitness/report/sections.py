@@ -1,0 +1,225 @@
+"""The part of the page about one sound: pictures, players and figures of its explanations."""
+
+from __future__ import annotations
+
+import base64
+import math
+import os
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+from numpy.typing import NDArray
+
+from earwitness.audio import as_audio, read_audio
+from earwitness.errors import EarwitnessError
+from earwitness.evaluation.trust import ahead_of, verdict
+from earwitness.explanation import Explanation
+from earwitness.files import write_text
+from earwitness.methods.registry import METHODS
+from earwitness.render.picture import attribution_image, spectrogram_image
+from earwitness.render.players import Player, copies, players
+from earwitness.store import files_in
+from earwitness.types import Outcome, TrustCard
+
+SECTION = ".section.html"
+_TICKS = 6  # along an axis, at most
+_ORIGINAL_SECONDS = 60.0  # longest original that gets a player
+_PLAYABLE = {".ogg": "ogg", ".oga": "ogg", ".opus": "ogg", ".mp3": "mpeg", ".flac": "flac"}
+Saved = Sequence[tuple[Path, Explanation]]
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates of the report."""
+    made = Environment(
+        loader=PackageLoader("earwitness", "report"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["score"] = lambda value: "\u2013" if value is None else f"{value:.3f}"
+    return made
+
+
+def anchor(place: Path) -> str:
+    """Return a name for a sound's section that may stand in an address and in an id."""
+    return quote(place.name, safe="").replace("%", "_x")
+
+
+def write_section(folder: Path, saved: Saved) -> None:
+    """Write the section about one sound to a hidden file in its folder."""
+    write_text(folder / SECTION, render_section(folder.parent, saved))
+
+
+def render_section(root: Path, saved: Saved) -> str:
+    """Return the section about one sound as HTML.
+
+    Parameters
+    ----------
+    root : Path
+        The folder the page lies in; links are relative to it.
+    saved : sequence of (Path, Explanation)
+        Explanations of one sound, and where they were saved.
+    """
+    first = saved[0][1]
+    clip = {
+        "anchor": anchor(saved[0][0].parent),
+        "name": Path(first.clip).name,
+        "first": first,
+        "spectrogram": uri("image/webp", spectrogram_image(first.magnitude)),
+        "original": _original(first),
+        "parts": _parts(root, saved),
+    }
+    return environment().get_template("section.html").render(clip=clip)
+
+
+def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
+    """Yield what is shown of every explanation of one sound, all players equally loud."""
+    sounds = [saved[0][1].input]
+    sounds += [sound for _, one in saved for sound in (one.evidence, one.remainder)]
+    given, *made = players(sounds)
+    turned = given.gain_db or 0.0
+    for number, (folder, one) in enumerate(saved):
+        files = {name: os.path.relpath(path, root) for name, path in files_in(folder).items()}
+        three = zip(("input", "evidence", "remainder"), (given, *made[:2]), strict=True)
+        del made[:2]
+        ahead = [] if one.trust is None else ahead_of(one.trust, one.mask)
+        yield {
+            "one": one,
+            "number": number,
+            "about": METHODS.get(one.method).summary,
+            "adds_up_to": METHODS.get(one.method).complete,
+            # the input is in the page once; the script lends it to the other methods
+            "players": [
+                {
+                    "name": name,
+                    "src": _source(player) if name != "input" or not number else "",
+                    "gain": _gain(player),
+                }
+                for name, player in three
+            ],
+            "pieces": _pieces(one, turned),
+            "truth": _truth(root, one),
+            "overlay": uri("image/webp", attribution_image(one.attribution.values)),
+            "times": _ticks(one.attribution.times, "s"),
+            "freqs": _ticks(one.attribution.freqs / 1000, "kHz"),
+            "span": _span(one),
+            "rows": [] if one.trust is None else _rows(one, one.trust),
+            "verdict": verdict(one.trust, one.mask),
+            "ahead": one.trust is not None and len(ahead) == len(one.trust.controls),
+            "files": {name: path.replace(os.sep, "/") for name, path in files.items()},
+        }
+
+
+def _pieces(one: Explanation, gain_db: float) -> list[dict[str, Any]]:
+    """Return what is shown of the pieces that have a sound, all turned up as the input is."""
+    by_file = {piece.name: piece for piece in one.pieces if piece.file}
+    others = len(one.pieces) - len(by_file)
+    rows = []
+    for sound, player in zip(one.piece_sounds, copies(one.piece_sounds, gain_db), strict=True):
+        piece = by_file.get(sound.name)
+        rows.append(
+            {
+                "name": sound.name if piece else f"{sound.name} ({others} pieces)",
+                "piece": piece,
+                "src": _source(player),
+            }
+        )
+    return rows
+
+
+def _rows(one: Explanation, trust: TrustCard) -> list[dict[str, Any]]:
+    """Return the rows of the trust card: this explanation, then every control."""
+    rows = [
+        {
+            "name": "this explanation", "mean": trust.outcome, "range": None,
+            "area": one.mask.area, "energy": one.mask.energy,
+        }
+    ]  # fmt: skip
+    places = {
+        "random": "the same gains in random places",
+        "energy": "the same gains on the loudest cells",
+    }
+    for name, control in trust.controls.items():
+        spread: tuple[Outcome, Outcome] | None = None
+        title = places.get(name, name)
+        if control.draws > 1:
+            title = f"{title}, mean of {control.draws} draws (range)"
+            spread = (control.low, control.high)
+        rows.append(
+            {
+                "name": title, "mean": control.mean, "range": spread, "area": control.area,
+                "energy": control.energy,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _original(one: Explanation) -> dict[str, Any] | None:
+    """Return a player of the file itself, if it is at hand and not too long.
+
+    Formats that browsers play go into the page as they are; others are encoded.
+    """
+    span, path = (one.provenance["start"], one.provenance["end"]), Path(one.clip)
+    if one.input.seconds > _ORIGINAL_SECONDS or not path.is_file():
+        return None
+    kind = _PLAYABLE.get(path.suffix.lower())
+    try:
+        if kind and span == (None, None):
+            return {"src": uri(f"audio/{kind}", path.read_bytes()), "about": "as it is"}
+        audio = read_audio(one.clip, start=span[0], end=span[1])
+    except (EarwitnessError, OSError):
+        return None
+    (player,) = players([as_audio(audio)])
+    return {"src": _source(player), "about": f"{audio.rate} Hz, {_gain(player)}"}
+
+
+def _truth(root: Path, one: Explanation) -> dict[str, Any] | None:
+    """Return a player of the true source and how close the explanation comes, if it is known."""
+    truth = one.attribution.details.get("truth")
+    if truth is None:
+        return None
+    (player,) = players([read_audio(root / truth["file"])])
+    return {**truth, "src": _source(player), "gain": _gain(player)}
+
+
+def _gain(player: Player) -> str:
+    return "silence" if player.gain_db is None else f"{player.gain_db:+.0f} dB"
+
+
+def _source(player: Player) -> str:
+    return uri(player.kind, player.data)
+
+
+def uri(kind: str, data: bytes) -> str:
+    """Return data of a media type as an address to put into a page."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _edges(centres: NDArray[np.floating]) -> tuple[float, float]:
+    half = float(centres[1] - centres[0]) / 2 if len(centres) > 1 else 0.5
+    return float(centres[0]) - half, float(centres[-1]) + half
+
+
+def _span(one: Explanation) -> dict[str, float]:
+    """Return where sound starts and ends across the picture, as fractions of its width."""
+    low, high = _edges(one.attribution.times)
+    return {"left": (0 - low) / (high - low), "right": (one.input.seconds - low) / (high - low)}
+
+
+def _ticks(centres: NDArray[np.floating], unit: str) -> list[dict[str, Any]]:
+    """Return round numbers along an axis with their place in percent of its length."""
+    low, high = _edges(centres)
+    raw = (high - low) / _TICKS
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
+    values = np.arange(math.ceil(max(low, 0) / step), math.floor(high / step) + 1) * step
+    return [
+        {"at": 100 * (value - low) / (high - low), "text": f"{value:g} {unit}"}
+        for value in np.round(values, 10)
+    ]

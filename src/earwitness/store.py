@@ -1,0 +1,301 @@
+"""Explanations on disk: a folder of sounds, arrays and facts that is whole or not there.
+
+``attribution.npz`` holds ``values`` (12 bits of mantissa, a relative error of at most 2^-13),
+``freqs`` and ``times``. The magnitude is computed from ``input.wav``, and gains from the values by
+the mask's rule; where that would not give the mask back (a cell at its edge changed sides by the
+rounding, or the rule is somebody's own) the gains are saved too.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from earwitness.audio import read_audio, write_audio
+from earwitness.errors import AudioError, EarwitnessError, OutputError, ParameterError
+from earwitness.explanation import EVERYTHING_ELSE, SCHEMA, Explanation, OutputScore
+from earwitness.files import read_record, write_json
+from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.plane.stft import Plane
+from earwitness.render.evidence import MOST_HEARD
+from earwitness.render.labels import region_labels
+from earwitness.types import Attribution, Audio, FloatArray, Mask, Piece, Target, TrustCard
+
+EXTRAS = ("picture", "pieces", "gains", "magnitude")
+_FORMER = 1
+_MANTISSA = 12  # bits kept of a float32's 23: finer than pictures and masks need, half the size
+_LEVEL = 1  # of deflate: random bits do not get smaller at higher levels, only slower
+_REST = "piece-rest.wav"
+_NAMES = {
+    "input": "input.wav",
+    "evidence": "evidence.wav",
+    "remainder": "remainder.wav",
+    "attribution": "attribution.npz",
+    "picture": "attribution.png",
+    "labels": "labels.txt",
+    "explanation": "explanation.json",
+}
+
+
+def storable(values: FloatArray) -> FloatArray:
+    """Return values with 12 bits of mantissa, rounded to nearest.
+
+    Examples
+    --------
+    >>> storable(np.float32([1.0, 1 / 3])).tolist()
+    [1.0, 0.33331298828125]
+    """
+    dropped = 23 - _MANTISSA
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    return rounded.view(np.float32)
+
+
+def save(
+    explanation: Explanation,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    files: Collection[str] = (),
+    own_input: bool = True,
+) -> dict[str, Path]:
+    """Write an explanation, all or nothing; see ``Explanation.save``.
+
+    Parameters
+    ----------
+    own_input : bool
+        Whether the folder holds the input itself; if not, it lies in the folder above
+        (``save_input``), once for all explanations of a sound.
+    """
+    for name in files:
+        if name not in EXTRAS:
+            raise ParameterError(f"files are {', '.join(EXTRAS)}; got {name!r}")
+    _refuse(folder, overwrite)
+    sounds = [_piece_file(sound, k) for k, sound in enumerate(explanation.piece_sounds)]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+    try:
+        _write(explanation, partial, set(files), own_input)
+        partial.chmod(0o755)
+        if folder.exists():  # others' files in it stay where they are
+            for path in partial.iterdir():
+                path.replace(folder / path.name)
+            for name in _piece_files():
+                if (folder / name).exists() and (name not in sounds or "pieces" not in files):
+                    (folder / name).unlink()
+        else:
+            partial.rename(folder)
+    except (OSError, RuntimeError) as error:  # libsndfile's are the latter
+        reason = getattr(error, "strerror", None) or str(error) or "no space left?"
+        raise OutputError(f"{folder}: cannot be written ({reason})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return files_in(folder)
+
+
+def save_input(folder: Path, audio: Audio) -> None:
+    """Write the input that explanations in the folders below share."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_audio(folder / _NAMES["input"], audio)
+
+
+def _write(explanation: Explanation, folder: Path, extras: set[str], own_input: bool) -> None:
+    for name in ("input", "evidence", "remainder")[not own_input :]:
+        write_audio(folder / _NAMES[name], getattr(explanation, name))
+    if "pieces" in extras:
+        for number, sound in enumerate(explanation.piece_sounds):
+            write_audio(folder / _piece_file(sound, number), sound)
+    attribution, mask = explanation.attribution, explanation.mask
+    values = storable(attribution.values)
+    arrays: dict[str, NDArray[Any]] = {
+        "values": values, "freqs": attribution.freqs, "times": attribution.times
+    }  # fmt: skip
+    if "gains" in extras or not _is_rule(values, explanation):
+        arrays["gains"] = mask.gains if mask.soft else mask.gains.astype(np.bool_)
+    if "magnitude" in extras:
+        arrays["magnitude"] = explanation.magnitude
+    _write_arrays(folder / _NAMES["attribution"], arrays)
+    if "picture" in extras:
+        explanation.plot().savefig(folder / _NAMES["picture"], dpi=110)
+    labels = region_labels(attribution, mask, str(explanation.target))
+    (folder / _NAMES["labels"]).write_text(labels, encoding="utf-8")
+    facts = explanation.facts()
+    if "pieces" not in extras:
+        facts["pieces"] = [{**piece, "file": ""} for piece in facts["pieces"]]
+    write_json(folder / _NAMES["explanation"], facts)
+
+
+def _is_rule(values: FloatArray, explanation: Explanation) -> bool:
+    """Whether the mask's gains are what its rule makes of values, soft ones to the rounding."""
+    mask = explanation.mask
+    try:
+        made = _made_mask(values, explanation.magnitude, mask)
+    except ParameterError:  # a rule of somebody's own
+        return False
+    allowed = 2.0**-_MANTISSA if mask.soft else 0.0
+    return made.shape == mask.gains.shape and float(np.abs(made - mask.gains).max()) <= allowed
+
+
+def _made_mask(values: FloatArray, magnitude: FloatArray, mask: Mask) -> FloatArray:
+    return make_mask(values, magnitude, parse_keep(mask.rule)).gains
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an ``.npz`` file at the fastest level of compression."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def load(folder: Path) -> Explanation:
+    """Read an explanation; see ``Explanation.load``."""
+    try:
+        facts = read_record(folder / _NAMES["explanation"], {_FORMER, SCHEMA}, OutputError)
+        if facts["schema"] == _FORMER:
+            facts = _renewed(facts)
+        with np.load(folder / _NAMES["attribution"], allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        own = folder / _NAMES["input"]
+        place = own if own.is_file() else folder.parent / _NAMES["input"]
+        sounds = {"input": read_audio(place)}
+        sounds |= {name: read_audio(folder / _NAMES[name]) for name in ("evidence", "remainder")}
+        return _restored(folder, facts, arrays, sounds)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        name = Path(str(error.filename)).name
+        raise OutputError(f"{folder}: no explanation here ({name} is missing)") from error
+    except AudioError as error:
+        raise OutputError(f"{folder}: no whole explanation here ({error})") from error
+    except OutputError:
+        raise
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+        EarwitnessError,
+    ) as error:
+        raise OutputError(f"{folder}: the explanation's files are damaged") from error
+
+
+def _restored(
+    folder: Path,
+    facts: Mapping[str, Any],
+    arrays: Mapping[str, FloatArray],
+    sounds: Mapping[str, Audio],
+) -> Explanation:
+    from pydantic import TypeAdapter  # takes a while to import
+
+    def read(kind: Any, value: Any) -> Any:
+        return TypeAdapter(kind).validate_python(value)
+
+    values = arrays["values"]
+    magnitude = arrays.get("magnitude")
+    if magnitude is None:
+        magnitude = _magnitude(sounds["input"], facts["provenance"]["plane"])
+    mask = Mask(np.zeros(0, np.float32), **facts["mask"])
+    gains = arrays.get("gains")
+    gains = _made_mask(values, magnitude, mask) if gains is None else gains.astype(np.float32)
+    pieces = read(tuple[Piece, ...], facts["pieces"])
+    return Explanation(
+        clip=facts["clip"],
+        model=facts["model"],
+        method=facts["method"],
+        task=facts["task"],
+        options=facts["options"],
+        target=read(Target, facts["target"]),
+        input=sounds["input"],
+        evidence=sounds["evidence"],
+        remainder=sounds["remainder"],
+        magnitude=magnitude,
+        attribution=Attribution(values, arrays["freqs"], arrays["times"], facts["details"]),
+        mask=replace(mask, gains=gains),
+        trust=read(TrustCard | None, facts["trust"]),
+        outputs=read(tuple[OutputScore, ...], facts["outputs"]),
+        notes=tuple(facts["notes"]),
+        provenance=facts["provenance"],
+        seconds=facts["seconds"],
+        pieces=pieces,
+        piece_sounds=_piece_sounds(folder, pieces),
+    )
+
+
+def _magnitude(audio: Audio, plane: Mapping[str, Any]) -> FloatArray:
+    own = Plane(audio.rate, plane["n_fft"], plane["hop"])
+    found: FloatArray = own.analyse(torch.from_numpy(audio.samples)[None])[0].abs().numpy()
+    return found
+
+
+def _renewed(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of schema 1 under their names of today."""
+    names = {"plane": "spectrogram", "heard": "audio"}
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {names.get(key, key): renamed(one) for key, one in value.items()}
+        return value
+
+    facts = {**facts, "trust": renamed(facts["trust"]), "outputs": facts.pop("answers")}
+    return {**facts, "pieces": facts.get("pieces", ())}
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    """Return the files of a saved explanation by what they hold."""
+    found = {key: folder / name for key, name in _NAMES.items()}
+    if not found["input"].exists():
+        found["input"] = folder.parent / _NAMES["input"]
+    sounds = {name.removesuffix(".wav"): folder / name for name in _piece_files()}
+    optional = {"picture": found.pop("picture"), **sounds}
+    return {**found, **{key: path for key, path in optional.items() if path.exists()}}
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Return every file in a folder that an explanation may have written there."""
+    return [folder / name for name in (*_NAMES.values(), *_piece_files())]
+
+
+def _piece_files() -> list[str]:
+    """Return the names of all files that sounds of pieces may have."""
+    return [*(f"piece-{number:02}.wav" for number in range(1, MOST_HEARD + 1)), _REST]
+
+
+def _piece_file(sound: Audio, number: int) -> str:
+    return _REST if sound.name == EVERYTHING_ELSE else _piece_files()[number]
+
+
+def _piece_sounds(folder: Path, pieces: tuple[Piece, ...]) -> tuple[Audio, ...]:
+    """Read the sounds of pieces, in the order of their files."""
+    named = {piece.file: piece.name for piece in pieces if piece.file}
+    if named and len(named) < len(pieces):
+        named[_REST] = EVERYTHING_ELSE
+    order = [name for name in _piece_files() if name in named]
+    return tuple(replace(read_audio(folder / name), name=named[name]) for name in order)
+
+
+def _refuse(folder: Path, overwrite: bool) -> None:
+    """Raise unless the place is free, or holds an explanation that may be replaced."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: a file, not a folder; choose another place")
+    if not overwrite and any(folder.iterdir()):
+        raise OutputError(f"{folder}: exists already; say overwrite, or choose another place")
+    ours = (folder / _NAMES["explanation"]).is_file()
+    taken = [path.name for path in own_files(folder) if path.exists()]
+    if taken and not ours:
+        raise OutputError(
+            f"{folder}: {taken[0]} is there and belongs to no explanation; choose another place"
+        )
