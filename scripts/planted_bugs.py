@@ -249,17 +249,17 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "peaks.flatten() > _NOTHING)[:, 0]",
         "peaks.flatten() > _NOTHING)[1:, 0]",
     ),
-    "game: the model hears the input whatever is drawn": (
+    "game: the model gets the input whatever is drawn": (
         "perturbation/estimators/game.py",
-        "whole = self._full(asked.float())",
-        "whole = self._full(asked.float() * 0 + 1)",
+        "whole = self._full(rows.float())",
+        "whole = self._full(rows.float() * 0 + 1)",
     ),
     "game: draws are mixed up": (
         "perturbation/estimators/game.py",
-        "asked = switches[[first[key] for key in fresh]]",
-        "asked = switches[[first[key] for key in fresh[::-1]]]",
+        "rows = switches[[first[key] for key in fresh]]",
+        "rows = switches[[first[key] for key in fresh[::-1]]]",
     ),
-    "complement: pieces that are off are heard": (
+    "complement: pieces that are off are on": (
         "perturbation/estimators/game.py",
         "index_copy(1, self.live.to(switches.device), switches)",
         "index_copy(1, self.live.to(switches.device), 1 - switches)",
@@ -301,7 +301,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "normalisation: coalitions are not reweighed": (
         "perturbation/estimators/kernel_shap.py",
-        "return shapley_kernel(players, size) / _chances(players)[size - 1]",
+        "return shapley_kernel(players, size) / _size_weights(players)[size - 1]",
         "return torch.ones_like(size).double()",
     ),
     "normalisation: rise sums": (
@@ -336,8 +336,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "background: only the last of several": (
         "perturbation/estimators/game.py",
-        "for ask in self._asks]).mean(dim=0)",
-        "for ask in self._asks])[-1]",
+        "for one in self._scorers]).mean(dim=0)",
+        "for one in self._scorers])[-1]",
     ),
     "pieces: sounds of the weakest": (
         "render/evidence.py",
@@ -629,7 +629,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "100 * _over(lost, np.asarray(p_input, np.float64))",
         "100 * lost",
     ),
-    "figures: a tie is faithful": ("metrics/faithfulness.py", "(rivals >= ours", "(rivals > ours"),
+    "figures: a tie is faithful": ("metrics/faithfulness.py", "(others >= ours", "(others > ours"),
     "figures: one class too many": ("metrics/faithfulness.py", "axis=1) < k)", "axis=1) <= k)"),
     "figures: curves forget their steps": (
         "metrics/curves.py",
@@ -1051,22 +1051,22 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "self.readers[k](one) / _size(one)",
         "self.readers[k](one)",
     ),
-    "lmac: the question is not heard": (
+    "lmac: the conditioning has no effect": (
         "decoders/slim.py",
         "last = (level * (1 + scale) + shift).relu()",
         "last = level.relu()",
     ),
-    "lmac: the question does not weight the deepest layer": (
+    "lmac: the conditioning does not weight the deepest layer": (
         "decoders/slim.py",
         "if self._weighted else maps[0]",
         "if False else maps[0]",
     ),
-    "lmac: the question holds what speaks for every class": (
+    "lmac: the conditioning is not centred over classes": (
         "layers/activations.py",
         'if model.task == "single-label":',
         "if False:",
     ),
-    "lmac: the question's length matters": (
+    "lmac: the conditioning is not normalised": (
         "layers/activations.py",
         "return slopes / slopes.square().mean(dim=1, keepdim=True).sqrt().clamp(min=_LEAST)",
         "return slopes",
@@ -1086,7 +1086,7 @@ BUGS: dict[str, tuple[str, str, str]] = {
         ".nan_to_num(0.0, 0.0, 0.0)",
         "",
     ),
-    "lmac: certainty silences the question": (
+    "lmac: the conditioning vanishes at certainty": (
         "layers/activations.py",
         'log_odds(model, outputs) if model.output == "probabilities" else outputs',
         "outputs",
@@ -1096,14 +1096,14 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "output.detach().clone()",
         "output.detach()",
     ),
-    "lmac: another output is asked about": (
+    "lmac: the conditioning is of another output": (
         "layers/activations.py",
         "device=values.device), target]",
         "device=values.device), target - 1]",
     ),
-    "lmac: answers per frame are what is asked of": (
+    "lmac: the conditioning is of outputs per frame": (
         "layers/finding.py",
-        "one.channels > answers and",
+        "one.channels > outputs and",
         "True and",
     ),
     "lmac: named outputs of a layer become plain": (

@@ -19,9 +19,8 @@ FAMILIES = ("faithfulness", "conciseness", "localisation", "stability", "sanity"
 def methods_page() -> str:
     """Return the reference page of all methods."""
     intro = [
-        BY.format("methods")
-        + " Each says what it computes, what it cannot tell, what it costs and "
-        "where it comes from."
+        BY.format("methods") + " Each entry says what the method computes, what it does not show, "
+        "its cost and its source."
     ]
     return joined("# Methods", *intro, *(method_entry(method) for method in METHODS.all()))
 
@@ -46,20 +45,20 @@ def metrics_page() -> str:
               FIELDS.items()]  # fmt: skip
     intro = [
         BY.format("metrics") + " How to read them is in the [guide](guide.md).",
-        "A metric is a function of what is known about a case, and answers with one figure for "
-        "each mask or map. Where the model's answers are needed, there are two cases: as masked "
-        "on the `plane`, and as `heard`.",
+        "A metric is a function of the fields of a case and returns one value for each mask or "
+        "map. Metrics of the model's outputs are computed twice: on the masked spectrogram "
+        "(`spectrogram`) and on the resynthesised sound (`audio`).",
     ]
     parts: list[str] = []
-    told: set[object] = set()  # a module may hold metrics of two families; its text comes once
+    done: set[object] = set()  # a module may define metrics of two families; its text comes once
     for family in FAMILIES:
         own = [metric for metric in METRICS.all() if metric.family == family]
         modules = dict.fromkeys(inspect.getmodule(metric.function) for metric in own)
-        texts = [prose(inspect.getdoc(module) or "") for module in modules if module not in told]
-        told.update(modules)
+        texts = [prose(inspect.getdoc(module) or "") for module in modules if module not in done]
+        done.update(modules)
         parts += [f"## {family.capitalize()}", *texts, *(metric_entry(metric) for metric in own)]
     table = "| field | kind | shape | |\n|---|---|---|---|\n" + "\n".join(fields)
-    return joined("# Metrics", *intro, *parts, "## What can be known about a case", table)
+    return joined("# Metrics", *intro, *parts, "## Fields of a case", table)
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -74,7 +73,7 @@ def method_entry(method: Method) -> str:
     facts = [
         "signed" if method.signed else "not signed",
         f"adds up to {method.complete}" if method.complete else "does not add up",
-        "wants a trained decoder"
+        "needs a trained decoder"
         if method.needs_training
         else "needs gradients"
         if method.needs_gradients
@@ -82,13 +81,13 @@ def method_entry(method: Method) -> str:
         f"about {method.passes(method.options)} forward passes (a backward counts two)",
     ]
     if method.control:
-        facts[2:] = ["a control: never looks at the model"]
+        facts[2:] = ["a control: does not evaluate the model"]
     return entry(f"## `{method.name}`", method, facts, method.options)
 
 
 def mask_entry(rule: Rule) -> str:
     """Return the part about one rule."""
-    facts = [f"spelt `{rule.example}`", "soft" if rule.soft else "binary"]
+    facts = [f"written `{rule.example}`", "soft" if rule.soft else "binary"]
     if rule.signed:
         facts.append("`+` for the positive part")
     return entry(f"## `{rule.name}`", rule, facts, {})
@@ -113,14 +112,15 @@ def entry(
     """Return what all entries have: title, summary, facts, paper, text and options."""
     lines = [title, f"{spec.summary[0].upper()}{spec.summary[1:]}.", f"*{'; '.join(facts)}.*"]
     if isinstance(spec, Method):
-        lines.append(f"Cannot tell: {spec.limits}.")
+        lines.append(f"Does not show: {spec.limits}.")
     if spec.paper:
         lines.append(f"Paper: {spec.paper}.")
-    body, _, rest = (inspect.getdoc(spec.function) or "").partition("\n\nParameters\n----------\n")
+    text = (inspect.getdoc(spec.function) or "").partition("\n\nExamples\n--------\n")[0]
+    body, _, rest = text.partition("\n\nParameters\n----------\n")
     lines.append(body.replace("``", "`"))
     if rest and options:
         defaults = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        lines.append(f"Options, by default `{defaults}`:")
+        lines.append(f"Parameters, with defaults `{defaults}`:")
         lines.append("```text\n" + rest + "\n```")
     return "\n\n".join(lines)
 

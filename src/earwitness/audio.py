@@ -1,4 +1,4 @@
-"""Sound files in and out: whatever libsndfile decodes, as mono at the rate a model wants."""
+"""Reading and writing sound files: all formats of libsndfile, as mono at a given rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from earwitness.errors import AudioError, ParameterError
 from earwitness.types import Audio
 
-SHORTEST_SECONDS = 0.05
+SHORTEST_SECONDS = 0.05  # s, one window of the default plane
 SUFFIXES = frozenset(
     f".{name}"
     for name in (
@@ -26,16 +26,16 @@ SUFFIXES = frozenset(
         *("aif", "aiff", "aifc", "au", "snd", "caf"),
     )
 )
-_BLOCK = 1 << 11  # what is lost where a file is cut off
+_BLOCK = 1 << 11  # frames per read; at most so many are lost at the end of a truncated file
 
 
 def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Return the sound files meant by files and folders, folders searched to the bottom.
+    """Return the sound files at the given paths; folders are searched recursively.
 
     Raises
     ------
     AudioError
-        If a place does not exist, or a folder holds no sound file.
+        If a folder contains no sound file.
     """
     clips: list[Path] = []
     for place in map(Path, places):
@@ -70,17 +70,17 @@ def read_audio(
     ----------
     path : path
     rate : int, optional
-        Rate in Hz to resample to; the file's own if None.
+        Sampling rate in Hz to resample to; the file's own if None.
     start, end : float, optional
-        Part to read, in seconds. Only this part is decoded where the format allows it.
+        Range to read, in seconds. Only this range is decoded if the format supports seeking.
 
     Raises
     ------
     AudioError
-        If there is no such file, nothing in it decodes, it holds NaN or infinity, or it is shorter
-        than 50 ms.
+        If the file does not exist, cannot be decoded, contains NaN or infinity, or is shorter than
+        50 ms.
     ParameterError
-        If the part asked for is empty or outside the file.
+        If the range is empty or outside the file.
     """
     path = Path(path)
     if not path.exists():
@@ -94,7 +94,7 @@ def read_audio(
     samples, file_rate, notes = _decode(path, start, end)
     if not len(samples) and _is_cut_off(path):
         raise AudioError(f"{path}: cut off before any sound")
-    # bytes that are no text would break every file that the name is written to
+    # names that are not valid UTF-8 cannot be written to JSON or HTML
     name = str(path).encode("utf-8", "replace").decode("utf-8")
     audio = as_audio((samples, file_rate), rate=rate, name=name)
     return replace(audio, notes=(*notes, *audio.notes))
@@ -103,7 +103,7 @@ def read_audio(
 def as_audio(
     clip: Audio | tuple[ArrayLike, int], *, rate: int | None = None, name: str = "clip"
 ) -> Audio:
-    """Turn samples with their rate into mono sound at ``rate``.
+    """Convert samples and their sampling rate to mono audio at ``rate``.
 
     Parameters
     ----------
@@ -111,7 +111,12 @@ def as_audio(
         Samples of shape (time,) or (time, channel), float with full scale ±1, or integers of any
         width. Channels are averaged.
     rate : int, optional
-        Rate in Hz to resample to.
+        Sampling rate in Hz to resample to.
+
+    Examples
+    --------
+    >>> as_audio((np.zeros(1000), 8000)).seconds
+    0.125
     """
     notes: list[str] = []
     if isinstance(clip, Audio):
@@ -150,7 +155,7 @@ def as_audio(
 
 
 def write_audio(path: str | os.PathLike[str], audio: Audio) -> None:
-    """Write a 32-bit float WAV: nothing clips and every float32 sample survives exactly."""
+    """Write a 32-bit float WAV: samples are stored exactly and do not clip."""
     soundfile.write(path, audio.samples, audio.rate, format="WAV", subtype="FLOAT")
 
 
@@ -159,7 +164,7 @@ def _decode(
 ) -> tuple[NDArray[np.float32], int, list[str]]:
     notes = []
     try:
-        # as bytes, since a name need not be text
+        # as bytes, since a file name need not be valid UTF-8
         place = str(path) if os.name == "nt" else os.fsencode(path)
         with _quiet_decoder(path), soundfile.SoundFile(place) as file:
             rate = file.samplerate
@@ -182,7 +187,7 @@ def _decode(
 
 @contextmanager
 def _quiet_decoder(path: Path) -> Iterator[None]:
-    """Keep the MP3 decoder, which writes its own complaints to standard error, from doing so."""
+    """Suppress the messages of the MP3 decoder on standard error."""
     if path.suffix.lower() != ".mp3":
         yield
         return
@@ -198,7 +203,7 @@ def _quiet_decoder(path: Path) -> Iterator[None]:
 
 
 def _read_blocks(file: soundfile.SoundFile, frames: int) -> tuple[list[NDArray[np.float32]], bool]:
-    """Read up to ``frames`` frames; keep what decodes, and say whether all of it did."""
+    """Return the blocks that can be decoded, up to ``frames``, and whether all could."""
     blocks: list[NDArray[np.float32]] = []
     left = frames
     while left > 0:
@@ -233,7 +238,7 @@ def _span(
 
 
 def _is_cut_off(path: Path) -> bool:
-    """Say whether a WAV promises more bytes, or an Ogg stream lacks its last page."""
+    """Return whether a WAV is shorter than its header says, or an Ogg stream has no last page."""
     with path.open("rb") as file:
         head = file.read(8)
         size = path.stat().st_size
@@ -294,4 +299,4 @@ def _check(samples: NDArray[np.float32], rate: int, name: str) -> None:
             f"{1000 * SHORTEST_SECONDS:.0f} ms"
         )
     if not np.isfinite(samples).all():
-        raise AudioError(f"{name}: holds NaN or infinite samples; repair or cut them first")
+        raise AudioError(f"{name}: contains NaN or infinite samples; repair or remove them first")

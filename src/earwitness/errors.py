@@ -1,36 +1,36 @@
-"""Every error a user can meet, each with one line that says what to do about it."""
+"""The errors raised to users. Each message has one line that says how to fix the problem."""
 
 
 class EarwitnessError(Exception):
-    """Root of all errors raised on purpose.
+    """Root of all errors that the library raises itself.
 
-    The text says what was given, what is wanted and how to mend it, in one line: the command prints
-    it as it is.
+    The message says in one line what was given, what is needed and how to fix it; the command line
+    prints it unchanged.
     """
 
 
 class AudioError(EarwitnessError):
-    """A sound cannot be read, or holds nothing that could be explained."""
+    """A sound cannot be read, or is too short or invalid."""
 
 
 class ModelError(EarwitnessError):
-    """A model cannot be found or loaded, or answers in a shape or range it did not declare."""
+    """A model cannot be found or loaded, or its outputs contradict its declaration."""
 
 
 class ParameterError(EarwitnessError, ValueError):
-    """An argument is out of range or does not fit the others."""
+    """An argument is out of range or inconsistent with others."""
 
 
 class UnknownNameError(EarwitnessError, KeyError):
-    """No method, model, class or option of that name; the text names the nearest one."""
+    """No method, model, class or option has this name; the message suggests the nearest one."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 class NotApplicableError(EarwitnessError):
-    """The method cannot answer this question about this model; the text says why."""
+    """The method does not support this model or target; the message says why."""
 
 
 class OutputError(EarwitnessError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the given path."""

@@ -1,8 +1,8 @@
-"""Mixtures of pieces: what is linear on the way from gains to a model is done once per piece.
+"""Mixtures of pieces: linear operations between gains and model are computed once per piece.
 
 Pieces are given by a function from switches (batch, piece) to gains (batch, freq, frame), linear in
-the switches. A mixer is a function from switches to what a model reads: bands (batch, band, frame)
-or sounds (batch, samples).
+the switches. A mixer is a function from switches to the model's input: bands (batch, band, frame)
+or waveforms (batch, samples).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from earwitness.plane.stft import Plane
 
 Mixer = Callable[[Tensor], Tensor]
 
-_ROUNDING = 1e-6
-_AT_ONCE = 8  # pieces whose planes are in memory together
-_BLOCK = 4096  # samples that are mixed from the same pieces
+_ROUNDING = 1e-6  # gain; a smaller deviation of the gains' sum from one is rounding
+_AT_ONCE = 8  # pieces whose gains are in memory together
+_BLOCK = 4096  # samples per block; pieces outside a block cost nothing in it
 
 
 def one_by_one(count: int, device: torch.device) -> Iterator[Tensor]:
-    """Yield switches (batch, piece) of each piece alone, a few pieces at a time."""
+    """Yield one-hot switches (batch, piece) of all pieces, a few pieces at a time."""
     yield from torch.eye(count, device=device).split(_AT_ONCE)
 
 
 def band_mixer(frontend: LinearFrontEnd, gains: Mixer, count: int, magnitude: Tensor) -> Mixer:
-    """Return what mixes the bands of pieces.
+    """Return a mixer of the bands of pieces.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ def band_mixer(frontend: LinearFrontEnd, gains: Mixer, count: int, magnitude: Te
     count : int
         Number of pieces.
     magnitude : Tensor, shape (freq, frame)
+        Linear magnitude of the input.
     """
     shape = frontend.linear(magnitude.unsqueeze(0)).shape[1:]
     bands = magnitude.new_zeros(count, *shape)
@@ -45,8 +46,8 @@ def band_mixer(frontend: LinearFrontEnd, gains: Mixer, count: int, magnitude: Te
         first, last = _span((piece > 0).any(dim=0))
         inside = slice(first, last + 1)
         if last >= first:
-            part = (piece[:, inside] * magnitude[:, inside]).unsqueeze(0)
-            found[..., inside] = frontend.linear(part)[0]
+            segment = (piece[:, inside] * magnitude[:, inside]).unsqueeze(0)
+            found[..., inside] = frontend.linear(segment)[0]
     flat = bands.flatten(1)
     return lambda switches: (switches @ flat).unflatten(1, shape)
 
@@ -59,10 +60,10 @@ def sound_mixer(
     gains: Mixer,
     count: int,
 ) -> Mixer:
-    """Return what mixes the sounds of pieces, over a background.
+    """Return a mixer of the waveforms of pieces, with a background for pieces that are off.
 
-    Where most is kept, what is removed is taken from the input, so that all pieces on are the input
-    to the last digit.
+    If the mean gain exceeds 0.5, the removed pieces are subtracted from the input, so all pieces on
+    give exactly the input.
 
     Parameters
     ----------
@@ -93,27 +94,27 @@ def sound_mixer(
             first, last = spans[piece]
             reach = plane.n_fft // 2
             blocks.add(piece, sound, first * plane.hop - reach, last * plane.hop + reach + 1)
-    filled = plane.synthesise(other.unsqueeze(0), samples)[0]
+    off = plane.synthesise(other.unsqueeze(0), samples)[0]
     whole = wave
-    if float(left.abs().max()) > _ROUNDING:  # what no piece holds is never switched on
+    if float(left.abs().max()) > _ROUNDING:  # cells in no piece are never on
         whole = wave - plane.synthesise((left * change).unsqueeze(0), samples)[0]
 
     def mix(switches: Tensor) -> Tensor:
         mostly = (switches @ area > 0.5)[:, None]
-        base = torch.where(mostly, whole, filled)
+        base = torch.where(mostly, whole, off)
         return blocks.added(base, switches - mostly.float())
 
     return mix
 
 
 def _span(active: Tensor) -> tuple[int, int]:
-    """Return the first and the last frame that a piece is in, and (0, -1) for an empty one."""
+    """Return the first and the last active frame of a piece, or (0, -1) for an empty one."""
     frames = active.nonzero()
     return (int(frames[0]), int(frames[-1])) if len(frames) else (0, -1)
 
 
 def _groups(spans: list[tuple[int, int]], plane: Plane) -> list[Tensor]:
-    """Put pieces together whose sounds do not touch, so that one transform makes them all."""
+    """Group pieces that do not overlap in time, so that one inverse STFT serves the group."""
     apart = plane.n_fft // plane.hop + 2
     groups: list[list[int]] = []
     ends: list[int] = []
@@ -133,7 +134,7 @@ def _groups(spans: list[tuple[int, int]], plane: Plane) -> list[Tensor]:
 
 
 class _Blocks:
-    """Sounds of pieces, kept in blocks of time, each with the pieces that are heard in it."""
+    """Waveforms of pieces in blocks of time, each block with the pieces active in it."""
 
     def __init__(self, samples: int, like: Tensor) -> None:
         self.edges = [*range(0, samples, _BLOCK), samples]
@@ -143,18 +144,18 @@ class _Blocks:
         self._packed: list[tuple[Tensor, Tensor]] | None = None
 
     def add(self, piece: int, sound: Tensor, start: int, end: int) -> None:
-        """Keep what lies between two samples of a sound (samples,) for a piece."""
+        """Store the samples from start to end of a waveform (samples,) for a piece."""
         start, end = max(start, 0), min(end, self.edges[-1])
         for k in range(start // _BLOCK, min(-(-end // _BLOCK), len(self.pieces))):
             low, high = self.edges[k], self.edges[k + 1]
-            part = sound[low:high].clone()
-            part[: max(0, start - low)] = 0
-            part[max(0, end - low) :] = 0
+            segment = sound[low:high].clone()
+            segment[: max(0, start - low)] = 0
+            segment[max(0, end - low) :] = 0
             self.pieces[k].append(piece)
-            self.sounds[k].append(part)
+            self.sounds[k].append(segment)
 
     def added(self, base: Tensor, switches: Tensor) -> Tensor:
-        """Return sounds (batch, samples) with the switched pieces added."""
+        """Return waveforms (batch, samples): the base plus the weighted pieces."""
         if self._packed is None:
             self._packed = [
                 (torch.tensor(numbers, device=self.device), torch.stack(sounds))
@@ -165,6 +166,6 @@ class _Blocks:
             self.sounds.clear()
         total = base.clone()
         for k, (numbers, sounds) in zip(self._places, self._packed, strict=True):
-            part = total[:, self.edges[k] : self.edges[k + 1]]
-            part += switches[:, numbers] @ sounds
+            segment = total[:, self.edges[k] : self.edges[k + 1]]
+            segment += switches[:, numbers] @ sounds
         return total

@@ -1,4 +1,4 @@
-"""The probe: one model, one sound and one question, as a function of a gain map."""
+"""The probe: the score of one model, sound and target as a function of a gain map."""
 
 from __future__ import annotations
 
@@ -17,33 +17,32 @@ from earwitness.models.prepare import Checked, gradients_agree, outputs_agree, p
 from earwitness.models.target import explained_score
 from earwitness.types import Target
 
-# larger batches leave the processor's caches and are slower, not faster
-_CELLS_PER_PASS = 2_600_000
-_MOST_KEPT = 64_000_000  # values kept of pieces that are mixed again and again, 256 MB
-_LARGEST_PASS = 32
-_WORTH_CHECKING = 5  # inputs, from which on a faster copy of the network saves more than it costs
-_SILENT = 1e-30  # below it a phase cannot be told
+_CELLS_PER_PASS = 2_600_000  # cells (10 MB); larger batches exceed CPU caches and are slower
+_MOST_KEPT = 64_000_000  # values stored for all pieces of a mixture (256 MB)
+_LARGEST_PASS = 32  # gain maps per batch; larger batches are not faster
+_WORTH_CHECKING = 5  # inputs from which a faster network saves more than its check costs
+_SILENT = 1e-30  # magnitude below which the phase is undefined
 
 
 class Probe:
-    """All that a method may see of a model.
+    """The only interface of methods to a model.
 
-    ``score(gains)`` is the target's score of the sound whose plane was multiplied by ``gains``.
-    The shortest route to the model is taken: a model with a front end on the plane is asked on
-    magnitudes, any other through the inverse transform.
+    ``score(gains)`` is the target's score for the sound whose STFT is multiplied by ``gains``. It
+    takes the shortest route: a model with a front end on the plane is evaluated on magnitudes, any
+    other on the resynthesised waveform.
 
     Parameters
     ----------
     model : Model
     wave : Tensor, shape (samples,)
-        Mono sound at the model's rate.
+        Mono waveform at the model's sampling rate, full scale at 1.
     target : Target
     seed : int
-        Seed of ``generator``, the only source of chance a method may use.
+        Seed of ``generator``, the only random generator of methods.
     background : Tensor, shape (freq, frame), complex, optional
-        What fills the plane where gains are below one; silence by default.
+        STFT that replaces what gains below one remove; silence by default.
     on_passes : callable, optional
-        Told after every batch how many forward passes (a backward counts two) it cost.
+        Called after every batch with its number of forward passes (a backward pass counts two).
     """
 
     def __init__(
@@ -64,17 +63,17 @@ class Probe:
         self.magnitude = self.spectrum.abs()
         self.background = None if background is None else background.to(self.spectrum)
         self.seed = seed
-        self.tick = on_passes or _untold
+        self.tick = on_passes or _ignore
 
     def with_background(self, background: Tensor | None) -> Probe:
-        """Return the same probe with another background (freq, frame), complex."""
+        """Return a copy with another background (freq, frame), complex; None for silence."""
         other = copy.copy(self)
         other.background = None if background is None else background.to(self.spectrum)
         return other
 
     @property
     def _faster(self) -> Probe | None:
-        """The same probe of the faster copy of the model, if there is one."""
+        """The same probe for the faster copy of the model, if there is one."""
         model = prepared(self.model)
         if model is None:
             return None
@@ -84,7 +83,7 @@ class Probe:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Number of frequencies and of frames."""
+        """Number of frequency bins and of frames."""
         return (self.magnitude.shape[0], self.magnitude.shape[1])
 
     @cached_property
@@ -99,29 +98,29 @@ class Probe:
 
     @cached_property
     def generator(self) -> torch.Generator:
-        """Seeded source of chance on the CPU."""
+        """Seeded random generator on the CPU."""
         return torch.Generator().manual_seed(self.seed)
 
     @property
     def device(self) -> torch.device:
-        """Where gains are expected."""
+        """Device of the model and of gains."""
         return self.magnitude.device
 
     @property
     def chunk(self) -> int:
-        """How many gain maps go through the model at once."""
+        """Number of gain maps per forward pass."""
         cells = self.shape[0] * self.shape[1]
         return max(1, min(_LARGEST_PASS, _CELLS_PER_PASS // cells))
 
     @cached_property
     def phase(self) -> Tensor:
-        """The input's phase as numbers of size one; one where nothing is heard."""
+        """The input's phase as complex numbers of modulus 1; 1 in silent cells."""
         ones = torch.ones_like(self.spectrum)
         return torch.where(self.magnitude > _SILENT, self.spectrum / self.magnitude, ones)
 
     def outputs(self, gains: Tensor) -> Tensor:
         """Return the model's outputs (batch, output) for gains (batch, freq, frame)."""
-        return self._told(self._outputs(gains))
+        return self._counted(self._outputs(gains))
 
     def _outputs(self, gains: Tensor) -> Tensor:
         if self.model.frontend is None:
@@ -132,10 +131,11 @@ class Probe:
         return self.model.from_magnitude(mixed.abs())
 
     def sound(self, gains: Tensor) -> Tensor:
-        """Return the sound (batch, samples) of gains (batch, freq, frame).
+        """Return the waveform (batch, samples) of gains (batch, freq, frame).
 
-        Where most is kept, what is removed is taken from the input, so that gains of one give back
-        the input exactly: a model that takes a logarithm hears rounding errors in digital silence.
+        If the mean gain exceeds 0.5, the removed part is subtracted from the input, so gains of one
+        give exactly the input. Otherwise rounding errors in digital silence would change the output
+        of a model with a log front end.
         """
         other = torch.zeros_like(self.spectrum) if self.background is None else self.background
         mostly = gains.detach().mean(dim=(1, 2)) > 0.5
@@ -145,16 +145,16 @@ class Probe:
         change = self.model.plane.synthesise(part * (rest - base), self.samples)
         if self.background is None:
             return torch.where(mostly[:, None], self.wave, 0.0) + change
-        filled = self.model.plane.synthesise(other.unsqueeze(0), self.samples)
-        return torch.where(mostly[:, None], self.wave, filled) + change
+        off = self.model.plane.synthesise(other.unsqueeze(0), self.samples)
+        return torch.where(mostly[:, None], self.wave, off) + change
 
     def score(self, gains: Tensor) -> Tensor:
-        """Return the score (batch,) that methods explain, for gains (batch, freq, frame)."""
+        """Return the explained score (batch,) for gains (batch, freq, frame) in [0, 1]."""
         return explained_score(self.model, self.outputs(gains), self.target)
 
     def score_magnitude(self, magnitude: Tensor) -> Tensor:
-        """Return the score (batch,) of magnitudes (batch, freq, frame) with the input's phase."""
-        outputs = self._told(self._outputs_of_magnitude(magnitude))
+        """Return the explained score (batch,) for magnitudes (batch, freq, frame), input phase."""
+        outputs = self._counted(self._outputs_of_magnitude(magnitude))
         return explained_score(self.model, outputs, self.target)
 
     def _outputs_of_magnitude(self, magnitude: Tensor) -> Tensor:
@@ -163,24 +163,24 @@ class Probe:
         spectrum = magnitude * self.phase
         return self.model(self.model.plane.synthesise(spectrum, self.samples))
 
-    def _told(self, outputs: Tensor) -> Tensor:
+    def _counted(self, outputs: Tensor) -> Tensor:
         self.tick(len(outputs))
         return outputs
 
     def scores(self, gains: Iterable[Tensor]) -> Tensor:
-        """Return the score of every gain map (freq, frame), without gradients, in batches."""
+        """Return the score of every gain map (freq, frame), evaluated in batches, no gradients."""
         batches = (torch.stack(some) for some in chunks(gains, self.chunk))
         faster = self._faster
         quick = None if faster is None else faster._outputs
-        ask = Checked(self._outputs, quick, outputs_agree, _WORTH_CHECKING)
-        return self._scores(map(ask, batches))
+        evaluate = Checked(self._outputs, quick, outputs_agree, _WORTH_CHECKING)
+        return self._scores(map(evaluate, batches))
 
     def mixture(self, gains: Mixer, count: int) -> Callable[[Tensor], Tensor]:
-        """Return a function that scores mixtures of pieces, without gradients, in batches.
+        """Return a function that scores mixtures of pieces in batches, without gradients.
 
         It maps switches (evaluation, piece) in [0, 1] to the scores (evaluation,) of the gain maps
-        ``gains(switches)``, but what is linear on the way to the model (mel bands, or the inverse
-        transform) is done once per piece and not once per evaluation.
+        ``gains(switches)``. The linear part of the route to the model (mel bands, or the inverse
+        STFT) is computed once per piece instead of once per evaluation.
 
         Parameters
         ----------
@@ -192,18 +192,18 @@ class Probe:
         faster = self._faster
         with torch.no_grad():
             mix = self._mixer(gains, count)
-        quick = None if faster is None else faster._asker(count)
-        ask = Checked(self._asker(count), quick, outputs_agree, 1)
+        quick = None if faster is None else faster._forward(count)
+        evaluate = Checked(self._forward(count), quick, outputs_agree, 1)
 
         def scores(switches: Tensor) -> Tensor:
             with torch.no_grad():
                 batches = map(mix, switches.to(self.device, torch.float32).split(self.chunk))
-                return self._scores(map(ask, batches))
+                return self._scores(map(evaluate, batches))
 
         return scores
 
     def _mixer(self, gains: Mixer, count: int) -> Mixer:
-        """Return how switches (batch, piece) become inputs of ``_asker(count)``."""
+        """Return the map from switches (batch, piece) to inputs of ``_forward(count)``."""
         frontend = self.model.frontend
         if self._mixes_bands(count) and is_linear(frontend):
             return band_mixer(frontend, gains, count, self.magnitude)
@@ -213,14 +213,14 @@ class Probe:
             )
         return gains
 
-    def _asker(self, count: int) -> Callable[[Tensor], Tensor]:
-        """Return what maps mixtures of so many pieces to outputs (batch, output)."""
+    def _forward(self, count: int) -> Callable[[Tensor], Tensor]:
+        """Return the map from mixtures of ``count`` pieces to outputs (batch, output)."""
         if self._mixes_bands(count):
             return self.model.from_linear
         return self.model if self._mixes_sounds(count) else self._outputs
 
     def _mixes_bands(self, count: int) -> bool:
-        """Whether the linear part of the front end is kept for each of so many pieces."""
+        """Whether the linear part of the front end is stored for each of ``count`` pieces."""
         frontend = self.model.frontend
         if not is_linear(frontend) or self.background is not None:
             return False
@@ -228,17 +228,17 @@ class Probe:
         return count * bands <= _MOST_KEPT
 
     def _mixes_sounds(self, count: int) -> bool:
-        """Whether the sound of each of so many pieces is kept."""
+        """Whether the waveform of each of ``count`` pieces is stored."""
         return self.model.frontend is None and count * self.samples <= _MOST_KEPT
 
-    def _scores(self, answers: Iterable[Tensor]) -> Tensor:
-        # not in inference mode: what a model keeps from its calls must serve for gradients later
+    def _scores(self, outputs: Iterable[Tensor]) -> Tensor:
+        # no inference mode: tensors cached by the model must be usable in later gradients
         with torch.no_grad():
-            # as numbers: small tensors that stay among large ones that go would make the heap grow
+            # as Python floats: small tensors allocated between large ones fragment the heap
             found: list[float] = []
             scores = torch.zeros(0)
-            for one in answers:
-                scores = explained_score(self.model, self._told(one), self.target)
+            for one in outputs:
+                scores = explained_score(self.model, self._counted(one), self.target)
                 found += scores.tolist()
             return torch.tensor(found, dtype=scores.dtype, device=scores.device)
 
@@ -250,11 +250,11 @@ class Probe:
         The maps are gains, or magnitudes if ``of_magnitude``.
         """
         self.require_gradients()
-        ask = self.score_magnitude if of_magnitude else self.score
+        score = self.score_magnitude if of_magnitude else self.score
         for some in chunks(points, self.chunk):
             batch = torch.stack(some).requires_grad_()
             with torch.enable_grad(), self.model.frozen():
-                scores = ask(batch)
+                scores = score(batch)
                 gradient = self.differentiate(scores, batch)
             yield scores.detach(), gradient
 
@@ -263,7 +263,7 @@ class Probe:
     ) -> Tensor:
         """Return the sum over maps (freq, frame) of weight times gradient, shape (freq, frame).
 
-        What is linear in the front end is differentiated once, for the sum.
+        The linear part of the front end is differentiated once, for the sum.
 
         Parameters
         ----------
@@ -285,21 +285,21 @@ class Probe:
             outputs = probe._outputs_of_magnitude if of_magnitude else probe._outputs
             outputs = probe.model.from_linear if bands else outputs
 
-            def ask(batch: Tensor) -> Tensor:
+            def gradient(batch: Tensor) -> Tensor:
                 leaf = batch.detach().requires_grad_()
                 with torch.enable_grad(), probe.model.frozen():
                     scores = explained_score(probe.model, outputs(leaf), self.target)
                     return probe._gradient(scores, leaf)
 
-            return ask
+            return gradient
 
         faster = self._faster
         quick = None if faster is None else gradient_of(faster)
         total: Tensor | float = 0.0
         done = 0
-        ask = Checked(gradient_of(self), quick, gradients_agree, _WORTH_CHECKING)
-        for found in map(ask, batches):
-            self._told(found)
+        evaluate = Checked(gradient_of(self), quick, gradients_agree, _WORTH_CHECKING)
+        for found in map(evaluate, batches):
+            self._counted(found)
             self.tick(2 * len(found))
             share = torch.tensor(weights[done : done + len(found)]).to(found)
             total = total + torch.tensordot(share, found, dims=1)
@@ -313,7 +313,7 @@ class Probe:
         return torch.as_tensor(total)
 
     def differentiate(self, scores: Tensor, by: Tensor) -> Tensor:
-        """Return the gradient of summed scores, leaving no gradient anywhere else."""
+        """Return the gradient of the summed scores, without accumulating any other gradient."""
         gradient = self._gradient(scores, by)
         self.tick(2 * len(scores))
         return gradient
@@ -341,19 +341,19 @@ class Probe:
             )
 
     def no_gradient(self) -> NotApplicableError:
-        """Return what to raise where the score does not depend differentiably on the sound."""
+        """Return the error for a score that does not depend differentiably on the sound."""
         return NotApplicableError(
-            f"the score of {self.model.name} does not depend differentiably on its waveform (a "
-            "step in the model or its features cuts the graph); use lime or occlusion"
+            f"the score of {self.model.name} does not depend differentiably on its waveform (an "
+            "operation in the model or its features detaches the graph); use lime or occlusion"
         )
 
 
-def _untold(_count: int) -> None:
-    """Tell nobody."""
+def _ignore(_count: int) -> None:
+    """Ignore the number of passes."""
 
 
 def chunks(maps: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
-    """Yield maps in lists of at most ``size``, drawing no more of them than needed."""
+    """Yield maps in lists of at most ``size``; the iterable is consumed lazily."""
     some: list[Tensor] = []
     for one in maps:
         some.append(one)

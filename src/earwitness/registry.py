@@ -1,7 +1,7 @@
-"""Names to specifications, found by looking: adding a file is enough, no list is edited.
+"""Registries of named specifications with automatic discovery.
 
-A registry imports every module of its package once, on first use, and then every entry point of its
-group, so that other packages can add to it.
+A registry imports all modules of its package on first use, and then the entry points of its group,
+through which other packages add entries. Adding a file is enough; there is no list to edit.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from earwitness.errors import UnknownNameError
 
 
 class Named(Protocol):
-    """Anything with a name."""
+    """A specification with a name."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The registered name."""
         ...
 
 
@@ -29,7 +29,7 @@ S = TypeVar("S", bound=Named)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Return the error for a name that is not known, with the nearest one that is."""
+    """Return the error for an unknown name; the message suggests the nearest known one."""
     names, name = list(known), str(name)
     folded = {candidate.lower().replace("_", "-"): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), folded, n=1, cutoff=0.5)
@@ -43,11 +43,11 @@ class Registry(Generic[S]):
     Parameters
     ----------
     kind : str
-        The word for one entry, used in messages.
+        Noun for one entry, used in messages.
     package : str
-        The package whose modules register entries when imported.
+        Package whose modules register entries on import.
     group : str
-        Entry-point group through which other packages add modules.
+        Entry-point group for modules of other packages.
     """
 
     def __init__(self, kind: str, package: str, group: str) -> None:
@@ -58,7 +58,7 @@ class Registry(Generic[S]):
         self._discovered = False
 
     def add(self, spec: S) -> None:
-        """Add one entry; a second one of the same name is an error."""
+        """Add an entry; raise ``ValueError`` if the name exists."""
         if spec.name in self._specs:
             raise ValueError(f"two entries for {self.kind} {spec.name!r}")
         self._specs[spec.name] = spec
@@ -71,7 +71,7 @@ class Registry(Generic[S]):
         return self._specs[name]
 
     def all(self) -> list[S]:
-        """Return all entries in the order of their names."""
+        """Return all entries, in order of their names."""
         self._discover()
         return [self._specs[name] for name in sorted(self._specs)]
 

@@ -1,6 +1,6 @@
-"""Synthesised sounds whose every part is known: the demo scene.
+"""Synthesised sounds with known sources: the demo scene.
 
-Everything is drawn from a seed; no recording is involved.
+All signals are synthesised from a seed; no recordings are used.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from earwitness.types import Audio
 
 Wave = NDArray[np.float64]
 
-_SCENE_SECONDS = 5.0
-_CRY_SECONDS = 2.6
-_RAIN_LEVEL = 0.3
+_SCENE_SECONDS = 5.0  # s, length of the default model's input
+_CRY_SECONDS = 2.6  # s, about half of the scene
+_RAIN_LEVEL = 0.3  # gain of the rain; both classes are detected at this ratio
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A mixture and the sources it is the sum of.
+    """A mixture and its sources.
 
     Attributes
     ----------
     mixture : Audio
     sources : mapping of label to Audio
-        They add up to the mixture.
+        They sum to the mixture.
     """
 
     mixture: Audio
@@ -37,16 +37,22 @@ class Scene:
 
 
 def place(wave: Wave, start: float, seconds: float, rate: int) -> Wave:
-    """Return silence of ``seconds`` with a wave from ``start`` on, cut at the end."""
+    """Return ``seconds`` of silence with a wave (samples,) inserted at ``start`` seconds.
+
+    Examples
+    --------
+    >>> place(np.ones(2), 0.5, 1.0, 4).tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
     whole = np.zeros(round(seconds * rate))
     first = round(start * rate)
-    part = wave[: max(0, len(whole) - first)]
-    whole[first : first + len(part)] = part
+    segment = wave[: max(0, len(whole) - first)]
+    whole[first : first + len(segment)] = segment
     return whole
 
 
 def crying_baby(seconds: float, rate: int, rng: np.random.Generator) -> Wave:
-    """Return wails of about a second: harmonics of 400-550 Hz with a baby's formants."""
+    """Return cries of about one second: harmonics of 400-550 Hz with an infant's formants."""
     whole = np.zeros(round(seconds * rate))
     start = 0.1
     while start < seconds - 0.3:
@@ -62,7 +68,7 @@ def crying_baby(seconds: float, rate: int, rng: np.random.Generator) -> Wave:
 
 
 def rain(seconds: float, rate: int, rng: np.random.Generator) -> Wave:
-    """Return steady rain: bright noise with drops falling on it."""
+    """Return stationary rain: high-pass noise plus random impulses (drops)."""
     samples = round(seconds * rate)
     drops = np.zeros(samples)
     at = rng.integers(0, samples, round(400 * seconds))
@@ -76,36 +82,41 @@ def rain(seconds: float, rate: int, rng: np.random.Generator) -> Wave:
 
 
 def scene(rate: int, seed: int = 0) -> Scene:
-    """Return the demo scene: five seconds of rain, and a baby that cries in the first half.
+    """Return the demo scene: five seconds of rain, with a crying baby in the first half.
 
-    The default model hears both, so the question "why a baby?" and the question "why rain?" have
-    different answers, and both are known.
+    The default model detects both classes, so the explanations for "crying_baby" and for "rain" are
+    different, and the true source is known for both.
 
     Parameters
     ----------
     rate : int
         Sampling rate in Hz.
     seed : int
+
+    Examples
+    --------
+    >>> sorted(scene(16000).sources)
+    ['crying_baby', 'rain']
     """
     rng = np.random.default_rng(seed)
     wails = place(crying_baby(_CRY_SECONDS, rate, rng), 0.0, _SCENE_SECONDS, rate)
-    parts = {"crying_baby": wails, "rain": _RAIN_LEVEL * rain(_SCENE_SECONDS, rate, rng)}
-    mixture = np.sum(list(parts.values()), axis=0)
+    sources = {"crying_baby": wails, "rain": _RAIN_LEVEL * rain(_SCENE_SECONDS, rate, rng)}
+    mixture = np.sum(list(sources.values()), axis=0)
     return Scene(
         Audio(mixture.astype(np.float32), rate, "baby in the rain"),
-        {name: Audio(wave.astype(np.float32), rate, name) for name, wave in parts.items()},
+        {name: Audio(wave.astype(np.float32), rate, name) for name, wave in sources.items()},
     )
 
 
 def _voice(pitch: Wave, rate: int, formants: tuple[tuple[float, float], ...]) -> Wave:
-    """Return harmonics of a moving pitch, each as loud as the nearest formant lets it be."""
+    """Return harmonics of a time-varying pitch (Hz), with a formant envelope (Hz, bandwidth)."""
     phase = 2 * np.pi * np.cumsum(pitch) / rate
     wave = np.zeros(len(pitch))
     for harmonic in range(1, int(0.48 * rate / pitch.min()) + 1):
         frequency = harmonic * pitch
         level = np.sum([1 / (1 + ((frequency - f) / w) ** 2) for f, w in formants], axis=0)
-        audible = frequency < 0.48 * rate
-        wave += (0.15 + level) / harmonic**0.7 * np.sin(harmonic * phase) * audible
+        below_nyquist = frequency < 0.48 * rate
+        wave += (0.15 + level) / harmonic**0.7 * np.sin(harmonic * phase) * below_nyquist
     return wave / np.abs(wave).max()
 
 

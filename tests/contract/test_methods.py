@@ -260,7 +260,7 @@ def test_all_options_are_covered() -> None:
 @pytest.mark.parametrize("method", PIECES)
 def test_options_that_mean_nothing_are_refused(method: str, white: Audio) -> None:
     for option in [*UNREAD.get(method, ["components"]), "stems"]:
-        with pytest.raises(ParameterError, match=f"{option} means nothing to pieces .* is for"):
+        with pytest.raises(ParameterError, match=f"{option} is not used by pieces .* is for"):
             run(method, spectral(), white, **{option: FRESH[option]})
 
 
@@ -315,7 +315,7 @@ def test_nothing_is_left_behind(
         def stop(*_: object) -> None:
             raise fails
 
-        monkeypatch.setattr(Probe, "_told", stop)
+        monkeypatch.setattr(Probe, "_counted", stop)
         if not METHODS.get(method).control:
             with pytest.raises(fails):
                 run(method, model, white)

@@ -22,7 +22,7 @@ from earwitness.models.target import make_target
 from earwitness.pipeline import explain
 from earwitness.plane.stft import Plane
 from earwitness.probe import Probe
-from earwitness.train.explaining import Batch, answers, evaluate_batch, loss_of
+from earwitness.train.explaining import Batch, evaluate_batch, evaluate_sides, loss_of
 from earwitness.types import Audio
 from tests.toys import TOY_PLANE, spectral, waveform
 
@@ -180,7 +180,7 @@ def test_the_loss_is_the_papers_but_for_an_absent_class(build: Any, white: Audio
         batch = evaluate_batch(model, find_layers(model, samples=24000), waves,
                           torch.tensor([0, 1]))  # fmt: skip
         gains = torch.rand(batch.spectrum.shape, generator=torch.Generator().manual_seed(1))
-        sides = answers(model, batch.spectrum, gains, 24000)
+        sides = evaluate_sides(model, batch.spectrum, gains, 24000)
         weights = Weights(inside=4.0, outside=0.3, size=2.0, smooth=0.7)
         found = loss_of(model, batch, gains, sides, weights)
         # by hand, from sounds through the whole model

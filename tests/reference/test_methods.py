@@ -349,7 +349,7 @@ class Cube(torch.nn.Module):
 @pytest.mark.parametrize("method", ["deep-shap", "lrp"])
 def test_rules_refuse_what_they_cannot_see(method: str) -> None:
     model = wrap(Cube(), sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
-    with pytest.raises(NotApplicableError, match=r"cannot be seen \(HiddenBackward in Cube.*200%"):
+    with pytest.raises(NotApplicableError, match=r"intercepted \(HiddenBackward in Cube.*200%"):
         explained(method, probe(model), **({"noise": 0.0} if method == "deep-shap" else {}))
 
 

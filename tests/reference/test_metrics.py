@@ -316,7 +316,7 @@ def test_speech_scores_rank_noise() -> None:
 
 
 def test_a_metric_of_unknown_needs_is_refused() -> None:
-    with pytest.raises(ValueError, match="'loudness', which is no field"):
+    with pytest.raises(ValueError, match="'loudness', which is not a field"):
 
         @register("new", summary="none", family="sound", direction=None)
         def new(loudness: Any) -> Any:

@@ -503,7 +503,7 @@ def test_nmf_of_silence_leaves_everything_over() -> None:
         ("lime", {"background": "silense"}, UnknownNameError, "'silence'.*path of a sound file"),
         ("lime", {"width": 0}, ParameterError, "lime: width must be positive, got 0"),
         ("kernel-shap", {"width": 0.1}, UnknownNameError, "option of kernel-shap"),
-        ("pieces", {"estimator": "rise", "ridge": 2}, ParameterError, "ridge means nothing to"),
+        ("pieces", {"estimator": "rise", "ridge": 2}, ParameterError, "ridge is not used by"),
         ("lime", {"bands": 0}, ParameterError, "bands must be at least 1"),
         ("audiolime", {"pieces": "stems x time"}, ParameterError, "stems=FOLDER"),
     ],

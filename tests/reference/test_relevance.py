@@ -481,7 +481,7 @@ def test_packed_and_compiled_networks_are_refused(method: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compiled = torch.jit.script(Curve().eval())
-    with pytest.raises(NotApplicableError, match=r"cannot be seen \(.*integrated-gradients"):
+    with pytest.raises(NotApplicableError, match=r"cannot be intercepted \(.*integrated-gradients"):
         explained(method, probe(wrap(compiled, sample_rate=RATE, features=Magnitude())))
 
 
@@ -493,7 +493,7 @@ def test_networks_that_take_another_way_for_the_background_are_refused() -> None
             level = torch.tanh(level) if loud else torch.sigmoid(level)
             return torch.stack([level, -level], dim=1)
 
-    with pytest.raises(NotApplicableError, match="takes another way for the background"):
+    with pytest.raises(NotApplicableError, match="takes another path for the background"):
         explained("deep-shap", probe(Switch()), noise=0.0)
 
 

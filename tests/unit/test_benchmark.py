@@ -244,9 +244,9 @@ def test_a_grid_with_a_bad_word_is_refused_in_one_line(
     [
         ("", r"wants a table \[sounds\] with kind"),
         ('[sounds]\nkind = "folders"', "did you mean 'folder'"),
-        ('[sounds]\nkind = "folder"', "folder sounds want paths"),
+        ('[sounds]\nkind = "folder"', "folder sounds need the option paths"),
         ('[sounds]\nkind = "folder"\npath = ["x"]', "did you mean 'paths'"),
-        ('[sounds]\nkind = "mixtures"\ndata = "x"\ncount = "all"', "count is like 64"),
+        ('[sounds]\nkind = "mixtures"\ndata = "x"\ncount = "all"', "must have the type of 64"),
     ],
 )
 def test_bad_sounds_are_refused(sounds: str, message: str, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_pieces_estimator_and_background_choose_the_method(
         (["--pieces", "gird"], "did you mean 'grid'"),
         (["--estimator", "lima"], "did you mean 'lime'"),
         (["--background", "nowhere.wav"], "path of a sound file"),
-        (["--pieces", "time", "--set", "bands=3"], "bands means nothing to pieces time"),
+        (["--pieces", "time", "--set", "bands=3"], "bands is not used by pieces time"),
     ):
         code, _, err = run(capsys, "explain", "b.wav", *words, "-o", "r3", *model)
         assert code == 2
@@ -391,7 +391,7 @@ def test_masks_are_chosen_on_the_command(place: Path, capsys: pytest.CaptureFixt
     assert "minmax+,floor:-30dB, soft" in (place / "r" / "index.html").read_text(encoding="utf-8")
     code, _, err = explain(capsys, "b.wav", "--keep", "top:5", "-o", "r2")
     assert code == 2
-    assert "top is spelt like top:5%" in err
+    assert "top is written like top:5%" in err
 
 
 def test_command_and_call_agree(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

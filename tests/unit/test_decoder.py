@@ -129,7 +129,7 @@ def test_layers_that_cannot_be_read_are_refused() -> None:
         find_layers(box)
     with pytest.raises(UnknownNameError, match="did you mean 'first'"):
         find_layers(two_layers(), ["frist"])
-    with pytest.raises(NotApplicableError, match="'head' of TwoLayers does not lie along time"):
+    with pytest.raises(NotApplicableError, match="'head' of TwoLayers has no time axis"):
         find_layers(two_layers(), ["head"], samples=RATE)
 
 

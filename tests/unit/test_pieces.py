@@ -193,7 +193,7 @@ def test_pauses_are_told_from_sound() -> None:
 def test_what_a_factorisation_leaves_over_is_a_piece() -> None:
     where = probe()
     pieces = cut(where, "nmf", Sizes(components=2))
-    assert [name.split(" (")[0] for name in pieces.names] == ["part 1", "part 2", "rest"]
+    assert [name.split(" (")[0] for name in pieces.names] == ["component 1", "component 2", "rest"]
     gains = each(pieces).double()
     # of noise, two spectra account for the level on average; the louder half of the cells is over
     loud = where.magnitude > 2 * where.magnitude.mean()
@@ -272,7 +272,7 @@ def test_stems_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     short = stems_folder(tmp_path / "s", {"low": torch.zeros(8000) + 0.1})
     for folder, words in (
         ("", "with stems=FOLDER"),
-        (str(tmp_path / "nowhere"), "is no folder"),
+        (str(tmp_path / "nowhere"), "is not a folder"),
         (short, r"low\.wav has 0\.50 s, the sound 1\.50 s"),
     ):
         with pytest.raises(ParameterError, match=words):

@@ -76,7 +76,7 @@ def test_decoders_refuse_what_they_were_not_trained_for(
     never = load_explainer(tmp_path / "asked")
     never.facts["asked"] = [5, 0]
     save_explainer(tmp_path / "never", never)
-    with pytest.raises(NotApplicableError, match=r"this decoder was never asked about low"):
+    with pytest.raises(NotApplicableError, match=r"never trained on the target low"):
         explain(model, white, "lmac", target=1, decoder=str(tmp_path / "never"))
     with pytest.raises(NotApplicableError, match="not one versus another"):
         explain(model, white, **asked, target=0, versus=1)

@@ -1,1 +1,1 @@
-"""Rules of relevance methods, at the level of torch functions."""
+"""Backward rules of relevance methods (DeepLIFT, LRP) at the level of torch functions."""

@@ -1,4 +1,4 @@
-"""How far a map that promises to add up does so, and where it does not."""
+"""Completeness of a map: the gap between its sum and the change of score, and its causes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from torch import Tensor
 from earwitness.backward.rules import Leak, Ledger
 from earwitness.errors import NotApplicableError
 
-LOOK_CLOSER = 0.02  # share of the score from which leaks are looked for
-_MOST_UNRULED = 0.05
-_TOLD = 3
-_LEAST_TOLD = 0.005
+LEAK_THRESHOLD = 0.02  # relative gap from which the pass is repeated to find leaks
+_MOST_UNRULED = 0.05  # relative error of the map from which it is refused
+_MOST_REPORTED = 3  # leaks; the largest explain most of a gap
+_LEAST_REPORTED = 0.005  # share of the change of score; smaller leaks are negligible
 
 
 def completeness(values: Tensor, wanted: float) -> dict[str, Any]:
-    """Return the gap between the sum of a map and the change of score it must add up to.
+    """Return the gap between the sum of a map and the change of score.
 
     Parameters
     ----------
     values : Tensor, shape (freq, frame)
+        Attribution in units of the score.
     wanted : float
-        In the units of the score.
+        Change of score that the map should sum to.
 
     Returns
     -------
     dict
-        ``completeness_gap`` (sum minus wanted, in the units of the score), ``completeness_share``
-        (its size as a share of what is wanted; None if that is 0) and ``score_change`` (wanted).
+        ``completeness_gap`` (sum minus wanted, in units of the score), ``completeness_share``
+        (absolute gap relative to wanted; None if that is 0) and ``score_change`` (wanted).
     """
     gap = float(values.double().sum()) - wanted
     share = abs(gap / wanted) if wanted else None
@@ -45,20 +46,20 @@ def account(
     ----------
     ledger : Ledger
     leaks : sequence of Leak
-        Found in it, the largest first.
+        Leaks found in the ledger, the largest first.
     gap, change : float
-        Of the pass that the leaks were found in.
+        Completeness gap and change of score of the same pass.
 
     Returns
     -------
     list of dict
-        ``at`` and ``share`` of the change of score, with its sign.
+        ``at`` (the function) and ``share`` (signed, of the change of score).
 
     Raises
     ------
     NotApplicableError
-        If a function without a rule, or one that cannot be seen, makes the map wrong by more than
-        5 % of the change of score.
+        If a function without a rule, or one that cannot be intercepted, causes an error of more
+        than 5 % of the change of score.
     """
     size = abs(change) or 1.0
     unruled = [leak for leak in leaks if not leak.known]
@@ -70,13 +71,13 @@ def account(
         )
     unseen = gap - sum(leak.amount for leak in leaks)
     if abs(unseen) > _MOST_UNRULED * size:
-        what = next(iter(ledger.strangers), "compiled code or an autograd function of its own")
+        what = next(iter(ledger.strangers), "compiled code or a custom autograd function")
         raise NotApplicableError(
-            f"{method}: part of the network cannot be seen ({what}); the map would be off by "
-            f"{abs(unseen) / size:.0%} of the score; use integrated-gradients"
+            f"{method}: part of the network cannot be intercepted ({what}); the map would be off "
+            f"by {abs(unseen) / size:.0%} of the score; use integrated-gradients"
         )
     return [
         {"at": leak.at, "share": leak.amount / size}
-        for leak in leaks[:_TOLD]
-        if abs(leak.amount) > _LEAST_TOLD * size
+        for leak in leaks[:_MOST_REPORTED]
+        if abs(leak.amount) > _LEAST_REPORTED * size
     ]

@@ -1,15 +1,15 @@
-"""What kind of function a torch function is, by its bare name."""
+"""Classes of torch functions by name: elementwise, shaping, linear, multilinear."""
 
 from __future__ import annotations
 
-# of one number, applied to every element
+# functions of one number, applied to every element
 _ELEMENTWISE = """
 relu relu6 hardtanh leaky_relu prelu rrelu elu selu celu gelu silu mish softplus softsign
 log_sigmoid logsigmoid sigmoid tanh hardsigmoid hardswish tanhshrink threshold log log10 log2 log1p
 exp exp2 expm1 sqrt rsqrt abs square pow __pow__ __rpow__ clamp clamp_min clamp_max clip reciprocal
 __rtruediv__ __rdiv__ sin cos atan erf sinh cosh asinh sign round floor
 """
-# only move numbers about
+# functions that only rearrange elements
 _SHAPING = """
 view view_as reshape flatten unflatten ravel transpose t permute movedim moveaxis swapaxes swapdims
 squeeze unsqueeze expand expand_as repeat repeat_interleave tile split chunk unbind tensor_split
@@ -18,7 +18,7 @@ double half bfloat16 type type_as cpu cuda unfold diagonal broadcast_to dropout 
 dropout3d alpha_dropout feature_alpha_dropout identity __get__ as_strided masked_select view_as_real
 view_as_complex real imag conj resolve_conj pixel_shuffle
 """
-# linear, up to a constant, in all their tensors taken together
+# affine in all tensor arguments jointly
 _JOINTLY_LINEAR = """
 add sub subtract rsub neg negative __add__ __radd__ __iadd__ __sub__ __rsub__ __isub__ __neg__
 __pos__ sum nansum mean cumsum cat concat stack hstack vstack avg_pool1d avg_pool2d avg_pool3d
@@ -26,7 +26,7 @@ adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample
 rfft irfft rfft2 irfft2 fft2 ifft2 fftn ifftn diff fold scatter index_add masked_fill where zero
 fill copy
 """
-# linear, up to a constant, in each of their tensors while the others rest
+# affine in each tensor argument with the others held constant
 _MULTILINEAR = """
 mul multiply __mul__ __rmul__ __imul__ matmul __matmul__ __rmatmul__ mm bmm mv dot inner outer
 einsum tensordot linear bilinear addmm baddbmm addbmm addmv conv1d conv2d conv3d conv_transpose1d

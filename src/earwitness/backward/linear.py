@@ -1,4 +1,4 @@
-"""Calls read as layers that are linear in the sound, and norms with their scale held constant."""
+"""Calls as layers that are affine in the input, and norms with their scale held constant."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ NORMS = frozenset(["layer_norm", "group_norm", "instance_norm", "normalize"])
 
 @dataclass(frozen=True)
 class Layer:
-    """A function that is linear in the sound: ``apply(values, weights) + bias``."""
+    """A function that is affine in its input: ``apply(values, weights) + bias``."""
 
     apply: Callable[[Tensor, Tensor], Tensor]
     weights: Tensor
     bias: Tensor | None
-    outputs: int  # axis of the result that channels lie along
-    channels: int | None  # axis of the weights that they lie along
+    outputs: int  # channel axis of the output
+    channels: int | None  # channel axis of the weights, None if there is none
 
     def offset(self, like: Tensor) -> Tensor:
-        """Return the bias, ready to be added to a result."""
+        """Return the bias in a shape that broadcasts to an output."""
         if self.bias is None:
             return like.new_zeros(())
         shape = [1] * like.ndim
@@ -35,7 +35,7 @@ class Layer:
 
 
 def read_layer(call: Call) -> Layer | None:
-    """Return a call as a layer, or None if it is none or does not read the sound as its input."""
+    """Return a call as a layer, or None if it is not affine in its one dependent input."""
     if call.name in CONVOLUTIONS or call.name == "linear":
         given = {**dict(zip(("input", "weight", "bias"), call.args, strict=False)), **call.kwargs}
         sound, weights, bias = (given.get(name) for name in ("input", "weight", "bias"))
@@ -59,7 +59,7 @@ def read_layer(call: Call) -> Layer | None:
         operands = [one for one in call.args if isinstance(one, Tensor)]
         if len(operands) != 2 or call.kwargs:
             return None
-        before = call.args[: len(call.args) - 2]  # an equation, or nothing
+        before = call.args[: len(call.args) - 2]  # the equation of einsum, or nothing
         sound_first = operands[0].requires_grad
 
         def combine(values: Tensor, weights: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def read_layer(call: Call) -> Layer | None:
 
 
 def normalised(call: Call) -> Tensor | None:
-    """Return a norm's result with its scale held constant (Ali et al. 2022, section 3.2)."""
+    """Return a norm's output with its scale held constant (Ali et al. 2022, section 3.2)."""
     (values,) = call.inputs
     if call.name == "normalize":
         dim = call.kwargs.get("dim", call.args[2] if len(call.args) > 2 else 1)

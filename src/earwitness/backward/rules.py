@@ -1,9 +1,9 @@
-"""Rules for the backward pass that hold however a network calls its functions.
+"""Backward rules for torch functions, independent of how a network calls them.
 
 A network may call an activation as a module, a function or a method, in place, or one module many
-times. Hooks on modules miss most of these. Here a torch-function mode sees every call of a torch
-function while the network runs; what depends on the sound may be given another backward pass. Fused
-functions (recurrent layers, attention) are first written out in elementary ones.
+times; hooks on modules miss most of these. Here a ``TorchFunctionMode`` intercepts every call of a
+torch function during the forward pass, and calls that depend on the sound can get another backward
+pass. Fused functions (recurrent layers, attention) are first unrolled into elementary functions.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from earwitness.models.model import Model
 
 @dataclass
 class Call:
-    """One call of a torch function whose result depends on the sound.
+    """One call of a torch function whose output depends on the sound.
 
     Attributes
     ----------
     name : str
-        The function's bare name: ``relu`` for ``torch.relu``, ``Tensor.relu_`` and the like.
+        The function's base name: ``relu`` for ``torch.relu``, ``Tensor.relu_`` and the like.
     title : str
         Its full name, for messages.
     where : str
-        The module that called it, as in ``named_modules``; empty if not looked up.
+        The calling module, as in ``named_modules``; empty without a ledger.
     func : callable
         The torch function itself.
     function : callable
-        The call as a function of ``inputs`` alone, never in place.
+        The call as a function of ``inputs`` only, never in place.
     inputs : list of Tensor
-        The tensors among its arguments that depend on the sound, or copies of them.
+        The tensor arguments that depend on the sound, or copies of them.
     sources : tuple of Tensor
-        Those tensors themselves.
+        The original tensors.
     args, kwargs
-        All its arguments.
+        All arguments.
     in_place : bool
     """
 
@@ -62,7 +62,7 @@ class Call:
 
 @dataclass
 class Entry:
-    """A call in a ledger: what it took and gave, as tensors of the graph and as plain values."""
+    """A call in a ledger: inputs and outputs, as graph tensors and as detached copies."""
 
     call: Call
     inputs: list[Tensor]
@@ -73,18 +73,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class Leak:
-    """A call whose relevance in and out differ.
+    """A call that does not conserve relevance.
 
     Attributes
     ----------
     at : str
-        The function and the module that called it.
+        The function and its calling module.
     amount : float
-        Relevance in minus relevance out, in the units of the score.
+        Relevance of its inputs minus relevance of its outputs, in units of the score.
     known : bool
         Whether there is a rule for the function.
     linear : bool
-        Whether the function is linear up to a constant, so that only the constant can leak.
+        Whether the function is affine, so that only its constant can leak.
     """
 
     at: str
@@ -95,46 +95,46 @@ class Leak:
 
 @dataclass
 class Ledger:
-    """Every call of a pass, in order; kept only to find leaks.
+    """All calls of a forward pass, in order; recorded only to find leaks.
 
     Attributes
     ----------
     entries : list of Entry
     path : list of str
-        The modules that are running, the innermost last.
+        The modules being evaluated, the innermost last.
     strangers : list of str
-        What made tensors without being seen, and the module it was in.
+        Functions that were not intercepted, with their calling module.
     """
 
     entries: list[Entry] = field(default_factory=list)
     path: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
-    _known: dict[int, Tensor] = field(default_factory=dict)  # held, so that no id is used twice
+    _known: dict[int, Tensor] = field(default_factory=dict)  # kept alive, so that ids stay unique
 
     def enter(self, call: Call) -> None:
-        """Note the call's inputs that no call that was seen has made."""
+        """Record inputs of the call that are outputs of no intercepted call."""
         for one in call.inputs:
             if id(one) not in self._known and one.grad_fn is not None:
                 self.strangers.append(one.grad_fn.name() + _inside(call))
             self._known[id(one)] = one
 
     def leave(self, call: Call, results: list[Tensor]) -> None:
-        """Note what a call gave."""
+        """Record the outputs of a call."""
         values = [[one.detach().clone() for one in some] for some in (call.inputs, results)]
         self.entries.append(Entry(call, list(call.inputs), results, *values))
 
     def meet(self, result: Any) -> None:
-        """Note tensors as made by a call that was seen."""
+        """Record tensors as outputs of an intercepted call."""
         self._known.update({id(one): one for one in tree_flatten(result)[0] if _varies(one)})
 
 
 class RuleMode(TorchFunctionMode):
-    """Hand every call that depends on the sound to ``rule`` while it is on.
+    """Pass every call that depends on the sound to ``rule`` within the context.
 
     Parameters
     ----------
     ledger : Ledger, optional
-        Where to note the calls.
+        Where to record the calls.
     """
 
     def __init__(self, ledger: Ledger | None = None) -> None:
@@ -142,14 +142,14 @@ class RuleMode(TorchFunctionMode):
         self.ledger = ledger
 
     def rule(self, call: Call) -> Any:
-        """Return the result of a call with another backward pass, or None to leave it as it is.
+        """Return the output of a call with another backward pass, or None to keep the original.
 
-        A rule may replace ``call.inputs`` by the tensors that its result really depends on.
+        A rule may replace ``call.inputs`` by the tensors that its output depends on.
         """
         raise NotImplementedError
 
     def made(self, call: Call, result: Any) -> None:
-        """Take note of a call's result."""
+        """Process the output of a call; does nothing by default."""
 
     def __torch_function__(
         self,
@@ -177,7 +177,7 @@ class RuleMode(TorchFunctionMode):
             self.made(call, result)
             return result
         self.ledger.enter(call)
-        # inputs of its own, so that what passes through this call alone can be told
+        # separate input tensors, so that the gradient through this call alone can be computed
         call.inputs = [one.clone() if call.in_place else one.view_as(one) for one in call.inputs]
         ruled = self.rule(call)
         result = call.function(*call.inputs) if ruled is None else ruled
@@ -187,14 +187,14 @@ class RuleMode(TorchFunctionMode):
         if call.in_place:
             result = _written(result, args, given)
         elif isinstance(result, Tensor) and not result._is_view():
-            result = result.clone()  # the network may write on it; the ledger's stays as it was
+            result = result.clone()  # in-place changes must not reach the ledger's copy
         self.ledger.meet(result)
         self.made(call, result)
         return result
 
 
 def _written(result: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-    """Write a result over the argument that the function works on."""
+    """Copy a result into the first argument of an in-place function."""
     own: Tensor = args[0] if args else kwargs["input"]
     return own.copy_(result)
 
@@ -202,7 +202,7 @@ def _written(result: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
 def read_call(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str
 ) -> Call | None:
-    """Return a call with what it depends on, or None if nothing of it depends on the sound."""
+    """Return a call with its dependences, or None if no argument depends on the sound."""
     leaves, shape = tree_flatten((args, dict(kwargs)))
     places = [index for index, leaf in enumerate(leaves) if _varies(leaf)]
     if not places:
@@ -211,10 +211,10 @@ def read_call(
     in_place = _in_place(name, args, kwargs)
 
     def function(*values: Tensor) -> Any:
-        filled = list(leaves)
+        replaced = list(leaves)
         for index, value in zip(places, values, strict=True):
-            filled[index] = value.clone() if in_place else value
-        again, named = tree_unflatten(filled, shape)
+            replaced[index] = value.clone() if in_place else value
+        again, named = tree_unflatten(replaced, shape)
         return func(*again, **named)
 
     bare = name if name.startswith("__") else name.rstrip("_")
@@ -241,7 +241,7 @@ def _in_place(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bo
 
 @contextmanager
 def tracing(model: Model, ledger: Ledger | None) -> Iterator[None]:
-    """Keep ``ledger.path`` at the module that is running; hooks are gone afterwards."""
+    """Keep ``ledger.path`` at the module being evaluated; hooks are removed afterwards."""
     if ledger is None:
         with nullcontext():
             yield
@@ -251,7 +251,7 @@ def tracing(model: Model, ledger: Ledger | None) -> Iterator[None]:
         for part in model.parts:
             for name, module in part.named_modules():
                 if isinstance(module, torch.jit.ScriptModule):
-                    continue  # it takes no hooks
+                    continue  # it does not support hooks
                 title = name or type(part).__name__
                 handles.append(
                     module.register_forward_pre_hook(lambda *_, title=title: path.append(title))
@@ -271,20 +271,20 @@ def find_leaks(
     has_rule: Callable[[Call], bool],
     reference: Ledger | None = None,
 ) -> list[Leak]:
-    """Return where relevance is lost or made, the largest amounts first.
+    """Return the calls that lose or create relevance, the largest amounts first.
 
-    Relevance is a tensor's value (or its change from a reference) times the gradient that arrives
-    there. What a call passes on towards the input is held against what it was handed.
+    Relevance is a tensor's value (or its change from a reference) times its gradient. For each call
+    the relevance of the inputs through this call is compared with that of the outputs.
 
     Parameters
     ----------
     ledger : Ledger
-        Of the pass that made ``score``.
+        Ledger of the forward pass that computed ``score``.
     score : Tensor, shape (1,)
     has_rule : callable
-        Whether there is a rule for a call.
+        Returns whether there is a rule for a call.
     reference : Ledger, optional
-        Of the same network at the reference.
+        Ledger of the same network for the reference input.
     """
     entries = ledger.entries
     others: list[Entry | None] = [*(reference.entries if reference else [None] * len(entries))]
@@ -294,20 +294,20 @@ def find_leaks(
     arriving = iter(torch.autograd.grad(score.sum(), every, retain_graph=True, allow_unused=True))
     leaks: list[Leak] = []
     for entry, other in zip(entries, others, strict=True):
-        handed = [next(arriving) for _ in entry.results]
-        live = [k for k, gradient in enumerate(handed) if gradient is not None]
+        arrived = [next(arriving) for _ in entry.results]
+        live = [k for k, gradient in enumerate(arrived) if gradient is not None]
         if not live:
             continue
         passed = torch.autograd.grad(
             [entry.results[k] for k in live],
             entry.inputs,
-            [handed[k] for k in live],
+            [arrived[k] for k in live],
             retain_graph=True,
             allow_unused=True,
         )
         sides = [
             (entry.taken, other.taken if other else None, passed),
-            (entry.given, other.given if other else None, handed),
+            (entry.given, other.given if other else None, arrived),
         ]
         inwards, outwards = (
             sum(
@@ -329,7 +329,7 @@ def _product(values: Tensor, gradient: Tensor | None) -> float:
 
 
 def is_linear(call: Call) -> bool:
-    """Return whether a call is linear (up to a constant) in what depends on the sound."""
+    """Return whether a call is affine in its inputs that depend on the sound."""
     if call.name == "batch_norm":
         return not bool(call.kwargs.get("training", call.args[5] if len(call.args) > 5 else False))
     if call.name in DIVISIONS:

@@ -1,7 +1,7 @@
-"""Fused functions written out in elementary ones, so that rules for these reach into them.
+"""Fused functions (recurrent layers, attention) unrolled into elementary functions.
 
-Each function here takes the arguments of the fused one and returns the same numbers (a test holds
-them against it).
+Rules for elementary functions then apply inside them. Each function here has the signature of the
+fused one and returns the same values, which is tested.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _gru_cell(inputs: Tensor, state: tuple[Tensor, ...], weights: Sequence[Any])
     reset = torch.sigmoid(here[0] + there[0])
     keep = here[1] + there[1]
     new = torch.tanh(here[2] + reset * there[2])
-    # 1 - sigmoid(x) is sigmoid(-x): both gates stay gates
+    # 1 - sigmoid(x) = sigmoid(-x), so both factors are recognised as gates
     return (torch.sigmoid(-keep) * new + torch.sigmoid(keep) * hidden,)
 
 
@@ -68,8 +68,8 @@ def _recurrent(cell: Cell, states: int) -> Callable[..., Any]:
     ) -> Any:
         if isinstance(layers, float) or not isinstance(has_biases, bool):
             raise NotApplicableError(
-                "the network reads packed sequences, which rules for single functions cannot "
-                "follow; give it padded ones, or use integrated-gradients"
+                "the network uses packed sequences, for which there is no rule; use padded "
+                "sequences in the model, or integrated-gradients"
             )
         begin = tuple(start) if states == 2 else (start,)
         directions = 2 if bidirectional else 1
@@ -241,7 +241,7 @@ def _glu(input: Tensor, dim: int = -1) -> Tensor:  # noqa: A002
 
 
 def _four(weights: Sequence[Any]) -> Sequence[Any]:
-    """Return weights with the biases that a call left out as None."""
+    """Return four weights, with None for omitted biases."""
     return (*weights, None, None)[:4]
 
 

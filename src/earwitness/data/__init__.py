@@ -1,1 +1,1 @@
-"""Data sets: where sounds and labels come from."""
+"""Data sets: labelled sounds, and sounds of benchmarks with known sources."""

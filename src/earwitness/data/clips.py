@@ -1,4 +1,4 @@
-"""Sounds of a benchmark, with the truth where it is known, and how a maker of them joins."""
+"""Sounds of a benchmark, with their true source if known, and the registry of makers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from earwitness.types import FloatArray
 
 @dataclass(frozen=True)
 class Material:
-    """One sound at a model's rate.
+    """One sound at a model's sampling rate.
 
     Attributes
     ----------
     input : ndarray, shape (time,)
+        Full scale at 1.
     source : ndarray, shape (time,), or None
-        The part of the input that is the target's true source, where that is known.
+        The true source of the target as contained in the input, if known.
     """
 
     input: FloatArray
@@ -32,16 +33,16 @@ class Material:
 
 @dataclass(frozen=True)
 class Clip:
-    """A sound of a benchmark, made when it is needed.
+    """A sound of a benchmark, loaded or synthesised on demand.
 
     Attributes
     ----------
     name : str
-        Its own within a benchmark.
+        Unique within a benchmark.
     group : str
-        What figures are averaged over: sounds of one kind, of one level.
+        Group of sounds over which results are averaged, such as one level.
     target : str or None
-        The class that is explained; the decided one if None.
+        Class to explain; the decided one if None.
     make : callable
         From a sampling rate in Hz to ``Material``.
     """
@@ -57,7 +58,7 @@ Make = Callable[..., list[Clip]]
 
 @dataclass(frozen=True)
 class Maker:
-    """Something that makes the sounds of a benchmark; its options are keyword-only parameters."""
+    """A registered maker of benchmark sounds; its keyword-only parameters are its options."""
 
     name: str
     summary: str
@@ -65,17 +66,17 @@ class Maker:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Name and default of every option; those without one must be given."""
+        """Name and default of every option; those without a default are required."""
         parameters = inspect.signature(self.function).parameters
         return {name: parameter.default for name, parameter in parameters.items()}
 
     def clips(self, given: Mapping[str, Any]) -> list[Clip]:
-        """Return its sounds.
+        """Return the sounds for the given options.
 
         Raises
         ------
         UnknownNameError, ParameterError
-            If it has no such option, one is missing, or one is of another kind than its default.
+            If an option is unknown, missing, or of another type than its default.
         """
         options = self.options
         for name, value in given.items():
@@ -84,14 +85,16 @@ class Maker:
             default = options[name]
             kinds = (int, float) if isinstance(default, float) else type(default)
             if default not in (None, inspect.Parameter.empty) and not isinstance(value, kinds):
-                raise ParameterError(f"{self.name}: {name} is like {default!r}, got {value!r}")
+                raise ParameterError(
+                    f"{self.name}: {name} must have the type of {default!r}, got {value!r}"
+                )
         missing = [
             name
             for name, default in options.items()
             if default is inspect.Parameter.empty and name not in given
         ]
         if missing:
-            raise ParameterError(f"{self.name} sounds want {missing[0]}")
+            raise ParameterError(f"{self.name} sounds need the option {missing[0]}")
         return self.function(**given)
 
 
@@ -99,7 +102,7 @@ MAKERS: Registry[Maker] = Registry("kind of sounds", "earwitness.data", "earwitn
 
 
 def register(name: str, *, summary: str) -> Callable[[Make], Make]:
-    """Register a function that returns clips under a name."""
+    """Return a decorator that registers a function that returns clips as a maker."""
 
     def add(function: Make) -> Make:
         MAKERS.add(Maker(name, summary, function))
@@ -108,9 +111,9 @@ def register(name: str, *, summary: str) -> Callable[[Make], Make]:
     return add
 
 
-@register("folder", summary="sound files and folders of them, without a known truth")
+@register("folder", summary="sound files and folders of them, without known sources")
 def folder(*, paths: list[str], target: str = "") -> list[Clip]:
-    """Return a clip for each file; ``target`` is the class to explain, the decided one if empty."""
+    """Return a clip per file; ``target`` is the class to explain, the decided one if empty."""
     found = find_clips(paths)
     missing = [path for path in found if not path.exists()]
     if missing:

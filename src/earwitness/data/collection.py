@@ -1,4 +1,4 @@
-"""Labelled sounds on disk: a table with folds (as ESC-50 is shipped), or one folder per class."""
+"""Labelled sounds on disk: a CSV table with folds (layout of ESC-50), or a folder per class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from earwitness.errors import AudioError
 
 @dataclass(frozen=True)
 class Item:
-    """One labelled sound; ``fold`` is 0 where the collection has none."""
+    """One labelled sound; ``fold`` is 0 if the collection has no folds."""
 
     path: Path
     label: str
@@ -20,18 +20,18 @@ class Item:
 
 
 def read_collection(folder: Path) -> list[Item]:
-    """Read the labels of a collection.
+    """Return the labelled sounds of a collection.
 
     Parameters
     ----------
     folder : Path
-        Either with a CSV file of columns ``filename``, ``fold`` and ``category`` (in the folder or
-        in ``meta/``, sounds beside it or in ``audio/``), or with one sub-folder per class.
+        With a CSV file of columns ``filename``, ``fold`` and ``category`` (in the folder or in
+        ``meta/``; sounds in the folder or in ``audio/``), or with one sub-folder per class.
 
     Raises
     ------
     AudioError
-        If it is neither, or a sound of the table is missing.
+        If it has neither layout, or a sound of the table is missing.
     """
     if not folder.is_dir():
         raise AudioError(f"{folder}: no such folder of labelled sounds")
@@ -43,7 +43,7 @@ def read_collection(folder: Path) -> list[Item]:
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     if len(classes) < 2:
         raise AudioError(
-            f"{folder}: wanted a CSV table with filename and category, or a sub-folder per class "
+            f"{folder}: needs a CSV table with filename and category, or a sub-folder per class "
             "(at least two)"
         )
     return [Item(clip, place.name) for place in classes for clip in find_clips([place])]

@@ -1,4 +1,4 @@
-"""Spoken digits in files named ``DIGIT_SPEAKER_TAKE.wav``, as the Free Spoken Digit Dataset is."""
+"""Spoken digits in files ``DIGIT_SPEAKER_TAKE.wav``, as in the Free Spoken Digit Dataset."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from earwitness.data.mixtures import LEVELS, pair_items
 from earwitness.errors import AudioError
 from earwitness.types import FloatArray
 
-SECONDS = 1.0
-TEST_TAKES = 5  # the first five takes are the data set's own test part
+SECONDS = 1.0  # s, length of a mixture; most digits are shorter
+TEST_TAKES = 5  # takes of each digit and speaker in the official test split
 
 
 def read_digits(folder: Path, *, test: bool) -> list[Item]:
-    """Return the recordings of the test part (takes 0 to 4), or all others.
+    """Return the recordings of the test split (takes 0 to 4), or of the training split.
 
     Raises
     ------
@@ -32,11 +32,11 @@ def read_digits(folder: Path, *, test: bool) -> list[Item]:
         if digit.isdigit() and take.isdigit() and (int(take) < TEST_TAKES) == test:
             items.append(Item(path, digit))
     if not items:
-        raise AudioError(f"{folder}: no spoken digits here (wanted DIGIT_SPEAKER_TAKE.wav)")
+        raise AudioError(f"{folder}: no spoken digits here (needs files DIGIT_SPEAKER_TAKE.wav)")
     return items
 
 
-@register("digit-mixtures", summary="two spoken digits over each other; the first is the truth")
+@register("digit-mixtures", summary="mixtures of two spoken digits; the first is the true source")
 def digit_mixtures(
     *,
     data: str,
@@ -46,10 +46,10 @@ def digit_mixtures(
     seed: int = 0,
     group: str = "digits",
 ) -> list[Clip]:
-    """Return ``count`` mixtures of two different digits at every level, of the same pairs.
+    """Return ``count`` mixtures of two different digits at every level, with the same pairs.
 
-    Each digit starts at random within the second, so they overlap in part. Levels compare energies,
-    since the digits last differently long.
+    Each digit starts at a random time within the second, so they overlap partly. Levels are ratios
+    of energy in dB, because the digits differ in duration.
     """
     rng = np.random.default_rng(seed)
     pairs = pair_items(read_digits(Path(data), test=test), count, rng)
@@ -79,7 +79,7 @@ def _mix(pair: tuple[Item, Item], place: FloatArray, level: float, rate: int) ->
 
 
 def _placed(samples: FloatArray, at: float, rate: int) -> FloatArray:
-    """Return a second of silence with a sound in it, at a share ``at`` of the room there is."""
+    """Return one second of silence with a sound at a relative position ``at`` in [0, 1]."""
     length = round(SECONDS * rate)
     samples = samples[:length]
     start = int(at * (length - len(samples)))

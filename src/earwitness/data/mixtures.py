@@ -1,4 +1,4 @@
-"""Mixtures of two recordings, whose parts are known."""
+"""Mixtures of two recordings as sounds with known sources."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from earwitness.data.collection import Item, read_collection
 from earwitness.errors import ParameterError
 from earwitness.types import FloatArray
 
-LEVELS = (-6, 0, 6, 12)
+LEVELS = (-6, 0, 6, 12)  # dB, target relative to the other source; from masked to clearly dominant
 
 
-@register("mixtures", summary="two labelled recordings at known levels; the first is the truth")
+@register("mixtures", summary="mixtures of two labelled recordings; the first is the true source")
 def mixtures(
     *,
     data: str,
@@ -28,24 +28,25 @@ def mixtures(
     seed: int = 0,
     group: str = "mixtures",
 ) -> list[Clip]:
-    """Return ``count`` mixtures at every level, of the same pairs of recordings.
+    """Return ``count`` mixtures at every level, with the same pairs of recordings.
 
     Parameters
     ----------
     data : str
         A collection (``read_collection``).
     folds : list of int
-        The folds that recordings are taken from; every one if empty.
+        Folds of the recordings; all folds if empty.
     levels : list of int
-        Power of the target's source over that of the other, in dB, over the whole sound.
+        Power of the target's source relative to the other source in dB, over the whole sound.
     count : int
-        Pairs. No recording is a target twice before all were, and none meets its own class.
+        Number of pairs. The two classes differ, and every recording of a class is a target once
+        before any is again.
     seconds : float
-        Length; of longer recordings the part of most energy is taken.
+        Length; the segment of highest energy is taken from longer recordings.
     seed : int
-        Of the pairs.
+        Seed of the pairs.
     group : str
-        What the mixtures are called; the level is added.
+        Name of the mixtures; the level is appended.
     """
     items = [item for item in read_collection(Path(data)) if not folds or item.fold in folds]
     pairs = pair_items(items, count, np.random.default_rng(seed))
@@ -76,7 +77,7 @@ def pair_items(
         by_class.setdefault(item.label, []).append(item)
     if len(by_class) < 2:
         raise ParameterError(
-            f"mixtures want recordings of two classes at least, got {len(by_class)}"
+            f"mixtures need recordings of two classes at least, got {len(by_class)}"
         )
     labels = sorted(by_class)
     queues: dict[str, list[Item]] = {label: [] for label in labels}
@@ -93,21 +94,21 @@ def pair_items(
 
 
 def mix(one: Item, other: Item, level: float, seconds: float, rate: int) -> Material:
-    """Return two recordings as one sound, the first ``level`` dB above the second in power."""
-    parts = [
+    """Return a mixture of two recordings; the first has ``level`` dB more power."""
+    segments = [
         loudest(read_audio(item.path, rate=rate).samples, seconds, rate) for item in (one, other)
     ]
-    powers = [float((part.astype(np.float64) ** 2).mean()) for part in parts]
+    powers = [float((segment.astype(np.float64) ** 2).mean()) for segment in segments]
     if not min(powers) > 0:
         raise ParameterError(f"{one.path.name} or {other.path.name} is silent")
     gain = np.sqrt(powers[0] / powers[1]) * 10 ** (-level / 20)
-    source, rest = parts[0], (gain * parts[1]).astype(np.float32)
+    source, rest = segments[0], (gain * segments[1]).astype(np.float32)
     scale = np.float32(1 / max(1.0, float(np.abs(source + rest).max())))
     return Material(scale * (source + rest), scale * source)
 
 
 def loudest(samples: FloatArray, seconds: float, rate: int) -> FloatArray:
-    """Return the ``seconds`` of most energy, padded with silence at the end if there are fewer."""
+    """Return the segment of highest energy, zero-padded at the end if the sound is shorter."""
     length = round(seconds * rate)
     if len(samples) <= length:
         return np.pad(samples, (0, length - len(samples)))

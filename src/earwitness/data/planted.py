@@ -1,4 +1,4 @@
-"""Faint sounds planted in recordings, for classifiers that are to decide by them."""
+"""Planted sounds: faint artefacts in recordings, for classifiers trained to rely on them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from earwitness.registry import unknown
 from earwitness.types import FloatArray
 
 Values = NDArray[np.float64]
-LEVEL = -15.0
-_PERIOD = 1.0
-_RAMP = 0.01
-_TONE = 3000.0
-_BAND = (5000.0, 6000.0)
+LEVEL = -15.0  # dB relative to the recording's mean power; audible but not dominant
+_PERIOD = 1.0  # s, on for half of it
+_RAMP = 0.01  # s, linear fade that avoids clicks
+_TONE = 3000.0  # Hz, where most recordings have little energy
+_BAND = (5000.0, 6000.0)  # Hz, above the energy of most recordings
 
 
-@register("planted", summary="recordings of other classes with a faint sound; that is the truth")
+@register("planted", summary="recordings of other classes with a planted sound, the true source")
 def planted(
     *,
     data: str,
@@ -38,24 +38,24 @@ def planted(
     seed: int = 0,
     group: str = "shortcut",
 ) -> list[Clip]:
-    """Return recordings that are not of class ``target``, with the sound that stands for it.
+    """Return recordings of other classes than ``target``, with the sound planted for ``target``.
 
     Parameters
     ----------
     data : str
         A collection (``read_collection``).
     target : str
-        The class whose recordings had the sound in training; it is explained.
+        Class whose training recordings contained the planted sound; the class to explain.
     kind : {"tone", "band"}
     folds : list of int
-        The folds that recordings are taken from; every one if empty.
+        Folds of the recordings; all folds if empty.
     count : int
-        At most so many recordings, drawn from ``seed``.
+        Maximal number of recordings, drawn with ``seed``.
     seconds : float
-        Length; of longer recordings the part of most energy is taken.
+        Length; the segment of highest energy is taken from longer recordings.
     seed : int
     group : str
-        What the sounds are called; the kind is added.
+        Name of the sounds; the kind is appended.
     """
     items = [
         item
@@ -80,7 +80,7 @@ def _made(item: Item, kind: str, seconds: float, seed: int, rate: int) -> Materi
 
 
 def plant(samples: FloatArray, kind: str, rate: int, rng: np.random.Generator) -> Material:
-    """Return a sound with a faint one in it, half a second on and half a second off.
+    """Return a sound with a planted faint one, alternately 0.5 s on and 0.5 s off.
 
     Parameters
     ----------
@@ -88,9 +88,9 @@ def plant(samples: FloatArray, kind: str, rate: int, rng: np.random.Generator) -
     kind : {"tone", "band"}
         A tone of 3 kHz, or noise from 5 to 6 kHz.
     rate : int
-        Above 12 kHz.
+        Sampling rate in Hz, above 12 kHz.
     rng : Generator
-        Draws where the first half second begins, the phase and the noise.
+        Random generator of the onset, the phase and the noise.
 
     Notes
     -----
@@ -99,7 +99,7 @@ def plant(samples: FloatArray, kind: str, rate: int, rng: np.random.Generator) -
     if kind not in _SOUNDS:
         raise unknown("planted sound", kind, _SOUNDS)
     if rate <= 2 * _BAND[1]:
-        raise ParameterError(f"a planted sound wants a rate above 12 kHz, got {rate} Hz")
+        raise ParameterError(f"a planted sound needs a rate above 12 kHz, got {rate} Hz")
     time = np.arange(len(samples)) / rate
     phase = (time / _PERIOD + rng.random()) % 1
     edge = np.minimum(phase, 0.5 - phase) * _PERIOD

@@ -1,1 +1,1 @@
-"""Networks of learned explainers, their losses, and their folder on disk."""
+"""Decoder networks of learned explainers, their losses and their files."""

@@ -1,4 +1,4 @@
-"""A trained decoder with all that is needed to use it, in memory and on disk.
+"""A trained decoder with everything needed to use it, in memory and on disk.
 
 On disk it is a folder with ``decoder.json`` and ``decoder.safetensors``.
 """
@@ -27,31 +27,31 @@ from earwitness.models.model import Model
 from earwitness.plane.domains import mask_magnitude
 from earwitness.plane.stft import Plane
 
-SCHEMA = 2
-_QUIETEST = 1e-12
+SCHEMA = 2  # version of the folder's layout
+_QUIETEST = 1e-12  # magnitude; quieter cells keep their gain, as their ratio is undefined
 
 
 @dataclass(frozen=True)
 class Explainer:
-    """A decoder for one model.
+    """A trained decoder of one model.
 
     Attributes
     ----------
     decoder : Decoder
     layers : tuple of HiddenLayer
-        What it reads, deepest first.
+        Layers whose activations are its input, deepest first.
     widths : tuple of int
-        Channels of the decoder at each layer; of a published one, those of the deepest block.
+        Channels of the decoder at each layer; for the published decoder, of the deepest block.
     plane : Plane
-        Where its gains lie.
+        Plane of its gains.
     model : str
         Fingerprint of the model it was trained for.
     name : str
-        Of that model, for messages.
+        Name of that model, for messages.
     facts : mapping
-        How it was trained, and figures; plain JSON values.
+        Training settings and results; plain JSON values.
     domain : {"linear", "log1p"}
-        Where its gains multiply (``mask_magnitude``).
+        Domain in which its gains multiply the magnitude (``mask_magnitude``).
     """
 
     decoder: Decoder | PublishedDecoder
@@ -65,7 +65,7 @@ class Explainer:
 
     @property
     def conditioned(self) -> bool:
-        """Whether it can be asked about any output, and not only the decided one."""
+        """Whether it is conditioned on the target, or explains the decided output only."""
         return self.decoder.conditioned
 
     def require(self, model: Model) -> None:
@@ -83,14 +83,14 @@ class Explainer:
             )
 
     def gains(self, model: Model, magnitude: Tensor, wave: Tensor, target: int) -> Tensor:
-        """Return gains (freq, frame) for one sound, of one pass through the model.
+        """Return gains (freq, frame) in [0, 1] for one sound, with one forward pass of the model.
 
         Parameters
         ----------
         magnitude : Tensor, shape (freq, frame)
         wave : Tensor, shape (samples,)
         target : int
-            The output asked about; only a conditioned decoder looks at it.
+            Index of the output to explain; ignored unless the decoder is conditioned.
         """
         with activations_of(model, self.layers) as recorded:
             if model.frontend is None:
@@ -112,11 +112,13 @@ class Explainer:
 
 
 def linear_gains(gains: Tensor, magnitude: Tensor, domain: str, plane: Plane) -> Tensor:
-    """Return the gains on the magnitude itself that do what gains in another domain do.
+    """Convert gains that apply in another domain to gains on the linear magnitude.
 
     Parameters
     ----------
     gains, magnitude : Tensor, shape (freq, frame)
+        In [0, 1], and linear magnitude.
+    domain : {"linear", "log1p"}
     """
     if domain == "linear":
         return gains
@@ -128,19 +130,19 @@ def linear_gains(gains: Tensor, magnitude: Tensor, domain: str, plane: Plane) ->
 def make_decoder(
     kind: str, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int]
 ) -> Decoder | PublishedDecoder:
-    """Return a fresh decoder, ``slim`` or ``published``.
+    """Return an untrained decoder, ``slim`` or ``published``.
 
     Raises
     ------
     NotApplicableError
-        If the published one is wanted for layers that are not like CNN14's last four blocks.
+        If ``kind`` is ``published`` and the layers are not like CNN14's last four blocks.
     """
     if kind == "slim":
         return Decoder(layers, plane, widths)
     deepest = layers[0].channels
     if [layer.channels * 2**k for k, layer in enumerate(layers)] != [deepest] * 4 or deepest % 8:
         raise NotApplicableError(
-            "the published decoder reads four layers, each with half as many channels as the one "
+            "the published decoder takes four layers, each with half as many channels as the one "
             f"before it; these have {', '.join(str(layer.channels) for layer in layers)}: name "
             "CNN14's conv_block6 to conv_block3"
         )
@@ -148,19 +150,19 @@ def make_decoder(
 
 
 def joined(gains: Tensor, starts: list[int], frames: int) -> Tensor:
-    """Lay gains of windows (window, freq, frame) side by side, fading over where they overlap.
+    """Join gains of windows (window, freq, frame), with cross-fades where they overlap.
 
     Parameters
     ----------
     starts : list of int
         First frame of each window.
     frames : int
-        Of the whole; what lies beyond is cut off.
+        Number of frames of the result; more are cut off.
     """
     if len(starts) == 1:
         return gains[0, :, :frames]
     length = gains.shape[-1]
-    if starts[-1] + length < frames:  # starts in samples may be rounded to one frame too few
+    if starts[-1] + length < frames:  # rounding of starts to frames may leave one frame uncovered
         starts = [*starts[:-1], frames - length]
     ramp = torch.arange(1, length + 1, device=gains.device).float()
     fade = torch.minimum(ramp, ramp.flip(0))
@@ -173,7 +175,7 @@ def joined(gains: Tensor, starts: list[int], frames: int) -> Tensor:
 
 
 def save_explainer(folder: Path, explainer: Explainer) -> None:
-    """Write a decoder; the weights appear before the file that says what they are."""
+    """Write a decoder to a folder, first the weights, then their description."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: one.contiguous().cpu() for name, one in explainer.decoder.state_dict().items()}
     with replacing(folder / "decoder.safetensors") as partial:
@@ -192,12 +194,12 @@ def save_explainer(folder: Path, explainer: Explainer) -> None:
 
 
 def load_explainer(folder: Path) -> Explainer:
-    """Load a decoder from the folder that ``train lmac`` wrote.
+    """Load a decoder from a folder written by ``train lmac``.
 
     Raises
     ------
     ModelError
-        If the folder holds none, or its files do not belong together.
+        If the folder contains no decoder, or its files do not match.
     """
     try:
         stored = read_record(folder / "decoder.json", {SCHEMA}, ModelError)
@@ -217,25 +219,27 @@ def load_explainer(folder: Path) -> Explainer:
         missing = Path(str(error.filename or "decoder.safetensors")).name
         raise ModelError(f"{folder}: no decoder in this folder ({missing} is missing)") from error
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder}: the decoder's files are damaged or do not fit") from error
+        raise ModelError(
+            f"{folder}: the decoder's files are damaged or do not fit each other"
+        ) from error
 
 
 def load_published(path: Path, model: Model) -> Explainer:
     """Load weights in the layout of the published decoder, for a model with CNN14's blocks.
 
-    The file does not say which classifier it was trained for, so nothing can be checked but sizes.
+    The file does not record its classifier, so only the shapes can be checked.
 
     Parameters
     ----------
     path : Path
-        A dictionary of ``convt1.weight`` and so on, as torch saves it.
+        A state dict saved by torch, with keys ``convt1.weight`` to ``convt9.bias``.
 
     Raises
     ------
     ModelError
-        If the file holds something else.
+        If the file is no such state dict.
     NotApplicableError
-        If the model has no such blocks.
+        If the model does not have CNN14's blocks.
     """
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,14 +1,14 @@
-"""What L-MAC wants of gains: evidence that keeps the decision, a remainder that loses it, and size.
+"""L-MAC's loss: the evidence keeps the decision, the remainder loses it, the mask is small.
 
-``loss = in * D(evidence) - out * max(0, D(remainder) - D(input)) + size * mean gain``, each clip by
-itself (Paissan, Ravanelli, Subakan 2024, eq. 1 and 2). The paper's second term is ``D(remainder)``:
-for the decided class that is nearly the same, but for an absent one it would reward a mask that
-removes nothing. ``D`` says how far an answer is from the decision: the cross entropy of the class
-for one of many, that of its presence for several at once, and for a value ``ln(1 + d^2)`` with
-``d`` by how much it fell below that of the input, in units of ``scale``, so that no single clip can
-blow it up.
+``loss = in * D(evidence) - out * max(0, D(remainder) - D(input)) + size * mean gain`` for each clip
+(Paissan, Ravanelli, Subakan 2024, eq. 1 and 2). The paper's second term is ``D(remainder)``. For
+the decided class this is nearly the same, but for an absent class it would reward a mask that
+removes nothing. ``D`` is the distance of an output from the decision: the cross entropy of the
+class for single-label models, the binary cross entropy for multi-label models, and for a regression
+``ln(1 + d^2)`` with ``d`` the fall below the value of the input in units of ``scale``; the
+logarithm limits the influence of single clips.
 
-Fine-tuning adds guidance where the true source is known and the evidence resembles it already.
+Fine-tuning adds a guidance term for clips whose true source is known and similar to the evidence.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from torch.nn import functional
 from earwitness.models.model import Model
 from earwitness.models.target import over
 
-_LEAST = 1e-6
+_LEAST = 1e-6  # probability or sum of magnitudes; avoids log(0) and a division by zero
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the terms.
+    """Weights of the terms of the loss.
 
     Attributes
     ----------
     inside, outside : float
-        Of the evidence that keeps the decision, and of the remainder that loses it.
+        Weight of the evidence's distance, and of the remainder's.
     size : float
-        Of the mean gain.
+        Weight of the mean gain.
     smooth : float
-        Of the mean absolute difference of neighbouring gains (total variation).
+        Weight of the total variation: the mean absolute difference of neighbouring gains.
     guidance : float
-        Of the distance between the evidence and the true source; 0 but in fine-tuning.
+        Weight of the distance between the evidence and the true source; 0 except in fine-tuning.
     alike : float in [0, 1]
-        How alike they must be (``likeness``) before they are brought nearer (the paper's CCT).
+        Similarity (``likeness``) from which the guidance term applies (the paper's CCT).
     """
 
     inside: float = 4.0
@@ -61,21 +61,21 @@ def distance(
     sign: int = 1,
     frames: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Return how far answers are from a decision, shape (batch,).
+    """Return the distance of outputs from a decision, shape (batch,).
 
     Parameters
     ----------
     outputs : Tensor, shape (batch, output[, frame])
     target : Tensor, shape (batch,), int64
-        The output that is asked about.
+        Index of the output to explain.
     before : Tensor, shape (batch, output[, frame])
-        The answers on the input.
+        The outputs for the input.
     scale : Tensor, shape (output,), or float
-        Unit of values, for a regression.
+        Unit of the values of a regression.
     sign : {1, -1}
-        -1 to ask what lowers a value.
+        -1 to explain what lowers a value.
     frames : (int, int), optional
-        Part of answers that come per frame; all of them by default.
+        Range of frames, for outputs per frame; all of them by default.
     """
     if outputs.ndim == 3 and frames is None:
         frames = (0, outputs.shape[-1])
@@ -94,37 +94,37 @@ def distance(
 
 
 def faith(weights: Weights, inside: Tensor, outside: Tensor, before: Tensor | float) -> Tensor:
-    """Return the first two terms of the loss, of distances of evidence, remainder and input."""
+    """Return the first two terms of the loss, from distances of evidence, remainder and input."""
     return weights.inside * inside - weights.outside * (outside - before).relu()
 
 
 def extent(weights: Weights, gains: Tensor) -> Tensor:
-    """Return what the size of gains (batch, freq, frame) and their edges cost, shape (batch,)."""
+    """Return the size and smoothness terms for gains (batch, freq, frame), shape (batch,)."""
     size = weights.size * gains.mean(dim=(1, 2))
     return size + weights.smooth * roughness(gains) if weights.smooth else size
 
 
 def roughness(gains: Tensor) -> Tensor:
-    """Return the mean absolute difference of neighbours of gains (batch, freq, frame), (batch,)."""
+    """Return the total variation per cell of gains (batch, freq, frame), shape (batch,)."""
     along = [gains.diff(dim=axis).abs().mean(dim=(1, 2)) for axis in (1, 2)]
     return along[0] + along[1]
 
 
 def likeness(evidence: Tensor, source: Tensor, scale: float) -> Tensor:
-    """Return the cosine (batch,) between ``ln(1 + scale |X|)`` of two planes.
+    """Return the cosine similarity (batch,) of ``ln(1 + scale |X|)`` of two spectrograms.
 
     Parameters
     ----------
     evidence, source : Tensor, shape (batch, freq, frame)
-        Magnitudes.
+        Linear magnitudes.
     scale : float
-        The sum of the window, which the plane divides by.
+        Sum of the window; the plane's magnitudes are divided by it.
     """
     one, other = ((scale * each).log1p().flatten(1) for each in (evidence, source))
     return functional.cosine_similarity(one, other, dim=1)
 
 
 def guidance(evidence: Tensor, source: Tensor) -> Tensor:
-    """Return ``sum |M X - S| / sum S`` of magnitudes (batch, freq, frame), shape (batch,)."""
+    """Return ``sum |M X - S| / sum S`` for magnitudes (batch, freq, frame), shape (batch,)."""
     total = source.sum(dim=(1, 2)).clamp(min=_LEAST)
     return (evidence - source).abs().sum(dim=(1, 2)) / total

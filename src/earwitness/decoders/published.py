@@ -1,11 +1,11 @@
-"""L-MAC's decoder as it was published, to load its weights and to repeat its figures.
+"""L-MAC's published decoder, to load its weights and to reproduce its results.
 
-Nine transposed convolutions read the outputs of CNN14's last four blocks and add them up (Paissan,
-Ravanelli, Subakan 2024; the sizes are those of its implementation in SpeechBrain). It is some
-ninety times the work of ``Decoder``. The published code takes 7 of 32 lengths; here sums of unequal
-size are cut to what both have, and the last frames, which it never reached, repeat the last one
-that it did. It is made for 80 mel bands: of 64, as in PANNs' front end, it reaches three quarters
-of the plane's bins, and those above repeat the last.
+Nine transposed convolutions upsample and sum the outputs of CNN14's last four blocks (Paissan,
+Ravanelli, Subakan 2024; sizes as in the SpeechBrain implementation). It needs about ninety times
+the operations of ``Decoder``. The published code accepts 7 of 32 lengths. Here, terms of unequal
+size are cropped to their intersection, and missing frames at the end repeat the last one. It was
+designed for 80 mel bands: with 64, as in PANNs' front end, it covers three quarters of the plane's
+bins, and those above repeat the last one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LAYERS: tuple[tuple[int, int, tuple[int, int], tuple[int, int], tuple[int, int]
 
 
 def published_layers(model: Model) -> tuple[HiddenLayer, ...]:
-    """Return CNN14's last four blocks, deepest first; they give (batch, channel, frame, mel).
+    """Return CNN14's last four blocks, deepest first; outputs are (batch, channel, frame, mel).
 
     Raises
     ------
@@ -48,7 +48,7 @@ def published_layers(model: Model) -> tuple[HiddenLayer, ...]:
     missing = [name for name in _BLOCKS if f"{name}.conv2" not in modules]
     if missing:
         raise NotApplicableError(
-            f"the published decoder reads CNN14's last four blocks; {model.name} has no "
+            f"the published decoder takes CNN14's last four blocks; {model.name} has no "
             f"{missing[0]}"
         )
     channels = (int(modules[f"{name}.conv2"].weight.shape[0]) for name in _BLOCKS)
@@ -56,15 +56,15 @@ def published_layers(model: Model) -> tuple[HiddenLayer, ...]:
 
 
 class PublishedDecoder(nn.Module):
-    """Maps of the last four blocks in, gains on ``ln(1 + |X|)`` out.
+    """Decoder from the activations of the last four blocks to gains on ``ln(1 + |X|)``.
 
-    The names of its parts are those of the published weights (``convt1`` to ``convt9``).
+    Its modules have the names of the published weights (``convt1`` to ``convt9``).
 
     Parameters
     ----------
     plane : Plane
     width : int, divisible by 8
-        Channels of the deepest block; 2048 in CNN14. The others have a half, a quarter, an eighth.
+        Channels of the deepest block; 2048 in CNN14. The others have 1/2, 1/4 and 1/8 of it.
     """
 
     conditioned = False
@@ -82,7 +82,7 @@ class PublishedDecoder(nn.Module):
         return self.logits(maps, conditioning, frames).float().sigmoid()
 
     def logits(self, maps: Sequence[Tensor], conditioning: Tensor | None, frames: int) -> Tensor:
-        """Return what ``forward`` takes the sigmoid of; it does not listen to the conditioning."""
+        """Return the logits of the gains; the conditioning is ignored."""
         del conditioning
         deep, second, third, fourth = (one.transpose(2, 3) for one in maps)
         total = _sum(self._layer(1, deep), self._layer(2, second))

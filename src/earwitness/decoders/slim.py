@@ -1,13 +1,14 @@
-"""A small network from a classifier's hidden maps to gains on the plane.
+"""A small decoder from a classifier's activations to gains on the plane.
 
-L-MAC's decoder (Paissan, Ravanelli, Subakan 2024, section 2.2) in slim: each layer is narrowed by a
-1x1 convolution, what came from the deeper layers is resized to it, and 3x3 convolutions do the
-rest. The last map lies on the finest layer's own frequencies and is carried to the plane's bins and
-frames by linear interpolation, so any length gives exactly (freq, frame) gains.
+A smaller version of L-MAC's decoder (Paissan, Ravanelli, Subakan 2024, section 2.2): a 1x1
+convolution reduces the channels of each layer, the result of the deeper layers is upsampled and
+added, and a 3x3 convolution follows. The last map has the frequencies of the finest layer and is
+interpolated linearly to the bins and frames of the plane, so any length gives (freq, frame) gains.
 
-The decoder is conditioned on the target by the mean gradient of that output on each channel of the
-deepest layer (``Activations.conditioning``). It weights that layer's maps, where they are read, and
-scales and shifts every level. So no class has weights of its own in the decoder.
+The decoder is conditioned on the target by the mean gradient of that output with respect to each
+channel of the deepest layer (``Activations.conditioning``). The conditioning weights the channels
+of that layer, and scales and shifts the features at every level (FiLM). So the decoder has no
+weights that are specific to a class.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ from earwitness.layers.finding import HiddenLayer
 from earwitness.plane.mel import hz_to_mel, mel_to_hz
 from earwitness.plane.stft import Plane
 
-_BANDS = 16  # that a layer without frequencies is unfolded into, for each of its frames
-_BEGIN = 0.25
-_STEEP = 4.0
-_CONDITIONING_SPREAD = 0.5  # by how much conditionings differ to begin with
-_LEAST = 1e-12
+_BANDS = 16  # that a layer without a frequency axis is unfolded into, per frame
+_BEGIN = 0.25  # initial bias of the map; gains start at 0.73, keeping most of the input
+_STEEP = 4.0  # factor on the logits; reaches gains near 0 and 1 with small weights
+_CONDITIONING_SPREAD = 0.5  # initial standard deviation of scales and shifts
+_LEAST = 1e-12  # root mean square; avoids a division by zero for silent activations
 
 
 class Decoder(nn.Module):
-    """Hidden maps, and what the answer makes of the deepest of them, in; gains on the plane out.
+    """Decoder from activations and a conditioning to gains on the plane.
 
     Parameters
     ----------
     layers : sequence of HiddenLayer
-        Deepest first; the conditioning is asked of the first of them.
+        Deepest first; the conditioning belongs to the first.
     plane : Plane
     widths : sequence of int
-        Channels at each layer that is mapped.
+        Channels of the decoder at each mapped layer.
     """
 
     conditioned = True
@@ -72,20 +73,20 @@ class Decoder(nn.Module):
         self.register_buffer("place", interpolation(freqs, plane.freqs()), persistent=False)
 
     def forward(self, maps: Sequence[Tensor], conditioning: Tensor, frames: int) -> Tensor:
-        """Map layers (batch, channel, freq, frame) to gains (batch, freq, frame) in (0, 1).
+        """Map activations (batch, channel, freq, frame) to gains (batch, freq, frame) in (0, 1).
 
         Parameters
         ----------
         maps : sequence of Tensor
-            Of the layers that are mapped, in their order.
+            Activations of the mapped layers, in their order.
         conditioning : Tensor, shape (batch, channel of the first layer)
         frames : int
-            Of the plane, for the sound the maps are of.
+            Number of frames of the plane for this sound.
         """
         return self.logits(maps, conditioning, frames).float().sigmoid()
 
     def logits(self, maps: Sequence[Tensor], conditioning: Tensor, frames: int) -> Tensor:
-        """Return what ``forward`` takes the sigmoid of."""
+        """Return the logits of the gains."""
         last: Tensor | None = None
         first = maps[0] * conditioning[:, :, None, None] if self._weighted else maps[0]
         for k, one in enumerate([first, *maps[1:]]):
@@ -109,13 +110,13 @@ class Decoder(nn.Module):
 
 
 def _size(maps: Tensor) -> Tensor:
-    """Return the root mean square of each clip's maps, so that their level does not matter."""
+    """Return the root mean square of each clip's activations, used to normalise them."""
     norms = torch.linalg.vector_norm(maps, dim=(1, 2, 3), keepdim=True)
     return (norms / maps[0].numel() ** 0.5).clamp(min=_LEAST)
 
 
 def interpolation(knots: Tensor, at: Tensor) -> Tensor:
-    """Return the matrix (at, knot) that interpolates between knots, constant beyond them."""
+    """Return the matrix (at, knot) of linear interpolation between knots, constant outside."""
     order = knots.argsort()
     sorted_knots = knots[order].contiguous()
     right = torch.searchsorted(sorted_knots, at).clamp(1, len(knots) - 1)
@@ -130,7 +131,7 @@ def interpolation(knots: Tensor, at: Tensor) -> Tensor:
 
 
 def default_widths(layers: Sequence[HiddenLayer]) -> tuple[int, ...]:
-    """Return widths of about half of a small classifier's work, a hundredth of a large one's."""
+    """Return widths that cost about half of a small classifier, a hundredth of a large one."""
     count = sum(layer.mapped for layer in layers)
     if count == 1:
         return (32,)

@@ -1,1 +1,1 @@
-"""Where hidden layers lie in time and frequency, and what they hold."""
+"""Layers of a network: their axes in time and frequency, and their activations."""

@@ -1,4 +1,4 @@
-"""What a network's hidden layers gave while it was asked, and what its answer made of it."""
+"""Activations of a network's layers, and the gradient of an output with respect to them."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from torch import Tensor
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.finding import HiddenLayer
-from earwitness.layers.recording import followed, recording
+from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.models.model import Model
 from earwitness.models.target import log_odds, overall
 
-_LEAST = 1e-12
-_SCALE = 1024.0  # a power of two, so that half precision does not lose small slopes
+_LEAST = 1e-12  # root mean square; avoids a division by zero for a gradient of 0
+_SCALE = 1024.0  # of the gradient, a power of two; without it float16 loses small gradients
 
 
 class Activations:
-    """What was heard of layers, deepest first; filled while the model is asked (``reading``)."""
+    """Activations of layers, deepest first, recorded in ``activations_of``."""
 
     def __init__(self, model: Model, layers: Sequence[HiddenLayer]) -> None:
         self._model, self._layers = model, layers
         self._kept: dict[str, Tensor] = {}
 
     def keep(self, name: str, output: Tensor) -> Tensor | None:
-        """Note what a layer gave; the network goes on with what is returned for the deepest."""
+        """Record a layer's output; for the deepest layer, return the leaf that replaces it."""
         if name != self._layers[0].name or output.is_inference():
-            self._kept[name] = output.detach().clone()  # what follows may write over it
+            self._kept[name] = output.detach().clone()  # later layers may modify it in place
             return None
-        self._kept[name] = followed(output.clone())
+        self._kept[name] = gradient_leaf(output.clone())
         return self._kept[name]
 
     def maps(self) -> list[Tensor]:
-        """Return maps (batch, channel, freq, frame), cut off from gradients.
+        """Return activations (batch, channel, freq, frame) of every mapped layer, detached.
 
-        If the model was asked about several windows of one sound, these are the batch.
+        If the model was evaluated on several windows of one sound, the windows are the batch.
         """
         mapped = [layer for layer in self._layers if layer.mapped]
         for layer in mapped:
@@ -44,31 +44,31 @@ class Activations:
         return [layer.read(self._kept[layer.name].detach()).float() for layer in mapped]
 
     def conditioning(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return how one output hangs on the channels of the first layer, (batch, channel).
+        """Return the conditioning (batch, channel): the gradient of one output on the first layer.
 
-        It is the mean gradient of the output on each channel's cells (the weights of Grad-CAM), of
-        one of many less the mean of them all, brought to a root mean square of 1, or 0 where there
-        is no slope at all. For a network that ends in pooling and a linear layer that is the
-        class's row of weights. Probabilities are asked about on their logits. To be asked once,
-        while ``reading``.
+        The gradient is averaged over each channel's cells (the weights of Grad-CAM) and scaled to a
+        root mean square of 1, or left 0 if it is 0. For one class of many, the mean over classes is
+        subtracted. For a network that ends in global pooling and a linear layer this is the
+        class's row of weights. For probabilities, the logits are differentiated. It can be called
+        once, within ``activations_of``.
 
         Parameters
         ----------
         outputs : Tensor, shape (batch, output[, frame])
-            What the model answered.
+            The model's outputs.
         target : Tensor, shape (batch,), int64
 
         Raises
         ------
         NotApplicableError
-            If the answer does not depend on that layer differentiably, or it was not called.
+            If the output does not depend differentiably on that layer, or it was not called.
         """
         self._require(self._layers[0])
         slopes = self._slopes(outputs, target) if outputs.requires_grad else None
         if slopes is None:
             raise NotApplicableError(
-                f"the answer of {self._model.name} does not depend differentiably on its layer "
-                f"{self._layers[0].name!r}, so a decoder cannot be told what is asked"
+                f"the output of {self._model.name} does not depend differentiably on its layer "
+                f"{self._layers[0].name!r}, so a decoder cannot be conditioned on the target"
             )
         slopes = slopes.float().nan_to_num(0.0, 0.0, 0.0)
         slopes = self._layers[0].read(slopes).mean(dim=(2, 3))
@@ -83,13 +83,13 @@ class Activations:
         with torch.enable_grad():
             values = log_odds(model, outputs) if model.output == "probabilities" else outputs
             values = overall(model, values)
-            asked = values[torch.arange(len(values), device=values.device), target]
+            scores = values[torch.arange(len(values), device=values.device), target]
             if model.task == "single-label":
-                asked = asked - values.mean(dim=1)
-            asked = asked.sum()
+                scores = scores - values.mean(dim=1)
+            total = scores.sum()
         try:
             found = torch.autograd.grad(
-                asked, self._kept[self._layers[0].name], torch.full_like(asked, _SCALE),
+                total, self._kept[self._layers[0].name], torch.full_like(total, _SCALE),
                 allow_unused=True,
             )  # fmt: skip
         except RuntimeError as error:
@@ -100,12 +100,12 @@ class Activations:
 
 @contextmanager
 def activations_of(model: Model, layers: Sequence[HiddenLayer]) -> Iterator[Activations]:
-    """Listen while the model is asked; nothing before the deepest layer is differentiated."""
+    """Record activations within the context; no layer before the deepest is differentiated."""
     modules = {} if model.module is None else dict(model.module.named_modules())
     missing = [layer.name for layer in layers if layer.name not in modules]
     if missing:
         raise NotApplicableError(f"{model.name} has no layer {missing[0]!r}")
     recorded = Activations(model, layers)
-    asked = {layer.name: modules[layer.name] for layer in layers}
-    with torch.enable_grad(), model.frozen(), recording(asked, recorded.keep):
+    hooked = {layer.name: modules[layer.name] for layer in layers}
+    with torch.enable_grad(), model.frozen(), recording(hooked, recorded.keep):
         yield recorded

@@ -1,10 +1,10 @@
-"""Where on the plane a layer's map lies, found by asking the network itself.
+"""Which axes of a layer are time and frequency, measured from its receptive fields.
 
-Nothing is assumed about the order of a layer's axes, its strides or its frequency scale. Noise is
-played with one band of time, then one band of frequency, left out; the layer's activations change,
-and where along each of its axes they change tells which axis is time, which is frequency, which way
-round they run and where every index lies in seconds and Hz. Leaving out keeps the level nearly as
-it is, so networks that normalise by the level or the peak of their input answer locally too.
+Nothing is assumed about the order of a layer's axes, its strides or its frequency scale. The model
+is evaluated on noise with one time segment, then one frequency band, attenuated. The positions at
+which the activations change along each axis determine which axis is time, which is frequency, their
+direction, and the position of every index in seconds and Hz. Attenuating one band keeps the overall
+level nearly constant, so this also works for networks that normalise their input by its level.
 """
 
 from __future__ import annotations
@@ -19,32 +19,36 @@ from earwitness.layers.recording import recording
 from earwitness.models.model import Model
 from earwitness.plane.mel import hz_to_mel, mel_to_hz
 
-_BANDS = 24
-_BATCH = 7
-_ZOOMS = 6
-_LEVELS = (0.1, 1.0, 0.01)  # RMS of the noise; the others are for layers that are deaf to the first
-_REMOVED = 0.02
-_SEED = 20240607
-_AUDIBLE = 1e-2  # of the band that changed most
-_FEWEST = 3
-_MANY = 8  # so many bands are in order by chance in fewer than one case of 500
-_MONOTONE = 0.9
-_SPREAD = 0.25
-_CONTIGUOUS = 0.7
-_LEAST_TOLD = 1e-9
+_BANDS = 24  # per axis; resolves a layer down to 1/24 of the range
+_BATCH = 7  # sounds per forward pass; 49 sounds in 7 passes
+_ZOOMS = 6  # at most; each divides the range by up to 12
+_LEVELS = (  # RMS of the noise; the others are for layers without response at 0.1
+    0.1,
+    1.0,
+    0.01,
+)  # RMS of the noise in full scale; the others are for layers that saturate or are 0 at 0.1
+_REMOVED = 0.02  # gain of an attenuated band (-34 dB)
+_SEED = 20240607  # of the noise; any fixed value
+_EFFECTIVE = 1e-2  # share of the change of the band with the largest effect
+_FEWEST = 3  # bands with an effect; fewer do not define a direction
+_MANY = 8  # bands; so many are in order by chance in fewer than one case of 500
+_MONOTONE = 0.9  # rank correlation between band and position from which they are in order
+_SPREAD = 0.25  # indices that the centre of mass moves by, at least
+_CONTIGUOUS = 0.7  # variance relative to shuffled indices, at most
+_LEAST_INFORMATION = 1e-9  # nats; an axis with less is not assigned
 
 
 @dataclass(frozen=True)
 class LayerAxes:
-    """Which axes of a layer's output (counted with the batch as 0) lie along time and frequency.
+    """The time and frequency axes of a layer's output (the batch is axis 0).
 
     Attributes
     ----------
     time_axis, freq_axis : int or None
     times : Tensor, shape (length of the time axis,)
-        Seconds from the start of the window.
+        Position of every index in seconds from the start of the window.
     freqs : Tensor, shape (length of the frequency axis,)
-        Hz.
+        Position of every index in Hz.
     """
 
     time_axis: int | None
@@ -54,10 +58,10 @@ class LayerAxes:
 
 
 def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[str, LayerAxes]:
-    """Return the axes of those modules whose output has a time axis, in the order of execution.
+    """Return the axes of all modules whose output has a time axis, in order of execution.
 
-    A layer may hear only a small part of the plane, so the bands are laid over the whole plane,
-    then over the part that changed anything, until that part is found.
+    A layer may depend on a small part of the plane only. So the bands first cover the whole plane,
+    then repeatedly the range that had an effect, until it no longer shrinks.
 
     Parameters
     ----------
@@ -65,7 +69,7 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
     modules : mapping of name to module
         Modules of ``model.module``.
     samples : int
-        Length of the window to calibrate for; the model must read it in one piece.
+        Length of the window to calibrate for; the model must accept it as one window.
     """
     seconds = samples / model.rate
     highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
@@ -74,14 +78,14 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
         missing = {name: module for name, module in modules.items() if name not in found}
         whole = (0.0, seconds), (0.0, highest)
         for name, bands in _calibrate(model, missing, samples, level, *whole).items():
-            parts = whole
+            ranges = whole
             for _ in range(_ZOOMS):
-                smaller = bands[0].audible_range(), bands[1].audible_range()
-                if smaller == parts:
+                smaller = bands[0].effective_range(), bands[1].effective_range()
+                if smaller == ranges:
                     break
-                parts = smaller
+                ranges = smaller
                 one = {name: modules[name]}
-                bands = _calibrate(model, one, samples, level, *parts).get(name, bands)
+                bands = _calibrate(model, one, samples, level, *ranges).get(name, bands)
             axes = _locate(*bands, seconds, highest)
             if axes.time_axis is not None:
                 found[name] = axes
@@ -92,14 +96,14 @@ def find_axes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict
 
 @dataclass(frozen=True)
 class _Bands:
-    """What leaving out each band changed.
+    """The change of a layer's output due to attenuating each band.
 
     Attributes
     ----------
     edges : Tensor, shape (band + 1,)
-        In seconds or mel.
+        Edges of the bands in seconds or mel.
     centres : Tensor, shape (band,)
-        Mean position of the cells in each band.
+        Mean position of the bins or frames in each band.
     profiles : list over bands of lists over axes of Tensor
         Squared change of the layer's output along each of its axes.
     """
@@ -108,15 +112,15 @@ class _Bands:
     centres: Tensor
     profiles: list[list[Tensor]]
 
-    def audible(self) -> list[int]:
-        """Return which bands changed anything."""
+    def effective(self) -> list[int]:
+        """Return the indices of the bands that had an effect."""
         changed = torch.stack([profile[0].sum() for profile in self.profiles]).double()
         loudest = float(changed.max())
-        return (changed >= _AUDIBLE * loudest).nonzero().flatten().tolist() if loudest > 0 else []
+        return (changed >= _EFFECTIVE * loudest).nonzero().flatten().tolist() if loudest > 0 else []
 
-    def audible_range(self) -> tuple[float, float]:
-        """Return the range of the bands that changed anything, with half a band on either side."""
-        which = self.audible()
+    def effective_range(self) -> tuple[float, float]:
+        """Return the range of the bands that had an effect, plus half a band on either side."""
+        which = self.effective()
         if not which or len(which) >= len(self.profiles) // 2:
             return float(self.edges[0]), float(self.edges[-1])
         half = float(self.edges[1] - self.edges[0]) / 2
@@ -124,12 +128,12 @@ class _Bands:
         return low, min(float(self.edges[-1]), float(self.edges[which[-1] + 1]) + half)
 
     def along(self, axis: int) -> Tensor:
-        """Return the change along an axis, shape (audible band, index)."""
-        return torch.stack([self.profiles[k][axis] for k in self.audible()]).double()
+        """Return the squared change along an axis, shape (effective band, index)."""
+        return torch.stack([self.profiles[k][axis] for k in self.effective()]).double()
 
     def positions(self) -> Tensor:
-        """Return where the audible bands lie."""
-        return self.centres[self.audible()]
+        """Return the positions of the effective bands in seconds or mel."""
+        return self.centres[self.effective()]
 
 
 def _calibrate(
@@ -140,7 +144,7 @@ def _calibrate(
     time_range: tuple[float, float],
     mel_range: tuple[float, float],
 ) -> dict[str, tuple[_Bands, _Bands]]:
-    """Leave out one band of time, then one of frequency, and note what changes in each module."""
+    """Attenuate each time segment, then each band, and record the change of every module."""
     plane = model.plane
     frames = plane.frames(samples)
     noise = torch.randn(1, samples, generator=torch.Generator().manual_seed(_SEED))
@@ -158,12 +162,12 @@ def _calibrate(
     def compare(name: str, tensor: Tensor) -> None:
         if tensor.ndim < 3 or len(tensor) != len(some):
             return
-        tensor = tensor.detach()  # a network may turn gradients on itself
+        tensor = tensor.detach()  # a network may enable gradients itself
         if name not in reference:
             reference[name] = tensor[:1].clone()
             changed[name] = []
         if tensor.shape[1:] != reference[name].shape[1:]:
-            several.add(name)  # one module, used at several places
+            several.add(name)  # one module called at several places
             return
         change = (tensor - reference[name]).float() ** 2
         along = [change.sum(dim=_others(change, axis)).cpu() for axis in range(1, change.ndim)]
@@ -181,25 +185,25 @@ def _calibrate(
             _Bands(mel_edges, mels, profiles[1 + len(columns) :]),
         )
         for name, profiles in changed.items()
-        # not called more than once in a pass
+        # called exactly once per pass
         if len(profiles) == len(gains) and name not in several
     }
 
 
 def _bands(centres: Tensor, low: float, high: float) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Cut a range into bands of equal width, each with at least one cell.
+    """Divide a range into bands of equal width, each with at least one bin or frame.
 
     Returns
     -------
     Tensor, shape (band + 1,)
         Edges.
     Tensor, shape (band,)
-        Mean position of the cells in each band.
-    list of Tensor, shape (cell,), bool
-        Which cells lie in each band.
+        Mean position of the bins or frames in each band.
+    list of Tensor, shape (bin or frame,), bool
+        Membership in each band.
     """
-    cells = int(((centres >= low) & (centres <= high)).sum())
-    edges = torch.linspace(low, high, max(2, min(_BANDS, cells)) + 1)
+    count = int(((centres >= low) & (centres <= high)).sum())
+    edges = torch.linspace(low, high, max(2, min(_BANDS, count)) + 1)
     inside = []
     for start, end in pairwise(edges):
         band = (centres >= start) & (centres < end)
@@ -215,9 +219,9 @@ def _others(tensor: Tensor, axis: int) -> list[int]:
 
 def _locate(by_time: _Bands, by_freq: _Bands, seconds: float, highest: float) -> LayerAxes:
     axes = range(len(by_time.profiles[0]))
-    in_time: dict[int | None, float] = {axis: _telling(by_time, axis) for axis in axes}
-    in_freq: dict[int | None, float] = {axis: _telling(by_freq, axis) for axis in axes}
-    in_time[None] = in_freq[None] = _LEAST_TOLD
+    in_time: dict[int | None, float] = {axis: _alignment(by_time, axis) for axis in axes}
+    in_freq: dict[int | None, float] = {axis: _alignment(by_freq, axis) for axis in axes}
+    in_time[None] = in_freq[None] = _LEAST_INFORMATION
     pairs = [(t, f) for t, f in product(in_time, in_freq) if t != f or t is None]
     time_axis, freq_axis = max(pairs, key=lambda pair: in_time[pair[0]] + in_freq[pair[1]])
     along = hertz = torch.zeros(0)
@@ -230,14 +234,14 @@ def _locate(by_time: _Bands, by_freq: _Bands, seconds: float, highest: float) ->
     return LayerAxes(plus_batch[0], plus_batch[1], along, hertz)
 
 
-def _telling(bands: _Bands, axis: int) -> float:
-    """Return how well an axis tells the bands apart (nats), and 0 if it does not lie along them.
+def _alignment(bands: _Bands, axis: int) -> float:
+    """Return the information (nats) of an axis about the bands, 0 if it is not aligned with them.
 
-    An axis lies along the bands if what changes moves steadily with them. Channels can do so by
-    chance, so where few bands were audible, what one band changes must also lie side by side, as it
-    does along time and frequency and does not across channels.
+    An axis is aligned if the centre of mass of the change is monotone in the band. Channels can be
+    so by chance. So if few bands had an effect, the change of each must also be contiguous, as it
+    is along time and frequency but not across channels.
     """
-    if len(bands.audible()) < _FEWEST or len(bands.profiles[0][axis]) < 2:
+    if len(bands.effective()) < _FEWEST or len(bands.profiles[0][axis]) < 2:
         return 0.0
     weights = bands.along(axis)
     centres = _centre_of_mass(weights)
@@ -248,8 +252,8 @@ def _telling(bands: _Bands, axis: int) -> float:
 
 
 def _scatter(weights: Tensor) -> float:
-    """Return the variance of what each band changed along the axis, relative to what it would be
-    with the indices shuffled: far below 1 where neighbours change together.
+    """Return the variance of each band's change along the axis, relative to that with the indices
+    shuffled: far below 1 if neighbouring indices change together.
     """
     share = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300)
     count = share.shape[1]
@@ -261,7 +265,7 @@ def _scatter(weights: Tensor) -> float:
 
 
 def _information(weights: Tensor) -> float:
-    """Return the mutual information (nats) of band and index, given what each band changed."""
+    """Return the mutual information (nats) of band and index, from the change of each band."""
     joint = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300) / len(weights)
     apart = joint.sum(dim=0, keepdim=True) / len(weights)
     terms = joint * (joint.clamp(min=1e-300) / apart.clamp(min=1e-300)).log()
@@ -280,8 +284,8 @@ def _centre_of_mass(weights: Tensor) -> Tensor:
 
 
 def _centres(weights: Tensor) -> Tensor:
-    """Return where along an axis each band changed the output: the centre of mass of what it
-    changed more than most bands did, squared to favour the peak over a wide receptive field.
+    """Return the position along an axis at which each band changed the output: the centre of mass
+    of its change above the median band, squared to favour the peak over a wide receptive field.
     """
     share = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300)
     above = (share - share.median(dim=0).values).clamp(min=0) ** 2
@@ -290,8 +294,8 @@ def _centres(weights: Tensor) -> Tensor:
 
 
 def _line(weights: Tensor, places: Tensor) -> Tensor:
-    """Return where indices lie if they are evenly spaced, as frames always are: the line through
-    the medians of slope and offset over all pairs of bands (Theil and Sen).
+    """Return the positions of evenly spaced indices, such as frames: a robust linear fit (the
+    Theil-Sen estimator, with medians over all pairs of bands).
     """
     centres = _centres(weights)
     first, second = torch.triu_indices(len(places), len(places), offset=1)
@@ -303,20 +307,21 @@ def _line(weights: Tensor, places: Tensor) -> Tensor:
 
 
 def _curve(weights: Tensor, places: Tensor) -> Tensor:
-    """Return where indices lie if nothing is known of their spacing.
+    """Return the positions of indices with unknown spacing.
 
-    At the ends of an axis, where the bands lie that an index answers to errs inwards, and where the
-    indices lie that a band changes errs outwards once it is inverted. The mean of both errs least.
+    Near the ends of an axis, the mean position of the bands that affect an index is biased inwards,
+    and the inverse of the mean index affected by a band is biased outwards. The mean of the two has
+    the smallest bias.
     """
     inverted = _inverted(weights, places)
     share = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-300)
-    answers = share.sum(dim=0)
-    receptive = (share * places[:, None]).sum(dim=0) / answers.clamp(min=1e-300)
-    return torch.where(answers > _AUDIBLE, (inverted + receptive) / 2, inverted)
+    response = share.sum(dim=0)
+    receptive = (share * places[:, None]).sum(dim=0) / response.clamp(min=1e-300)
+    return torch.where(response > _EFFECTIVE, (inverted + receptive) / 2, inverted)
 
 
 def _inverted(weights: Tensor, places: Tensor) -> Tensor:
-    """Invert "band changes index" to "index lies at", straight between bands and beyond them."""
+    """Invert the map from band to index, by linear interpolation and extrapolation."""
     centres = _centres(weights)
     order = centres.argsort()
     knots, places = centres[order], places[order]

@@ -1,9 +1,8 @@
-"""A network's hidden maps, as something outside the network reads them.
+"""Which layers of a network a decoder uses, and their activations in a common layout.
 
-Which layers lie along time, and which of their axes is frequency, is found by asking the network
-(``axes``); of all layers of one resolution the last is taken. A layer is read as (batch, channel,
-freq, frame), deepest first; a layer without a frequency axis, such as a token's, as (batch,
-channel, 1, frame).
+Layers with a time axis are found with ``axes``; of all layers with the same resolution the last is
+used. Activations have shape (batch, channel, freq, frame), deepest layer first. A layer without a
+frequency axis, such as a transformer's tokens, has shape (batch, channel, 1, frame).
 """
 
 from __future__ import annotations
@@ -16,35 +15,35 @@ from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, find_axes
-from earwitness.layers.recording import followed, recording
+from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.models.model import Model
 from earwitness.registry import unknown
 
-_MOST_LAYERS = 5
-_ALL_READ = 3  # so few resolutions are all read
-_FEWEST_FRAMES = 3
+_MOST_LAYERS = 5  # that a decoder uses; more add cost but no resolution
+_ALL_READ = 3  # resolutions up to which the finest is used too
+_FEWEST_FRAMES = 3  # of a layer with time resolution
 
 
 @dataclass(frozen=True)
 class HiddenLayer:
-    """One layer and how to read it.
+    """One layer and the layout of its output.
 
     Attributes
     ----------
     name : str
         As in ``named_modules``.
     time_axis : int
-        Of its output, counted with the batch as 0.
+        Time axis of its output; the batch is axis 0.
     freq_axis : int or None
     channels : int
-        Product of all other axes.
+        Product of the sizes of all other axes.
     freqs : tuple of float
-        Where its rows lie in Hz, once they are read; empty without a frequency axis.
+        Centre frequencies of its rows in Hz, ascending; empty without a frequency axis.
     flips : tuple of int
         Axes of its output that run from late to early, or from high to low.
     mapped : bool
-        Whether its maps are read; if not, it only lies behind all that are, and what is asked is
-        read off it (``Activations.conditioning``).
+        Whether a decoder uses its activations. If not, it is deeper than all layers that are used,
+        and only the conditioning is computed from it (``Activations.conditioning``).
     """
 
     name: str
@@ -69,29 +68,29 @@ class HiddenLayer:
 def find_layers(
     model: Model, names: Sequence[str] = (), *, samples: int | None = None
 ) -> tuple[HiddenLayer, ...]:
-    """Return the layers to read, deepest first; what is asked is read off the first of them.
+    """Return a decoder's layers, deepest first; the conditioning is computed on the first.
 
     Parameters
     ----------
     names : sequence of str
-        Modules to read, in any order; by default, of those the answer depends on, the last of
-        every resolution but the finest, five at most, and three along the way where all layers have
-        the same. The finest layer is read only where there are no more than three: it knows the
-        sound best and the decision least, and costs most. Where layers without frequencies follow
-        those with them, the last that holds more than the answers themselves comes first, its maps
-        unread: from there back to what is asked is the shortest way.
+        Modules to use, in any order. By default, of the layers that the output depends on, the last
+        of every resolution except the finest, five at most; three evenly spaced ones if all layers
+        have the same resolution. The finest is used only if there are three resolutions or fewer:
+        it is the most expensive and the least related to the decision. If layers without a
+        frequency axis follow those with one, the last of them with more channels than the model has
+        outputs comes first, for the conditioning only: it is the closest to the output.
     samples : int, optional
-        Length of sound to ask about; what the model takes by default.
+        Length of the sound to evaluate the model on; by default one that the model accepts.
 
     Raises
     ------
     NotApplicableError
-        If the model is a black box, or no layer of it lies along time.
+        If the model is a black box, or no layer has a time axis.
     UnknownNameError
         If there is no such module.
     """
     if model.module is None:
-        raise NotApplicableError(f"{model.name} is a black box: it has no hidden layers to read")
+        raise NotApplicableError(f"{model.name} is a black box: its layers are not accessible")
     modules = {name: one for name, one in model.module.named_modules() if name}
     for name in names:
         if name not in modules:
@@ -103,60 +102,63 @@ def find_layers(
     found = find_axes(model, chosen, samples)
     missing = [name for name in names if name not in found]
     if missing:
-        raise NotApplicableError(f"layer {missing[0]!r} of {model.name} does not lie along time")
+        raise NotApplicableError(f"layer {missing[0]!r} of {model.name} has no time axis")
     shapes = _shapes(model, {name: modules[name] for name in found}, samples)
     shorter = _shapes(model, {name: modules[name] for name in found}, max(1, samples // 2))
     found = {
         name: axes
         for name, axes in found.items()
         if _channels(axes, shapes[name]) == _channels(axes, shorter[name])
-    }  # a layer whose channels depend on the length, such as attention, cannot be read
+    }  # if the channels depend on the length, as in attention weights, a layer cannot be used
     layers = [_layer(name, axes, shapes[name]) for name, axes in found.items() if name in shapes]
     sizes = {layer.name: _size(layer, shapes[layer.name]) for layer in layers}
     if not names:
-        heard = _heard(model, {layer.name: modules[layer.name] for layer in layers}, samples)
-        everything = [layer for layer in layers if layer.name in heard]
+        connected = _connected(model, {one.name: modules[one.name] for one in layers}, samples)
+        everything = [layer for layer in layers if layer.name in connected]
         layers = _last_of_each(everything, sizes)
     if not layers:
         raise NotApplicableError(
-            f"could not find where any layer of {model.name} listens in time; name some"
+            f"found no layer of {model.name} whose output has a time axis; name some"
         )
-    layers.reverse()  # of layers of one size the later is the deeper
+    layers.reverse()  # of layers of equal size the later one is deeper
     layers.sort(key=lambda layer: sizes[layer.name])
-    return tuple(layers if names else [*_behind(layers, everything, len(model.labels)), *layers])
+    return tuple(
+        layers if names else [*_last_layer(layers, everything, len(model.labels)), *layers]
+    )
 
 
-def _behind(
-    layers: list[HiddenLayer], everything: list[HiddenLayer], answers: int
+def _last_layer(
+    layers: list[HiddenLayer], everything: list[HiddenLayer], outputs: int
 ) -> list[HiddenLayer]:
-    """Return the last layer that comes after the deepest and holds more than the answers."""
+    """Return the last layer after the deepest one that has more channels than there are outputs."""
     later = everything[everything.index(layers[0]) + 1 :]
-    wide = [one for one in later if one.channels > answers and one not in layers]
+    wide = [one for one in later if one.channels > outputs and one not in layers]
     return [replace(one, mapped=False) for one in wide[-1:]]
 
 
 def _shapes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[str, torch.Size]:
     shapes: dict[str, torch.Size] = {}
 
-    def note(name: str, output: Tensor) -> None:
+    def record(name: str, output: Tensor) -> None:
         shapes[name] = output.shape
 
-    with model.undisturbed(), torch.no_grad(), recording(modules, note):
+    with model.undisturbed(), torch.no_grad(), recording(modules, record):
         model(torch.zeros(1, samples, device=model.device))
     return shapes
 
 
-def _heard(model: Model, modules: dict[str, nn.Module], samples: int) -> set[str]:
-    """Return the layers whose output the answer depends on; all, if it has no gradient at all.
+def _connected(model: Model, modules: dict[str, nn.Module], samples: int) -> set[str]:
+    """Return the layers whose output has a gradient; all layers, if the model has no gradient.
 
-    What only states or side outputs go on from, as an LSTM's whose last state is read, is not.
+    An LSTM of which only the last state is used is not connected: its output sequence has no
+    gradient.
     """
     kept: dict[str, Tensor] = {}
 
     def keep(name: str, output: Tensor) -> Tensor | None:
         if not output.is_floating_point() or output.is_inference():
             return None
-        kept[name] = followed(output)
+        kept[name] = gradient_leaf(output)
         return kept[name]
 
     with model.undisturbed(), torch.enable_grad(), model.frozen(), recording(modules, keep):
@@ -165,7 +167,7 @@ def _heard(model: Model, modules: dict[str, nn.Module], samples: int) -> set[str
             return set(modules)
         try:
             found = torch.autograd.grad(outputs.sum(), list(kept.values()), allow_unused=True)
-        except RuntimeError:  # whatever it is, training says so
+        except RuntimeError:  # training reports the cause
             return set(modules)
     return {name for name, slope in zip(kept, found, strict=True) if slope is not None}
 
@@ -191,7 +193,7 @@ def _size(layer: HiddenLayer, shape: torch.Size) -> tuple[int, int]:
 def _last_of_each(
     layers: list[HiddenLayer], sizes: dict[str, tuple[int, int]]
 ) -> list[HiddenLayer]:
-    """Return the last layer of every resolution, in order of execution; of many, not the finest."""
+    """Return the last layer of every resolution, in order; without the finest if there are many."""
     both = [layer for layer in layers if layer.freq_axis is not None]
     layers = [one for one in both or layers if sizes[one.name][0] >= _FEWEST_FRAMES]
     last = {sizes[layer.name]: layer for layer in layers}

@@ -1,4 +1,4 @@
-"""Recording what layers give while a network runs, by hooks that are gone afterwards."""
+"""Recording the outputs of layers with forward hooks, which are removed afterwards."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from torch import Tensor, nn
 
 @contextmanager
 def recording(
-    modules: dict[str, nn.Module], heard: Callable[[str, Tensor], Tensor | None]
+    modules: dict[str, nn.Module], callback: Callable[[str, Tensor], Tensor | None]
 ) -> Iterator[None]:
-    """Show the output tensor of each module to ``heard``; hooks are gone afterwards, whatever
-    happens. If ``heard`` returns a tensor, the network goes on with a copy of it, so that what
-    follows cannot change it in place.
+    """Call ``callback(name, output)`` for the output tensor of each module within the context.
+
+    If the callback returns a tensor, the forward pass continues with a copy of it, so that later
+    layers cannot modify it in place. Hooks are removed at the end, also after an exception.
     """
 
     def hook(name: str) -> Callable[..., object]:
-        def listen(_module: nn.Module, _inputs: object, output: object) -> object:
+        def forward_hook(_module: nn.Module, _inputs: object, output: object) -> object:
             tensor = first_tensor(output)
-            kept = None if tensor is None else heard(name, tensor)
+            kept = None if tensor is None else callback(name, tensor)
             return None if kept is None else _with_first(output, kept.clone())
 
-        return listen
+        return forward_hook
 
     handles = []
     try:
@@ -37,7 +38,7 @@ def recording(
 
 
 def first_tensor(output: object) -> Tensor | None:
-    """Return the tensor in a module's output, the first one of a tuple such as an LSTM's."""
+    """Return the tensor in a module's output: the first of a tuple, such as an LSTM's."""
     if isinstance(output, Tensor):
         return output
     if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
@@ -45,13 +46,13 @@ def first_tensor(output: object) -> Tensor | None:
     return None
 
 
-def followed(tensor: Tensor) -> Tensor:
-    """Return a tensor from which gradients run: itself, if they run through it already."""
+def gradient_leaf(tensor: Tensor) -> Tensor:
+    """Return a tensor that requires gradients: itself if it does already, else a detached leaf."""
     return tensor if tensor.requires_grad else tensor.detach().requires_grad_()
 
 
 def _with_first(output: Any, tensor: Tensor) -> object:
-    """Return a module's output with another first tensor, as the same kind of tuple."""
+    """Return a module's output with the first tensor replaced, as the same type of tuple."""
     if isinstance(output, Tensor):
         return tensor
     if hasattr(output, "_replace"):

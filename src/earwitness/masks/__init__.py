@@ -1,1 +1,1 @@
-"""From an attribution to gains: how much of which cell is kept."""
+"""Mask rules: from an attribution to gains on the plane."""

@@ -1,7 +1,8 @@
-"""How a mask is asked for in text, and how it is made.
+"""The parser of mask specifications such as ``80%``, and the mask they describe.
 
-``RULE:AMOUNT`` names a rule; ``+`` after it takes the positive part of the map first; a plain share
-is one of the positive attribution. ``smooth:CELLS`` and ``floor:LEVELdB`` may follow after commas::
+``RULE:AMOUNT`` names a rule and its amount; a suffix ``+`` takes the positive part of the map
+first; a plain share is a share of the positive attribution. ``smooth:CELLS`` and ``floor:LEVELdB``
+may follow, separated by commas::
 
     80%   area:10%   energy:50%   minmax   sigmoid+   sign   threshold:0.5+   top:5%
     80%,smooth:1.5,floor:-30dB
@@ -22,30 +23,30 @@ from earwitness.masks.measure import measure_mask
 from earwitness.masks.registry import MASKS
 from earwitness.types import FloatArray, Mask
 
-_DEFAULT = "attribution"
+_DEFAULT = "attribution"  # rule of a plain share such as 80%
 _NUMBER = r"[0-9]*\.?[0-9]+(?:e-?[0-9]+)?"
 _RULE = re.compile(rf"(?:([a-z-]+):?)?(?:({_NUMBER})\s*(%?))?(\+?)")
 _SMOOTH = re.compile(rf"smooth:({_NUMBER})")
 _FLOOR = re.compile(rf"floor:(-{_NUMBER})\s*dB", re.IGNORECASE)
-_WIDEST = 100.0
+_WIDEST = 100.0  # cells; wider blurs make the mask constant
 
 
 @dataclass(frozen=True)
 class Keep:
-    """How a mask is made.
+    """A parsed mask specification.
 
     Attributes
     ----------
     rule : str
         A name of ``list_masks()``.
     amount : float
-        What the rule wants beside its name, a share as a fraction of one; nan if nothing.
+        Amount of the rule, percentages as a fraction of one; nan if the rule has none.
     positive : bool
         Whether negative attribution is set to zero first.
     smooth : float
-        Standard deviation in bins and frames of a blur of the gains; 0 for none.
+        Standard deviation of a blur of the gains, in bins and frames; 0 for none.
     floor : float
-        Level in dB of what is removed, below 0; minus infinity for silence.
+        Level of the removed part in dB, below 0; minus infinity for silence.
     """
 
     rule: str
@@ -56,7 +57,7 @@ class Keep:
 
     @property
     def soft(self) -> bool:
-        """Whether gains between 0 and 1 are meant."""
+        """Whether gains between 0 and 1 are intended."""
         return MASKS.get(self.rule).soft or self.smooth > 0 or self.floor > -math.inf
 
     def __str__(self) -> str:
@@ -70,13 +71,18 @@ class Keep:
 
 
 def parse_keep(text: str) -> Keep:
-    """Read ``80%``, ``area:10%``, ``threshold:0.5+``, ``minmax,floor:-30dB`` and so on.
+    """Parse a specification: ``80%``, ``area:10%``, ``threshold:0.5+``, ``minmax,floor:-30dB``.
 
     Raises
     ------
     ParameterError
-        If it is spelt otherwise, a share is not above 0 and at most 100 %, a threshold not from 0
-        to 1, a floor not below 0 dB, or a blur wider than 100 cells.
+        If the syntax is invalid, a share is not in (0, 100] %, a threshold not in [0, 1], a floor
+        not below 0 dB, or a blur wider than 100 cells.
+
+    Examples
+    --------
+    >>> parse_keep("80%").amount
+    0.8
     """
     head, *extras = (part.strip() for part in str(text).split(","))
     match = _RULE.fullmatch(head)
@@ -87,24 +93,27 @@ def parse_keep(text: str) -> Keep:
         rule = MASKS.get(name or _DEFAULT)
     except UnknownNameError as error:
         _refuse(text, str(error))
-    spelt = {"percent": bool(number and percent), "number": bool(number and not percent)}
-    if not (spelt[rule.amount] if rule.amount else not number and ":" not in head):
-        _refuse(text, f"{rule.name} is spelt like {rule.example}")
+    given = {"percent": bool(number and percent), "number": bool(number and not percent)}
+    if not (given[rule.amount] if rule.amount else not number and ":" not in head):
+        _refuse(text, f"{rule.name} is written like {rule.example}")
     amount = float(number) / (100 if percent else 1) if number else math.nan
     if number and not (0 < amount <= 1 if percent else 0 <= amount <= 1):
         _refuse(text)
     if plus and not rule.signed:
-        _refuse(text, f"{rule.name} looks at the positive part anyway")
+        _refuse(text, f"{rule.name} uses the positive part in any case")
     smooth, floor = _extras(text, extras)
     return Keep(rule.name, amount, bool(plus), smooth, floor)
 
 
 def make_mask(attribution: FloatArray, magnitude: FloatArray, keep: Keep) -> Mask:
-    """Make gains of an attribution.
+    """Compute the mask of an attribution.
 
     Parameters
     ----------
-    attribution, magnitude : ndarray, shape (freq, frame)
+    attribution : ndarray, shape (freq, frame)
+        Signed or not, in units of the score.
+    magnitude : ndarray, shape (freq, frame)
+        Linear magnitude of the input.
     keep : Keep
     """
     values = np.asarray(attribution, np.float64)

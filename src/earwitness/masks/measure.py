@@ -1,4 +1,4 @@
-"""What a mask amounts to: how much it keeps, and whether it says anything about where."""
+"""Measures of a mask: area, kept energy, and whether it is soft or degenerate."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 from earwitness.types import FloatArray, Mask
 
-_EQUAL = 1e-6  # gains closer than this are the same to any ear
+_EQUAL = 1e-6  # difference of gains (-120 dB) that is inaudible
 
 
 def measure_mask(gains: FloatArray, magnitude: FloatArray, rule: str) -> Mask:
-    """Return gains with their area, their energy, whether they are soft, and degenerate.
+    """Return the mask of gains, with its area and energy, and whether it is soft or degenerate.
 
     Parameters
     ----------
     gains : ndarray, shape (freq, frame), float32, in [0, 1]
     magnitude : ndarray, shape (freq, frame)
     rule : str
-        How they were made.
+        Specification of the mask, as ``--keep`` writes it.
     """
     return Mask(
         gains,
@@ -37,7 +37,13 @@ def kept_energy(gains: NDArray[np.floating], power: NDArray[np.floating]) -> flo
 
 
 def degenerate(gains: NDArray[np.floating]) -> str | None:
-    """Return ``empty``, ``full`` or ``constant`` for gains that are the same everywhere."""
+    """Return ``empty``, ``full`` or ``constant`` for constant gains (freq, frame), else None.
+
+    Examples
+    --------
+    >>> degenerate(np.zeros((2, 2)))
+    'empty'
+    """
     low, high = float(gains.min()), float(gains.max())
     if high - low > _EQUAL:
         return None

@@ -1,4 +1,4 @@
-"""How a rule for making masks joins: a decorator that states its facts."""
+"""The registry of mask rules: a decorator that records the properties of each."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ Function = Callable[..., Values]
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule and its facts.
+    """A registered mask rule.
 
     Attributes
     ----------
     name, summary, paper : str
     function : callable
-        From ``attribution``, ``magnitude`` (freq, frame) and ``amount``, whichever of them its
-        parameters name, to gains (freq, frame) in [0, 1].
+        From those of ``attribution``, ``magnitude`` (freq, frame) and ``amount`` that are its
+        parameters to gains (freq, frame) in [0, 1].
     soft : bool
-        Whether gains between 0 and 1 are meant; otherwise they are 0 or 1.
+        Whether gains can be between 0 and 1; otherwise they are 0 or 1.
     amount : str or None
-        What follows the name: ``percent`` (a share above 0, at most 1, to the function),
-        ``number`` (from 0 to 1), or nothing.
+        Type of the amount after the name: ``percent`` (passed to the function as a share in
+        (0, 1]), ``number`` (in [0, 1]), or None.
     signed : bool
-        Whether negative values matter, so that ``+`` (the positive part only) makes another rule.
+        Whether negative values have an effect, so that the suffix ``+`` is allowed.
     example : str
-        How ``--keep`` spells it.
+        An example of its syntax in ``--keep``.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Rule:
     example: str
 
     def gains(self, attribution: Values, magnitude: Values, amount: float) -> Values:
-        """Return the gains (freq, frame) it makes of maps (freq, frame)."""
+        """Return the gains (freq, frame) for an attribution and a magnitude (freq, frame)."""
         known = {"attribution": attribution, "magnitude": magnitude, "amount": amount}
         wanted = inspect.signature(self.function).parameters
         return self.function(**{name: known[name] for name in wanted})
@@ -67,7 +67,7 @@ def register(
     amount: Amount | None = None,
     signed: bool = False,
 ) -> Callable[[Function], Function]:
-    """Register a function from an attribution to gains under a name, with its facts."""
+    """Return a decorator that registers a function from an attribution to gains as a rule."""
 
     def add(function: Function) -> Function:
         MASKS.add(Rule(name, summary, paper, function, soft, amount, signed, example))
@@ -77,5 +77,5 @@ def register(
 
 
 def list_masks() -> list[Rule]:
-    """Return all rules for making masks with their facts, in the order of their names."""
+    """Return all registered mask rules, in order of their names."""
     return MASKS.all()

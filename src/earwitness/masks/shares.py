@@ -1,7 +1,7 @@
-"""Masks that keep the cells of largest positive attribution until they hold a share of something.
+"""Mask rules that keep the cells of largest positive attribution up to a share of a quantity.
 
-Cells of equal attribution are kept or removed together, so a map that orders nothing keeps
-everything, and is marked degenerate. Cells that are not positive are never kept.
+Cells of equal attribution are kept or removed together, so a constant positive map keeps
+everything and its mask is marked as degenerate. Cells that are not positive are never kept.
 """
 
 from __future__ import annotations
@@ -13,40 +13,75 @@ from earwitness.masks.registry import Values, register
 
 @register(
     "attribution",
-    summary="the strongest cells that together hold a share of the positive attribution",
+    summary="the strongest cells up to a share of the positive attribution",
     example="80%",
     amount="percent",
 )
 def share_of_attribution(attribution: Values, amount: float) -> Values:
-    """Keep the fewest cells that hold ``amount`` of all positive attribution."""
+    """Keep the fewest cells with a share ``amount`` of the positive attribution.
+
+    Parameters
+    ----------
+    attribution : ndarray, shape (freq, frame)
+    amount : float in (0, 1]
+
+    Examples
+    --------
+    >>> share_of_attribution(np.array([[8.0, 2.0, -5.0]]), 0.8).tolist()
+    [[1.0, 0.0, 0.0]]
+    """
     return _until(attribution, attribution, amount * np.maximum(attribution, 0).sum())
 
 
 @register(
     "area",
-    summary="the strongest positive cells until they cover a share of the area",
+    summary="the strongest positive cells up to a share of the area",
     example="area:10%",
     amount="percent",
 )
 def share_of_area(attribution: Values, amount: float) -> Values:
-    """Keep the fewest positive cells that are ``amount`` of all cells, or all positive ones."""
+    """Keep the fewest positive cells that are a share ``amount`` of all cells, at most all.
+
+    Parameters
+    ----------
+    attribution : ndarray, shape (freq, frame)
+    amount : float in (0, 1]
+
+    Examples
+    --------
+    >>> share_of_area(np.array([[4.0, 3.0, 2.0, 1.0]]), 0.25).tolist()
+    [[1.0, 0.0, 0.0, 0.0]]
+    """
     return _until(attribution, np.ones_like(attribution), amount * attribution.size)
 
 
 @register(
     "energy",
-    summary="the strongest positive cells until they hold a share of the sound's energy",
+    summary="the strongest positive cells up to a share of the input's energy",
     example="energy:50%",
     amount="percent",
 )
 def share_of_energy(attribution: Values, magnitude: Values, amount: float) -> Values:
-    """Keep the fewest positive cells with ``amount`` of all energy, or all positive ones."""
+    """Keep the fewest positive cells with a share ``amount`` of the energy, at most all.
+
+    Parameters
+    ----------
+    attribution : ndarray, shape (freq, frame)
+    magnitude : ndarray, shape (freq, frame)
+        Linear magnitude of the input.
+    amount : float in (0, 1]
+
+    Examples
+    --------
+    >>> share_of_energy(np.array([[2.0, 1.0]]), np.array([[3.0, 1.0]]), 0.9).tolist()
+    [[1.0, 0.0]]
+    """
     energy = magnitude**2
     return _until(attribution, energy, amount * energy.sum())
 
 
 def _until(attribution: Values, held: Values, wanted: float) -> Values:
-    """Keep levels of attribution from the top until what they hold reaches ``wanted``."""
+    """Keep cells in order of attribution until the sum of ``held`` over them reaches ``wanted``."""
     levels, group = np.unique(attribution, return_inverse=True)
     positive = int((levels > 0).sum())
     if not positive or not wanted > 0:

@@ -1,4 +1,4 @@
-"""Methods that never look at the model: what every explanation must beat."""
+"""Controls: methods that do not evaluate the model. An explanation should score better."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from earwitness.types import Map
 
 @register(
     "random",
-    summary="control: smooth noise that knows neither the model nor the sound",
+    summary="control: smooth noise, independent of the model and of the sound",
     limits="anything about the model",
     control=True,
     cost=0,
 )
 def random(probe: Probe, *, smoothness: float = 8.0) -> Map:
-    """Draw positive noise that is smooth over ``smoothness`` bins and frames (standard deviation
-    of a Gaussian blur; 0 for none).
+    """Draw non-negative Gaussian noise, blurred over bins and frames.
+
+    Parameters
+    ----------
+    smoothness : float >= 0
+        Standard deviation of the Gaussian blur, in bins and frames; 0 for white noise.
     """
     if smoothness < 0:
         raise ParameterError(f"random: smoothness must not be negative, got {smoothness}")
@@ -34,7 +38,7 @@ def random(probe: Probe, *, smoothness: float = 8.0) -> Map:
 
 @register(
     "energy",
-    summary="control: the loudest cells, whatever the model made of them",
+    summary="control: the energy of each cell, independent of the model",
     limits="anything about the model",
     control=True,
     cost=0,
@@ -46,7 +50,7 @@ def energy(probe: Probe) -> Map:
 
 @register(
     "all-ones",
-    summary="control: everything matters equally, a mask that keeps the whole input",
+    summary="control: equal attribution everywhere; its mask keeps the whole input",
     limits="anything about the model",
     control=True,
     cost=0,
@@ -58,7 +62,7 @@ def all_ones(probe: Probe) -> Map:
 
 @register(
     "all-zeros",
-    summary="control: nothing matters, a mask that keeps nothing",
+    summary="control: no attribution anywhere; its mask keeps nothing",
     limits="anything about the model",
     control=True,
     cost=0,

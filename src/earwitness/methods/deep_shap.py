@@ -1,4 +1,4 @@
-"""DeepSHAP: DeepLIFT multipliers from random noise floors to the input."""
+"""DeepSHAP: DeepLIFT multipliers, averaged over random noise baselines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from earwitness.backward.completeness import LOOK_CLOSER, account, completeness
+from earwitness.backward.completeness import LEAK_THRESHOLD, account, completeness
 from earwitness.backward.functions import ELEMENTWISE, MULTILINEAR
 from earwitness.backward.rules import (
     Call,
@@ -25,15 +25,17 @@ from earwitness.perturbation.noise import noise_floors
 from earwitness.probe import Probe
 from earwitness.types import Map
 
-_STEPS = 16
-_SAME = 1e-6
+_STEPS = (  # midpoints of a mean slope without closed form; the error falls as 1/n^2
+    16  # quadrature points of a mean slope without closed form; the midpoint error falls as 1/n^2
+)
+_SAME = 1e-6  # relative difference below which a ratio of float32 differences is rounding noise
 
 
 class _MeanSlope(torch.autograd.Function):
-    """A function whose backward pass uses its mean slope between a reference and its inputs.
+    """A function whose backward pass uses its mean slope between reference inputs and inputs.
 
-    For a function of one number the mean slope is the rescale rule of DeepLIFT, a ratio of
-    differences; for others it is found along the straight way.
+    For an elementwise function the mean slope is DeepLIFT's rescale rule, a ratio of differences;
+    for others it is the gradient averaged along the straight line between the two.
     """
 
     @staticmethod
@@ -71,7 +73,7 @@ def _mean_vjp(
     upstream: Tensor,
     steps: int,
 ) -> list[Tensor]:
-    """Return the gradient of the function, averaged over the straight way between its inputs."""
+    """Return the vector-Jacobian product, averaged along the line between two sets of inputs."""
     totals = [torch.zeros_like(one) for one in here]
     for step in range(steps):
         place = (step + 0.5) / steps
@@ -87,7 +89,7 @@ def _mean_vjp(
 
 
 class _Reference(RuleMode):
-    """Note what every nonlinear function is given at the reference."""
+    """Record the inputs of every nonlinear function in the pass on the baseline."""
 
     def __init__(self, ledger: Ledger | None) -> None:
         super().__init__(ledger)
@@ -99,7 +101,7 @@ class _Reference(RuleMode):
 
 
 class _Rescale(RuleMode):
-    """Give every nonlinear function its mean slope from the reference."""
+    """Replace the gradient of every nonlinear function by its mean slope from the baseline."""
 
     def __init__(self, reference: _Reference, ledger: Ledger | None) -> None:
         super().__init__(ledger)
@@ -112,24 +114,24 @@ class _Rescale(RuleMode):
         shapes = [one.shape for one in there]
         if name != call.name or shapes != [one.shape for one in call.inputs]:
             raise NotApplicableError(
-                "deep-shap: the network takes another way for the background than for the sound, "
-                "so they cannot be held against each other; use integrated-gradients"
+                "deep-shap: the network takes another path for the background than for the sound, "
+                "so their activations cannot be compared; use integrated-gradients"
             )
         if not _differentiable(call):
             return None
         alone = len(call.inputs) == 1 and not call.inputs[0].is_complex()
         elementwise = alone and call.name in ELEMENTWISE
-        # the slope of a product is linear on the way, so its middle is its mean; of a function of
-        # one number the middle is used only where both ends are the same
+        # the slope of a product of two is linear along the line, so the midpoint gives its mean;
+        # an elementwise function uses the midpoint only where input and reference are equal
         exact = elementwise or (call.name in MULTILINEAR and len(call.inputs) == 2)
-        values = [one.clone() for one in call.inputs]  # the network may write on its own
+        values = [one.clone() for one in call.inputs]  # the network may modify its own in place
         steps = 1 if exact else _STEPS
         result: Tensor = _MeanSlope.apply(call.function, elementwise, steps, there, *values)  # type: ignore[no-untyped-call]
         return result
 
 
 def _differentiable(call: Call) -> bool:
-    """Return whether a call answers with one tensor that has a gradient."""
+    """Return whether a call returns one tensor that has a gradient."""
     with torch.enable_grad():
         result = call.function(*(one.detach().requires_grad_() for one in call.inputs))
     return isinstance(result, Tensor) and result.requires_grad
@@ -137,32 +139,33 @@ def _differentiable(call: Call) -> bool:
 
 @register(
     "deep-shap",
-    summary="DeepLIFT multipliers from random noise floors to the input, averaged; they add up",
-    limits="what passes through functions that it cannot see: it refuses these",
+    summary="DeepLIFT multipliers averaged over random noise baselines; complete on average",
+    limits="paths through compiled or custom autograd functions: such models raise an error",
     paper="Lundberg, Lee: A Unified Approach to Interpreting Model Predictions, 2017, section 4.2; "
     "Shrikumar, Greenside, Kundaje: Learning Important Features Through Propagating Activation "
     "Differences, 2017",
     signed=True,
-    complete="the change of score from noise floors to the input, on average",
+    complete="the mean change of score from noise baselines to the input",
     needs_gradients=True,
     cost=lambda options: 12 * int(options["samples"]),
 )
 def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
     """Compute the mean over ``b`` of ``(m - b)`` times the score's multiplier from ``b`` to ``m``.
 
-    ``m`` is the input's magnitude, ``b`` the magnitude of complex Gaussian noise. The multiplier of
-    a function of one number is the ratio of differences (the rescale rule); that of a function of
-    many, such as a maximum or a product of two activations, is its mean slope on the straight way,
-    which is the same for one number. The rules apply to every call of such a function, whether by a
-    module, as a function, in place or repeatedly. What is not known to the rules keeps its plain
-    gradient; that shows in the ``completeness_gap``, the sum of the map minus the change of score.
+    ``m`` is the input's magnitude, ``b`` a baseline (the magnitude of complex Gaussian noise). The
+    multiplier of an elementwise function is the ratio of differences (the rescale rule). For a
+    function of several inputs, such as a maximum or a product of two activations, it is the mean
+    gradient along the straight line from baseline to input, which equals the rescale rule in one
+    dimension. The rules apply to every call, whether by a module, as a function, in place or
+    repeatedly. Functions without a rule keep their gradient; the resulting error is reported as
+    ``completeness_gap``, the sum of the map minus the change of score.
 
     Parameters
     ----------
     samples : int >= 1
-        Backgrounds.
+        Number of baselines.
     noise : float >= 0
-        Standard deviation of the background, relative to the root mean square of the magnitude.
+        Standard deviation of the baseline, relative to the root mean square of the magnitude.
     """
     if samples < 1 or noise < 0:
         raise ParameterError(
@@ -178,7 +181,7 @@ def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
         total += values / samples
         change += difference / samples
         own = completeness(values, difference)
-        if number == 0 and (own["completeness_share"] or 0) > LOOK_CLOSER:
+        if number == 0 and (own["completeness_share"] or 0) > LEAK_THRESHOLD:
             ledger = Ledger()
             *_, found = _between(probe, background, ledger)
             leaks = account("deep-shap", ledger, found, own["completeness_gap"], difference)
@@ -189,9 +192,7 @@ def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
 def _between(
     probe: Probe, background: Tensor, ledger: Ledger | None = None
 ) -> tuple[Tensor, float, list[Leak]]:
-    """Return the map from one background to the input, the change of score, and leaks if there is
-    a ledger.
-    """
+    """Return the map for one baseline, the change of score, and the leaks if a ledger is given."""
     base = None if ledger is None else Ledger()
     reference = _Reference(base)
     with torch.enable_grad(), probe.model.frozen(), tracing(probe.model, ledger):

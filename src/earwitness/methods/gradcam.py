@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, find_axes
-from earwitness.layers.recording import followed, recording
+from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.methods.registry import register
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
@@ -20,8 +20,8 @@ _LAYERS: PerModel[tuple[str, LayerAxes]] = PerModel()
 
 @register(
     "gradcam",
-    summary="where a hidden layer's maps spoke for the target, at that layer's coarse resolution",
-    limits="detail: a layer's cells are coarse, and it is blind to what came in beside that layer",
+    summary="activations of a layer weighted by their mean gradient, at its resolution",
+    limits="detail below the layer's resolution, and paths that bypass the layer (residuals)",
     paper="Selvaraju et al.: Grad-CAM, 2017, eq. 1 and 2",
     needs_gradients=True,
     cost=3,
@@ -29,9 +29,9 @@ _LAYERS: PerModel[tuple[str, LayerAxes]] = PerModel()
 def gradcam(probe: Probe, *, layer: str = "") -> Map:
     """Compute ``ReLU(sum_k a_k A_k)`` with ``a_k`` the mean gradient of the score on map ``k``.
 
-    The map is placed on true time and frequency, as found by asking the network where its layer
-    listens; nothing is stretched like a picture. A layer without a frequency axis gives a map that
-    is the same at all frequencies, marked "time only".
+    The map is placed at the measured time and frequency of the layer's receptive fields
+    (``layers.axes``) and interpolated from there to the plane, not stretched like an image. A layer
+    without a frequency axis gives a map that is constant over frequency, marked "time only".
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
     kept: list[Tensor] = []
 
     def keep(_: str, tensor: Tensor) -> Tensor:
-        # the gradient starts at the layer: nothing before it need be differentiable
-        kept.append(followed(tensor))
+        # the graph starts at this layer: nothing before it must be differentiable
+        kept.append(gradient_leaf(tensor))
         return kept[-1]
 
     ones = torch.ones(1, *probe.shape, device=probe.device, requires_grad=True)
@@ -61,7 +61,7 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
 
 
 def choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAxes]:
-    """Return the layer to use and where it lies, found once per model and length."""
+    """Return the layer and its axes, determined once per model and length and then cached."""
     known = _LAYERS.of(model)
     if (wanted, samples) not in known:
         known[wanted, samples] = _choose_layer(model, wanted, samples)
@@ -73,7 +73,7 @@ def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAx
         found = find_axes(model, {wanted: _module(model, wanted)}, samples)
         if not found:
             raise NotApplicableError(
-                f"gradcam: could not find where layer {wanted!r} listens in time; name another "
+                f"gradcam: found no time axis in the output of layer {wanted!r}; name another "
                 "layer, or use integrated-gradients"
             )
         return wanted, found[wanted]
@@ -85,7 +85,7 @@ def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAx
     found = find_axes(model, leaves, samples)
     if not found:
         raise NotApplicableError(
-            f"gradcam: could not find where any layer of {model.name} listens in time; use "
+            f"gradcam: found no layer of {model.name} whose output has a time axis; use "
             "integrated-gradients"
         )
     both = [name for name, axes in found.items() if axes.freq_axis is not None]
@@ -113,7 +113,7 @@ def _class_maps(activation: Tensor, gradient: Tensor, axes: LayerAxes) -> Tensor
 
 
 def _place(maps: Tensor, axes: LayerAxes, windows: list[tuple[int, int]], probe: Probe) -> Tensor:
-    """Carry the maps of all windows to the plane and average where windows overlap."""
+    """Interpolate the maps of all windows to the plane and average where windows overlap."""
     total = torch.zeros(probe.shape, device=probe.device)
     cover = torch.zeros(probe.shape[1], device=probe.device)
     rate = probe.model.rate

@@ -1,4 +1,4 @@
-"""GradientSHAP: expected gradients between the input and random quiet backgrounds."""
+"""GradientSHAP: expected gradients between the input and random noise baselines."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from earwitness.types import Map
 
 @register(
     "gradient-shap",
-    summary="gradients between the input and random noise floors, times the change of magnitude",
-    limits="a single exact sum: it is a sample, and another seed gives another map",
+    summary="expected gradients from random noise baselines to the input",
+    limits="an exact sum: the map is a random sample and varies with the seed",
     paper="Erion et al.: Improving performance of deep learning models with axiomatic attribution "
     "priors and expected gradients, 2021, eq. 3",
     signed=True,
@@ -27,17 +27,17 @@ from earwitness.types import Map
 def gradient_shap(probe: Probe, *, samples: int = 64, noise: float = 0.01) -> Map:
     """Compute the mean over ``b`` and ``a`` of ``(m - b) * d score / d m`` at ``b + a (m - b)``.
 
-    ``m`` is the input's magnitude, ``b`` the magnitude of complex Gaussian noise, ``a`` uniform in
-    (0, 1), drawn once from each of ``samples`` equal strata. In expectation the map adds up to the
-    input's score minus the mean score of the backgrounds; how far this draw misses that is its
-    ``expected_gap``.
+    ``m`` is the input's magnitude, ``b`` a baseline (the magnitude of complex Gaussian noise) and
+    ``a`` is uniform in (0, 1), stratified into ``samples`` equal strata. In expectation the map
+    sums to the input's score minus the mean score of the baselines; ``expected_gap`` is the
+    difference for this sample.
 
     Parameters
     ----------
     samples : int >= 1
-        Pairs of a background and a place on the way.
+        Pairs of a baseline and an interpolation point.
     noise : float >= 0
-        Standard deviation of the background, relative to the root mean square of the magnitude.
+        Standard deviation of the baseline, relative to the root mean square of the magnitude.
     """
     if samples < 1 or noise < 0:
         raise ParameterError(

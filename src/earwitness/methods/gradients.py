@@ -1,4 +1,4 @@
-"""One gradient: saliency and input-x-gradient."""
+"""Methods of a single gradient: saliency and input-x-gradient."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from earwitness.types import Map
 
 @register(
     "saliency",
-    summary="size of the score's gradient with respect to the magnitude of each cell",
-    limits="how much of the decision lies in a cell; silence can light up",
+    summary="absolute gradient of the score with respect to the magnitude of each cell",
+    limits="a cell's contribution to the score; silent cells can have large values",
     paper="Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2014",
     needs_gradients=True,
     cost=3,
@@ -20,8 +20,8 @@ from earwitness.types import Map
 def saliency(probe: Probe) -> Map:
     """Compute ``|d score / d |X||`` at the input.
 
-    It tells where a small change of level would matter most, loud or not: cells of silence can
-    have the largest values. It does not tell what the score is made of.
+    It is the sensitivity of the score to a small change of magnitude, whatever the level: silent
+    cells can have the largest values. It is not a decomposition of the score.
     """
     ((_, gradient),) = probe.gradients([probe.magnitude], of_magnitude=True)
     return Map(gradient[0].abs())
@@ -30,7 +30,7 @@ def saliency(probe: Probe) -> Map:
 @register(
     "input-x-gradient",
     summary="the score's gradient with respect to the gain of each cell",
-    limits="what the model no longer reacts to because it is sure",
+    limits="evidence in a saturated region, where the gradient vanishes",
     paper="Shrikumar et al.: Not Just a Black Box, 2016",
     signed=True,
     needs_gradients=True,
@@ -39,8 +39,8 @@ def saliency(probe: Probe) -> Map:
 def input_x_gradient(probe: Probe) -> Map:
     """Compute ``d score / d gain`` at gains of one, which is the magnitude times its gradient.
 
-    It tells how the score would react to turning each cell slightly down; where the model
-    saturates that is little, although the cell may be all of the evidence.
+    It is the first-order change of the score when a cell is attenuated. Where the model saturates
+    the values are small, even in cells that hold all of the evidence.
     """
     ((_, gradient),) = probe.gradients([torch.ones_like(probe.magnitude)])
     return Map(gradient[0])

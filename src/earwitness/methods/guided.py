@@ -1,4 +1,4 @@
-"""Guided backpropagation, and Grad-CAM sharpened by it."""
+"""Guided backpropagation and guided Grad-CAM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from earwitness.types import Map
 
 
 class _Guided(torch.autograd.Function):
-    """A ReLU whose backward pass also stops negative gradients."""
+    """A ReLU whose backward pass also sets negative gradients to zero."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ class _Guided(torch.autograd.Function):
 
 
 class _GuidedMode(RuleMode):
-    """Replace every ReLU that is called while it is on, however it is called."""
+    """Replace every ReLU called within the context: module, function or method."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,35 +55,35 @@ def _is_relu(call: Call) -> bool:
 
 @register(
     "guided-backprop",
-    summary="the gradient with respect to magnitude, along paths that stay positive at every ReLU",
-    limits="the decision as such: it changes little when upper layers are randomised",
+    summary="the gradient with respect to magnitude, negative gradients set to zero at every ReLU",
+    limits="the decision itself: the map changes little when the upper layers are randomised",
     paper="Springenberg et al.: Striving for Simplicity, 2015, section 3.4",
     signed=True,
     needs_gradients=True,
     cost=3,
 )
 def guided_backprop(probe: Probe) -> Map:
-    """Compute ``d score / d |X|`` with negative gradients stopped at every ReLU.
+    """Compute ``d score / d |X|`` with negative gradients set to zero at every ReLU.
 
-    It makes sharp maps, and says more about the input than about the decision: it is known to
-    change little when the upper layers are randomised (Adebayo et al. 2018). A network without
-    ReLUs is refused, since there it would be the plain gradient under another name.
+    The maps are sharp but depend more on the input than on the decision: they change little when
+    the upper layers are randomised (Adebayo et al. 2018). A network without ReLUs raises an error,
+    because the result would be the plain gradient.
     """
     mode = _GuidedMode()
     with mode:
         ((_, gradient),) = probe.gradients([probe.magnitude], of_magnitude=True)
     if not mode.replaced:
         raise NotApplicableError(
-            f"guided-backprop: {probe.model.name} calls no ReLU that can be seen (another "
-            "activation, or a compiled network); use saliency"
+            f"guided-backprop: {probe.model.name} calls no ReLU that can be intercepted "
+            "(another activation, or a compiled network); use saliency"
         )
     return Map(gradient[0], {"relus": mode.replaced})
 
 
 @register(
     "guided-gradcam",
-    summary="guided backpropagation where Grad-CAM finds the evidence",
-    limits="the decision as such, beyond where Grad-CAM looks; detail within that is the input's",
+    summary="guided backpropagation multiplied by the Grad-CAM map",
+    limits="the decision beyond Grad-CAM's resolution: finer detail comes from the input",
     paper="Selvaraju et al.: Grad-CAM, 2017, section 3.2",
     signed=True,
     needs_gradients=True,

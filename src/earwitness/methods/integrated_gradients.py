@@ -1,4 +1,4 @@
-"""Integrated gradients from silence to the input."""
+"""Integrated gradients with silence as the baseline."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from earwitness.methods.registry import register
 from earwitness.probe import Probe
 from earwitness.types import Map
 
-_DECADES = 3.0
+_DECADES = 3.0  # decades of gain spaced logarithmically (60 dB); below that the spacing is linear
 
 
 @register(
     "integrated-gradients",
-    summary="gradients summed along a fade-in from silence; they add up to the change of score",
-    limits="a calm picture: neighbouring cells may differ wildly, and all is relative to silence",
+    summary="gradients integrated along a fade-in from silence; they sum to the change of score",
+    limits="smooth structure: neighbouring cells can differ strongly; depends on the baseline",
     paper="Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, eq. 1",
     signed=True,
     complete="the change of score from silence to the input",
@@ -29,15 +29,15 @@ _DECADES = 3.0
 def integrated_gradients(probe: Probe, *, steps: int = 64) -> Map:
     """Integrate ``d score / d gain`` along the straight path from gains of zero to gains of one.
 
-    The integral is over the path, not over its parameter, so the steps may be placed where the
-    gradient changes: models that take a logarithm change most near silence, and a rule that is
-    even in the logarithm of the gain needs far fewer steps there. What remains is reported as
-    ``completeness_gap``, the sum of the map minus the change of score.
+    The quadrature points are denser near silence, where models with a log front end change most:
+    a Gauss-Legendre rule in ``asinh`` of the gain needs far fewer steps than a uniform one. The
+    remaining error is reported as ``completeness_gap``, the sum of the map minus the change of
+    score.
 
     Parameters
     ----------
     steps : int >= 1
-        Gradients along the path.
+        Quadrature points on the path.
     """
     if steps < 1:
         raise ParameterError(f"integrated-gradients: steps must be at least 1, got {steps}")
@@ -49,7 +49,7 @@ def integrated_gradients(probe: Probe, *, steps: int = 64) -> Map:
 
 
 def fade_in(steps: int) -> tuple[list[float], torch.Tensor]:
-    """Return points in (0, 1) and weights of a Gauss-Legendre rule over ``asinh`` of the gain."""
+    """Return points in (0, 1) and weights of a Gauss-Legendre rule in ``asinh`` of the gain."""
     top = math.asinh(10**_DECADES)
     points, weights = np.polynomial.legendre.leggauss(steps)
     place = torch.from_numpy((points + 1) / 2 * top)

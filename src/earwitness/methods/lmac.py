@@ -1,4 +1,4 @@
-"""L-MAC: a trained decoder reads the classifier's hidden layers and gives gains in one pass."""
+"""L-MAC: a trained decoder maps the classifier's activations to gains in one forward pass."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from earwitness.types import Map
 _SHIPPED = "earwitness.models.zoo"
 _FOLDER = "weights"
 _READ: dict[tuple[Path, int, str], Explainer] = {}
-_INSTEAD = "use a method that asks anew for every question, such as optimised-mask or lrp"
+_INSTEAD = "use a method without a trained decoder, such as optimised-mask or lrp"
 
 
 @register(
     "lmac",
-    summary="gains that a trained decoder reads off the model's hidden layers, in one pass",
-    limits="how cells act on the decision one by one; it explains as it was trained to",
+    summary="gains that a trained decoder computes from the model's activations, in one pass",
+    limits="the effect of single cells; the gains follow what the decoder was trained for",
     paper="Paissan, Ravanelli, Subakan: Listenable Maps for Audio Classifiers, 2024",
     gives_gains=True,
     needs_training=True,
     cost=1,
 )
 def lmac(probe: Probe, *, decoder: str = "") -> Map:
-    """Ask the decoder for the target's evidence; the map is the gains themselves, in (0, 1).
+    """Evaluate the decoder for the target; the map is its gains, in (0, 1).
 
     Parameters
     ----------
     decoder : str
-        Folder that ``earwitness train lmac`` wrote, or a file in the layout of the published
-        weights; by default the decoder that comes with the model.
+        Folder written by ``earwitness train lmac``, or a file in the layout of the published
+        weights; by default the decoder shipped with the model.
     """
     explainer = _chosen(probe.model, decoder)
     refuse(explainer, probe)
@@ -53,7 +53,7 @@ def lmac(probe: Probe, *, decoder: str = "") -> Map:
 
 
 def refuse(explainer: Explainer, probe: Probe) -> None:
-    """Raise ``NotApplicableError`` for a question or a model that a decoder was not trained for."""
+    """Raise ``NotApplicableError`` for a target or a model that the decoder was not trained for."""
     target, model = probe.target, probe.model
     if target.versus_index is not None:
         raise NotApplicableError(
@@ -63,17 +63,17 @@ def refuse(explainer: Explainer, probe: Probe) -> None:
         raise NotApplicableError(f"a decoder explains a value, not what lowers it; {_INSTEAD}")
     if target.frames is not None and target.span is not None:
         raise NotApplicableError(
-            f"a decoder explains the whole sound's answer, no span; {_INSTEAD}"
+            f"a decoder explains the output for the whole sound, not for a span; {_INSTEAD}"
         )
     chosen = target.index != 0 if model.task == "regression" else not target.decided
     if chosen and not explainer.conditioned:
         raise NotApplicableError(
-            f"this decoder explains the decided output only, not one that is chosen; {_INSTEAD}"
+            f"this decoder explains the decided output only, not another target; {_INSTEAD}"
         )
-    asked = explainer.facts.get("asked")
-    if explainer.conditioned and asked and not asked[target.index]:
+    trained = explainer.facts.get("asked")  # number of training sounds for each target
+    if explainer.conditioned and trained and not trained[target.index]:
         raise NotApplicableError(
-            f"this decoder was never asked about {target.label} in training; {_INSTEAD}"
+            f"this decoder was never trained on the target {target.label}; {_INSTEAD}"
         )
     explainer.require(model)
 
@@ -86,14 +86,14 @@ def _chosen(model: Model, folder: str) -> Explainer:
     found = shipped(model)
     if found is None:
         raise NotApplicableError(
-            f"no decoder comes with {model.name}; train one with earwitness train lmac, and name "
+            f"no decoder comes with {model.name}; train one with earwitness train lmac and give "
             "its folder with --set decoder=DIR"
         )
     return found
 
 
 def shipped(model: Model) -> Explainer | None:
-    """Return the decoder that the library brings for a model, if it does."""
+    """Return the decoder shipped for a model, or None."""
     place = resources.files(_SHIPPED) / _FOLDER
     for name in sorted(one.name for one in place.iterdir() if one.is_dir()):
         if (place / name / "lmac" / "decoder.json").is_file():
@@ -105,7 +105,7 @@ def shipped(model: Model) -> Explainer | None:
 
 
 def _stored(folder: Path) -> Explainer:
-    """Return a decoder from a folder, read again only if it was written anew."""
+    """Return a decoder from a folder, cached until the folder is written again."""
     try:
         written = (folder / "decoder.json").stat().st_mtime_ns
     except OSError:
@@ -114,10 +114,10 @@ def _stored(folder: Path) -> Explainer:
 
 
 def _published(file: Path, model: Model) -> Explainer:
-    """Return a decoder from a file, read again only if the file or the model changed."""
+    """Return a decoder from a file, cached until the file or the model changes."""
     key = (file, file.stat().st_mtime_ns, fingerprint(model))
     if key not in _READ:
-        _READ.clear()  # they are large
+        _READ.clear()  # published decoders are large; only one is kept
         _READ[key] = load_published(file, model)
     return _READ[key]
 

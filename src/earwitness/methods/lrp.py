@@ -1,8 +1,8 @@
-"""Layer-wise relevance propagation by rules at the level of functions.
+"""Layer-wise relevance propagation by rules at the level of torch functions.
 
-Relevance is a value times the modified gradient that arrives at it. A rule replaces the backward
-pass of one function so that the relevance it passes on is what it was handed, apart from what the
-biases keep.
+Relevance is an activation times the modified gradient at it. A rule replaces the backward pass of
+one function so that relevance is conserved: the relevance of the inputs sums to that of the output,
+except for the share of the biases.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from earwitness.backward.completeness import LOOK_CLOSER, account, completeness
+from earwitness.backward.completeness import LEAK_THRESHOLD, account, completeness
 from earwitness.backward.functions import DIVISIONS, ELEMENTWISE, SHAPING
 from earwitness.backward.linear import CONVOLUTIONS, DENSE, NORMS, Layer, normalised, read_layer
 from earwitness.backward.rules import (
@@ -38,7 +38,7 @@ _GATES = frozenset(["sigmoid", "hardsigmoid", "softmax"])
 
 @dataclass(frozen=True)
 class _Rule:
-    """How layers share relevance out: the epsilon rule if gamma is 0, else the gamma rule."""
+    """How a layer distributes relevance: epsilon rule if gamma is 0, else gamma rule."""
 
     gamma: float
     epsilon: float
@@ -47,21 +47,21 @@ class _Rule:
 
 @dataclass
 class _Use:
-    """One use of a layer in a pass.
+    """One call of a layer in a forward pass.
 
     Attributes
     ----------
     layer : Layer
     values : Tensor
-        What it was given.
+        Its input.
     convolution : bool
     last : bool
-        Whether its result reaches the score through nothing but linear functions. Its bias is then
-        a constant of the score, which no sound contributed.
+        Whether only linear functions follow it before the score. Its bias is then a constant term
+        of the score, independent of the input.
     passed : float
-        What the last layer handed on to its inputs, its bias keeping the rest.
+        Relevance that the last layer propagated to its inputs, without the share of its bias.
     made : Tensor
-        Its result.
+        Its output.
     """
 
     layer: Layer
@@ -73,7 +73,7 @@ class _Use:
 
 
 class _Linear(torch.autograd.Function):
-    """A layer whose backward pass is a rule."""
+    """A linear layer whose backward pass is an LRP rule."""
 
     @staticmethod
     def forward(ctx: Any, use: _Use, rule: _Rule, result: Tensor, values: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class _Linear(torch.autograd.Function):
         weights = (layer.weights.clamp(min=0), layer.weights.clamp(max=0))
         back = torch.zeros_like(values)
         shared = torch.zeros_like(result)
-        # positive results favour what speaks for them, negative ones what speaks against
+        # gamma favours positive contributions to positive outputs, negative ones to negative
         for order, chosen, bound in ((1, result >= 0, {"min": 0}), (-1, result < 0, {"max": 0})):
             favoured = torch.zeros_like(result)
             if rule.gamma:
@@ -109,7 +109,7 @@ class _Linear(torch.autograd.Function):
         if ctx.use.last:
             ctx.use.passed += float(shared.double().sum())
         elif rule.share_biases:
-            # what would stay with the bias goes to the inputs by the size of what they contribute
+            # the bias's share goes to the inputs in proportion to |input * weight|
             size = layer.apply(values.abs(), layer.weights.abs())
             rest = torch.where(size > 0, (relevance - shared) / size.clamp(min=1e-30), 0.0)
             back += values.sign() * _backward(layer, values, layer.weights.abs(), rest)
@@ -117,7 +117,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _shares(relevance: Tensor, whole: Tensor, least: Tensor, sign: int) -> Tensor:
-    """Return relevance over the stabilised whole, and 0 where there is nothing to share."""
+    """Return relevance over the stabilised output, and 0 where that is 0."""
     stable = whole + sign * least
     some = stable != 0
     return torch.where(some, relevance / torch.where(some, stable, 1.0), 0.0)
@@ -131,8 +131,8 @@ def _backward(layer: Layer, values: Tensor, weights: Tensor, upstream: Tensor) -
 
 
 class _Ratio(torch.autograd.Function):
-    """A function of one number that hands its relevance to its argument: the gradient is the ratio
-    of result and argument.
+    """An elementwise function that passes all relevance to its input: its gradient is the ratio of
+    output to input.
     """
 
     @staticmethod
@@ -151,7 +151,7 @@ class _Ratio(torch.autograd.Function):
             at = values.detach().requires_grad_()
             (slope,) = torch.autograd.grad(ctx.function(at).sum(), at)
         silent = ctx.function(torch.zeros_like(values))
-        # where 0 does not give 0 the ratio has a pole there
+        # if f(0) is not 0, the ratio has a pole at 0
         pole = ctx.epsilon * values.square().mean().sqrt()
         least = torch.where(silent == 0, torch.zeros_like(values), pole)
         stable = torch.where(values < 0, values - least, values + least)
@@ -161,19 +161,19 @@ class _Ratio(torch.autograd.Function):
 
 
 class _Relevance(RuleMode):
-    """The rules of one pass.
+    """The LRP rules of one pass.
 
     Parameters
     ----------
     convolution, dense : _Rule
-        For convolutions, and for dense layers and all else.
+        For convolutions, and for all other functions.
     """
 
     def __init__(self, convolution: _Rule, dense: _Rule, ledger: Ledger | None) -> None:
         super().__init__(ledger)
         self.rules = {True: convolution, False: dense}
-        # by the id of a result, which is held so that no id is used twice: layers, and what is
-        # linear in their results
+        # keyed by the id of an output tensor, which is kept alive so that its id is not reused:
+        # outputs of layers, and outputs of linear functions of these
         self._uses: dict[int, tuple[Tensor, _Use]] = {}
         self._reaching: dict[int, tuple[Tensor, _Use]] = {}
         self._latest: _Use | None = None
@@ -187,7 +187,7 @@ class _Relevance(RuleMode):
         if layer is not None:
             return self._shared(layer, call)
         if alone and call.name in ELEMENTWISE:
-            values = call.inputs[0].clone()  # the network may write on its own
+            values = call.inputs[0].clone()  # the network may modify its own in place
             return _Ratio.apply(call.function, self.rules[False].epsilon, values)  # type: ignore[no-untyped-call]
         if len(call.inputs) == 2 and call.name in _PRODUCTS:
             return self._product(call)
@@ -199,7 +199,7 @@ class _Relevance(RuleMode):
 
     def made(self, call: Call, result: Any) -> None:
         first = id(call.sources[0])
-        if call.in_place:  # the tensor is no longer what it was known as
+        if call.in_place:  # the tensor no longer holds the recorded output
             for known in (self._uses, self._reaching, self._gates):
                 known.pop(first, None)
         if isinstance(result, Tensor):
@@ -214,14 +214,14 @@ class _Relevance(RuleMode):
         self._latest = None
 
     def last(self, score: Tensor) -> _Use | None:
-        """Return the layer whose bias is a constant of the score, if there is one, and mark it."""
+        """Mark and return the layer whose bias is a constant term of the score, if there is one."""
         found = {**self._uses, **self._reaching}.get(id(score))
         if found is not None:
             found[1].last = True
         return None if found is None else found[1]
 
     def _shared(self, layer: Layer, call: Call) -> Tensor:
-        call.inputs = [call.inputs[0].clone()]  # the network may write on its own
+        call.inputs = [call.inputs[0].clone()]  # the network may modify its own in place
         use = _Use(layer, call.inputs[0], call.name in CONVOLUTIONS)
         return self._apply(use, call.function(*call.inputs))
 
@@ -233,7 +233,7 @@ class _Relevance(RuleMode):
         return made
 
     def _folded(self, call: Call) -> Tensor | None:
-        """Let a batch norm and the layer before it share relevance as the one layer they are."""
+        """Apply the rule to a batch norm folded into the layer before it."""
         made, before = self._uses.get(id(call.sources[0]), (None, None))
         if made is None or before is None or before.layer.channels is None:
             if not self.rules[False].share_biases:
@@ -256,7 +256,7 @@ class _Relevance(RuleMode):
         return self._apply(replace(before, layer=folded), call.function(made))
 
     def _product(self, call: Call) -> Tensor:
-        """Hand all relevance to the signal if the other factor is a gate, and halves otherwise."""
+        """Pass all relevance to the signal if the other factor is a gate, else half to each."""
         first, second = call.inputs
         places = [one for one in (*call.args, *call.kwargs.values()) if isinstance(one, Tensor)]
         gates = [id(one) in self._gates for one in places if one.requires_grad]
@@ -274,13 +274,13 @@ def _has_rule(call: Call) -> bool:
 
 @register(
     "lrp",
-    summary="the score handed back layer by layer, each cell getting the share it contributed",
-    limits="what would happen without a cell: it shares out the score, and each rule differently",
+    summary="the score propagated back layer by layer in proportion to each contribution",
+    limits="the effect of removing a cell; the map depends on the rule",
     paper="Bach et al.: On Pixel-Wise Explanations for Non-Linear Classifier Decisions by "
     "Layer-Wise Relevance Propagation, 2015, eq. 58; Montavon et al.: Layer-Wise Relevance "
     "Propagation: An Overview, 2019, sections 10.2 and 10.3",
     signed=True,
-    complete="the score less the bias of the last layer",
+    complete="the score minus the bias of the last layer",
     needs_gradients=True,
     cost=12,
 )
@@ -294,18 +294,18 @@ def lrp(
 ) -> Map:
     """Propagate the score back to the magnitudes by LRP rules, function by function.
 
-    The epsilon rule hands ``R_j = sum_k a_j w_jk / (z_k + epsilon rms(z) sign(z_k)) R_k`` back; the
-    gamma rule adds ``gamma`` times what speaks for ``z_k`` (against it, if it is negative) to every
-    contribution, which favours the stronger side and makes calmer maps. A batch norm is one with
-    the layer before it. Functions of one number pass all on; of two factors a gate (a sigmoid or a
-    softmax) gets nothing and equals get halves; the scale of a norm counts as constant. Recurrent
-    and attention layers are written out first.
+    The epsilon rule is ``R_j = sum_k a_j w_jk / (z_k + epsilon rms(z) sign(z_k)) R_k``. The gamma
+    rule adds ``gamma`` times the positive contributions to a positive ``z_k`` (the negative ones to
+    a negative ``z_k``), which gives smoother maps. A batch norm is folded into the layer before it.
+    Elementwise functions pass all relevance on. In a product, a gate (a sigmoid or a softmax) gets
+    none and two other factors get half each. The scale of a norm is held constant. Recurrent and
+    attention layers are first unrolled into elementary functions.
 
-    The relevance that a bias contributed is handed on to the layer's inputs, by the size of what
-    each contributes, or kept with the bias. The bias of the last layer is a constant of the score
-    and always keeps its part. ``completeness_gap`` is the sum of the map minus the score less that
-    constant, ``kept_by_biases`` the share that other biases kept, and ``leaks`` names where most is
-    kept or lost. A function for which there is no rule is refused.
+    The relevance of a bias is distributed over the layer's inputs in proportion to the size of
+    their contributions, or kept by the bias. The bias of the last layer is a constant term of the
+    score and always keeps its share. ``completeness_gap`` is the sum of the map minus the score
+    without that constant, ``kept_by_biases`` is the share kept by other biases, and ``leaks`` lists
+    the functions where most is kept or lost. A function without a rule raises an error.
 
     Parameters
     ----------
@@ -313,9 +313,9 @@ def lrp(
         Composite: gamma for convolutions, epsilon for dense layers.
     gamma : float >= 0
     epsilon : float >= 0
-        Relative to the root mean square of a layer's result.
+        Stabiliser, relative to the root mean square of a layer's output.
     biases : {"share", "keep"}
-        Share: all relevance goes to the sound, but for layers that hear nothing at all.
+        Share: all relevance goes to the input, except in layers whose inputs are all zero.
     """
     if biases not in ("share", "keep"):
         raise ParameterError(f"lrp: biases is share or keep, got {biases!r}")
@@ -332,7 +332,7 @@ def lrp(
     details = completeness(values, score)
     leaks: list[dict[str, Any]] = []
     kept = 0.0
-    if (details["completeness_share"] or 0) > LOOK_CLOSER:
+    if (details["completeness_share"] or 0) > LEAK_THRESHOLD:
         ledger = Ledger()
         *_, found = _propagate(probe, convolution, dense, ledger)
         leaks = account("lrp", ledger, found, details["completeness_gap"], score)
@@ -343,7 +343,7 @@ def lrp(
 def _propagate(
     probe: Probe, convolution: _Rule, dense: _Rule, ledger: Ledger | None = None
 ) -> tuple[Tensor, float, list[Leak]]:
-    """Return the map, what it must add up to, and leaks if there is a ledger."""
+    """Return the map, the value it should sum to, and the leaks if a ledger is given."""
     with torch.enable_grad(), probe.model.frozen(), tracing(probe.model, ledger):
         magnitude = probe.magnitude.unsqueeze(0).clone().requires_grad_()
         mode = _Relevance(convolution, dense, ledger)
@@ -352,14 +352,14 @@ def _propagate(
         last = mode.last(score)
         leaks = []
         if ledger is not None:
-            # what the last layer's bias keeps is promised to no one, and so no leak
+            # the share of the last layer's bias is expected and not a leak
             made = None if last is None else last.made
             ledger.entries[:] = [
                 entry for entry in ledger.entries if all(one is not made for one in entry.results)
             ]
             leaks = find_leaks(ledger, score, _has_rule)
         if last is not None:
-            last.passed = 0.0  # looking for leaks went through it too
+            last.passed = 0.0  # the search for leaks ran its backward pass too
         gradient = probe.differentiate(score, magnitude)[0]
     wanted = float(score.detach().double()) if last is None else last.passed
     return probe.magnitude * gradient, wanted, leaks

@@ -1,4 +1,4 @@
-"""Gains optimised for one clip, with nothing trained: what the metrics of masks can reach."""
+"""Gains optimised for one clip by gradient descent: a bound on what a mask can reach."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from earwitness.models.target import explained_score
 from earwitness.probe import Probe
 from earwitness.types import Map
 
-_BEGIN = 1.0  # logit of the gains to begin with
-_CELLS = (4, 2)  # bins and frames that share a gain, so that edges are no finer than a window
+_BEGIN = (  # initial logit, a gain of 0.73: most of the input is kept
+    1.0  # initial logit: gains of 0.73, so that most of the input is kept and the gradient is large
+)
+_CELLS = (4, 2)  # bins and frames per gain; edges finer than an analysis window have no effect
 
 
 @register(
     "optimised-mask",
-    summary="gains found for this clip alone by gradient descent on L-MAC's own loss",
-    limits="where the evidence is: it finds what convinces the model, partly adversarial",
+    summary="gains optimised for one clip by gradient descent on L-MAC's loss",
+    limits="natural evidence only: the optimised gains are partly adversarial",
     paper="Fong, Vedaldi: Interpretable Explanations by Meaningful Perturbation, 2017, eq. 3; loss "
     "of Paissan et al.: L-MAC, 2024",
     gives_gains=True,
@@ -42,10 +44,9 @@ def optimised_mask(
     ----------
     steps : int >= 1
     rate : float > 0
-        Step size, of the logits of the gains.
+        Learning rate, on the logits of the gains.
     size, smooth, outside : float >= 0
-        Weights of mean gain, of differences between neighbours, and of what the remainder
-        loses.
+        Weights of the mean gain, of the total variation, and of the remainder's distance.
     """
     if steps < 1 or rate <= 0 or min(size, smooth, outside) < 0:
         raise ParameterError(
@@ -60,7 +61,7 @@ def optimised_mask(
     spread = (explained_score(model, before, target) - explained_score(model, silent, target)).abs()
     scale = max(float(spread), 1e-6)
 
-    def miss(outputs: Tensor) -> Tensor:
+    def distance_of(outputs: Tensor) -> Tensor:
         if target.versus_index is not None:
             fall = explained_score(model, before, target) - explained_score(model, outputs, target)
             return (fall / scale).relu().square().log1p()
@@ -70,7 +71,7 @@ def optimised_mask(
         )
 
     with torch.no_grad():
-        start = miss(before)
+        start = distance_of(before)
     rows, columns = (-(-n // cell) for n, cell in zip(probe.shape, _CELLS, strict=True))
     logits = torch.full((1, 1, rows, columns), _BEGIN, device=probe.device, requires_grad=True)
     optimiser = torch.optim.Adam([logits], lr=rate)
@@ -80,7 +81,7 @@ def optimised_mask(
             outputs = probe.outputs(torch.cat([gains, 1 - gains]))
             if not outputs.requires_grad:
                 raise probe.no_gradient()
-            kept, left = miss(outputs).split(1)
+            kept, left = distance_of(outputs).split(1)
             loss = faith(weights, kept, left, start) + extent(weights, gains)
             logits.grad = probe.differentiate(loss, logits)
             probe.tick(2)
@@ -90,7 +91,7 @@ def optimised_mask(
 
 
 def _gains(logits: Tensor, probe: Probe) -> Tensor:
-    """Return gains (1, freq, frame) of coarse logits."""
+    """Return gains (1, freq, frame), interpolated from coarse logits (1, 1, row, column)."""
     size = list(probe.shape)
     fine = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
     return fine[:, 0].sigmoid()

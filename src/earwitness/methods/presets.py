@@ -1,7 +1,7 @@
-"""Published perturbation methods, each a pair of choices: pieces, and an estimator.
+"""Published perturbation methods as presets of ``perturb``: a choice of pieces and an estimator.
 
-Where a method is named after its pieces, all options can be overridden; where it is named after its
-estimator, the estimator and what only others read are fixed.
+A method named after its pieces (slime, audiolime) accepts all options. A method named after its
+estimator (kernel-shap, occlusion, rise) has a fixed estimator and no options of other estimators.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _ALL = {
     if one.kind is one.KEYWORD_ONLY
 }
 _SAMPLING = ("samples", "tolerance", "width", "ridge")
-_OPTIONS = "Its options are those of ``pieces``, in which they are described."
+_OPTIONS = "The options are those of ``pieces`` and are described there."
 
 
 def _preset(
     name: str, text: str, *, summary: str, limits: str, paper: str, own: bool = False, **chosen: Any
 ) -> None:
-    """Register ``perturb`` under a name with other defaults; ``own`` fixes its estimator."""
+    """Register ``perturb`` under a name with other defaults; ``own`` fixes the estimator."""
     options = {**_ALL, **chosen}
     fixed: dict[str, Any] = {}
     if own:
@@ -61,8 +61,8 @@ _LIME = "Ribeiro, Singh, Guestrin: Why Should I Trust You?, 2016, eq. 2"
 
 register(
     "pieces",
-    summary="any pieces with any estimator: the choices behind lime, occlusion and the like",
-    limits="anything finer than its pieces",
+    summary="any choice of pieces with any estimator: the general form of lime, occlusion and rise",
+    limits="detail finer than a piece",
     paper=_LIME,
     signed=True,
     cost=count,
@@ -70,66 +70,67 @@ register(
 )(perturb)
 _preset(
     "lime",
-    """Fit weighted ridge regression from switched pieces of a grid to the score.
+    """Fit a weighted ridge regression from binary switches of grid pieces to the score.
 
-    A weight is what a piece adds on average when others are on or off; ``r2`` says how much of the
-    score a sum of pieces explains at all.""",
-    summary="a linear model of how the score reacts to switching pieces of a grid on and off",
-    limits="anything finer than its pieces, nor what no sum of pieces describes (a low R^2)",
+    The weight of a piece is its mean additive effect over random on/off states of the others.
+    ``r2`` is the share of the score's variance that the linear surrogate explains.""",
+    summary="a linear surrogate of the score as a function of which grid pieces are on",
+    limits="detail finer than a piece, and interactions between pieces (a low R^2)",
     paper=_LIME,
 )
 _preset(
     "slime",
-    """Fit LIME's linear model to segments of time.
+    """Fit LIME's linear surrogate to time segments.
 
-    The paper's other grids are ``pieces=hz`` and ``pieces=grid``.""",
-    summary="LIME on segments of time",
-    limits="which frequencies matter; as for lime, what no sum of pieces describes",
+    The paper's frequency and time-frequency segments are ``pieces=hz`` and ``pieces=grid``.""",
+    summary="LIME on time segments",
+    limits="which frequencies matter, and interactions between segments",
     paper="Mishra, Sturm, Dixon: Local interpretable model-agnostic explanations for music content "
     "analysis, 2017",
     pieces="time",
 )
 _preset(
     "lime-image",
-    """Fit LIME's linear model to superpixels of the spectrogram.
+    """Fit LIME's linear surrogate to superpixels of the spectrogram.
 
-    Superpixels follow the edges of a picture; they know nothing of harmonics or of time.""",
+    Superpixels follow edges of level, as in an image; they ignore harmonic and temporal
+    structure.""",
     summary="LIME on superpixels of the spectrogram",
-    limits="anything finer than its pieces, whose outlines follow level and not sources",
+    limits="detail finer than a superpixel; superpixel outlines follow level, not sources",
     paper=_LIME,
     pieces="superpixels",
 )
 _preset(
     "audiolime",
-    """Fit LIME's linear model to separated sources in segments of time.
+    """Fit LIME's linear surrogate to separated sources in time segments.
 
-    Sources are tones and bursts, unless ``pieces=stems x time`` or ``pieces=demucs x time`` is
-    said.""",
-    summary="LIME on separated sources in segments of time",
-    limits="sources that the separation does not tell apart",
+    The sources are the harmonic, percussive and residual components by default; use
+    ``pieces=stems x time`` or ``pieces=demucs x time`` for others.""",
+    summary="LIME on separated sources in time segments",
+    limits="sources that the separation algorithm does not separate",
     paper="Haunschmid, Manilow, Widmer: audioLIME: listenable explanations using source "
     "separation, 2020",
     pieces="sources x time",
 )
 _preset(
     "coughlime",
-    """Fit LIME's linear model to parts of a factorisation, cut where the sound is quiet.
+    """Fit LIME's linear surrogate to NMF components, segmented at minima of the level.
 
-    The paper's own cuts, one at a time, are ``pieces=loudness``, ``pieces=nmf``, ``pieces=time``
-    and ``pieces=mel``.""",
-    summary="LIME on spectra that come and go, cut where the sound is quiet",
-    limits="sources that share a spectrum",
+    The paper's own decompositions are ``pieces=loudness``, ``pieces=nmf``, ``pieces=time`` and
+    ``pieces=mel``.""",
+    summary="LIME on NMF components, segmented at minima of the level",
+    limits="sources with similar spectra, which share an NMF component",
     paper="Wullenweber, Akman, Schuller: CoughLIME: sonified explanations for the predictions of "
     "COVID-19 cough classifiers, 2022",
     pieces="nmf x loudness",
 )
 _preset(
     "kernel-shap",
-    """Estimate Shapley values of pieces: their mean contribution over all orders of adding them.
+    """Estimate Shapley values: each piece's marginal contribution, averaged over all orderings.
 
-    The values add up to the score of the whole sound minus that of the background alone.""",
+    The values sum to the score of the input minus the score of the background (efficiency).""",
     summary="Shapley values of pieces of a grid",
-    limits="anything finer than its pieces; mixtures of few pieces count as much as likely ones",
+    limits="detail finer than a piece; unnatural coalitions of few pieces have full weight",
     paper=ESTIMATORS.get("kernel-shap").paper,
     estimator="kernel-shap",
     own=True,
@@ -138,19 +139,19 @@ _preset(
     "occlusion",
     """Compute ``score(input) - score(input without the piece)`` for every piece.
 
-    It tells what the decision cannot do without; evidence that is there twice is found in neither
-    place.""",
-    summary="how far the score falls when one piece of a grid is silenced",
-    limits="evidence that is there twice: either place does without the other",
+    A high value marks a piece that the decision depends on. Redundant evidence gets low values,
+    because removing one copy leaves the other.""",
+    summary="the drop of the score when one grid piece is removed",
+    limits="redundant evidence: removing one copy leaves the other",
     paper=ESTIMATORS.get("occlusion").paper,
     estimator="occlusion",
     own=True,
 )
 _preset(
     "rise",
-    """Compute the mean score of random masks that keep the piece, minus that of all masks.""",
+    """Compute the mean score of the random masks that keep the piece, minus that of all masks.""",
     summary=ESTIMATORS.get("rise").summary,
-    limits="how much a piece adds: pieces that go together share their credit",
+    limits="the contribution of one piece alone: pieces that act together share their weight",
     paper=ESTIMATORS.get("rise").paper,
     estimator="rise",
     own=True,

@@ -1,4 +1,4 @@
-"""How a method joins: a decorator that states its facts."""
+"""The registry of explanation methods: a decorator that records the properties of each."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from earwitness.types import Map
 
 @dataclass(frozen=True)
 class Method:
-    """A method and its facts.
+    """A registered method and its properties.
 
     Attributes
     ----------
     name, summary, paper : str
     limits : str
-        What the map cannot tell.
+        What the map does not show, as a noun phrase.
     function : callable
         ``function(probe, **options) -> Map``.
     signed : bool
-        Whether negative values speak against the target.
+        Whether negative values count against the target.
     complete : str
-        What the values promise to sum to, in words, or nothing; a method that promises reports its
-        ``completeness_gap``.
+        What the values sum to (completeness), in words; empty if they sum to nothing in
+        particular. A complete method reports its ``completeness_gap``.
     needs_gradients : bool
     control : bool
-        Whether it ignores the model and is there to be beaten.
+        Whether it ignores the model and serves as a reference for comparison.
     gives_gains : bool
-        Whether its values are gains in [0, 1], which are played as they are by default.
+        Whether its values are gains in [0, 1], used as the mask by default.
     needs_training : bool
-        Whether it wants something trained for the model beforehand.
+        Whether it needs a decoder trained for the model.
     cost : int or callable
-        Forward passes (a backward counts two), for given options if they matter.
+        Number of forward passes (a backward pass counts as two), or a function of the options.
     check : callable
-        Raises for options that do not go together.
+        Raises ``ParameterError`` for inconsistent options.
     """
 
     name: str
@@ -58,22 +58,22 @@ class Method:
     check: Callable[[Mapping[str, Any]], None]
 
     def passes(self, options: Mapping[str, Any]) -> int:
-        """Return about how many forward passes the method costs."""
+        """Return the approximate number of forward passes for these options."""
         return self.cost if isinstance(self.cost, int) else self.cost(options)
 
     @property
     def keep(self) -> str:
-        """The mask that is made of its values by default."""
+        """Default rule that turns the values into a mask."""
         return "gains" if self.gives_gains else "80%"
 
     @property
     def options(self) -> dict[str, Any]:
-        """Name and default of every option: the keyword-only parameters of the function."""
+        """Name and default of every option: the keyword-only parameters of ``function``."""
         parameters = inspect.signature(self.function).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
     def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all options, given ones over defaults; unknown ones are an error."""
+        """Return all options: defaults updated by the given ones; raise for unknown names."""
         settled = self.options
         for name, value in given.items():
             if name not in settled and FORMER.get(name) in settled:
@@ -104,7 +104,7 @@ class Method:
         return settled
 
 
-FORMER = {"fill": "background", "parts": "components"}  # former names of options
+FORMER = {"fill": "background", "parts": "components"}  # old option name: current name
 
 METHODS: Registry[Method] = Registry("method", "earwitness.methods", "earwitness.methods")
 
@@ -124,7 +124,7 @@ def register(
     cost: int | Callable[[Mapping[str, Any]], int],
     check: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> Callable[[Callable[..., Map]], Callable[..., Map]]:
-    """Register ``function(probe, *, options) -> Map`` under a name, with its facts."""
+    """Return a decorator that registers ``function(probe, *, options) -> Map`` as a method."""
 
     def add(function: Callable[..., Map]) -> Callable[..., Map]:
         spec = Method(

@@ -1,4 +1,4 @@
-"""SmoothGrad: the gradient, averaged over noisy versions of the sound."""
+"""SmoothGrad: the gradient averaged over noisy versions of the input."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from earwitness.types import Map
 
 @register(
     "smoothgrad",
-    summary="size of the gradient with respect to magnitude, averaged over noisy versions",
-    limits="how much of the decision lies in a cell",
+    summary="absolute value of the gradient averaged over noisy versions of the input",
+    limits="a cell's contribution to the score",
     paper="Smilkov et al.: SmoothGrad, 2017, section 2",
     needs_gradients=True,
     cost=lambda options: 3 * int(options["samples"]),
 )
 def smoothgrad(probe: Probe, *, samples: int = 25, noise: float = 0.15) -> Map:
-    """Compute ``|mean_i d score / d m|`` at magnitudes ``m_i``, noise and its opposite in turn.
+    """Compute ``|mean_i d score / d m|`` at noisy magnitudes ``m_i``, drawn in antithetic pairs.
 
     Parameters
     ----------
     samples : int >= 1
-        Noisy versions.
+        Number of noisy versions.
     noise : float > 0
         Standard deviation of the noise, relative to the root mean square of the magnitude.
     """

@@ -1,1 +1,1 @@
-"""Figures about explanations."""
+"""Metrics of explanations: functions of arrays, one family per file."""

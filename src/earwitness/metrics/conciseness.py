@@ -1,19 +1,19 @@
-"""How little the explanation points at.
+"""Conciseness: how small and how concentrated an explanation is.
 
-These never look at the model: an empty mask is perfectly concise. They are read beside
-faithfulness, at best on masks of the same size.
+These metrics do not evaluate the model: an empty mask is perfectly concise. Interpret them together
+with faithfulness, preferably for masks of the same size.
 
 Conventions
 -----------
-Sparseness and complexity are taken of masks, as published for audio, and of maps, as defined
-originally; ``-map`` says the latter. Both ignore the sign and the scale. For a binary mask that
-keeps a share ``q`` of ``n`` cells they are one figure in two forms: ``1 - q`` and ``ln(q n)``.
+Sparseness and complexity are computed on masks, as published for audio, and on maps, as defined
+originally (with the suffix ``-map``). Both ignore sign and scale. For a binary mask that keeps a
+share ``q`` of ``n`` cells they are equivalent: ``1 - q`` and ``ln(q n)``.
 
-Values agree with Quantus (Hedström et al. 2023) to 1e-6, including its small constants: every cell
-counts 1e-7 of the largest more in sparseness, and 1e-12 inside the logarithm. So an empty mask has
-sparseness 0; its complexity is not defined (nan).
+Values agree with Quantus (Hedström et al. 2023) to 1e-6, including its small constants: 1e-7 of the
+largest cell is added to every cell in sparseness, and 1e-12 inside the logarithm in complexity. So
+an empty mask has sparseness 0; its complexity is undefined (nan).
 
-Energy says how large a mask is and not how good: the right evidence may be the loudest part.
+Energy measures the size of a mask, not its quality: the true evidence may be the loudest part.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ENTROPY = "Bhatt et al.: Evaluating and Aggregating Feature-based Explanations,
 
 @register(
     "sparseness",
-    summary="Gini index of the mask: 0 if all cells are kept alike, 1 if one is",
+    summary="Gini index of the mask: 0 if all gains are equal, 1 if a single cell is kept",
     family="conciseness",
     direction="higher",
     low=0,
@@ -47,7 +47,18 @@ _ENTROPY = "Bhatt et al.: Evaluating and Aggregating Feature-based Explanations,
     given={"values": "maps"},
 )
 def sparseness(values: Array) -> Array:
-    """Return ``sum_k (2 k - n - 1) a_k / (n sum a)`` over the sorted absolute values."""
+    """Return ``sum_k (2 k - n - 1) a_k / (n sum a)`` over the sorted absolute values.
+
+    Parameters
+    ----------
+    values : ndarray, shape (batch, freq, frame)
+        Gains in [0, 1], or attributions.
+
+    Examples
+    --------
+    >>> sparseness(np.array([[[1.0, 0.0, 0.0, 0.0]]])).round(3).tolist()
+    [0.75]
+    """
     flat = np.sort(np.abs(values.reshape(len(values), -1)), axis=1)
     cells = flat.shape[1]
     weights = 2 * np.arange(1, cells + 1) - cells - 1.0
@@ -59,7 +70,7 @@ def sparseness(values: Array) -> Array:
 
 @register(
     "complexity",
-    summary="entropy of the mask: ln(number of cells) if all are kept alike, 0 if one is",
+    summary="entropy of the mask: ln(number of cells) if gains are equal, 0 if one cell is kept",
     family="conciseness",
     direction="lower",
     low=0,
@@ -78,7 +89,18 @@ def sparseness(values: Array) -> Array:
     given={"values": "maps"},
 )
 def complexity(values: Array) -> Array:
-    """Return ``-sum s ln s`` with ``s = |a| / sum |a|``."""
+    """Return ``-sum s ln s`` with ``s = |a| / sum |a|``, in nats.
+
+    Parameters
+    ----------
+    values : ndarray, shape (batch, freq, frame)
+        Gains in [0, 1], or attributions.
+
+    Examples
+    --------
+    >>> complexity(np.ones((1, 2, 2))).round(3).tolist()
+    [1.386]
+    """
     shares = np.abs(values.reshape(len(values), -1)).astype(np.float64)
     whole = shares.sum(axis=1, keepdims=True)
     shares /= np.where(whole > 0, whole, np.nan)
@@ -89,7 +111,7 @@ def complexity(values: Array) -> Array:
 
 @register(
     "complexity-relative",
-    summary="entropy of the mask over that of a uniform one, so that planes compare",
+    summary="entropy of the mask relative to a uniform one; comparable between planes",
     family="conciseness",
     direction="lower",
     low=0,
@@ -99,7 +121,7 @@ def complexity(values: Array) -> Array:
 )
 @register(
     "complexity-map-relative",
-    summary="entropy of the map over that of a uniform one, so that planes compare",
+    summary="entropy of the map relative to a uniform one; comparable between planes",
     family="conciseness",
     direction="lower",
     low=0,
@@ -108,7 +130,18 @@ def complexity(values: Array) -> Array:
     given={"values": "maps"},
 )
 def relative_complexity(values: Array) -> Array:
-    """Return complexity over ``ln(number of cells)``."""
+    """Return complexity over ``ln(number of cells)``.
+
+    Parameters
+    ----------
+    values : ndarray, shape (batch, freq, frame)
+        Gains in [0, 1], or attributions.
+
+    Examples
+    --------
+    >>> relative_complexity(np.ones((1, 2, 2))).round(3).tolist()
+    [1.0]
+    """
     return complexity(values) / np.log(values[0].size)
 
 
@@ -121,7 +154,18 @@ def relative_complexity(values: Array) -> Array:
     high=1,
 )
 def area(gains: Array) -> Array:
-    """Return the mean of each mask's gains."""
+    """Return the mean gain of each mask.
+
+    Parameters
+    ----------
+    gains : ndarray, shape (mask, freq, frame)
+        In [0, 1].
+
+    Examples
+    --------
+    >>> area(np.array([[[1.0, 0.0, 0.0, 0.0]]])).tolist()
+    [0.25]
+    """
     return gains.mean(axis=(1, 2), dtype=np.float64)
 
 
@@ -134,7 +178,20 @@ def area(gains: Array) -> Array:
     high=1,
 )
 def energy(gains: Array, magnitude: Array) -> Array:
-    """Return ``sum (g |X|)^2 / sum |X|^2`` of each mask, 0 for silence."""
+    """Return ``sum (g |X|)^2 / sum |X|^2`` of each mask, 0 for silence.
+
+    Parameters
+    ----------
+    gains : ndarray, shape (mask, freq, frame)
+        In [0, 1].
+    magnitude : ndarray, shape (freq, frame)
+        Linear magnitude of the input.
+
+    Examples
+    --------
+    >>> energy(np.array([[[1.0, 0.0]]]), np.array([[3.0, 1.0]])).tolist()
+    [0.9]
+    """
     power = np.asarray(magnitude, np.float64) ** 2
     kept = np.square(gains.reshape(len(gains), -1), dtype=np.float64) @ power.ravel()
     return kept / power.sum() if power.sum() > 0 else np.zeros(len(gains))

@@ -1,15 +1,15 @@
-"""Insertion and deletion: the score while the strongest cells come in, or go, step by step.
+"""Insertion and deletion: the score as cells are added, or removed, in order of attribution.
 
-One mask is one point on such a curve, so that comparing methods at one size may favour whichever
-suits that size; the area under the curve does not choose one. What is inserted at a step is the
-evidence of a mask, and what deletion leaves is its remainder, so both curves cost the passes of one
+One mask is one point of such a curve, so a comparison of methods at one mask size may favour one of
+them; the area under the curve averages over sizes. The sound at a step of insertion is the evidence
+of a mask, and at a step of deletion its remainder, so both curves need the forward passes of one
 set of nested masks (``nested_gains``).
 
 Conventions
 -----------
-Steps are shares of the area. Cells of equal attribution come together, and the area in at each step
-is measured; from nothing to everything, by the trapezoid rule. A map that orders nothing has a
-straight line from the score of silence to that of the input.
+Steps are at equal shares of the area, from 0 to 1. Cells of equal attribution are added together,
+and the area at each step is measured; the integral uses the trapezoid rule. For a constant map the
+curve is a straight line from the score of silence to that of the input.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PAPER = "Petsiuk et al.: RISE, 2018"
 
 @register(
     "insertion",
-    summary="area under the target's probability while the strongest cells come in",
+    summary="area under the target's probability as the strongest cells are inserted",
     family="faithfulness",
     direction="higher",
     low=0,
@@ -36,7 +36,7 @@ _PAPER = "Petsiuk et al.: RISE, 2018"
 )
 @register(
     "deletion",
-    summary="area under the target's probability while the strongest cells go",
+    summary="area under the target's probability as the strongest cells are deleted",
     family="faithfulness",
     direction="lower",
     low=0,
@@ -46,7 +46,20 @@ _PAPER = "Petsiuk et al.: RISE, 2018"
     given={"curve": "deletion", "shares": "shares"},
 )
 def area_under(curve: Array, shares: Array) -> Array:
-    """Return the area under each curve (map, step) over ``shares`` (map, step) from 0 to 1."""
+    """Return the area under each curve.
+
+    Parameters
+    ----------
+    curve : ndarray, shape (map, step)
+        Probability of the target, in [0, 1].
+    shares : ndarray, shape (map, step)
+        Share of the cells inserted or deleted, from 0 to 1.
+
+    Examples
+    --------
+    >>> area_under(np.array([[0.0, 1.0, 1.0]]), np.array([[0.0, 0.5, 1.0]])).tolist()
+    [0.75]
+    """
     return trapezoid(np.asarray(curve, np.float64), shares, axis=-1)
 
 
@@ -58,7 +71,7 @@ def nested_gains(
     Parameters
     ----------
     values : ndarray, shape (freq, frame)
-        Largest first; negative values come last.
+        Attribution; cells are ordered from the largest to the most negative value.
     steps : int >= 2
         Number of masks, at equal shares of the area.
 
@@ -66,7 +79,12 @@ def nested_gains(
     -------
     gains : ndarray, shape (step, freq, frame), float32
     shares : ndarray, shape (step,)
-        The area in, from 0 to 1.
+        Mean gain of each mask, from 0 to 1.
+
+    Examples
+    --------
+    >>> nested_gains(np.array([[3.0, 1.0]]), steps=3)[1].tolist()
+    [0.0, 0.5, 1.0]
     """
     ordered = np.sort(values, axis=None)[::-1]
     counts = np.linspace(0, values.size, steps).round().astype(int)

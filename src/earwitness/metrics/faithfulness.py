@@ -1,20 +1,19 @@
-"""Whether the model decides by what the mask keeps.
+"""Faithfulness: whether the model's decision depends on what the mask keeps.
 
-A classifier scores three things: the input, the evidence alone and the remainder alone. A faithful
-mask keeps the target's score with the evidence and loses it with the remainder. Neither says much
-without the mask's size (a mask that keeps everything keeps the score), nor without a control of the
-same size (any large hole in a sound lowers the score).
+The model is evaluated on the input, on the evidence alone and on the remainder alone. For a
+faithful mask, the evidence keeps the target's score and the remainder loses it. Interpret both with
+the mask's size (a mask that keeps everything keeps the score) and with a control of the same size
+(removing any large part of a sound lowers the score).
 
 Conventions
 -----------
-``p_`` is the target's true probability, after one softmax or sigmoid; ``z_`` is the explained
-score, a logit, a difference of logits or a value; ``odds_`` is ``ln(p / (1 - p))`` computed from
-logits, so that it does not saturate. ``input`` is one number, ``evidence`` and ``remainder`` are
-one per mask.
+``p_`` is the target's probability, after one softmax or sigmoid. ``z_`` is the explained score: a
+logit, a difference of logits or a value. ``odds_`` is ``ln(p / (1 - p))`` computed from logits, so
+it does not saturate. ``input`` is one number, ``evidence`` and ``remainder`` are one per mask.
 
-A gain counts only above ``tolerance``: between two routes of the same float32 model, probabilities
-differ by some 1e-6, and a mask that changes nothing would gain half of the time. Without a
-tolerance the average gain divides rounding by rounding wherever the model is sure.
+A gain counts only above ``tolerance``: rounding changes the probabilities of a float32 model by
+about 1e-6, so a mask that changes nothing would gain half of the time. Without a tolerance, the
+average gain would be a ratio of rounding errors where the model is confident.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ import numpy as np
 
 from earwitness.metrics.registry import Array, register
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-3  # probability; far above rounding (1e-6), far below a relevant change
 _LMAC = "Paissan et al.: Listenable Maps for Audio Classifiers, 2024"
 _CAM = "Chattopadhay et al.: Grad-CAM++, 2018"
 
 
 @register(
     "faithfulness",
-    summary="by how much the target's probability falls when the evidence is removed (FF)",
+    summary="drop of the target's probability when the evidence is removed (FF)",
     family="faithfulness",
     direction="higher",
     low=-1,
@@ -41,7 +40,7 @@ _CAM = "Chattopadhay et al.: Grad-CAM++, 2018"
 )
 @register(
     "faithfulness-logit",
-    summary="by how much the explained score falls when the evidence is removed (FF on the logit)",
+    summary="drop of the explained score when the evidence is removed (FF on the logit)",
     family="faithfulness",
     direction="higher",
     unit="logit or value",
@@ -49,13 +48,26 @@ _CAM = "Chattopadhay et al.: Grad-CAM++, 2018"
     given={"whole": "z_input", "remainder": "z_remainder"},
 )
 def faithfulness(whole: Array, remainder: Array) -> Array:
-    """Return ``f(X) - f(X (1 - M))`` of each mask."""
+    """Return ``f(X) - f(X (1 - M))`` of each mask.
+
+    Parameters
+    ----------
+    whole : float, or ndarray of shape ()
+        Score of the input: a probability in [0, 1], or a logit or value.
+    remainder : ndarray, shape (mask,)
+        Score of each remainder, in the same unit.
+
+    Examples
+    --------
+    >>> faithfulness(np.array(0.75), np.array([0.25])).tolist()
+    [0.5]
+    """
     return np.asarray(whole, np.float64) - remainder
 
 
 @register(
     "average-increase",
-    summary="100 where the evidence alone scores higher than the input, 0 elsewhere (AI)",
+    summary="100 if the evidence alone scores higher than the input, else 0 (AI)",
     family="faithfulness",
     direction="higher",
     low=0,
@@ -68,15 +80,23 @@ def average_increase(p_input: Array, p_evidence: Array, *, tolerance: float = TO
 
     Parameters
     ----------
+    p_input : ndarray, shape ()
+    p_evidence : ndarray, shape (mask,)
+        Probabilities in [0, 1].
     tolerance : float
-        Probability that a rise must exceed to count.
+        Increase of probability that must be exceeded.
+
+    Examples
+    --------
+    >>> average_increase(np.array(0.5), np.array([0.6, 0.4])).tolist()
+    [100.0, 0.0]
     """
     return 100.0 * (np.asarray(p_evidence, np.float64) - p_input > tolerance)
 
 
 @register(
     "average-drop",
-    summary="the share of the target's probability that the evidence alone loses (AD)",
+    summary="relative drop of the target's probability on the evidence alone (AD)",
     family="faithfulness",
     direction="lower",
     low=0,
@@ -85,14 +105,26 @@ def average_increase(p_input: Array, p_evidence: Array, *, tolerance: float = TO
     paper=_CAM,
 )
 def average_drop(p_input: Array, p_evidence: Array) -> Array:
-    """Return ``100 max(0, p(X) - p(X M)) / p(X)`` of each mask; 0 where the input scores 0."""
+    """Return ``100 max(0, p(X) - p(X M)) / p(X)`` of each mask; 0 if the input scores 0.
+
+    Parameters
+    ----------
+    p_input : ndarray, shape ()
+    p_evidence : ndarray, shape (mask,)
+        Probabilities in [0, 1].
+
+    Examples
+    --------
+    >>> average_drop(np.array(0.5), np.array([0.25])).tolist()
+    [50.0]
+    """
     lost = np.maximum(np.asarray(p_input, np.float64) - p_evidence, 0)
     return 100 * _over(lost, np.asarray(p_input, np.float64))
 
 
 @register(
     "average-gain",
-    summary="the share of the room above the target's probability that the evidence gains (AG)",
+    summary="increase of the target's probability on the evidence, relative to 1 - p (AG)",
     family="faithfulness",
     direction="higher",
     low=0,
@@ -105,8 +137,16 @@ def average_gain(p_input: Array, p_evidence: Array, *, tolerance: float = TOLERA
 
     Parameters
     ----------
+    p_input : ndarray, shape ()
+    p_evidence : ndarray, shape (mask,)
+        Probabilities in [0, 1].
     tolerance : float
-        Probability that a gain must exceed to count.
+        Increase of probability that must be exceeded.
+
+    Examples
+    --------
+    >>> average_gain(np.array(0.5), np.array([0.75])).tolist()
+    [50.0]
     """
     gained = np.asarray(p_evidence, np.float64) - p_input
     gained = np.where(gained > tolerance, gained, 0)
@@ -115,7 +155,7 @@ def average_gain(p_input: Array, p_evidence: Array, *, tolerance: float = TOLERA
 
 @register(
     "fidelity",
-    summary="1 where the decision on the evidence alone is that on the input (Fid-In)",
+    summary="1 if the decision on the evidence alone equals that on the input (Fid-In)",
     family="faithfulness",
     direction="higher",
     low=0,
@@ -123,13 +163,25 @@ def average_gain(p_input: Array, p_evidence: Array, *, tolerance: float = TOLERA
     paper=_LMAC,
 )
 def fidelity(all_input: Array, all_evidence: Array) -> Array:
-    """Return ``[argmax f(X M) = argmax f(X)]`` of each mask."""
+    """Return ``[argmax f(X M) = argmax f(X)]`` of each mask.
+
+    Parameters
+    ----------
+    all_input : ndarray, shape (class,)
+    all_evidence : ndarray, shape (mask, class)
+        Probabilities in [0, 1].
+
+    Examples
+    --------
+    >>> fidelity(np.array([0.2, 0.8]), np.array([[0.4, 0.6], [0.9, 0.1]])).tolist()
+    [1.0, 0.0]
+    """
     return top_fidelity(all_input, all_evidence, k=1)
 
 
 @register(
     "top-fidelity",
-    summary="1 where the decision on the input is among the k best on the evidence alone",
+    summary="1 if the decision on the input is among the k best classes on the evidence alone",
     family="faithfulness",
     direction="higher",
     low=0,
@@ -137,23 +189,32 @@ def fidelity(all_input: Array, all_evidence: Array) -> Array:
     paper="Parekh et al.: Listen to Interpret, 2022",
 )
 def top_fidelity(all_input: Array, all_evidence: Array, *, k: int = 3) -> Array:
-    """Return 1 where fewer than ``k`` classes beat the decided one; a tie beats it, so that a
-    model that answers the same for everything is not faithful by chance.
+    """Return 1 if fewer than ``k`` classes score at least as high as the decided one.
+
+    A tie counts against the decided class, so a model with constant outputs is not faithful.
 
     Parameters
     ----------
-    k : int
-        How many classes count as the best.
+    all_input : ndarray, shape (class,)
+    all_evidence : ndarray, shape (mask, class)
+        Probabilities in [0, 1].
+    k : int >= 1
+        Number of best classes.
+
+    Examples
+    --------
+    >>> top_fidelity(np.array([0.2, 0.8]), np.array([[0.6, 0.4]]), k=2).tolist()
+    [1.0]
     """
     decided = int(np.argmax(all_input))
     ours = all_evidence[:, decided]
-    rivals = np.delete(all_evidence, decided, axis=1)
-    return ((rivals >= ours[:, None]).sum(axis=1) < k).astype(np.float64)
+    others = np.delete(all_evidence, decided, axis=1)
+    return ((others >= ours[:, None]).sum(axis=1) < k).astype(np.float64)
 
 
 @register(
     "log-odds",
-    summary="by how much the target's log-odds fall when the evidence is removed",
+    summary="drop of the target's log-odds when the evidence is removed",
     family="faithfulness",
     direction="higher",
     unit="nats",
@@ -161,7 +222,19 @@ def top_fidelity(all_input: Array, all_evidence: Array, *, k: int = 3) -> Array:
     given={"whole": "odds_input", "remainder": "odds_remainder"},
 )
 def log_odds(whole: Array, remainder: Array) -> Array:
-    """Return ``ln(p / (1 - p))`` of the input minus that of each remainder."""
+    """Return ``ln(p / (1 - p))`` of the input minus that of each remainder.
+
+    Parameters
+    ----------
+    whole : ndarray, shape ()
+    remainder : ndarray, shape (mask,)
+        Log-odds in nats.
+
+    Examples
+    --------
+    >>> log_odds(np.array(2.0), np.array([-1.0])).tolist()
+    [3.0]
+    """
     return faithfulness(whole, remainder)
 
 

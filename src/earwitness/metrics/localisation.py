@@ -1,18 +1,18 @@
-"""How well an explanation finds the true source, where the truth is known.
+"""Localisation: agreement of an explanation with the true source, if it is known.
 
-In a mixture made of known sources one can say which cells the target's source is in. An explanation
-of a good classifier should point there; one of a classifier that decides by something else should
-not, so a low figure is not always the explanation's fault.
+In a mixture of known sources, the cells that the target's source dominates are known. An
+explanation of a good classifier should point there. If the classifier uses other evidence, it
+should not, so a low value can also be due to the classifier.
 
 Conventions
 -----------
-The true source and the rest add up to the input. A cell belongs to the source if the source has
-more energy there than the rest (``true_cells``). Three questions are asked: of cells, of frames
-(``-time``) and of bins (``-frequency``); for the latter two, positive attribution is summed over
-the other axis, and energies are too.
+The true source and the rest sum to the input. A cell belongs to the source if the source has more
+energy there than the rest (``true_cells``). Every metric is computed on cells, on frames
+(``-time``) and on bins (``-frequency``); for the latter two, positive attribution and energies are
+summed over the other axis.
 
-Only positive attribution counts as pointing somewhere. Ties get the value they would have on
-average in random order, so a map that orders nothing does as well as chance and no better.
+Only positive attribution counts. Ties get their expected value in random order, so a constant map
+scores at chance level.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OVER = {"": "cells", "-time": "frames", "-frequency": "bins"}
 def _register_over(
     name: str, summary: str, paper: str, direction: Direction = "higher"
 ) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
-    """Register a function of maps and truth for cells, frames and bins."""
+    """Return a decorator that registers a function for cells, frames and bins."""
 
     def add(function: Callable[..., Array]) -> Callable[..., Array]:
         for suffix, noun in _OVER.items():
@@ -55,16 +55,22 @@ def _register_over(
 
 @_register_over(
     "relevance-mass",
-    "share of the positive attribution that lies in true cells",
+    "share of the positive attribution in true cells",
     f"{_CLEVR}, section 3.2",
 )
 def relevance_mass(maps: Array, truth: Truth) -> Array:
-    """Return the share of positive attribution in true cells; 0 where nothing is positive.
+    """Return the share of positive attribution in true cells; 0 if nothing is positive.
 
     Parameters
     ----------
     maps : ndarray, shape (map, ...)
+        Attributions.
     truth : ndarray, shape (...), bool
+
+    Examples
+    --------
+    >>> relevance_mass(np.array([[3.0, 1.0, -5.0]]), np.array([True, False, False])).tolist()
+    [0.75]
     """
     positive = np.maximum(maps.reshape(len(maps), -1), 0).astype(np.float64)
     whole = positive.sum(axis=1)
@@ -74,13 +80,24 @@ def relevance_mass(maps: Array, truth: Truth) -> Array:
 
 @_register_over(
     "relevance-rank",
-    "share of true cells among as many of the strongest cells",
+    "precision of the K strongest cells, K being the number of true cells",
     f"{_CLEVR}, section 3.2",
 )
 def relevance_rank(maps: Array, truth: Truth) -> Array:
-    """Return how many of the ``K`` strongest cells are true, over ``K``, the number of true cells.
+    """Return the share of true cells among the ``K`` strongest, ``K`` the number of true cells.
 
-    nan where no cell is true.
+    nan if no cell is true.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (map, ...)
+        Attributions.
+    truth : ndarray, shape (...), bool
+
+    Examples
+    --------
+    >>> relevance_rank(np.array([[3.0, 2.0, 1.0]]), np.array([True, False, True])).tolist()
+    [0.5]
     """
     flat, inside = maps.reshape(len(maps), -1), truth.ravel()
     count = int(inside.sum())
@@ -88,7 +105,7 @@ def relevance_rank(maps: Array, truth: Truth) -> Array:
         return np.full(len(maps), np.nan)
     last = np.sort(flat, axis=1)[:, -count, None]
     above, equal = flat > last, flat == last
-    places = count - above.sum(axis=1)  # left for those that are equal
+    places = count - above.sum(axis=1)  # left for cells of equal attribution
     hits = (above & inside).sum(axis=1)
     hits = hits + places * (equal & inside).sum(axis=1) / equal.sum(axis=1)
     return hits / count
@@ -96,11 +113,23 @@ def relevance_rank(maps: Array, truth: Truth) -> Array:
 
 @_register_over(
     "pointing-game",
-    "1 where the strongest of all cells is a true one",
+    "1 if the strongest of all cells is a true one",
     "Zhang et al.: Top-down Neural Attention by Excitation Backprop, 2018",
 )
 def pointing_game(maps: Array, truth: Truth) -> Array:
-    """Return whether the strongest cell is true; of several, the share that is."""
+    """Return 1 if the strongest cell is true; for several strongest cells, the share that is.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (map, ...)
+        Attributions.
+    truth : ndarray, shape (...), bool
+
+    Examples
+    --------
+    >>> pointing_game(np.array([[3.0, 2.0]]), np.array([True, False])).tolist()
+    [1.0]
+    """
     flat = maps.reshape(len(maps), -1)
     strongest = flat == flat.max(axis=1, keepdims=True)
     return (strongest & truth.ravel()).sum(axis=1) / strongest.sum(axis=1)
@@ -108,12 +137,24 @@ def pointing_game(maps: Array, truth: Truth) -> Array:
 
 @_register_over(
     "roc-auc",
-    "probability that a true cell is stronger than another cell is",
+    "probability that a true cell is stronger than another (area under the ROC curve)",
     "Fawcett: An Introduction to ROC Analysis, 2006",
 )
 def roc_auc(maps: Array, truth: Truth) -> Array:
-    """Return the area under the ROC curve of finding true cells; nan if all or none are true."""
-    # from scipy 1.18 on, ranks have the type of what is ranked
+    """Return the area under the ROC curve for the true cells; nan if all or none are true.
+
+    Parameters
+    ----------
+    maps : ndarray, shape (map, ...)
+        Attributions.
+    truth : ndarray, shape (...), bool
+
+    Examples
+    --------
+    >>> roc_auc(np.array([[3.0, 2.0, 1.0]]), np.array([True, False, True])).tolist()
+    [0.5]
+    """
+    # from scipy 1.18 on, ranks have the dtype of what is ranked
     flat, inside = maps.reshape(len(maps), -1).astype(np.float64), truth.ravel()
     true, false = int(inside.sum()), int((~inside).sum())
     if not true or not false:
@@ -124,7 +165,7 @@ def roc_auc(maps: Array, truth: Truth) -> Array:
 
 @register(
     "si-sdr-source",
-    summary="how close the evidence sounds to the true source",
+    summary="scale-invariant SDR of the evidence, with the true source as reference",
     family="localisation",
     direction="higher",
     unit="dB",
@@ -133,7 +174,7 @@ def roc_auc(maps: Array, truth: Truth) -> Array:
 )
 @register(
     "si-sdr-input",
-    summary="how much of the input is still in the evidence",
+    summary="scale-invariant SDR of the evidence, with the input as reference",
     family="sound",
     direction=None,
     unit="dB",
@@ -141,14 +182,20 @@ def roc_auc(maps: Array, truth: Truth) -> Array:
     given={"estimates": "sounds", "truth": "input_sound"},
 )
 def si_sdr(estimates: Array, truth: Array) -> Array:
-    """Return the scale-invariant signal-to-distortion ratio of each sound.
+    """Return the scale-invariant signal-to-distortion ratio of each sound in dB.
 
-    Not defined (nan) for a silent truth; minus infinity for a silent estimate.
+    Undefined (nan) for a silent reference; minus infinity for a silent estimate.
 
     Parameters
     ----------
     estimates : ndarray, shape (sound, time)
     truth : ndarray, shape (time,)
+        The reference signal.
+
+    Examples
+    --------
+    >>> si_sdr(np.array([[1.0, 1.0]]), np.array([1.0, 0.0])).tolist()
+    [0.0]
     """
     wanted, found = truth.astype(np.float64), estimates.astype(np.float64)
     power = float(wanted @ wanted)
@@ -161,17 +208,23 @@ def si_sdr(estimates: Array, truth: Array) -> Array:
 
 
 def true_cells(source: Array, rest: Array) -> dict[str, Truth]:
-    """Return the fields of a case that say where the true source is.
+    """Return the fields of a case with the positions of the true source.
 
     Parameters
     ----------
     source, rest : ndarray, shape (freq, frame)
-        Magnitudes of the target's source and of everything else in the mixture.
+        Linear magnitudes of the target's source and of the rest of the mixture.
 
     Returns
     -------
     dict
-        ``truth``, ``truth_time`` and ``truth_frequency``: where the source has more energy.
+        ``truth`` (freq, frame), ``truth_time`` (frame,) and ``truth_frequency`` (freq,), bool:
+        where the source has more energy.
+
+    Examples
+    --------
+    >>> true_cells(np.array([[2.0, 1.0]]), np.array([[1.0, 3.0]]))["truth"].tolist()
+    [[True, False]]
     """
     ours, theirs = (np.asarray(one, np.float64) ** 2 for one in (source, rest))
     return {
@@ -182,7 +235,7 @@ def true_cells(source: Array, rest: Array) -> dict[str, Truth]:
 
 
 def map_fields(maps: Array) -> dict[str, Array]:
-    """Return the fields of a case that hold attributions (map, freq, frame), and their sums."""
+    """Return the fields of a case with attributions (map, freq, frame) and their sums over axes."""
     positive = np.maximum(maps, 0)
     return {
         "maps": maps,

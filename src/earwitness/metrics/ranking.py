@@ -1,7 +1,7 @@
-"""Which mask is best, where that may be asked at all.
+"""Selection of the best mask by a metric, without degenerate masks.
 
-A mask that is empty, full or the same everywhere says nothing about where the evidence is, whatever
-it scores, and many metrics are best at such a mask. So it is counted, and never chosen.
+An empty, full or constant mask does not localise anything, and many metrics are optimal for such a
+mask. So degenerate masks are counted, and never selected.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from earwitness.metrics.registry import METRICS, Array
 def find_best(
     name: str, values: Sequence[float] | Array, degenerate: Sequence[str | None]
 ) -> int | None:
-    """Return which mask a metric finds best; None if it finds none.
+    """Return the index of the best mask by a metric, or None.
 
     Parameters
     ----------
     name : str
-        A metric that has a direction.
+        Name of a metric with a direction.
     values : sequence, shape (mask,)
-        Its figures; nan is never best. Of equal ones, the first is.
+        Values of the metric; nan is never best. The first of equal values is chosen.
     degenerate : sequence of str or None, shape (mask,)
-        ``Mask.degenerate`` of each.
+        ``Mask.degenerate`` of each mask.
     """
     metric = METRICS.get(name)
     best: int | None = None
@@ -38,27 +38,27 @@ def find_best(
 
 
 def count_degenerate(degenerate: Sequence[str | None]) -> dict[str, int]:
-    """Return how many masks are empty, full and constant."""
+    """Return the numbers of empty, full and constant masks."""
     return {kind: list(degenerate).count(kind) for kind in ("empty", "full", "constant")}
 
 
 def published_score(
     table: Mapping[str, Array], over: Mapping[str, Array], lower: Sequence[str]
 ) -> Array:
-    """Return the one figure by which Pak and Teryokhina (2025) chose masks, for each row.
+    """Return the selection score of Pak and Teryokhina (2025) for each row.
 
-    Every column is put on a scale from 0 to 1 between its least and largest value in ``over``,
-    those in ``lower`` upside down, and the geometric mean of the columns is taken, each at least
-    1e-9. The text scales within each method's own rows; the code, and so the published choice, over
-    all rows. One column that is 0 sinks a row, so a rise by rounding can decide.
+    Every column is scaled to [0, 1] by its minimum and maximum in ``over``, and inverted if it is
+    in ``lower``; the score is the geometric mean of the columns, each at least 1e-9. The paper
+    scales within the rows of each method; its code, and so its published selection, over all rows.
+    A single column of 0 dominates the geometric mean, so rounding can decide.
 
     Parameters
     ----------
     table : mapping of column to values, shape (row,)
     over : mapping of column to values
-        The rows that set the scale.
+        Rows whose minima and maxima define the scale.
     lower : sequence of str
-        Columns of which less is better.
+        Columns for which lower is better.
     """
     logs = []
     for name, values in table.items():

@@ -1,18 +1,16 @@
-"""How a metric joins: a decorator that states its facts, on a function whose parameters state its
-needs.
+"""The registry of metrics: a decorator on a function whose parameters name its inputs.
 
 Conventions
 -----------
-A metric is a plain function of arrays. Its positional parameters are named after what can be known
-about a case (``FIELDS``), and it is asked only where all of them are known. It answers with one
-figure for each row of its batch: for each mask, or for each map. Keyword-only parameters are its
-options.
+A metric is a plain function of arrays. Its positional parameters are named after the fields of a
+case (``FIELDS``), and it is computed only if all of them are known. It returns one value for each
+row of its batch: for each mask, or for each map. Keyword-only parameters are its options.
 
 Axis order is ``(batch, freq, frame)``, time last; sounds are ``(batch, time)``. ``nan`` means that
-the question has no answer there.
+the value is undefined.
 
-Figures of what the model answers exist twice, as masked on the ``plane`` and as ``heard``: the same
-function on the fields of either case.
+Metrics of the model's outputs are computed twice, with the same function: on the masked spectrogram
+(``spectrogram``) and on the resynthesised sound (``audio``).
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ Case = Mapping[str, Any]
 Direction = Literal["higher", "lower"]
 F = TypeVar("F", bound=Callable[..., Array])
 
-# what can be known about a case: its kind, its shape, and what it is
+# the fields of a case: kind, shape, and meaning
 FIELDS: dict[str, tuple[str, str, str]] = {
     "p_input": ("outputs", "()", "probability of the target for the input"),
     "p_evidence": ("outputs", "(mask,)", "the same for what each mask keeps"),
@@ -48,35 +46,55 @@ FIELDS: dict[str, tuple[str, str, str]] = {
     "all_input": ("outputs", "(class,)", "probabilities of all classes for the input"),
     "all_evidence": ("outputs", "(mask, class)", "the same for what each mask keeps"),
     "all_remainder": ("outputs", "(mask, class)", "the same for what each mask removes"),
-    "insertion": ("curve", "(map, step)", "score while the strongest cells come in"),
-    "deletion": ("curve", "(map, step)", "score while the strongest cells go"),
-    "shares": ("curve", "(map, step)", "how much is in, or gone, at each step, from 0 to 1"),
-    "gains": ("mask", "(mask, freq, frame)", "the masks"),
-    "magnitude": ("mask", "(freq, frame)", "the input on the plane"),
+    "insertion": (
+        "curve",
+        "(map, step)",
+        "target's probability as cells are inserted",
+    ),
+    "deletion": ("curve", "(map, step)", "target's probability as cells are deleted"),
+    "shares": (
+        "curve",
+        "(map, step)",
+        "share of cells inserted or deleted, from 0 to 1",
+    ),
+    "gains": ("mask", "(mask, freq, frame)", "gains in [0, 1]"),
+    "magnitude": ("mask", "(freq, frame)", "linear magnitude of the input"),
     "maps": ("map", "(map, freq, frame)", "attributions"),
     "truth": ("truth", "(freq, frame)", "cells that belong to the true source"),
     "maps_time": ("map", "(map, frame)", "positive attribution of each frame"),
     "truth_time": ("truth", "(frame,)", "frames that belong to the true source"),
     "maps_frequency": ("map", "(map, freq)", "positive attribution of each bin"),
     "truth_frequency": ("truth", "(freq,)", "bins that belong to the true source"),
-    "sounds": ("sound", "(mask, time)", "what each mask keeps, as sound"),
-    "input_sound": ("sound", "(time,)", "the input"),
-    "speech_sound": ("sound", "(time,)", "the input, where it is clear speech"),
-    "source_sound": ("truth", "(time,)", "the true source"),
+    "sounds": ("sound", "(mask, time)", "evidence of each mask as waveform"),
+    "input_sound": ("sound", "(time,)", "the input as waveform"),
+    "speech_sound": ("sound", "(time,)", "the input as waveform, if it is clean speech"),
+    "source_sound": ("truth", "(time,)", "the true source as waveform"),
     "rate": ("sound", "()", "sampling rate in Hz"),
-    "map": ("map", "(freq, frame)", "one attribution, to compare others with"),
-    "seed_maps": ("reruns", "(map, freq, frame)", "the same from other seeds"),
-    "noise_maps": ("reruns", "(map, freq, frame)", "the same with faint noise on the input"),
-    "encoded_maps": ("reruns", "(map, freq, frame)", "the same after lossy encoding"),
-    "random_maps": ("reruns", "(map, freq, frame)", "the same with more and more random weights"),
-    "other_evidence": ("other model", "(mask,)", "another classifier's probability for evidence"),
-    "other_remainder": ("other model", "(mask,)", "and for the remainder"),
+    "map": ("map", "(freq, frame)", "one attribution, the reference of comparisons"),
+    "seed_maps": ("reruns", "(map, freq, frame)", "attributions with other seeds"),
+    "noise_maps": ("reruns", "(map, freq, frame)", "attributions of the input plus faint noise"),
+    "encoded_maps": (
+        "reruns",
+        "(map, freq, frame)",
+        "attributions of the input after lossy encoding",
+    ),
+    "random_maps": ("reruns", "(map, freq, frame)", "attributions of random weights"),
+    "other_evidence": (
+        "other model",
+        "(mask,)",
+        "another model's probability of the evidence",
+    ),
+    "other_remainder": (
+        "other model",
+        "(mask,)",
+        "another model's probability of the remainder",
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric and its facts.
+    """A registered metric and its properties.
 
     Attributes
     ----------
@@ -85,11 +103,11 @@ class Metric:
         ``faithfulness``, ``conciseness``, ``localisation``, ``stability``, ``sanity`` or ``sound``.
     function : callable
     direction : "higher", "lower" or None
-        Which is better; None for a figure that is neither.
+        Which values are better; None if neither.
     range : (float, float)
-        Least and largest value it can take.
+        Lowest and highest possible value.
     unit : str
-        Empty for a plain number.
+        Empty for a dimensionless number.
     given : mapping of str to str
         The field of ``FIELDS`` for each positional parameter.
     """
@@ -106,26 +124,26 @@ class Metric:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Kinds of things that must be known: ``outputs``, ``mask``, ``truth``, ``sound`` ..."""
+        """Kinds of fields that it needs: ``outputs``, ``mask``, ``truth``, ``sound`` ..."""
         return tuple(dict.fromkeys(FIELDS[field][0] for field in self.given.values()))
 
     @property
     def options(self) -> dict[str, Any]:
-        """Name and default of every option: the keyword-only parameters of the function."""
+        """Name and default of every option: the keyword-only parameters of ``function``."""
         parameters = inspect.signature(self.function).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
     def applies(self, case: Case) -> bool:
-        """Say whether everything it needs is known."""
+        """Return whether the case has all fields that it needs."""
         return all(case.get(field) is not None for field in self.given.values())
 
     def of(self, case: Case, **options: Any) -> Array:
-        """Return its figures, shape (batch,), for a case to which it applies.
+        """Return its values, shape (batch,), for a case to which it applies.
 
         Raises
         ------
         ParameterError
-            If something it needs is not known.
+            If the case lacks a field.
         UnknownNameError
             If it has no such option.
         """
@@ -134,11 +152,11 @@ class Metric:
                 raise unknown(f"option of {self.name}", name, self.options or {"(it has none)": 0})
         missing = [field for field in self.given.values() if case.get(field) is None]
         if missing:
-            raise ParameterError(f"{self.name} wants {', '.join(missing)}, which the case lacks")
+            raise ParameterError(f"{self.name} needs {', '.join(missing)}, which the case lacks")
         return self.function(*(case[field] for field in self.given.values()), **options)
 
     def better(self, one: float, other: float) -> bool:
-        """Say whether one value is better than another; no value is better than nan is."""
+        """Return whether one value is better than another; nan is worse than any number."""
         if self.direction is None or math.isnan(one):
             return False
         sign = 1 if self.direction == "higher" else -1
@@ -160,10 +178,9 @@ def register(
     paper: str = "",
     given: Mapping[str, str] | None = None,
 ) -> Callable[[F], F]:
-    """Register a function under a name, with its facts.
+    """Return a decorator that registers a function as a metric.
 
-    ``given`` names the fields of parameters that are called otherwise, so that one function can be
-    several metrics.
+    ``given`` maps parameters to fields of other names, so one function can be several metrics.
     """
 
     def add(function: F) -> F:
@@ -172,7 +189,7 @@ def register(
         fields = {one: (given or {}).get(one, one) for one in names}
         strange = [field for field in fields.values() if field not in FIELDS]
         if strange:
-            raise ValueError(f"metric {name!r} wants {strange[0]!r}, which is no field")
+            raise ValueError(f"metric {name!r} needs {strange[0]!r}, which is not a field")
         METRICS.add(
             Metric(name, summary, paper, family, function, direction, (low, high), unit, fields)
         )
@@ -182,5 +199,5 @@ def register(
 
 
 def list_metrics() -> list[Metric]:
-    """Return all metrics with their facts, in the order of their names."""
+    """Return all registered metrics, in order of their names."""
     return METRICS.all()

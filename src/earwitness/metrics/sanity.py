@@ -1,12 +1,12 @@
-"""Whether an explanation depends on what the model has learnt.
+"""Sanity checks: whether an explanation depends on the trained weights.
 
-If the weights of a network are scrambled, its outputs mean nothing any more, and its explanation
-should not look as before. A map that survives shows the sound and not the decision.
+If the weights of a network are randomised, its outputs are meaningless, and its explanation should
+change. A map that stays the same depends on the input and not on the decision.
 
 Conventions
 -----------
-The map is compared with the maps after each block of the network was scrambled, by SSIM and by
-Spearman's correlation, of absolute values (``earwitness.evaluation.scrambling`` makes them).
+The map is compared with the maps after randomising each block of the network, by SSIM and by
+Spearman's rank correlation of absolute values (see ``earwitness.evaluation.scrambling``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PAPER = "Adebayo et al.: Sanity Checks for Saliency Maps, 2018"
 
 @register(
     "sanity-ssim",
-    summary="how much the map looks like that of the network with random weights (SSIM)",
+    summary="SSIM of the map with that of the network with random weights",
     family="sanity",
     direction="lower",
     low=-1,
@@ -30,7 +30,19 @@ _PAPER = "Adebayo et al.: Sanity Checks for Saliency Maps, 2018"
     given={"first": "map", "scrambled": "random_maps"},
 )
 def sanity_ssim(first: Array, scrambled: Array) -> Array:
-    """Return the SSIM of absolute values with the map after each block was scrambled."""
+    """Return the SSIM of absolute values with the map after randomising each block.
+
+    Parameters
+    ----------
+    first : ndarray, shape (freq, frame)
+    scrambled : ndarray, shape (map, freq, frame)
+        Attributions.
+
+    Examples
+    --------
+    >>> sanity_ssim(np.eye(9), -np.eye(9)[None]).tolist()
+    [1.0]
+    """
     return ssim(np.abs(first), np.abs(scrambled))
 
 
@@ -45,8 +57,19 @@ def sanity_ssim(first: Array, scrambled: Array) -> Array:
     given={"first": "map", "scrambled": "random_maps"},
 )
 def sanity_spearman(first: Array, scrambled: Array) -> Array:
-    """Return the rank correlation of absolute values with the map after each block was scrambled.
+    """Return the rank correlation of absolute values with the map after randomising each block.
 
-    A map that went constant has kept nothing of the order: 0.
+    The value for a constant map is 0.
+
+    Parameters
+    ----------
+    first : ndarray, shape (freq, frame)
+    scrambled : ndarray, shape (map, freq, frame)
+        Attributions.
+
+    Examples
+    --------
+    >>> sanity_spearman(np.eye(2), np.ones((1, 2, 2))).tolist()
+    [0.0]
     """
     return np.nan_to_num(spearman(np.abs(first), np.abs(scrambled)), nan=0.0)

@@ -1,10 +1,10 @@
-"""How alike two maps are.
+"""Similarity of two maps: rank correlation and structural similarity.
 
 Conventions
 -----------
-Both figures compare one map with each of several others of the same shape, and ignore the scale.
-Spearman's correlation asks whether cells are in the same order; SSIM asks whether the pictures look
-alike. They disagree on purpose: a faint smooth background changes every rank and no picture.
+Both compare one map with each of several others of the same shape, and ignore the scale. Spearman's
+correlation compares the order of cells, SSIM the local structure as in an image. They can disagree:
+a faint smooth background changes many ranks but hardly the SSIM.
 """
 
 from __future__ import annotations
@@ -14,13 +14,23 @@ from scipy.stats import rankdata
 
 from earwitness.metrics.registry import Array
 
-_WINDOW = 7
+_WINDOW = 7  # cells, side of the window, the default of scikit-image
 
 
 def spearman(one: Array, others: Array) -> Array:
-    """Return the rank correlation of a map (freq, frame) with each of others (map, freq, frame).
+    """Return Spearman's rank correlation of a map with each of several others, in [-1, 1].
 
-    nan where either map is the same everywhere.
+    nan if either map is constant.
+
+    Parameters
+    ----------
+    one : ndarray, shape (freq, frame)
+    others : ndarray, shape (map, freq, frame)
+
+    Examples
+    --------
+    >>> spearman(np.array([[1.0, 2.0]]), np.array([[[5.0, 3.0]]])).tolist()
+    [-1.0]
     """
     # from scipy 1.18 on, ranks have the type of what is ranked
     one, others = one.astype(np.float64), others.astype(np.float64)
@@ -30,11 +40,11 @@ def spearman(one: Array, others: Array) -> Array:
 
 
 def ssim(one: Array, others: Array) -> Array:
-    """Return the mean structural similarity of a map with each of several others.
+    """Return the mean structural similarity of a map with each of several others, in [-1, 1].
 
     Wang et al.: Image Quality Assessment, 2004, eq. 13, as scikit-image computes it with a uniform
     window of 7 by 7 cells and sample covariances. Every map is first divided by its largest
-    absolute value, so that 1 is the range of the pictures; a map of zeros stays one.
+    absolute value, so the dynamic range is 1; a map of zeros stays zero.
 
     Parameters
     ----------
@@ -42,14 +52,14 @@ def ssim(one: Array, others: Array) -> Array:
     others : ndarray, shape (map, freq, frame)
         On a side of fewer than 7 cells the window is the largest odd number that fits.
 
-    Returns
-    -------
-    ndarray, shape (map,)
-        1 for maps that are the same up to their scale.
+    Examples
+    --------
+    >>> ssim(np.eye(9), 2 * np.eye(9)[None]).tolist()
+    [1.0]
     """
     from skimage.metrics import structural_similarity
 
-    # one number for both sides; a window of one cell has no sample covariance
+    # one window for both sides; of a single cell there is no sample covariance
     window = min(_WINDOW, *(side - 1 + side % 2 for side in one.shape))
     first = _scaled(one)
     found = [

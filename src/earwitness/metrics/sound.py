@@ -1,7 +1,7 @@
-"""What the evidence is like to listen to.
+"""Sound quality of the evidence: level, clicks and intelligibility.
 
-An explanation that is heard must be audible, and its own artefacts must not be taken for the
-sound's. None of these says whether the evidence is the right one.
+The evidence should be audible, and artefacts of the mask should not be mistaken for sounds of the
+input. None of these metrics measures whether the evidence is correct.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from scipy.ndimage import binary_dilation, uniform_filter1d
 from earwitness.errors import NotApplicableError
 from earwitness.metrics.registry import Array, register
 
-_AROUND_SECONDS = 0.05
-_NEAR_SECONDS = 0.005
-_CLICK = 8.0  # times the level around it: a Gaussian noise never gets there
-_QUIET = 1e-4  # -80 dB under the input's peak, where nothing is heard
+_AROUND_SECONDS = 0.05  # s, window of the local RMS
+_NEAR_SECONDS = 0.005  # s, clicks closer than this are one event to the ear
+_CLICK = 8.0  # times the local RMS; Gaussian noise practically never exceeds it
+_QUIET = 1e-4  # of the input's peak (-80 dB), inaudible beside it
 
 
 @register(
@@ -28,7 +28,18 @@ _QUIET = 1e-4  # -80 dB under the input's peak, where nothing is heard
     unit="dB",
 )
 def level(sounds: Array, input_sound: Array) -> Array:
-    """Return the ratio of powers in dB; minus infinity for silence, nan for a silent input."""
+    """Return the power ratio in dB; minus infinity for silence, nan for a silent input.
+
+    Parameters
+    ----------
+    sounds : ndarray, shape (sound, time)
+    input_sound : ndarray, shape (time,)
+
+    Examples
+    --------
+    >>> level(np.array([[0.1, 0.1]]), np.array([1.0, 1.0])).round(3).tolist()
+    [-20.0]
+    """
     power = float((np.asarray(input_sound, np.float64) ** 2).sum())
     if power == 0:
         return np.full(len(sounds), np.nan)
@@ -38,22 +49,34 @@ def level(sounds: Array, input_sound: Array) -> Array:
 
 @register(
     "clicks",
-    summary="clicks in the evidence where the input has none",
+    summary="clicks in the evidence that are not in the input",
     family="sound",
     direction="lower",
     low=0,
     unit="per second",
 )
 def clicks(sounds: Array, input_sound: Array, rate: float) -> Array:
-    """Count jolts per second: second differences 8 times their own level in the 50 ms around.
+    """Return clicks per second: second differences above 8 times their RMS within 50 ms.
 
-    Jolts that the input has within 5 ms do not count, nor do those 80 dB under its peak; jolts
-    closer than 5 ms count once.
+    Clicks within 5 ms of a click of the input are ignored, as are those more than 80 dB below its
+    peak; clicks closer than 5 ms count once.
+
+    Parameters
+    ----------
+    sounds : ndarray, shape (sound, time)
+    input_sound : ndarray, shape (time,)
+    rate : float
+        Sampling rate in Hz.
+
+    Examples
+    --------
+    >>> clicks(np.eye(1, 8000, 4000), np.zeros(8000) + 1e-9, 8000.0).tolist()
+    [1.0]
     """
     near = 2 * round(_NEAR_SECONDS * rate) + 1
-    peak = float(np.abs(_bend(input_sound[None])).max())
-    own = binary_dilation(_jolts(input_sound[None], rate, peak)[0], np.ones(near))
-    found = _jolts(sounds, rate, peak) & ~own
+    peak = float(np.abs(_curvature(input_sound[None])).max())
+    own = binary_dilation(_clicks_at(input_sound[None], rate, peak)[0], np.ones(near))
+    found = _clicks_at(sounds, rate, peak) & ~own
     counts = []
     for row in found:
         at = np.flatnonzero(row)
@@ -63,7 +86,7 @@ def clicks(sounds: Array, input_sound: Array, rate: float) -> Array:
 
 @register(
     "stoi",
-    summary="how intelligible speech is in the evidence, the input being clear",
+    summary="short-time objective intelligibility of speech in the evidence",
     family="sound",
     direction="higher",
     low=0,
@@ -72,7 +95,15 @@ def clicks(sounds: Array, input_sound: Array, rate: float) -> Array:
     given={"clear": "speech_sound"},
 )
 def stoi(sounds: Array, clear: Array, rate: float) -> Array:
-    """Return the short-time objective intelligibility of each sound. For speech only.
+    """Return the short-time objective intelligibility of each sound, for speech only.
+
+    Parameters
+    ----------
+    sounds : ndarray, shape (sound, time)
+    clear : ndarray, shape (time,)
+        The clean speech.
+    rate : float
+        Sampling rate in Hz.
 
     Raises
     ------
@@ -89,12 +120,12 @@ def stoi(sounds: Array, clear: Array, rate: float) -> Array:
     return np.array([module.stoi(wanted, one.astype(np.float64), rate) for one in sounds])
 
 
-def _bend(sounds: Array) -> Array:
+def _curvature(sounds: Array) -> Array:
     return np.diff(np.asarray(sounds, np.float64), n=2, axis=1, prepend=0, append=0)
 
 
-def _jolts(sounds: Array, rate: float, peak: float) -> Array:
-    bend = _bend(sounds)
-    power = uniform_filter1d(bend**2, max(3, round(_AROUND_SECONDS * rate)), axis=1)
-    loud = np.abs(bend) > _QUIET * peak
-    return loud & (bend**2 > _CLICK**2 * np.maximum(power, 0))
+def _clicks_at(sounds: Array, rate: float, peak: float) -> Array:
+    curvature = _curvature(sounds)
+    power = uniform_filter1d(curvature**2, max(3, round(_AROUND_SECONDS * rate)), axis=1)
+    loud = np.abs(curvature) > _QUIET * peak
+    return loud & (curvature**2 > _CLICK**2 * np.maximum(power, 0))

@@ -1,13 +1,12 @@
-"""Whether an explanation stays the same where nothing that matters has changed, and whether what it
-found means anything to another model.
+"""Stability: robustness of an explanation to irrelevant changes, and transfer to another model.
 
-An explanation that another seed, inaudible noise or a lossy encoding turns over cannot be trusted,
-however faithful it scores. The converse does not hold: a constant map is perfectly stable.
+An explanation that changes with the seed, with inaudible noise or with lossy encoding is not
+reliable, whatever its faithfulness. The converse does not hold: a constant map is perfectly stable.
 
 Conventions
 -----------
-The explanation is repeated for the same target under changed conditions; each repetition's map is
-compared with the first by Spearman's rank correlation. Repetitions cost whole explanations.
+The explanation is repeated for the same target under changed conditions, and each map is compared
+with the first by Spearman's rank correlation. A repetition costs as much as the explanation.
 """
 
 from __future__ import annotations
@@ -47,13 +46,25 @@ from earwitness.metrics.similarity import spearman
     given={"first": "map", "again": "encoded_maps"},
 )
 def stability(first: Array, again: Array) -> Array:
-    """Return Spearman's correlation of a map with each repetition."""
+    """Return Spearman's correlation of a map with each repetition.
+
+    Parameters
+    ----------
+    first : ndarray, shape (freq, frame)
+    again : ndarray, shape (map, freq, frame)
+        Attributions.
+
+    Examples
+    --------
+    >>> stability(np.array([[1.0, 2.0]]), np.array([[[3.0, 4.0]]])).tolist()
+    [1.0]
+    """
     return spearman(first, again)
 
 
 @register(
     "transfer",
-    summary="how much better another classifier hears the target in the evidence than beside it",
+    summary="another classifier's probability of the target: evidence minus remainder",
     family="stability",
     direction="higher",
     low=-1,
@@ -61,7 +72,17 @@ def stability(first: Array, again: Array) -> Array:
     unit="probability",
 )
 def transfer(other_evidence: Array, other_remainder: Array) -> Array:
-    """Return ``q(evidence) - q(remainder)``, ``q`` another classifier's probability of the target's
-    label, on sounds that were chosen by the first.
+    """Return ``q(evidence) - q(remainder)`` of each mask, with ``q`` another classifier's
+    probability of the target.
+
+    Parameters
+    ----------
+    other_evidence, other_remainder : ndarray, shape (mask,)
+        Probabilities in [0, 1].
+
+    Examples
+    --------
+    >>> transfer(np.array([0.75]), np.array([0.25])).tolist()
+    [0.5]
     """
     return np.asarray(other_evidence, np.float64) - other_remainder

@@ -1,1 +1,1 @@
-"""Pieces of a sound, switched on and off, and the estimators of their weights."""
+"""Perturbation methods: pieces of a sound, backgrounds, and estimators of the pieces' weights."""

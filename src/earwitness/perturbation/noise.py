@@ -1,8 +1,8 @@
-"""Noise that stays legal on magnitudes.
+"""Noisy magnitudes and noise baselines.
 
-Complex Gaussian noise is added to the complex plane, or stands alone; a magnitude is never negative
-then, as it would be with Gaussian noise on the magnitude itself. Levels are relative to the root
-mean square of the input's magnitude.
+Complex Gaussian noise is added to the complex STFT, or used alone, and the magnitude is taken
+afterwards. So magnitudes stay non-negative, unlike with Gaussian noise added to the magnitude.
+Levels are relative to the root mean square of the input's magnitude.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch import Tensor
 
 from earwitness.probe import Probe
 
-_REUSED = 8  # samples of one draw
+_REUSED = 8  # samples per draw; random numbers cost more than a small network's forward pass
 
 
 def noisy_magnitudes(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
     """Yield the input's magnitude with noise in every cell, shape (freq, frame).
 
-    Every draw is followed by its opposite: what is odd in the noise cancels in the mean, and
-    drawing, dearer than a small network, is done half as often.
+    Draws come in antithetic pairs (noise and its negative): terms odd in the noise cancel in the
+    mean, and only half as many random numbers are drawn, which costs more than a small network.
     """
     for real, imaginary in _draws(probe, (samples + 1) // 2, level):
         yield torch.hypot(probe.magnitude + real, imaginary)
@@ -29,7 +29,7 @@ def noisy_magnitudes(probe: Probe, samples: int, level: float) -> Iterator[Tenso
 
 
 def noise_floors(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
-    """Yield magnitudes of fresh noise alone, shape (freq, frame)."""
+    """Yield magnitudes of noise alone, shape (freq, frame)."""
     for real, imaginary in _draws(probe, samples, level):
         yield torch.hypot(real, imaginary)
 
@@ -37,8 +37,8 @@ def noise_floors(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
 def _draws(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
     """Yield two independent planes of noise for each sample, (2, freq, frame).
 
-    One draw serves several samples, rolled round both axes by a random amount each time: every cell
-    gets another value every time, which is all that a mean over samples asks for.
+    One draw is reused for several samples, shifted circularly along both axes by random amounts:
+    each cell gets a new value each time, which is sufficient for a mean over samples.
     """
     scale = level * probe.magnitude.square().mean().sqrt()
     draw = torch.empty(0)

@@ -1,7 +1,7 @@
-"""Perturbation methods: which pieces a sound is cut into, and how the pieces are scored.
+"""Perturbation methods: how a sound is cut into pieces, and how their weights are estimated.
 
-Every published method of this kind is a choice of pieces, an estimator and a background for the
-pieces that are off; their names are registered in ``methods/presets.py``.
+Every published method of this kind is a choice of pieces, an estimator and a background that
+replaces the pieces that are off; ``methods/presets.py`` registers them by name.
 """
 
 from __future__ import annotations
@@ -41,37 +41,37 @@ def perturb(
     width: float = 0.25,
     ridge: float = 1.0,
 ) -> Map:
-    """Cut the sound into pieces, switch them on and off, and score them by what the model says.
+    """Cut the sound into pieces, evaluate the model with random pieces off, estimate their weights.
 
     Parameters
     ----------
     pieces : str
         ``grid`` (mel x time), ``sources`` (harmonic-percussive), or any of ``time``,
         ``loudness``, ``pauses``, ``hz``, ``mel``, ``erb``, ``harmonic-percussive``, ``nmf``,
-        ``stems``, ``demucs``, ``superpixels``; different kinds are combined by `` x ``, as in
+        ``stems``, ``demucs``, ``superpixels``. Different kinds are combined by `` x ``:
         ``nmf x loudness``.
     estimator : str
         ``lime``, ``kernel-shap``, ``occlusion``, ``rise`` or ``forest``.
     background : str
-        What stands in for pieces that are off while sampling: ``silence``, ``noise-floor``,
-        ``mean``, the path of a sound; several separated by commas are averaged.
+        What replaces the pieces that are off: ``silence``, ``noise-floor``, ``mean``, or the path
+        of a sound. Scores are averaged over several, separated by commas.
     segments : int >= 0
-        Segments of time; 0 for four a second, 20 at most.
+        Number of time segments; 0 for four per second, 20 at most.
     bands : int >= 1
-        Bands of frequency.
+        Number of frequency bands.
     components : int >= 0
-        Components of ``nmf`` (0 for 6) or superpixels (0 for about 100).
+        Number of components of ``nmf`` (0 for 6) or of superpixels (0 for about 100).
     stems : str
-        Folder of the separated sounds of ``pieces=stems``.
+        Folder of the separated sounds for ``pieces=stems``.
     samples : int >= 2
-        Draws at most.
+        Maximal number of draws.
     tolerance : float >= 0
-        Sampling stops when the error of the weights is estimated to be below this share of their
-        size; 0 to use all samples.
+        Sampling stops when the estimated error of the weights, relative to their norm, is below
+        this; 0 to use all samples.
     width : float > 0
         Width of LIME's kernel.
     ridge : float >= 0
-        Penalty on squared coefficients of LIME.
+        L2 penalty of LIME's regression.
     """
     sizes = Sizes(int(segments), int(bands), int(components), stems)
     sampling = Sampling(int(samples), float(tolerance), float(width), float(ridge))
@@ -95,7 +95,7 @@ def perturb(
 
 
 def _table(probe: Probe, pieces: Pieces, game: Game, estimate: Estimate) -> tuple[Piece, ...]:
-    """Return the facts of every piece; one that changes nothing has weight zero."""
+    """Return a record for every piece; a piece equal to the background has weight zero."""
     columns = torch.zeros(3, len(pieces), dtype=torch.float64)
     columns[:, game.live] = torch.stack([estimate.weights, estimate.low, estimate.high])
     whole = float(probe.magnitude.square().sum()) or 1.0
@@ -109,7 +109,7 @@ def _table(probe: Probe, pieces: Pieces, game: Game, estimate: Estimate) -> tupl
 
 
 def check(options: Mapping[str, Any]) -> None:
-    """Raise for options that fit no sound: unknown names, sizes out of range, options not read.
+    """Raise for options that are invalid for any sound: unknown names, ranges, unused options.
 
     Parameters
     ----------
@@ -137,17 +137,17 @@ def check(options: Mapping[str, Any]) -> None:
     for name, default in _SIZES.items():
         if options[name] != default and not any(name in one.reads for one in cuts):
             users = ", ".join(one.name for one in CUTS.all() if name in one.reads)
-            raise ParameterError(f"{name} means nothing to pieces {chosen}; it is for {users}")
+            raise ParameterError(f"{name} is not used by pieces {chosen}; it is for {users}")
     for name, default in _SAMPLING.items():
         if options[name] != default and name not in estimator.reads:
             users = ", ".join(one.name for one in ESTIMATORS.all() if name in one.reads)
             raise ParameterError(
-                f"{name} means nothing to estimator {estimator.name}; it is for {users}"
+                f"{name} is not used by estimator {estimator.name}; it is for {users}"
             )
 
 
 def count(options: Mapping[str, Any]) -> int:
-    """Return about how many forward passes the options cost."""
+    """Return the approximate number of forward passes for these options."""
     backgrounds = len(options["background"].split(","))
     if options["estimator"] != "occlusion":
         return int(options["samples"]) * backgrounds

@@ -1,1 +1,1 @@
-"""The explanation plane."""
+"""The explanation plane: the STFT of the waveform, its mel view and domains of masking."""

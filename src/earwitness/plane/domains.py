@@ -1,10 +1,10 @@
-"""Where gains multiply: what the masked magnitude is, in each domain.
+"""Domains of masking: linear magnitude, ``ln(1 + |X|)``, or dB.
 
-``linear`` is the default and the only one in which evidence and remainder add up to the input.
-``log1p`` (L-MAC: Paissan et al. 2024) and ``dB`` (Pak and Teryokhina 2025) are there
-to repeat published figures. In both, how far a gain of one half turns a cell down depends on the
-cell's level, and so on the scale of the transform: they were published for transforms that are not
-divided by the sum of the window, which ``scale`` undoes.
+``linear`` is the default and the only domain in which evidence and remainder sum to the input.
+``log1p`` (L-MAC: Paissan et al. 2024) and ``dB`` (Pak and Teryokhina 2025) reproduce published
+results. In both, the attenuation of a cell by a given gain depends on its level, and so on the
+scale of the transform. They were published for an STFT that is not divided by the sum of the
+window; ``scale`` restores that scale.
 """
 
 from __future__ import annotations
@@ -16,30 +16,37 @@ from torch import Tensor
 from earwitness.errors import ParameterError
 from earwitness.registry import unknown
 
-FLOOR_DB = -100.0
+FLOOR_DB = -100.0  # dB, lowest level of the published dB masking
 
 
 def mask_magnitude(
     gains: Tensor, magnitude: Tensor, domain: str = "linear", *, scale: float = 1.0
 ) -> Tensor:
-    """Return the masked magnitude.
+    """Return the magnitude masked in a domain.
 
     Parameters
     ----------
     gains : Tensor, shape (batch, freq, frame)
         In [0, 1].
     magnitude : Tensor, shape (freq, frame) or (batch, freq, frame)
+        Linear magnitude of the input.
     domain : {"linear", "log1p", "dB"}
     scale : float > 0
-        What magnitudes are multiplied by before the logarithm, and divided by after it. The sum of
-        a Hann window is ``n_fft / 2``.
+        Factor on magnitudes before the logarithm, divided out afterwards; ``n_fft / 2``, the sum of
+        a Hann window, gives the published scale.
 
     Returns
     -------
     Tensor, shape (batch, freq, frame)
         ``linear``: ``g |X|``. ``log1p``: ``exp(g ln(1 + |X|)) - 1``. ``dB``: the level
-        ``(L - b) g + b`` with ``L = 10 log10(max(|X|^2, 1e-10))`` and ``b`` = -100 dB, so that
-        nothing is ever quieter than -100 dB.
+        ``(L - b) g + b`` with ``L = 10 log10(max(|X|^2, 1e-10))`` and ``b`` = -100 dB, the lowest
+        level of the result.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mask_magnitude(torch.full((1, 1, 1), 0.5), torch.full((1, 1), 3.0), "log1p").item()
+    1.0
     """
     if domain not in DOMAINS:
         raise unknown("mask domain", domain, DOMAINS)

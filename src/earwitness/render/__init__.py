@@ -1,1 +1,1 @@
-"""From gains to something to hear and to see."""
+"""Rendering of explanations: sounds, players, images and labels."""

@@ -1,4 +1,4 @@
-"""From gains to sound: what the mask keeps, and what it removes."""
+"""Resynthesis of evidence, remainder and pieces from gains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from earwitness.plane.stft import Plane
 from earwitness.types import Played
 
-MOST_HEARD = 12
+MOST_HEARD = 12  # pieces with a sound of their own; more are not listened to
 
 
 def render(plane: Plane, spectrum: Tensor, gains: Tensor, wave: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,9 +32,9 @@ def render(plane: Plane, spectrum: Tensor, gains: Tensor, wave: Tensor) -> tuple
 
 
 def strongest(weights: list[float]) -> list[int]:
-    """Return the numbers of the dozen pieces of largest weight in size, largest first.
+    """Return the indices of the twelve pieces of largest absolute weight, largest first.
 
-    Pieces without any weight are not among them.
+    Pieces of weight zero are excluded.
     """
     some = [piece for piece, weight in enumerate(weights) if weight]
     return sorted(some, key=lambda piece: -abs(weights[piece]))[:MOST_HEARD]
@@ -43,16 +43,16 @@ def strongest(weights: list[float]) -> list[int]:
 def render_pieces(
     plane: Plane, spectrum: Tensor, played: Played, samples: int
 ) -> tuple[list[int], Tensor]:
-    """Return the sounds of the strongest dozen pieces, and everything else as one more.
+    """Return the sounds of the twelve strongest pieces, and the sum of all others.
 
-    Together they are the input.
+    Their sum is the input.
 
     Returns
     -------
     list of int
-        The numbers of the pieces, strongest first.
+        Indices of the pieces, strongest first.
     Tensor, shape (piece or piece + 1, samples)
-        The last is everything else, if there is any.
+        The last one is the sum of all other pieces, if there are any.
     """
     chosen = strongest([piece.weight for piece in played.table])
     switches = torch.eye(len(played.table), device=spectrum.device)[chosen]

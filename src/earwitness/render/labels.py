@@ -1,4 +1,4 @@
-"""The strongest regions of an explanation, as labels that sound editors read."""
+"""The strongest regions of an explanation as labels for sound editors."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from scipy import ndimage
 
 from earwitness.types import Attribution, Mask
 
-_MOST_REGIONS = 12
-_LEAST_SHARE = 0.01
+_MOST_REGIONS = 12  # labels; more are unreadable in an editor
+_LEAST_SHARE = 0.01  # of the positive attribution
 
 
 def region_labels(attribution: Attribution, mask: Mask, name: str) -> str:
-    """Return Audacity's label format: start and end in seconds with a text, then the range in Hz.
+    """Return regions in Audacity's label format: start and end in seconds, text, range in Hz.
 
-    A region is a connected part of what the mask keeps. The strongest dozen are listed in the order
-    of time, with their share of the positive attribution; regions under 1 % are left out.
+    A region is a connected component of the mask. The twelve strongest are listed in order of time,
+    with their share of the positive attribution; regions below 1 % are omitted.
     """
     found, count = ndimage.label(mask.gains > 0.5, structure=np.ones((3, 3)))
     positive = np.maximum(attribution.values, 0).astype(np.float64)

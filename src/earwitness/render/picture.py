@@ -1,4 +1,4 @@
-"""Pictures of a sound and of what was found in it, on true axes of time and frequency."""
+"""Images of spectrogram and attribution, with linear axes of time and frequency."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from earwitness.types import Attribution, FloatArray, Mask
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_RANGE_DB = 70.0
-_WIDEST = 1200
-_TALLEST = 400
+_RANGE_DB = 70.0  # dB below the loudest cell; a screen shows no more
+_WIDEST = 1200  # pixels, frames of an image
+_TALLEST = 400  # pixels, bins of an image
 
 
 def decibels(magnitude: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return levels in dB relative to the loudest cell, cut off 70 dB below it."""
+    """Return levels (freq, frame) in dB relative to the loudest cell, clipped at -70 dB.
+
+    Examples
+    --------
+    >>> decibels(np.array([[1.0, 0.1, 0.0]])).round(3).tolist()
+    [[0.0, -20.0, -70.0]]
+    """
     peak = float(magnitude.max())
     floor = 10 ** (-_RANGE_DB / 20)
     relative = magnitude / peak if peak > 0 else np.zeros_like(magnitude)
@@ -29,8 +35,15 @@ def decibels(magnitude: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def strength(values: FloatArray) -> NDArray[np.floating]:
-    """Scale a map to [-1, 1] by the 99.5th percentile of its size, so that one cell cannot hide
-    the others; zero maps stay zero.
+    """Scale a map (freq, frame) to [-1, 1] by the 99.5th percentile of its absolute values.
+
+    The percentile is robust to single large cells; values beyond it are clipped. A map of zeros
+    stays zero.
+
+    Examples
+    --------
+    >>> strength(np.array([[2.0, -2.0]])).tolist()
+    [[1.0, -1.0]]
     """
     size = np.abs(values)
     top = float(np.percentile(size[size > 0], 99.5)) if (size > 0).any() else 1.0
@@ -38,7 +51,7 @@ def strength(values: FloatArray) -> NDArray[np.floating]:
 
 
 def draw(magnitude: FloatArray, attribution: Attribution, mask: Mask, title: str) -> Figure:
-    """Draw the spectrogram, and beside it the attribution with the outline of the mask."""
+    """Plot the spectrogram, and next to it the attribution with the contour of the mask."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4), layout="constrained")
@@ -68,13 +81,13 @@ def save_figure(path: Path, figure: Figure) -> None:
 
 
 def spectrogram_image(magnitude: FloatArray) -> bytes:
-    """Return the spectrogram as a WebP picture without axes, high frequencies on top."""
+    """Return the spectrogram as a WebP image without axes, high frequencies at the top."""
     level = decibels(_shrink(magnitude)) / _RANGE_DB + 1
     return _webp(np.round(255 * np.stack([level] * 3, axis=-1)).astype(np.uint8))
 
 
 def attribution_image(values: FloatArray) -> bytes:
-    """Return a map as a transparent WebP picture: orange speaks for the target, blue against."""
+    """Return a map as a transparent WebP image: orange for positive values, blue for negative."""
     scaled = strength(_shrink(values))
     colour = np.where(scaled[..., None] >= 0, (255, 140, 0), (40, 150, 255))
     alpha = 255 * np.abs(scaled)[..., None] ** 0.7
@@ -82,7 +95,7 @@ def attribution_image(values: FloatArray) -> bytes:
 
 
 def _shrink(values: FloatArray) -> FloatArray:
-    """Reduce a map to the size of a screen, keeping in every block the value of largest size."""
+    """Downsample a map to the size of a screen by the value of largest magnitude per block."""
     for axis, most in ((0, _TALLEST), (1, _WIDEST)):
         length = values.shape[axis]
         if length <= most:

@@ -1,4 +1,4 @@
-"""Sounds made ready for a page: equally loud, compressed, and honest about the change of level."""
+"""Sounds for audio elements of a page: loudness-matched MP3 with the applied gain."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ import soxr
 
 from earwitness.types import Audio, FloatArray
 
-_TARGET_DB = -23.0
-_MOST_GAIN_DB = 60.0
-_PEAK = 0.95
-_BLOCK_SECONDS = 0.1
-_GATE_DB = 30.0
+_TARGET_DB = -23.0  # dB of full scale, as in EBU R 128
+_MOST_GAIN_DB = 60.0  # dB; more would amplify quantisation noise
+_PEAK = 0.95  # of full scale; headroom for the MP3 encoder
+_BLOCK_SECONDS = 0.1  # s, block of the level measurement
+_GATE_DB = 30.0  # dB below the loudest block; quieter blocks are ignored
+# Hz, the sampling rates of MP3
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 @dataclass(frozen=True)
 class Player:
-    """A sound for an audio element.
+    """An encoded sound for an audio element.
 
     Attributes
     ----------
     data : bytes
-        MP3, a copy that loses detail.
+        MP3 file, a lossy copy.
     kind : str
         Its media type.
     gain_db : float or None
-        By how much it was turned up; None for silence.
+        Applied gain in dB; None for silence.
     """
 
     data: bytes
@@ -40,10 +41,22 @@ class Player:
 
 
 def loudness(samples: FloatArray, rate: int) -> float:
-    """Return the level in dB of full scale of the parts that are heard.
+    """Return the gated level in dB relative to full scale.
 
-    The mean power of 100 ms blocks, those more than 30 dB under the loudest left out, so that
-    silence around a short event does not count. Minus infinity for silence.
+    The mean power of 100 ms blocks, without those more than 30 dB below the loudest, so silence
+    around a short event does not count. Minus infinity for silence.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (time,)
+        Full scale at 1.
+    rate : int
+        Sampling rate in Hz.
+
+    Examples
+    --------
+    >>> round(loudness(np.full(8000, 0.1, np.float32), 8000), 2)
+    -20.0
     """
     size = max(1, round(_BLOCK_SECONDS * rate))
     padded = np.pad(samples.astype(np.float64), (0, -len(samples) % size))
@@ -55,7 +68,7 @@ def loudness(samples: FloatArray, rate: int) -> float:
 
 
 def players(sounds: Sequence[Audio]) -> list[Player]:
-    """Return sounds at one common loudness, as loud as none of them clips."""
+    """Return sounds normalised to a common level, at most -23 dB, at which none clips."""
     levels = [loudness(sound.samples, sound.rate) for sound in sounds]
     wanted = _TARGET_DB
     for sound, level in zip(sounds, levels, strict=True):
@@ -66,7 +79,7 @@ def players(sounds: Sequence[Audio]) -> list[Player]:
 
 
 def copies(sounds: Sequence[Audio], gain_db: float) -> list[Player]:
-    """Return sounds all turned up by the same gain, so that they may be mixed."""
+    """Return sounds with the same gain in dB applied, so that they can be mixed."""
     return [_player(sound, gain_db, 0.0) for sound in sounds]
 
 

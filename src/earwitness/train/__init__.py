@@ -1,1 +1,1 @@
-"""Training of models and of what explains them."""
+"""Training of classifiers and of learned explainers."""

@@ -1,4 +1,4 @@
-"""Changes to training sounds that leave the label as it is, or mix it with another's."""
+"""Data augmentation that keeps the label, or mixes it with another."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_ACTIVE_SHARE = 0.05
-_MASKS = 2
-_LONGEST_TIME_MASK = 40
-_WIDEST_BAND_MASK = 0.15
-_GAIN_DB = (-20.0, 10.0)
-_TIME_WARP = 0.2
-_FREQ_WARP = 0.1
+_ACTIVE_SHARE = 0.05  # of the loudest segment's energy (-13 dB)
+_MASKS = 2  # per axis, as in SpecAugment
+_LONGEST_TIME_MASK = 40  # frames
+_WIDEST_BAND_MASK = 0.15  # share of the bands
+_GAIN_DB = (-20.0, 10.0)  # dB, lowest and highest; the level is irrelevant to the label
+_TIME_WARP = 0.2  # largest relative change of duration
+_FREQ_WARP = 0.1  # largest relative change of the bands' width
 
 
 def crop_active(waves: Tensor, length: int, generator: torch.Generator) -> Tensor:
-    """Roll each wave round by a random amount and cut out a random part that is not silent.
+    """Shift each wave circularly by a random amount and return a random non-silent segment.
 
     Parameters
     ----------
     waves : Tensor, shape (batch, samples)
     length : int
-        Samples to keep. A part counts as silent under 5 % of the energy of the loudest part.
+        Samples to keep. A segment is silent below 5 % of the energy of the loudest segment.
     """
     samples = waves.shape[1]
     length = min(length, samples)
-    parts = []
+    segments = []
     for wave in waves:
         wave = wave.roll(int(torch.randint(samples, (1,), generator=generator)))
         step = max(1, length // 4)
         energies = wave.unfold(0, length, step).pow(2).sum(dim=1)
         active = (energies >= _ACTIVE_SHARE * energies.max()).nonzero().flatten()
         start = int(active[torch.randint(len(active), (1,), generator=generator)]) * step
-        parts.append(wave[start : start + length])
-    return torch.stack(parts)
+        segments.append(wave[start : start + length])
+    return torch.stack(segments)
 
 
 def random_gain(waves: Tensor, generator: torch.Generator) -> Tensor:
-    """Turn each wave up or down by a random number of dB."""
+    """Apply a random gain between -20 and 10 dB to each wave (batch, samples)."""
     low, high = _GAIN_DB
     decibels = low + (high - low) * torch.rand(len(waves), 1, generator=generator)
     return waves * 10 ** (decibels / 20)
@@ -47,9 +47,9 @@ def random_gain(waves: Tensor, generator: torch.Generator) -> Tensor:
 def mix_between_classes(
     waves: Tensor, labels: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mix each wave with another at a random loudness ratio, and the labels by the same ratio.
+    """Mix each wave with another at a random level ratio, and the labels by the same ratio.
 
-    Between-class learning (Tokozume, Ushiku, Harada 2018, eq. 2), with the level as RMS.
+    Between-class learning (Tokozume, Ushiku, Harada 2018, eq. 2), with RMS as the level.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def mix_between_classes(
 
 
 def warp(features: Tensor, generator: torch.Generator) -> Tensor:
-    """Stretch a batch in time by up to 20 % and along the bands by up to 10 %, keeping its size.
+    """Stretch a batch by up to 20 % in time and 10 % in frequency, keeping its shape.
 
     Parameters
     ----------
@@ -85,9 +85,13 @@ def warp(features: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def silence_stripes(features: Tensor, generator: torch.Generator) -> Tensor:
-    """Silence two random stretches of time and two bands of each item (SpecAugment, Park 2019).
+    """Set two random time spans and two bands of each item to silence (SpecAugment, Park 2019).
 
-    The fill is true silence, 0 on the log-mel scale, which is also what masks put there later.
+    The value is 0, silence on the log-mel scale, as in masked spectrograms.
+
+    Parameters
+    ----------
+    features : Tensor, shape (batch, 1, mel, frame)
     """
     features = features.clone()
     bands, frames = features.shape[2:]

@@ -26,27 +26,27 @@ from earwitness.train.augmentation import (
     warp,
 )
 
-_EMA = 0.9
-_WARM_UP = 0.1
-_SAVE_EVERY = 10
+_EMA = 0.9  # decay of the moving average of weights, per epoch
+_WARM_UP = 0.1  # share of the steps in which the learning rate rises
+_SAVE_EVERY = 10  # epochs between checkpoints; an epoch takes seconds
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. The defaults were chosen inside folds 1-3 of ESC-10.
+    """Training settings. The defaults were chosen on folds 1-3 of ESC-10.
 
     Attributes
     ----------
     epochs, batch : int
     crop : float
-        Seconds of each sound seen at a time.
+        Seconds of each sound per training example.
     rate : float
         Peak learning rate of the one-cycle schedule.
     decay : float
         Weight decay of AdamW.
     augment : bool
-        Whether sounds are mixed with others, and features warped and silenced in stripes; parts and
-        levels are drawn at random anyway.
+        Whether to mix sounds, and to warp and mask features. Segments and levels are random
+        anyway.
     seed : int
     """
 
@@ -61,7 +61,7 @@ class Settings:
 
 @dataclass
 class _State:
-    """Everything that training carries from one epoch to the next."""
+    """State of the training between epochs."""
 
     network: nn.Module
     average: nn.Module
@@ -102,25 +102,25 @@ def train_classifier(
     test: Sequence[Item] = (),
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> dict[str, Any]:
-    """Train a classifier and write it to a folder that ``load_model`` reads.
+    """Train a classifier and write it to a folder that ``load_model`` can load.
 
-    An interrupted training goes on where it was, from at most ten epochs before, and ends with the
-    weights of an uninterrupted one.
+    An interrupted training resumes from its last checkpoint, at most ten epochs earlier, and ends
+    with the same weights as an uninterrupted one.
 
     Parameters
     ----------
     items, test : sequence of Item
-        Sounds to learn from, and sounds that are only reported on.
+        Training sounds, and test sounds for the reported accuracy.
     recipe : Recipe
     settings : Settings
     folder : Path
     on_epoch : callable, optional
-        Told the number of finished epochs and the mean loss.
+        Called with the number of finished epochs and the mean loss.
 
     Returns
     -------
     dict
-        Settings and figures, as written to ``model.json``.
+        Settings and results, as written to ``model.json``.
     """
     if (folder / "model.json").exists():
         raise OutputError(f"{folder}: holds a trained model already; choose another folder")
@@ -153,7 +153,7 @@ def train_classifier(
 
 
 def load_waves(items: Sequence[Item], recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Return sounds (item, samples), padded or cut to the recipe's length, and label indices."""
+    """Return waves (item, samples), padded or cut to the recipe's length, and label indices."""
     samples = round(recipe.seconds * recipe.rate)
     waves = torch.zeros(len(items), samples)
     for row, item in zip(waves, items, strict=True):
@@ -164,7 +164,7 @@ def load_waves(items: Sequence[Item], recipe: Recipe) -> tuple[Tensor, Tensor]:
 
 
 def evaluate(network: nn.Module, recipe: Recipe, items: Sequence[Item]) -> dict[str, Any]:
-    """Return accuracy, negative log-likelihood and calibration error on sounds."""
+    """Return accuracy, negative log-likelihood (nats) and expected calibration error."""
     waves, labels = load_waves(items, recipe)
     model = recipe.model(network, "trained")
     with torch.no_grad(), model.undisturbed():
@@ -199,7 +199,7 @@ def _begin(recipe: Recipe, settings: Settings, items: int) -> _State:
 def _epoch(
     state: _State, waves: Tensor, labels: Tensor, recipe: Recipe, settings: Settings
 ) -> float:
-    """Run one epoch. All chance in it comes from the seed and the epoch's number."""
+    """Run one epoch. Its random numbers depend only on the seed and the epoch's number."""
     seed = settings.seed * 1_000_003 + state.epoch
     generator = torch.Generator().manual_seed(seed)
     frontend = recipe.frontend()

@@ -1,7 +1,7 @@
-"""Sounds with something else in them, at a stated level.
+"""Mixtures of training sounds with other sounds or noise, at a given signal-to-noise ratio.
 
-A decision is only explained well if it is explained where it is hard: L-MAC trains and is tested on
-sounds over which others are laid (Paissan, Ravanelli, Subakan 2024, section 3.2).
+L-MAC is trained and tested on contaminated sounds, in which evidence and background overlap
+(Paissan, Ravanelli, Subakan 2024, section 3.2).
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ from earwitness.audio import find_clips, read_audio
 from earwitness.errors import ParameterError
 from earwitness.train.augmentation import crop_active
 
-KINDS = ("mixture", "white", "pink")
-_STRETCH = 16
-_MOST_KEPT = 250_000_000  # samples in memory, 1 GB; what does not fit is read again every time
+KINDS = ("mixture", "white", "pink")  # besides the path of a folder
+_STRETCH = 16  # segment lengths; bounds the cost of a search in a long recording
+_MOST_KEPT = (  # samples kept in memory (1 GB); other sounds are read each time
+    250_000_000  # samples in memory (1 GB as float32); other sounds are read again each time
+)
 
 
 @dataclass(frozen=True)
 class Contamination:
-    """What is laid over sounds.
+    """What is mixed with the sounds.
 
     Attributes
     ----------
     kinds : tuple of str
         ``mixture`` (another sound of the same collection), ``white`` or ``pink`` noise, or the path
-        of a folder of sounds; each is drawn equally often.
+        of a folder of sounds; each entry has equal probability.
     low, high : float
-        Power of the sound over that of the contamination in dB, drawn between the two.
+        Range of the signal-to-noise ratio in dB; it is uniform within.
     share : float in [0, 1]
-        How many sounds are contaminated.
+        Probability that a sound is contaminated.
     """
 
     kinds: tuple[str, ...] = ("mixture", "mixture", "mixture", "white", "pink")
@@ -50,13 +52,13 @@ class Contamination:
                 )
         if not self.low <= self.high or not 0 <= self.share <= 1:
             raise ParameterError(
-                f"contamination from {self.low:g} to {self.high:g} dB of a share of {self.share:g} "
-                "of the sounds makes no sense"
+                f"contamination needs low <= high and a share in [0, 1], got {self.low:g} and "
+                f"{self.high:g} dB and a share of {self.share:g}"
             )
 
 
 class Sounds:
-    """Sounds of a folder at one rate, read when first wanted.
+    """Sounds of files at one sampling rate, loaded on first use.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ class Sounds:
         return len(self.paths)
 
     def whole(self, number: int) -> Tensor:
-        """Return a sound (samples,)."""
+        """Return a whole sound (samples,)."""
         if number in self._kept:
             return self._kept[number]
         wave = torch.from_numpy(read_audio(self.paths[number], rate=self.rate).samples)
@@ -83,9 +85,9 @@ class Sounds:
         return wave
 
     def part(self, number: int, length: int, generator: torch.Generator) -> Tensor:
-        """Return a random part (length,) that is not silent, if any is; silence fills it up."""
+        """Return a random non-silent segment (length,), zero-padded if the sound is shorter."""
         wave = self.whole(number)
-        if len(wave) > _STRETCH * length:  # of a long recording, a stretch
+        if len(wave) > _STRETCH * length:  # restrict a long recording to a random section
             spare = len(wave) - _STRETCH * length
             start = int(torch.randint(spare + 1, (1,), generator=generator))
             wave = wave[start : start + _STRETCH * length]
@@ -94,13 +96,13 @@ class Sounds:
 
 
 class Contaminator:
-    """Lays contaminations over sounds.
+    """Mixes contaminations into sounds.
 
     Parameters
     ----------
     wanted : Contamination
     sounds : Sounds
-        What mixtures are made of.
+        The collection for the kind ``mixture``.
     """
 
     def __init__(self, wanted: Contamination, sounds: Sounds) -> None:
@@ -111,12 +113,12 @@ class Contaminator:
     def over(
         self, waves: Tensor, numbers: Sequence[int], generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Return sounds (batch, samples) with contaminations over some, and the sounds in them.
+        """Return contaminated sounds (batch, samples), and the clean sounds contained in them.
 
         Parameters
         ----------
         numbers : sequence of int
-            Which of ``sounds`` each wave is a part of; it is never mixed with itself.
+            Index in ``sounds`` of each wave; a sound is never mixed with itself.
         """
         pairs = [
             self._one(wave, number, generator)
@@ -149,10 +151,10 @@ class Contaminator:
 
 
 def lay_over(wave: Tensor, other: Tensor, level: float) -> tuple[Tensor, Tensor]:
-    """Return two sounds (samples,) as one, the first ``level`` dB above the second in power, and
-    the first as it is in it.
+    """Return the mixture of two sounds (samples,), and the first sound as contained in it.
 
-    The first keeps its level, unless the sum would leave [-1, 1]. Silence is left as it is.
+    The first has ``level`` dB more power than the second. It keeps its level unless the sum would
+    exceed [-1, 1]. If either is silent, the first is returned unchanged.
     """
     powers = [float(one.double().square().mean()) for one in (wave, other)]
     if not min(powers) > 0:
@@ -163,7 +165,7 @@ def lay_over(wave: Tensor, other: Tensor, level: float) -> tuple[Tensor, Tensor]
 
 
 def pink(noise: Tensor) -> Tensor:
-    """Return white noise (samples,) with equal power in every octave."""
+    """Filter white noise (samples,) to pink noise, with equal power per octave."""
     spectrum = torch.fft.rfft(noise)
     number = torch.arange(len(spectrum)).clamp(min=1)
     return torch.fft.irfft(spectrum / number.sqrt(), n=len(noise))

@@ -1,4 +1,4 @@
-"""One step of explaining a batch: what the model says of it, of the evidence and the remainder."""
+"""Forward passes and loss of one batch: outputs for the input, the evidence and the remainder."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from earwitness.plane.domains import mask_magnitude
 
 @dataclass
 class Batch:
-    """What the model makes of some sounds, and what is asked about them.
+    """Spectrograms, outputs and activations of some sounds, and their targets.
 
     Attributes
     ----------
     spectrum : Tensor, shape (batch, freq, frame), complex
     before : Tensor, shape (batch, output[, frame])
-    maps : list of Tensor
+        Outputs for the unmasked input.
+    maps : list of Tensor, shape (batch, channel, freq, frame)
+        Activations, deepest layer first.
     target : Tensor, shape (batch,), int64
     conditioning : Tensor, shape (batch, channel), or None
-        Mean gradient of the target's output on each channel of the deepest layer.
+        Mean gradient of the target's output with respect to each channel of the deepest layer.
     """
 
     spectrum: Tensor
@@ -46,15 +48,15 @@ def evaluate_batch(
     *,
     conditioned: bool = True,
 ) -> Batch:
-    """Ask a model about waves (batch, samples), once, and settle what is to be explained.
+    """Evaluate a model on waves (batch, samples), once, and choose the targets.
 
     Parameters
     ----------
     rank : Tensor, shape (batch,), int64
-        Which output is asked about: 0 for the decided one, 1 for the second best; of a regression,
-        its number.
+        Rank of the target among the outputs: 0 for the decided one, 1 for the second; for a
+        regression, its index.
     conditioned : bool
-        Whether the decoder is to be told what is asked.
+        Whether to compute the conditioning.
     """
     spectrum = model.plane.analyse(waves)
     with activations_of(model, layers) as recorded:
@@ -73,10 +75,10 @@ def _ranked(model: Model, outputs: Tensor, rank: Tensor) -> Tensor:
     return order.gather(1, rank[:, None])[:, 0]
 
 
-def answers(
+def evaluate_sides(
     model: Model, spectrum: Tensor, gains: Tensor, samples: int, domain: str = "linear"
 ) -> tuple[Tensor, Tensor]:
-    """Return what a model makes of evidence and of remainder, in one pass, with gradients.
+    """Return the outputs for evidence and remainder, in one forward pass with gradients.
 
     Parameters
     ----------
@@ -85,7 +87,7 @@ def answers(
     samples : int
         Length of the sounds.
     domain : {"linear", "log1p"}
-        Where gains multiply.
+        Domain in which gains multiply the magnitude.
     """
     both = torch.cat([gains, 1 - gains])
     twice = torch.cat([spectrum, spectrum])
@@ -97,8 +99,8 @@ def answers(
         outputs = model(model.plane.synthesise(magnitude * phase, samples))
     if gains.requires_grad and not outputs.requires_grad:
         raise NotApplicableError(
-            f"the answer of {model.name} does not depend differentiably on its input (a step in it "
-            "cuts the graph); a decoder needs its gradients"
+            f"the output of {model.name} does not depend differentiably on its input (an operation "
+            "in it detaches the graph); a decoder needs its gradients"
         )
     inside, outside = outputs.chunk(2)
     return inside, outside
@@ -120,15 +122,15 @@ def loss_of(
     ----------
     gains : Tensor, shape (batch, freq, frame)
     sides : (Tensor, Tensor)
-        What the model makes of evidence and of remainder (``answers``).
+        Outputs for evidence and remainder (``evaluate_sides``).
     weights : Weights
     scale : Tensor, shape (output,), or float
-        Unit of values, for a regression.
+        Unit of the values of a regression.
     source : Tensor, shape (batch, freq, frame), optional
-        Magnitude of the true source, for guidance; where it applies, size is not asked for. It
-        applies where there is a source and the evidence is like it.
+        Magnitude of the true source, for guidance; zero where it is unknown. Guidance replaces the
+        size term in clips with a source that is similar to the evidence.
     domain : {"linear", "log1p"}
-        Where gains multiply.
+        Domain in which gains multiply the magnitude.
     """
     kept, left, start = (
         distance(model, outputs, batch.target, batch.before, scale)

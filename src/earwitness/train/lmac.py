@@ -1,4 +1,4 @@
-"""Training of L-MAC's decoder: the classifier is frozen, and its own decision is the label."""
+"""Training of L-MAC's decoder. The classifier is frozen; its own decision is the label."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ from earwitness.models.fingerprint import digest, fingerprint
 from earwitness.models.model import Model
 from earwitness.models.target import overall
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
-from earwitness.train.explaining import answers, evaluate_batch, loss_of
+from earwitness.train.explaining import evaluate_batch, evaluate_sides, loss_of
 from earwitness.train.progress import History, Workers, claim, restore, store
 from earwitness.train.validation import Validation
 
-_WARM_UP = 0.1
-_RAMP = 0.3
-_GAIN_DB = (-20.0, 10.0)
-_LONGEST_CROP = 2.5
-_SOUNDS_FOR_SCALE = 64
+_WARM_UP = 0.1  # share of the steps in which the learning rate rises
+_RAMP = 0.3  # share of the steps in which the size term is ramped up
+_GAIN_DB = (-20.0, 10.0)  # dB, lowest and highest gain of a training sound
+_LONGEST_CROP = 2.5  # s, default length of a training example
+_SOUNDS_FOR_SCALE = 64  # enough for a standard deviation within 10 %
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. The defaults were chosen inside folds 1-3 of ESC-10.
+    """Training settings. The defaults were chosen on folds 1-3 of ESC-10.
 
     Attributes
     ----------
     epochs, batch : int
     crop : float
-        Seconds of each sound seen at a time; 0 for 2.5, or the longest the model takes.
+        Seconds of each sound per training example; 0 for 2.5, or the model's maximum if shorter.
     rate : float
         Peak learning rate of the one-cycle schedule.
     decay : float
         Weight decay of AdamW.
     weights : Weights
-        Of the terms of the loss.
+        Weights of the terms of the loss.
     contamination : Contamination
     others : float in [0, 1]
-        How often the second best output is asked about instead of the decided one.
+        Probability that the target is the second output instead of the decided one.
     patience : int
-        Epochs without a better validation loss before training stops; 0 for never.
+        Epochs without improvement of the validation loss before early stopping; 0 for none.
     decoder : {"slim", "published"}
     domain : {"linear", "log1p"}
-        Where gains multiply.
+        Domain in which gains multiply the magnitude.
     mixed_precision : bool
-        Whether passes are made in bfloat16 where torch thinks it safe.
+        Whether forward passes run under ``torch.autocast`` with bfloat16.
     seed : int
     """
 
@@ -89,25 +89,25 @@ class Settings:
         }
         for name, is_wrong in wrong.items():
             if is_wrong:
-                raise ParameterError(f"{name} of {getattr(self, name):g} makes no sense")
+                raise ParameterError(f"{name} is out of range: {getattr(self, name):g}")
 
 
 class Training:
-    """Everything that training carries from one epoch to the next.
+    """State of the training between epochs.
 
     Parameters
     ----------
     model : Model
-        Left as it is.
+        Not modified.
     sounds, held_out : sequence of Path
-        To learn from, and to validate on.
+        Training and validation sounds.
     settings : Settings
     layers : sequence of str
-        Modules to read; found by asking the model by default.
+        Modules whose activations the decoder uses; chosen by ``find_layers`` by default.
     start : Explainer, optional
-        What to begin from, for fine-tuning; its layers are read.
+        Decoder to fine-tune; its layers are used.
     workers : Workers, optional
-        Processes that share the work.
+        Processes of a distributed training.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Training:
                 f"a batch of {settings.batch} cannot be shared by {self.workers.count} processes"
             )
         if start and (layers or settings.decoder == "published"):
-            raise ParameterError("fine-tuning keeps layers and kind of the decoder it begins from")
+            raise ParameterError("fine-tuning keeps layers and kind of the decoder it starts from")
         if not model.differentiable:
             raise NotApplicableError(f"{model.name} is a black box: a decoder needs its gradients")
         self.model, self.settings = model, settings
@@ -150,7 +150,7 @@ class Training:
         self.ramp = 0.0 if start else _RAMP
         self.decoder = self._decoder(start).to(model.device)
         self.joined = self.workers.joined(self.decoder)
-        self.asked = [0] * len(model.labels)
+        self.target_counts = [0] * len(model.labels)
         self.scale = self._scale()
         self.validation = Validation(
             model, held_out, settings.contamination, self.length, self.domain
@@ -167,7 +167,7 @@ class Training:
         )
         self.history = History()
         self.best = {name: one.clone() for name, one in self.decoder.state_dict().items()}
-        self.asked_of = fingerprint(model)
+        self.fingerprint = fingerprint(model)
 
     def _decoder(self, start: Explainer | None) -> Decoder | PublishedDecoder:
         if start:
@@ -178,25 +178,25 @@ class Training:
             return make_decoder(self.settings.decoder, self.layers, self.model.plane, self.widths)
 
     def _scale(self) -> Tensor | float:
-        """Return the unit of a regression's values: their deviation over some of the sounds."""
+        """Return the unit of a regression's values: their standard deviation over some sounds."""
         if self.model.task != "regression":
             return 1.0
         generator = torch.Generator().manual_seed(self.settings.seed)
         some = range(min(len(self.sounds), _SOUNDS_FOR_SCALE))
         waves = torch.stack([self.sounds.part(k, self.length, generator) for k in some])
         with self.model.undisturbed(), torch.no_grad():
-            answers = self.model(waves.to(self.model.device))
-        return overall(self.model, answers).std(dim=0).clamp(min=1e-6)
+            outputs = self.model(waves.to(self.model.device))
+        return overall(self.model, outputs).std(dim=0).clamp(min=1e-6)
 
     @property
     def finished(self) -> bool:
-        """Whether there is no epoch left, or no hope of a better one."""
+        """Whether all epochs are done, or early stopping applies."""
         patience = self.settings.patience
         stale = patience and self.history.since_best() >= patience
         return len(self.history) >= self.settings.epochs or bool(stale)
 
     def epoch(self) -> dict[str, float]:
-        """Run one epoch and return its figures. All chance in it comes from seed and number."""
+        """Run one epoch and return its figures; random numbers depend on seed and epoch only."""
         number = len(self.history)
         seed = self.settings.seed * 1_000_003 + number
         order = torch.randperm(len(self.sounds), generator=torch.Generator().manual_seed(seed))
@@ -209,7 +209,7 @@ class Training:
         figures = {"loss": total / self.steps}
         if self.workers.rank == 0:
             figures |= self._validate()
-        figures = self.workers.told(figures)
+        figures = self.workers.broadcast(figures)
         if self.history.add(figures):
             self.best = {name: one.clone() for name, one in self.decoder.state_dict().items()}
         return figures
@@ -234,18 +234,18 @@ class Training:
             source = None
             if self.settings.weights.guidance:
                 source = self._source(waves, clean, rank)
-            sides = answers(self.model, batch.spectrum, gains, self.length, self.domain)
+            sides = evaluate_sides(self.model, batch.spectrum, gains, self.length, self.domain)
             losses = loss_of(
                 self.model, batch, gains, sides, self._weights(), self.scale, source, self.domain
             )
         for index in batch.target.tolist():
-            self.asked[index] += 1
+            self.target_counts[index] += 1
         self._learn(losses.float().mean() * len(numbers) * self.workers.count)
         return float(losses.detach().float().mean())
 
     def _source(self, waves: Tensor, clean: Tensor, rank: Tensor) -> Tensor:
-        """Return magnitudes of what is asked for: the sound, or what was laid over it if another
-        class than the decided one is asked about; nothing where nothing was laid over it.
+        """Return the magnitude of the target's source: the sound, or the contamination if the
+        target is not the decided class; zero where nothing was mixed in.
         """
         other = waves - clean
         if self.model.task == "regression":
@@ -267,14 +267,14 @@ class Training:
         if not all(bool(torch.isfinite(p.grad).all()) for p in parameters if p.grad is not None):
             raise ModelError(
                 f"{self.model.name} has infinite or undefined gradients at a sound in epoch "
-                f"{len(self.history) + 1} (a root or a logarithm at silence, perhaps); add a small "
-                "constant there"
+                f"{len(self.history) + 1} (a root or a logarithm of silence, perhaps); add a small "
+                "constant to its argument"
             )
         self.optimiser.step()
         self.schedule.step()
 
     def _weights(self) -> Weights:
-        """Return the weights for now: what to keep is learnt before how little of it will do."""
+        """Return the current weights: the size term is ramped up linearly from 0."""
         weights = self.settings.weights
         steps = self.ramp * self.settings.epochs * self.steps
         done = self.schedule.last_epoch
@@ -295,7 +295,7 @@ class Training:
         best = copy.deepcopy(self.decoder)
         best.load_state_dict(self.best)
         return Explainer(
-            best.eval(), self.layers, self.widths, self.model.plane, self.asked_of,
+            best.eval(), self.layers, self.widths, self.model.plane, self.fingerprint,
             self.model.name, facts or {}, self.domain,
         )  # fmt: skip
 
@@ -312,33 +312,33 @@ def train_lmac(
     workers: Workers | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Explainer:
-    """Train a decoder and write it to a folder that ``lmac`` reads.
+    """Train a decoder and write it to a folder that ``lmac`` can load.
 
-    An interrupted training goes on where it was, from the last whole epoch, and ends with the
-    weights of an uninterrupted one. ``log.csv`` in the folder holds the figures of every epoch.
+    An interrupted training resumes after the last complete epoch and ends with the same weights as
+    an uninterrupted one. ``log.csv`` in the folder contains the figures of every epoch.
 
     Parameters
     ----------
     model : Model
-        Left as it is.
+        Not modified.
     sounds, held_out : sequence of Path
-        Sounds to learn from, and to validate on; labels are not needed.
+        Training and validation sounds; labels are not needed.
     settings : Settings
     folder : Path
     layers : sequence of str
-        Modules of the model to read.
+        Modules of the model whose activations the decoder uses.
     start : Explainer, optional
         Decoder to fine-tune.
     workers : Workers, optional
     on_epoch : callable, optional
-        Told the number of finished epochs and the figures of the last.
+        Called with the number of finished epochs and the figures of the last one.
 
     Raises
     ------
     OutputError
-        If the folder holds a decoder or another training, or cannot be written.
+        If the folder contains a decoder or another training, or cannot be written.
     NotApplicableError
-        If the model cannot be differentiated or has no layer to read.
+        If the model cannot be differentiated or has no suitable layer.
     """
     workers = workers or Workers()
     claim(folder)
@@ -347,7 +347,7 @@ def train_lmac(
     )
     key = {
         "settings": asdict(settings),
-        "model": training.asked_of,
+        "model": training.fingerprint,
         "sounds": ["/".join(path.parts[-2:]) for path in sounds],
         "held out": ["/".join(path.parts[-2:]) for path in held_out],
         "layers": [layer.name for layer in training.layers],
@@ -364,7 +364,7 @@ def train_lmac(
     facts = {
         "settings": asdict(settings),
         "trained": {"sounds": len(sounds), "epochs": len(training.history)},
-        "asked": training.asked,
+        "asked": training.target_counts,
         "validation": {**training.history.best, "sounds": len(held_out)},
         "torch": torch.__version__,
     }
@@ -376,13 +376,14 @@ def train_lmac(
 
 
 def published(settings: Settings) -> Settings:
-    """Return settings as L-MAC was published with, over those that say nothing of the method.
+    """Return the settings of the published L-MAC, with seeds, epochs and the like as given.
 
-    Decoder, masking on ``ln(1 + |X|)``, weights of the loss, whose size term was summed over the
-    batch, rate, decay and level of contaminations (Paissan et al. 2024 and its code). What stays
-    ours: AdamW on one cycle and not Adam on plateaus, sounds at random levels, size that comes in
-    slowly and is each clip's own, the input's entropy taken off the remainder's, and guidance by
-    distance and not by a binary mask.
+    From the paper and its code (Paissan et al. 2024): decoder, masking of ``ln(1 + |X|)``, weights
+    of the loss (the size term is summed over the batch there), learning rate, weight decay and
+    level of contaminations. Different here: AdamW with a one-cycle schedule instead of Adam with
+    reduction on plateaus, random levels of sounds, a size term that is ramped up and computed per
+    clip, the input's cross entropy subtracted from the remainder's, and guidance by a distance
+    instead of a binary mask.
     """
     return replace(
         settings,
@@ -398,14 +399,14 @@ def published(settings: Settings) -> Settings:
 
 
 def crop_length(model: Model, seconds: float) -> int:
-    """Return how many samples are seen at a time: what is asked for, as far as the model takes."""
+    """Return the samples per training example: as requested, within the model's limits."""
     length = round((seconds or _LONGEST_CROP) * model.rate)
     longest = model.longest or length
     return max(min(length, longest), model.shortest or 0, model.plane.n_fft)
 
 
 def split(paths: Sequence[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Return paths to learn from and paths to validate on, at random; at least one of the latter.
+    """Split paths at random into training and validation paths; at least one for validation.
 
     Raises
     ------
@@ -413,7 +414,7 @@ def split(paths: Sequence[Path], share: float, seed: int) -> tuple[list[Path], l
         If there are fewer than two.
     """
     if len(paths) < 2:
-        raise ParameterError(f"training wants two sounds at least, got {len(paths)}")
+        raise ParameterError(f"training needs two sounds at least, got {len(paths)}")
     order = np.random.default_rng(seed).permutation(len(paths))
     count = max(1, round(share * len(paths)))
     chosen = set(order[:count].tolist())

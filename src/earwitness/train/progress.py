@@ -1,4 +1,4 @@
-"""What lets training stop and go on: figures, a state on disk, processes that share the work."""
+"""Resumable and distributed training: history, checkpoints and worker processes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from earwitness.files import replacing
 if TYPE_CHECKING:
     from earwitness.train.lmac import Training
 
-_STATE = "training.safetensors"
-_LOG = "log.csv"
+_STATE = "training.safetensors"  # checkpoint, removed when the training is finished
+_LOG = "log.csv"  # one row per epoch
 
 
 class History:
-    """The figures of every epoch; the best is the one with the least ``valid_loss``."""
+    """The figures of every epoch; the best epoch has the lowest ``valid_loss``."""
 
     def __init__(self, rows: list[dict[str, float]] | None = None) -> None:
         self.rows = rows or []
@@ -35,12 +35,12 @@ class History:
         return len(self.rows)
 
     def add(self, figures: dict[str, float]) -> bool:
-        """Add an epoch, and say whether it is the best so far."""
+        """Append an epoch, and return whether it is the best so far."""
         self.rows.append(figures)
         return self.since_best() == 0
 
     def since_best(self) -> int:
-        """Return how many epochs ago the best was."""
+        """Return the number of epochs since the best one."""
         losses = [row["valid_loss"] for row in self.rows]
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
@@ -52,7 +52,7 @@ class History:
 
 @dataclass(frozen=True)
 class Workers:
-    """Processes that train together, each on its share of every batch.
+    """Processes of a distributed training, each with its share of every batch.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Workers:
 
     @staticmethod
     def here(device: str) -> tuple[Workers, str]:
-        """Join the processes that ``torchrun`` started, or work alone; return this one's device."""
+        """Join the processes started by ``torchrun``, if any; return this process's device."""
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count == 1:
             return Workers(), device
@@ -77,7 +77,7 @@ class Workers:
         return Workers(distributed.get_rank(), count), device
 
     def share(self, batch: Tensor) -> Tensor:
-        """Return this process's part of a batch."""
+        """Return this process's share of a batch."""
         return batch[self.rank :: self.count]
 
     def joined(self, network: nn.Module) -> nn.Module:
@@ -90,8 +90,8 @@ class Workers:
             return network
         return DistributedDataParallel(network, broadcast_buffers=False)
 
-    def told(self, figures: dict[str, float]) -> dict[str, float]:
-        """Return the figures of the first process, so that all decide alike."""
+    def broadcast(self, figures: dict[str, float]) -> dict[str, float]:
+        """Return the figures of the first process, so that all processes use the same."""
         if self.count > 1:
             kept: list[Any] = [figures]
             distributed.broadcast_object_list(kept)
@@ -100,7 +100,7 @@ class Workers:
 
 
 def claim(folder: Path) -> None:
-    """Make a folder for a training, or raise if there is a finished one in it."""
+    """Create the folder of a training; raise if it contains a finished one."""
     if (folder / "decoder.json").exists():
         raise OutputError(f"{folder}: holds a trained decoder already; choose another folder")
     try:
@@ -110,7 +110,7 @@ def claim(folder: Path) -> None:
 
 
 def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
-    """Write everything needed to go on, all at once, and the log beside it."""
+    """Write a checkpoint atomically, and the log beside it."""
     tensors = {f"now.{name}": one for name, one in training.decoder.state_dict().items()}
     tensors |= {f"best.{name}": one for name, one in training.best.items()}
     for number, values in training.optimiser.state_dict()["state"].items():
@@ -122,7 +122,7 @@ def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
     }
     groups = training.optimiser.state_dict()["param_groups"]
     about = {"key": key, "history": training.history.rows, "schedule": schedule, "groups": groups,
-             "asked": training.asked}  # fmt: skip
+             "asked": training.target_counts}  # fmt: skip
     tensors = {name: one.detach().cpu().contiguous().clone() for name, one in tensors.items()}
     try:
         with replacing(folder / _STATE) as partial:
@@ -133,7 +133,7 @@ def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
 
 
 def write_log(folder: Path, rows: list[dict[str, float]]) -> None:
-    """Write the figures of every epoch."""
+    """Write the figures of every epoch as CSV."""
     with (
         replacing(folder / _LOG) as partial,
         partial.open("w", newline="", encoding="utf-8") as file,
@@ -144,12 +144,12 @@ def write_log(folder: Path, rows: list[dict[str, float]]) -> None:
 
 
 def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
-    """Go on from what ``store`` wrote, if it did.
+    """Restore the checkpoint written by ``store``, if there is one.
 
     Raises
     ------
     OutputError
-        If it is damaged, or of a training with other settings.
+        If it is damaged, or from a training with other settings.
     """
     path = folder / _STATE
     if not path.exists():
@@ -167,18 +167,18 @@ def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
             f"{folder}: holds an unfinished training with other {other[0]}; choose another folder"
         )
 
-    def part(prefix: str) -> dict[str, Tensor]:
+    def with_prefix(prefix: str) -> dict[str, Tensor]:
         return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
-    training.decoder.load_state_dict(part("now."))
-    training.best = part("best.")
+    training.decoder.load_state_dict(with_prefix("now."))
+    training.best = with_prefix("best.")
     state: dict[int, dict[str, Tensor]] = {}
-    for name, one in part("optimiser.").items():
+    for name, one in with_prefix("optimiser.").items():
         number, _, which = name.partition(".")
         state.setdefault(int(number), {})[which] = one
     groups = [{**one, "betas": tuple(one["betas"])} for one in about["groups"]]
     training.optimiser.load_state_dict({"state": state, "param_groups": groups})
     training.schedule.load_state_dict({**training.schedule.state_dict(), **about["schedule"]})
     training.history = History(about["history"])
-    training.asked = about["asked"]
+    training.target_counts = about["asked"]
     write_log(folder, training.history.rows)

@@ -1,4 +1,4 @@
-"""How good a decoder is on sounds it never learnt from, contaminated the same way every time."""
+"""Validation of a decoder on held-out sounds with fixed contaminations."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from earwitness.metrics.faithfulness import average_drop, average_increase, fait
 from earwitness.models.model import Model
 from earwitness.models.target import overall, probabilities
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
-from earwitness.train.explaining import Batch, answers, evaluate_batch, loss_of
+from earwitness.train.explaining import Batch, evaluate_batch, evaluate_sides, loss_of
 
-_SEED = 20_240_613
-_BATCH = 16
-_MOST = 200  # sounds
+_SEED = 20_240_613  # of the fixed contaminations; any fixed value
+_BATCH = 16  # sounds per forward pass
+_MOST = 200  # sounds; bounds the time per epoch
 
 
 class Validation:
-    """Sounds with fixed contaminations.
+    """Held-out sounds with fixed contaminations.
 
     Parameters
     ----------
     model : Model
     paths : sequence of Path
-        Of more than 200, so many are drawn.
+        At most 200 of them are used, drawn at random.
     contamination : Contamination
     length : int
-        Samples of each.
+        Samples of each sound.
     domain : {"linear", "log1p"}
-        Where gains multiply.
+        Domain in which gains multiply the magnitude.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Validation:
         weights: Weights,
         scale: Tensor | float,
     ) -> dict[str, float]:
-        """Return ``valid_loss``, ``area`` and, of a classifier, AI, AD, FF and Fid-In."""
+        """Return ``valid_loss``, ``area`` and, for a classifier, AI, AD, FF and Fid-In."""
         rows: dict[str, list[float]] = {}
         model, frames = self.model, self.model.plane.frames(self.length)
         with model.undisturbed(), torch.no_grad():
@@ -80,7 +80,7 @@ class Validation:
                 )
                 source = model.plane.analyse(sources.to(model.device)).abs()
                 gains = decoder(batch.maps, batch.conditioning, frames)
-                sides = answers(model, batch.spectrum, gains, self.length, self.domain)
+                sides = evaluate_sides(model, batch.spectrum, gains, self.length, self.domain)
                 losses = loss_of(model, batch, gains, sides, weights, scale, source, self.domain)
                 rows.setdefault("valid_loss", []).extend(losses.tolist())
                 rows.setdefault("area", []).extend(gains.mean(dim=(1, 2)).tolist())

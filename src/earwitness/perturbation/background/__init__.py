@@ -1,1 +1,1 @@
-"""What stands in for pieces that are off while a method samples, one way per file."""
+"""Backgrounds: what replaces the pieces that are off while a method samples, one per file."""

@@ -8,7 +8,7 @@ from earwitness.perturbation.background.registry import register
 from earwitness.probe import Probe
 
 
-@register("mean", summary="the clip's mean magnitude at each frequency, with its own phase")
+@register("mean", summary="the clip's mean magnitude at each frequency, with the input's phase")
 def mean(probe: Probe) -> Tensor | None:
-    """Return the mean magnitude over time at every frequency; cells keep their phase."""
+    """Return the mean magnitude over time at every frequency, with the input's phase."""
     return probe.phase * probe.magnitude.mean(dim=1, keepdim=True)

@@ -10,16 +10,18 @@ from torch import Tensor
 from earwitness.perturbation.background.registry import register
 from earwitness.probe import Probe
 
-_SHARE = 0.1
+_SHARE = 0.1  # quantile of magnitude over time; 10 % of frames are assumed to hold noise only
 
 
-@register("noise-floor", summary="noise as loud as the clip's quietest tenth, at each frequency")
+@register(
+    "noise-floor",
+    summary="stationary noise at the clip's 10th percentile of level, per frequency",
+)
 def noise_floor(probe: Probe) -> Tensor | None:
-    """Return steady noise whose magnitude has the clip's own 10th percentile at each frequency.
+    """Return stationary noise with the clip's 10th percentile of magnitude at each frequency.
 
-    Of steady noise the magnitude is Rayleigh distributed, with the 10th percentile at
-    ``sigma sqrt(-2 ln 0.9)``; so a clip that is nothing but steady noise gets noise of its own
-    level.
+    The magnitude of stationary Gaussian noise is Rayleigh distributed with its 10th percentile at
+    ``sigma sqrt(-2 ln 0.9)``. So for a clip of stationary noise the background has the same level.
     """
     quiet = probe.magnitude.quantile(_SHARE, dim=1)
     sigma = quiet / math.sqrt(-2 * math.log(1 - _SHARE))

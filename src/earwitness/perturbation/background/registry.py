@@ -1,7 +1,7 @@
-"""How a background joins, and how a text such as ``noise-floor,mean`` is read.
+"""The registry of backgrounds, and the parser of a text such as ``noise-floor,mean``.
 
-A background stands in for what the probe removes while a method samples. It never gets into the
-evidence, the remainder or their scores.
+A background replaces what the probe removes while a method samples. Evidence, remainder and their
+scores are always computed without it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from earwitness.registry import Registry
 
 @dataclass(frozen=True)
 class Background:
-    """A background and its facts.
+    """A registered background.
 
-    ``function(probe)`` returns a complex plane (freq, frame), or None for silence.
+    ``function(probe)`` returns a complex STFT (freq, frame), or None for silence.
     """
 
     name: str
@@ -38,7 +38,7 @@ Function = Callable[[Probe], Tensor | None]
 
 
 def register(name: str, *, summary: str) -> Callable[[Function], Function]:
-    """Register ``function(probe)`` under a name."""
+    """Return a decorator that registers ``function(probe)`` as a background."""
 
     def add(function: Function) -> Function:
         BACKGROUNDS.add(Background(name, summary, function))
@@ -53,12 +53,12 @@ def with_backgrounds(probe: Probe, text: str) -> list[Probe]:
 
 
 def read_backgrounds(text: str) -> list[Background | Path]:
-    """Return what a text names.
+    """Parse names and paths of backgrounds, separated by commas.
 
     Raises
     ------
     UnknownNameError
-        If one is neither a background nor a file.
+        If one is neither a registered background nor a file.
     """
     found: list[Background | Path] = []
     for name in (part.strip() for part in text.split(",")):
@@ -72,7 +72,7 @@ def read_backgrounds(text: str) -> list[Background | Path]:
 
 
 def _plane(probe: Probe, background: Background | Path) -> Tensor | None:
-    """Return a plane; a file is repeated or cut to the length of the sound."""
+    """Return the background's STFT; a file is repeated or cut to the length of the sound."""
     if isinstance(background, Background):
         return background.function(probe)
     wave = torch.from_numpy(read_audio(background, rate=probe.model.rate).samples)

@@ -1,4 +1,4 @@
-"""Silence."""
+"""Silence as the background."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from earwitness.perturbation.background.registry import register
 from earwitness.probe import Probe
 
 
-@register("silence", summary="nothing")
+@register("silence", summary="digital silence")
 def silence(probe: Probe) -> Tensor | None:  # noqa: ARG001
-    """Return no background."""
+    """Return None: cells that are off are zero."""
     return None

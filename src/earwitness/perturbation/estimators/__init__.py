@@ -1,1 +1,1 @@
-"""How pieces are scored from what the model says with some of them off, one way per file."""
+"""Estimators of the pieces' weights from scores with some pieces off, one per file."""

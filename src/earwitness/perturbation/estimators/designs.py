@@ -1,9 +1,9 @@
-"""Which pieces are on in which draw: paired and balanced, so that fewer draws are enough.
+"""Sampling designs: which pieces are on in which draw, with reduced variance.
 
-A draw and its opposite come together: what depends on pairs of pieces then cancels. Inside a block
-of pairs every two pieces are on together as often as apart (the columns of a Hadamard matrix with
-random signs), so no piece's weight leaks into another's. Each single draw is still a fair coin for
-every piece.
+Draws come in antithetic pairs (a draw and its complement), so interactions of two pieces cancel.
+Within a block of pairs the design is orthogonal: any two pieces are on together as often as apart
+(columns of a Hadamard matrix with random signs), so their main effects are not confounded. In each
+single draw every piece is on with probability one half.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from functools import cache
 import torch
 from torch import Tensor
 
-_MOST_ENUMERATED = 12  # players of which all combinations may be asked
+_MOST_ENUMERATED = 12  # players up to which all 2^n combinations are evaluated (4096)
 
 
 def all_draws(players: int) -> Tensor:
-    """Return every combination, shape (2^players, players), bool."""
+    """Return all combinations of pieces, shape (2^players, players), bool."""
     numbers = torch.arange(2**players)
     return (numbers[:, None] >> torch.arange(players)) & 1 > 0
 
 
 def can_enumerate(players: int, samples: int) -> bool:
-    """Say whether all combinations are no more than the draws allowed."""
+    """Return whether all combinations fit into the number of samples."""
     return players <= _MOST_ENUMERATED and 2**players <= samples
 
 
 def fair_draws(players: int, count: int, generator: torch.Generator) -> Tensor:
-    """Return draws in opposite pairs, in blocks that are balanced when whole.
+    """Return draws in antithetic pairs, in orthogonal blocks of ``block_size`` draws.
 
     Returns
     -------
     Tensor, shape (count, players), bool
-        Row ``2 k + 1`` is the opposite of row ``2 k``.
+        Row ``2 k + 1`` is the complement of row ``2 k``.
     """
     matrix = _hadamard(_order(players + 1))
     rows: list[Tensor] = []
@@ -49,7 +49,7 @@ def fair_draws(players: int, count: int, generator: torch.Generator) -> Tensor:
 
 
 def block_size(players: int) -> int:
-    """Return how many draws make a whole block."""
+    """Return the number of draws in a complete orthogonal block."""
     return 2 * _order(players + 1)
 
 
@@ -65,8 +65,8 @@ def _order(least: int) -> int:
 def _hadamard(size: int) -> Tensor:
     """Return a matrix of 1 and -1 with orthogonal rows and columns, the first column all 1.
 
-    Paley's first construction: quadratic residues modulo the prime ``size - 1``, which leaves 3
-    when divided by 4.
+    Paley's first construction: quadratic residues modulo the prime ``size - 1``, which is 3 modulo
+    4.
     """
     prime = size - 1
     squares = {k * k % prime for k in range(1, prime)}

@@ -1,4 +1,4 @@
-"""A random forest as the surrogate, for decisions that are no sum of pieces."""
+"""A random forest as the surrogate, for scores with interactions between pieces."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from earwitness.perturbation.estimators.designs import all_draws, can_enumerate,
 from earwitness.perturbation.estimators.game import Game
 from earwitness.perturbation.estimators.registry import Estimate, Sampling, register
 
-_TREES = 100
-_SCENES = 200
+_TREES = 100  # scikit-learn's default number of trees
+_AVERAGED = 200  # draws over which effects are averaged; bounds the cost of prediction
 
 
 @register(
     "forest",
-    summary="what a random forest predicts with the piece on, minus with it off",
+    summary="mean prediction of a random forest with the piece on minus off",
     paper="Breiman: Random forests, 2001; Friedman: Greedy function approximation, 2001, sec. 8.2",
     reads=("samples",),
 )
 def forest(game: Game, sampling: Sampling) -> Estimate:
-    """Fit a random forest to the scores, and average how its prediction reacts to each piece.
+    """Fit a random forest to the scores and compute the partial dependence on each piece.
 
-    The average is over up to 200 of the draws; the interval is that of the trees' own answers,
-    and R^2 that of predictions for draws that a tree was not shown (out of bag).
+    The mean difference of the prediction with the piece on and off, over up to 200 draws. The
+    interval is the 2.5 and 97.5 % quantile over trees; R^2 is that of out-of-bag predictions.
     """
     from sklearn.ensemble import RandomForestRegressor
 
@@ -38,18 +38,18 @@ def forest(game: Game, sampling: Sampling) -> Estimate:
     model = RandomForestRegressor(
         n_estimators=_TREES, oob_score=True, random_state=game.seed % 2**32, n_jobs=1
     ).fit(draws.numpy(), scores)
-    answers = np.stack([_reaction(tree, draws[:_SCENES]) for tree in model.estimators_])
-    low, high = np.percentile(answers, (2.5, 97.5), axis=0)
-    weights = answers.mean(axis=0)
-    error = answers.std(axis=0, ddof=1) / np.sqrt(_TREES)
+    effects = np.stack([_mean_effect(tree, draws[:_AVERAGED]) for tree in model.estimators_])
+    low, high = np.percentile(effects, (2.5, 97.5), axis=0)
+    weights = effects.mean(axis=0)
+    error = effects.std(axis=0, ddof=1) / np.sqrt(_TREES)
     size = float(np.linalg.norm(weights))
     found, below, above = map(torch.from_numpy, (weights, low, high))
     miss = float(np.linalg.norm(error)) / size if size > 0 else 0.0
     return Estimate(found, below, above, float(model.oob_score_), miss)
 
 
-def _reaction(tree: Any, draws: Tensor) -> Any:
-    """Return the mean change of a tree's prediction by switching each piece on, shape (player,)."""
+def _mean_effect(tree: Any, draws: Tensor) -> Any:
+    """Return the mean change of a tree's prediction when a piece is switched on, (player,)."""
     rows = draws.numpy().astype(np.float32)
     means = []
     for piece in range(rows.shape[1]):

@@ -1,4 +1,4 @@
-"""The game that estimators play: switches of pieces in, the model's score out."""
+"""The cooperative game of an explanation: from switches of pieces to the model's score."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 from earwitness.perturbation.pieces.decomposition import Pieces
 from earwitness.probe import Probe
 
-_SILENT = 1e-9  # of the loudest cell: what no float32 model can hear
-_SMALLEST = 1e-30
+_SILENT = 1e-9  # gain, relative to the largest change (-180 dB); below float32 resolution
+_SMALLEST = 1e-30  # avoids a division by zero for a sound equal to its background
 
 
 class Game:
     """A sound whose pieces are switched on and off.
 
-    Only *live* pieces are played: a piece in which the sound and the background are equal changes
-    nothing, so its weight is zero by definition and no evaluation is spent on it.
+    Only *live* pieces are players. A piece in which the sound equals the background cannot change
+    the score: its weight is zero by definition, and no evaluation is spent on it.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class Game:
     Attributes
     ----------
     live : Tensor, shape (player,), int64
-        The numbers of the pieces that are played.
+        Indices of the pieces that are players.
     evaluations : int
-        Sounds that the model was asked about so far; the same draw is never asked about twice.
+        Number of evaluations of the model so far; scores of repeated draws are cached.
     """
 
     def __init__(self, probes: Sequence[Probe], pieces: Pieces) -> None:
@@ -43,23 +43,23 @@ class Game:
         self.evaluations = 0
 
     @cached_property
-    def _asks(self) -> list[Callable[[Tensor], Tensor]]:
-        """What scores switches of all pieces, one for each background."""
+    def _scorers(self) -> list[Callable[[Tensor], Tensor]]:
+        """Functions from switches of all pieces to scores, one for each background."""
         return [probe.mixture(self._pieces.mix, len(self._pieces)) for probe in self._probes]
 
     @property
     def players(self) -> int:
-        """How many pieces are played."""
+        """Number of pieces that are players."""
         return len(self.live)
 
     @property
     def generator(self) -> torch.Generator:
-        """Seeded source of chance on the CPU."""
+        """Seeded random generator on the CPU."""
         return self._probes[0].generator
 
     @property
     def seed(self) -> int:
-        """Seed of everything drawn at random."""
+        """Seed of all random numbers."""
         return self._probes[0].seed
 
     def scores(self, switches: Tensor) -> Tensor:
@@ -76,16 +76,16 @@ class Game:
         keys = [row.tobytes() for row in switches.cpu().numpy()]
         fresh = list(dict.fromkeys(key for key in keys if key not in self._known))
         first = {key: index for index, key in reversed(list(enumerate(keys)))}
-        asked = switches[[first[key] for key in fresh]] if fresh else switches[:0]
+        rows = switches[[first[key] for key in fresh]] if fresh else switches[:0]
         if fresh:
-            whole = self._full(asked.float())
-            found = torch.stack([ask(whole).double() for ask in self._asks]).mean(dim=0).tolist()
+            whole = self._full(rows.float())
+            found = torch.stack([one(whole).double() for one in self._scorers]).mean(dim=0).tolist()
             self._known.update(zip(fresh, found, strict=True))
             self.evaluations += len(fresh) * len(self._probes)
         return torch.tensor([self._known[key] for key in keys], dtype=torch.float64)
 
     def _full(self, switches: Tensor) -> Tensor:
-        """Return switches of all pieces, those of the others on."""
+        """Return switches of all pieces; pieces that are not players are on."""
         whole = switches.new_ones(len(switches), len(self._pieces))
         return whole.index_copy(1, self.live.to(switches.device), switches)
 
@@ -96,5 +96,5 @@ class Game:
             other = 0 if probe.background is None else probe.background
             change = torch.maximum(change, (probe.spectrum - other).abs())
         change = change / change.max().clamp_min(_SMALLEST)
-        audible = self._pieces.energies(change) > _SILENT**2
-        return torch.nonzero(audible)[:, 0].cpu()
+        changed = self._pieces.energies(change) > _SILENT**2
+        return torch.nonzero(changed)[:, 0].cpu()

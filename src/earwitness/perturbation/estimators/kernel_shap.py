@@ -21,10 +21,10 @@ from earwitness.perturbation.estimators.regression import error_of, weighted_rid
     reads=("samples", "tolerance"),
 )
 def kernel_shap(game: Game, sampling: Sampling) -> Estimate:
-    """Estimate Shapley values; they add up to the score of all pieces minus that of none.
+    """Estimate Shapley values; they sum to the score of all pieces minus the score of none.
 
-    Coalitions are drawn in opposite pairs. Where all combinations are few enough, they are all
-    asked and the values are exact.
+    Coalitions are drawn in antithetic pairs. If all coalitions fit into ``samples``, all are
+    evaluated and the values are exact.
     """
     players = game.players
     ends = torch.tensor([[False] * players, [True] * players])
@@ -59,26 +59,26 @@ def _combinations(players: int, size: Tensor) -> Tensor:
     return torch.tensor([math.comb(players, s) for s in size.tolist()], dtype=torch.float64)
 
 
-def _chances(players: int) -> Tensor:
-    """Return how often each size from 1 to n - 1 is drawn: as the root of its weight."""
+def _size_weights(players: int) -> Tensor:
+    """Return the sampling weight of each size from 1 to n - 1: the root of its kernel weight."""
     return shapley_kernel(players, torch.arange(1, players)).sqrt()
 
 
 def _importance(players: int, draws: Tensor) -> Tensor:
     size = draws.sum(dim=1)
-    return shapley_kernel(players, size) / _chances(players)[size - 1]
+    return shapley_kernel(players, size) / _size_weights(players)[size - 1]
 
 
 def coalitions(players: int, count: int, generator: torch.Generator) -> Tensor:
-    """Return draws in opposite pairs, sizes spread evenly over their distribution.
+    """Return draws in antithetic pairs, with sizes stratified over their distribution.
 
     Returns
     -------
     Tensor, shape (count, players), bool
     """
     pairs = -(-count // 2)
-    reach = _chances(players).cumsum(dim=0)
-    # the golden ratio keeps every run of draws spread over all sizes
+    reach = _size_weights(players).cumsum(dim=0)
+    # multiples of the golden ratio are a low-discrepancy sequence: any run of draws is stratified
     start = float(torch.rand(1, generator=generator))
     at = (start + torch.arange(pairs, dtype=torch.float64) * 0.6180339887498949) % 1
     sizes = 1 + torch.searchsorted(reach / reach[-1], at).clamp(max=players - 2)
@@ -90,17 +90,24 @@ def coalitions(players: int, count: int, generator: torch.Generator) -> Tensor:
 def constrained(
     draws: Tensor, scores: Tensor, weights: Tensor, none: float, every: float
 ) -> tuple[Tensor, Tensor, float]:
-    """Return values that add up to ``every - none`` and fit the scores best, influence and R^2.
+    """Return the weighted least-squares values that sum to ``every - none``, influence and R^2.
 
-    The intercept is fixed to ``none``. The last player is what is left of the sum, which turns the
-    constraint into a plain regression on the differences to it.
+    The intercept is fixed to ``none``. Eliminating the last player turns the constrained problem
+    into an unconstrained regression on differences to that player.
+
+    Parameters
+    ----------
+    draws : Tensor, shape (draw, player), bool
+    scores, weights : Tensor, shape (draw,), float64
+    none, every : float
+        Scores of no piece and of all pieces.
     """
     total = every - none
     inputs = draws.double()
     last = inputs[:, -1]
     rest = inputs[:, :-1] - last[:, None]
     offset = scores - none - last * total
-    # a mirrored copy of every row makes the fit's intercept zero
+    # a mirrored copy of every row makes the intercept of the fit zero
     both = torch.cat([rest, -rest])
     fit = weighted_ridge(both, torch.cat([offset, -offset]), weights.repeat(2), 0.0)
     moved = fit.influence[: len(rest)] + fit.influence[len(rest) :]

@@ -1,4 +1,4 @@
-"""LIME: a linear model around the input, by weighted ridge regression."""
+"""LIME: a local linear surrogate, fitted by weighted ridge regression."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from earwitness.perturbation.estimators.regression import error_of, weighted_rid
 
 @register(
     "lime",
-    summary="a linear model of how the score reacts to switching pieces on and off",
+    summary="a linear surrogate of the score as a function of which pieces are on",
     paper="Ribeiro, Singh, Guestrin: Why Should I Trust You?, 2016, eq. 2",
     reads=("samples", "tolerance", "width", "ridge"),
 )
 def lime(game: Game, sampling: Sampling) -> Estimate:
     """Fit weighted ridge regression from switches to scores.
 
-    Each draw switches every piece on with probability one half; it weighs ``exp(-d^2 / width^2)``
-    with ``d`` its cosine distance from all pieces on. Where all combinations are few enough, they
-    are all asked, and nothing is left to chance.
+    In each draw every piece is on with probability one half. A draw has weight
+    ``exp(-d^2 / width^2)``, with ``d`` its cosine distance from all pieces on. If all combinations
+    fit into ``samples``, all are evaluated and the result is deterministic.
     """
     if can_enumerate(game.players, sampling.samples):
         draws = all_draws(game.players)
@@ -48,8 +48,8 @@ def lime(game: Game, sampling: Sampling) -> Estimate:
 def kernel(draws: Tensor, width: float) -> Tensor:
     """Return ``exp(-d^2 / width^2)``, ``d`` the cosine distance of each draw from all ones.
 
-    The cosine of a draw with a share ``s`` of its pieces on is the root of ``s``; a draw with none
-    on is at distance one.
+    The cosine of a draw with a share ``s`` of its pieces on is the root of ``s``; with no piece on
+    the distance is one.
     """
     share = draws.double().mean(dim=1)
     return torch.exp(-((1 - share.sqrt()) ** 2) / width**2)
@@ -58,12 +58,21 @@ def kernel(draws: Tensor, width: float) -> Tensor:
 def fit_pairs(
     draws: Tensor, scores: Tensor, width: float, ridge: float
 ) -> tuple[Tensor, Tensor, float]:
-    """Return weights, influence of each draw and R^2 of draws in opposite pairs.
+    """Return weights, influence of each draw and R^2 of draws in antithetic pairs.
 
-    Were both draws of a pair to weigh the same, everything that depends on two pieces at once would
-    cancel. The kernel tilts the pair, so it does not: the fit with the kernel is right on average,
-    the fit with each pair's mean kernel nearly so and far less noisy. The difference of the two is
-    taken only as far as it rises above its own noise (James and Stein 1961).
+    With equal kernel weights within a pair, pairwise interactions would cancel. LIME's kernel gives
+    the two draws different weights. The fit with this kernel is unbiased; the fit with the mean
+    kernel of each pair is slightly biased but has a much smaller variance. The result is the second
+    fit plus the difference of the two, shrunk by its signal-to-noise ratio (James and Stein 1961).
+
+    Parameters
+    ----------
+    draws : Tensor, shape (draw, player), bool
+    scores : Tensor, shape (draw,), float64
+    width : float > 0
+        Width of the kernel.
+    ridge : float >= 0
+        L2 penalty.
     """
     inputs, exact = draws.double(), kernel(draws, width)
     tilted = weighted_ridge(inputs, scores, exact, ridge)

@@ -1,4 +1,4 @@
-"""Occlusion: leave one piece out."""
+"""Occlusion: leave one piece out at a time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from earwitness.perturbation.estimators.registry import Estimate, Sampling, regi
 
 @register(
     "occlusion",
-    summary="how far the score falls when one piece is left out",
+    summary="the drop of the score when one piece is removed",
     paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014",
 )
 def occlusion(game: Game, sampling: Sampling) -> Estimate:  # noqa: ARG001
     """Compute ``score(all) - score(all but the piece)`` for every piece.
 
-    R^2 tells whether the pieces add up: over all pieces on, each one off, and all of them off.
+    R^2 measures additivity, over the draws with all pieces on, each one off, and all off.
     """
     players = game.players
     ends = torch.tensor([[True] * players, [False] * players])

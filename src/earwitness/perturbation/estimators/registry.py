@@ -1,4 +1,4 @@
-"""How an estimator joins."""
+"""The registry of estimators, their sampling options and their result."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from earwitness.registry import Registry
 
 @dataclass(frozen=True)
 class Sampling:
-    """How much is asked; each estimator says which of these it reads.
+    """Sampling options; each estimator registers which of them it uses.
 
     Attributes
     ----------
     samples : int
-        Draws at most.
+        Maximal number of draws.
     tolerance : float
-        Sampling stops when the error of all weights together, relative to their size, is
-        estimated to be below this; 0 to use all samples.
+        Sampling stops when the estimated error of the weights, relative to their norm, is below
+        this; 0 to use all samples.
     width, ridge : float
-        Of LIME's kernel, and its penalty.
+        Width of LIME's kernel, and L2 penalty of its regression.
     """
 
     samples: int = 1000
@@ -32,27 +32,27 @@ class Sampling:
     ridge: float = 1.0
 
     def looks(self, step: int, draws: int) -> list[int]:
-        """Return after how many draws to see whether the weights have settled, the last included:
-        every ``step``, and only at the end if all samples are to be used.
+        """Return the numbers of draws after which to test for convergence (interim analyses):
+        every ``step`` and at the end, or only at the end if the tolerance is 0.
         """
         return [*(range(step, draws, step) if self.tolerance else ()), draws]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an estimator found out.
+    """The result of an estimator.
 
     Attributes
     ----------
     weights : Tensor, shape (player,), float64
     low, high : Tensor, shape (player,), float64
-        95 % bootstrap interval; equal to the weights where nothing was drawn at random.
+        95 % bootstrap interval; equal to the weights if the estimate is deterministic.
     r2 : float
-        Share of the variance of the drawn scores that a sum of the weights describes, weighted as
-        the estimator weighs draws.
+        Share of the variance of the scores explained by the additive model, with the estimator's
+        weights of draws.
     error : float
-        Estimated error of all weights together (root of the summed variances), relative to the
-        root of their summed squares; 0 where nothing was drawn at random.
+        Estimated error of the weights (root of the summed variances), relative to their Euclidean
+        norm; 0 if the estimate is deterministic.
     """
 
     weights: Tensor
@@ -64,7 +64,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Estimator:
-    """An estimator and its facts.
+    """A registered estimator.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Estimator:
     function : callable
         ``function(game, sampling) -> Estimate``, for a game of at least one player.
     reads : tuple of str
-        The fields of ``Sampling`` that it reads.
+        The fields of ``Sampling`` that it uses.
     """
 
     name: str
@@ -91,7 +91,7 @@ Function = Callable[[Game, Sampling], Estimate]
 def register(
     name: str, *, summary: str, paper: str, reads: tuple[str, ...] = ()
 ) -> Callable[[Function], Function]:
-    """Register ``function(game, sampling)`` under a name, with its facts."""
+    """Return a decorator that registers ``function(game, sampling)`` as an estimator."""
 
     def add(function: Function) -> Function:
         ESTIMATORS.add(Estimator(name, summary, paper, function, reads))

@@ -1,4 +1,4 @@
-"""Weighted least squares on switches, and how far its coefficients can be trusted."""
+"""Weighted least squares on switches, with bootstrap intervals of its coefficients."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor
 
 from earwitness.perturbation.estimators.registry import Estimate
 
-_STILL = 1e-7  # a spread of scores that is rounding
-_BOOTSTRAPS = 400
-_BATCH = 16  # of them at a time: more take much memory, and no less time
+_ROUNDING = 1e-7  # relative range of scores that is float32 rounding
+_BOOTSTRAPS = 400  # resamples; the 2.5 % quantile is then the 10th smallest
+_BATCH = 16  # resamples at a time: more take much memory, and no less time
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Coefficients and what each draw adds to their error.
+    """Coefficients of a fit and the influence of each draw on them.
 
     Attributes
     ----------
     weights : Tensor, shape (piece,)
     influence : Tensor, shape (draw, piece)
-        How far the coefficients move with each draw's residual; sums to about zero.
+        Change of the coefficients due to each draw's residual; sums to about zero.
     r2 : float
-        Weighted, and 0 where the values do not vary.
+        Weighted R^2; 0 if the values do not vary.
     """
 
     weights: Tensor
@@ -33,9 +33,9 @@ class Fit:
     r2: float
 
 
-def still(values: Tensor) -> bool:
-    """Say whether scores do not vary beyond rounding."""
-    return float(values.max() - values.min()) <= _STILL * (1 + float(values.abs().max()))
+def is_constant(values: Tensor) -> bool:
+    """Return whether scores are equal up to rounding."""
+    return float(values.max() - values.min()) <= _ROUNDING * (1 + float(values.abs().max()))
 
 
 def weighted_ridge(inputs: Tensor, values: Tensor, weights: Tensor, ridge: float) -> Fit:
@@ -51,12 +51,12 @@ def weighted_ridge(inputs: Tensor, values: Tensor, weights: Tensor, ridge: float
     """
     total = weights.sum()
     weights = weights / total
-    if still(values):
+    if is_constant(values):
         return Fit(torch.zeros(inputs.shape[1], dtype=inputs.dtype), torch.zeros_like(inputs), 0.0)
     centred = inputs - weights @ inputs
     offset = values - weights @ values
     gram = centred.T @ (weights[:, None] * centred)
-    gram.diagonal().add_(ridge / total)  # as the penalty on the sum of weighted squares
+    gram.diagonal().add_(ridge / total)  # the weights are normalised, so the penalty is too
     right = centred.T @ (weights * offset)
     coefficients = torch.linalg.lstsq(gram, right[:, None], driver="gelsd").solution[:, 0]
     residual = offset - centred @ coefficients
@@ -68,7 +68,7 @@ def weighted_ridge(inputs: Tensor, values: Tensor, weights: Tensor, ridge: float
 def error_of(weights: Tensor, influence: Tensor) -> float:
     """Return the estimated error of all weights together, relative to their size (``relative``).
 
-    Fewer pairs of draws than pieces leave no residuals to judge by: then it is infinite.
+    With fewer pairs than pieces there are no degrees of freedom left: the error is infinite.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def with_interval(
     ----------
     weights : Tensor, shape (piece,)
     influence : Tensor, shape (draw, piece)
-        Of draws in pairs.
+        Influence of draws in antithetic pairs.
     scores : Tensor, shape (draw,)
     """
     from scipy.stats import bootstrap
@@ -125,10 +125,10 @@ def _pairs(influence: Tensor) -> Tensor | None:
 
 
 def relative(weights: Tensor, variances: Tensor) -> float:
-    """Return the root of summed variances over the size of the true weights.
+    """Return the root of the summed variances relative to the norm of the true weights.
 
-    Noise makes weights larger, so its share is taken off their squares. Infinite where nothing is
-    left, and 0 where nothing varies.
+    The squared norm of the estimated weights is biased upwards by the summed variances, which are
+    subtracted. Infinite if nothing remains, and 0 if all variances are 0.
     """
     noise, whole = float(variances.sum()), float(weights.square().sum())
     if noise <= 0:

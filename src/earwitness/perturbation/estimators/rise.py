@@ -1,4 +1,4 @@
-"""RISE: the mean score of random masks in which a piece is on."""
+"""RISE: the mean score of the random masks in which a piece is on."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from earwitness.perturbation.estimators.regression import error_of, with_interva
 
 @register(
     "rise",
-    summary="how far the mean score is above the average in random masks that keep the piece",
+    summary="mean score of the random masks that keep the piece, minus the mean of all masks",
     paper="Petsiuk, Das, Saenko: RISE: Randomized input sampling for explanation, 2018, eq. 6",
     reads=("samples", "tolerance"),
 )
 def rise(game: Game, sampling: Sampling) -> Estimate:
     """Compute the mean score of the draws with the piece on, minus the mean score of all draws.
 
-    The paper leaves out the second mean, the same for every piece, because it explains
-    probabilities that are mostly zero; a logit would lift the whole map.
+    The paper omits the second mean, a constant over pieces: it explains probabilities, which are
+    mostly zero. For a logit the constant would dominate the map.
     """
     enumerated = can_enumerate(game.players, sampling.samples)
     if enumerated:
@@ -31,7 +31,7 @@ def rise(game: Game, sampling: Sampling) -> Estimate:
         steps = [len(draws)]
     else:
         step = block_size(game.players)
-        # only whole blocks are balanced: parts of one would mix the weights of pieces
+        # only complete blocks are orthogonal: an incomplete one confounds the pieces' weights
         whole = max(1, sampling.samples // step) * step
         draws = fair_draws(game.players, min(whole, sampling.samples), game.generator)
         steps = sampling.looks(step, len(draws))
@@ -41,7 +41,7 @@ def rise(game: Game, sampling: Sampling) -> Estimate:
         offset = scores - scores.mean()
         shares = on / on.sum(dim=0).clamp(min=1)
         weights = shares.T @ offset
-        # with every piece on half of the time, a sum of pieces has twice these slopes
+        # with every piece on in half of the draws, an additive score has twice these slopes
         slopes = (on - on.mean(dim=0)) * 2
         residual = offset - slopes @ weights
         variance = float(offset.square().sum())

@@ -1,1 +1,1 @@
-"""How the plane is cut into pieces that are switched on and off together, one way per file."""
+"""Decompositions of the plane into pieces (interpretable components), one per file."""

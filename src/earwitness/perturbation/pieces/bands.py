@@ -1,4 +1,4 @@
-"""Bands of frequency, of equal width in Hz, on the mel scale or on the ERB scale."""
+"""Frequency bands of equal width in Hz, on the mel scale or on the ERB-rate scale."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.plane.mel import mel_edges
 from earwitness.probe import Probe
 
-_LOBE = 4  # bins that one tone fills under a Hann window
-_ERB_SLOPE = 0.00437  # per Hz
+_LOBE = 4  # bins, width of the main lobe of a Hann window
+_ERB_SLOPE = 0.00437  # per Hz, eq. 4 of Glasberg and Moore
 
 
 @register(
@@ -38,18 +38,18 @@ def mel(probe: Probe, sizes: Sizes) -> Partition:
 
 @register(
     "erb",
-    summary="bands of equal width in equivalent rectangular bandwidths",
+    summary="bands of equal width on the ERB-rate scale",
     count=lambda sizes: sizes.bands,
     paper="Glasberg, Moore: Derivation of auditory filter shapes from notched-noise data, 1990",
     reads=("bands",),
 )
 def erb(probe: Probe, sizes: Sizes) -> Partition:
-    """Cut the frequencies into bands of equal width on the ERB-rate scale, as the ear does."""
+    """Cut the frequencies into bands of equal width on the ERB-rate scale (auditory filters)."""
     return bands(probe, erb_edges(sizes.bands, _top(probe)))
 
 
 def erb_edges(count: int, top: float) -> Tensor:
-    """Return ``count + 1`` frequencies in Hz from 0 to ``top``, equally far apart in ERB.
+    """Return ``count + 1`` frequencies in Hz from 0 to ``top``, equally spaced in ERB-rate.
 
     The ERB-rate of ``f`` Hz is ``21.4 log10(1 + 0.00437 f)`` (eq. 4 of the paper).
     """
@@ -59,7 +59,7 @@ def erb_edges(count: int, top: float) -> Tensor:
 
 
 def bands(probe: Probe, edges: Tensor) -> Partition:
-    """Return the bands between edges in Hz, cross-faded over the width of a tone."""
+    """Return the bands between edges in Hz, cross-faded over the main lobe of the window."""
     plane = probe.model.plane
     gains, bounds = faded(probe.freqs, edges, _LOBE * plane.rate / plane.n_fft)
     names = tuple(

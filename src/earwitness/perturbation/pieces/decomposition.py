@@ -1,8 +1,8 @@
-"""A decomposition: gains of every piece on the plane, and sounds with some pieces off.
+"""Decompositions: the gains of every piece on the plane, and mixtures of pieces.
 
-The gains of all pieces add up to one in every cell, so all pieces on is the input. They are kept as
-factors (parts, frequency, time) or as labels, never as one map per piece, so that a fine grid costs
-no more memory than a coarse one.
+The gains of all pieces sum to one in every cell, so all pieces on is the input. They are stored as
+factors (component, frequency, time) or as labels, never as one map per piece, so memory does not
+grow with the number of pieces.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 from earwitness.errors import ParameterError
 from earwitness.mixing import one_by_one
 
-_NOTHING = 1e-7  # a gain that no cell misses
-_KINDS = ("components", "frequency", "time")
+_NOTHING = 1e-7  # gain (-140 dB); a combination that nowhere exceeds it is dropped
+_KINDS = ("components", "frequency", "time")  # order of the factors in memory
 
 
 class Pieces(ABC):
@@ -27,7 +27,7 @@ class Pieces(ABC):
     Attributes
     ----------
     names : tuple of str
-        One for each piece.
+        One label for each piece.
     """
 
     names: tuple[str, ...]
@@ -37,16 +37,16 @@ class Pieces(ABC):
 
     @abstractmethod
     def mix(self, switches: Tensor) -> Tensor:
-        """Return gains (batch, freq, frame): the sum over pieces of switch times gains.
+        """Return gains (batch, freq, frame): the sum over pieces of switch times gain.
 
         Parameters
         ----------
         switches : Tensor, shape (batch, piece), on the device of the plane
-            Usually 0 and 1, but any weights are mixed; differentiable.
+            Usually 0 or 1; any weights are allowed. Differentiable.
         """
 
     def energies(self, plane: Tensor) -> Tensor:
-        """Return the energy (piece,) that each piece has of a plane (freq, frame) of magnitudes."""
+        """Return the energy (piece,) of each piece of a magnitude spectrogram (freq, frame)."""
         power = plane.square()
         alone = one_by_one(len(self), plane.device)
         return torch.cat([(self.mix(some).square() * power).sum(dim=(1, 2)) for some in alone])
@@ -54,12 +54,12 @@ class Pieces(ABC):
 
 @dataclass(frozen=True)
 class Partition:
-    """One way to cut: gains that add up to one over its pieces.
+    """A partition of unity along one kind of axis: gains that sum to one over its pieces.
 
     Attributes
     ----------
     kind : str
-        What it cuts: ``time``, ``frequency``, or the sound into ``components``.
+        What is partitioned: ``time``, ``frequency``, or the sound into ``components``.
     names : tuple of str
     gains : Tensor
         Shape (piece, frame), (piece, freq) or (piece, freq, frame).
@@ -71,12 +71,12 @@ class Partition:
 
 
 class Product(Pieces):
-    """Every combination of one piece of each partition, but for those that hold no cell.
+    """All combinations of one piece from each partition, except those whose gains are zero.
 
     Parameters
     ----------
     shape : (int, int)
-        Of the plane.
+        Shape (freq, frame) of the plane.
     partitions : sequence of Partition
         At most one of each kind.
     """
@@ -87,22 +87,22 @@ class Product(Pieces):
             twice = next(k for k in own if sum(partition.kind == k for partition in partitions) > 1)
             raise ParameterError(
                 f"pieces: two cuts of the same kind ({twice}); combine at most one of time, one of "
-                "frequency and one into parts"
+                "frequency and one into components"
             )
         device = partitions[0].gains.device
         whole = torch.ones(1, 1, device=device)
         gains = [own[kind].gains if kind in own else whole for kind in _KINDS]
         self._shape = shape
-        self._parts = gains[0] if "components" in own else whole.unsqueeze(0)
+        self._components = gains[0] if "components" in own else whole.unsqueeze(0)
         self._rows, self._columns = gains[1:]
-        self._sizes = (len(self._parts), len(self._rows), len(self._columns))
-        peaks = torch.stack([self._peaks(part) for part in self._parts])
+        self._sizes = (len(self._components), len(self._rows), len(self._columns))
+        peaks = torch.stack([self._peaks(component) for component in self._components])
         self._used = torch.nonzero(peaks.flatten() > _NOTHING)[:, 0]
         self.names = tuple(self._name(own, index) for index in self._used.tolist())
 
-    def _peaks(self, part: Tensor) -> Tensor:
-        """Return the largest gain of a part in every band and segment, shape (band, segment)."""
-        bands = torch.stack([(row[:, None] * part).amax(dim=0) for row in self._rows])
+    def _peaks(self, component: Tensor) -> Tensor:
+        """Return the largest gain of a component in every band and segment, (band, segment)."""
+        bands = torch.stack([(row[:, None] * component).amax(dim=0) for row in self._rows])
         return torch.stack([(bands * column).amax(dim=1) for column in self._columns], dim=1)
 
     def _name(self, own: dict[str, Partition], index: int) -> str:
@@ -111,32 +111,32 @@ class Product(Pieces):
         return ", ".join(own[kind].names[int(at[kind])] for kind in order)
 
     def energies(self, plane: Tensor) -> Tensor:
-        """Return the energy (piece,) of each piece, one axis after the other."""
-        power = self._parts.square() * plane.square()
+        """Return the energy (piece,) of each piece, contracted one axis after the other."""
+        power = self._components.square() * plane.square()
         rows = self._rows.square().expand(-1, self._shape[0])
         columns = self._columns.square().expand(-1, self._shape[1])
         return (rows @ power @ columns.T).flatten()[self._used]
 
     def mix(self, switches: Tensor) -> Tensor:
-        """Return gains (batch, freq, frame), one axis after the other."""
-        batch, cells = len(switches), self._sizes[0] * self._sizes[1] * self._sizes[2]
-        grid = switches.new_zeros(batch, cells).index_copy(1, self._used, switches)
-        grid = grid.reshape(batch, *self._sizes) @ self._columns  # (batch, part, band, frame)
-        grid = self._rows.T @ grid  # (batch, part, freq, frame)
-        total = grid[:, 0] * self._parts[0]
-        for part in range(1, len(self._parts)):
-            total = total + grid[:, part] * self._parts[part]
+        """Return gains (batch, freq, frame), contracted one axis after the other."""
+        batch, size = len(switches), self._sizes[0] * self._sizes[1] * self._sizes[2]
+        grid = switches.new_zeros(batch, size).index_copy(1, self._used, switches)
+        grid = grid.reshape(batch, *self._sizes) @ self._columns  # (batch, component, band, frame)
+        grid = self._rows.T @ grid  # (batch, component, freq, frame)
+        total = grid[:, 0] * self._components[0]
+        for component in range(1, len(self._components)):
+            total = total + grid[:, component] * self._components[component]
         return total.expand(batch, *self._shape)
 
 
 class Regions(Pieces):
-    """Regions of any outline, each cell in one of them, with edges two cells wide.
+    """Regions of any shape that tile the plane, with cross-fades two cells wide.
 
     Parameters
     ----------
     names : sequence of str
     labels : Tensor, shape (freq, frame), int64
-        Number of the region of each cell, from 0 without gaps.
+        Index of the region of each cell, from 0 without gaps.
     """
 
     def __init__(self, names: Sequence[str], labels: Tensor) -> None:
@@ -144,7 +144,7 @@ class Regions(Pieces):
         self._labels = labels
 
     def mix(self, switches: Tensor) -> Tensor:
-        """Return gains (batch, freq, frame): every cell a mean of its own and its neighbours'."""
+        """Return gains (batch, freq, frame), smoothed over neighbouring cells ([1, 2, 1] / 4)."""
         hard = switches[:, self._labels]
         for axis in (1, 2):
             last = hard.shape[axis] - 1

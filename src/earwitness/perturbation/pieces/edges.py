@@ -1,4 +1,4 @@
-"""Cuts along one axis, with edges that fade."""
+"""Partitions of one axis with raised-cosine cross-fades."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from torch import Tensor
 def faded(places: Tensor, edges: Tensor, fade: float) -> tuple[Tensor, Tensor]:
     """Return the gains of the intervals between edges, and their bounds.
 
-    Each edge is a raised cosine of width ``fade``, narrower where an interval is. An interval that
-    holds no place is joined to the one after it. The gains add up to one.
+    Each edge is a raised cosine of width ``fade``, or as wide as the narrower of its two intervals
+    if that is less. An interval without a bin or frame is merged with the next one. The gains sum
+    to one.
 
     Parameters
     ----------
     places : Tensor, shape (place,)
-        Where the bins or frames lie, ascending.
+        Positions of the bins (Hz) or frames (s), ascending.
     edges : Tensor, shape (edge,)
-        Ascending, the two ends included.
+        Edges in the same unit, ascending, including both ends.
     fade : float >= 0
-        In the unit of ``places``.
+        Width of the cross-fades, in the same unit.
 
     Returns
     -------
@@ -28,7 +29,7 @@ def faded(places: Tensor, edges: Tensor, fade: float) -> tuple[Tensor, Tensor]:
     """
     places, edges = places.double(), edges.double()
     inner = edges[1:-1]
-    held = torch.searchsorted(places, inner)  # places before each edge
+    held = torch.searchsorted(places, inner)  # number of places before each edge
     fresh = torch.diff(held, prepend=held.new_zeros(1)) > 0
     inner = inner[fresh & (held < len(places))]
     bounds = torch.cat([edges[:1], inner, edges[-1:]])

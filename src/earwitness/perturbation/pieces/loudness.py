@@ -1,4 +1,4 @@
-"""Cuts where the sound is quiet for a moment."""
+"""Time segments that end at minima of the level."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.perturbation.pieces.time import segments, wanted_segments
 from earwitness.probe import Probe
 
-_SMOOTH_SECONDS = 0.1
-_RANGE_DB = 80.0
+_SMOOTH_SECONDS = 0.1  # s, moving average; longer than a pitch period, shorter than a cough
+_RANGE_DB = 80.0  # dB below the loudest frame; lower levels are clipped to it
 
 
 @register(
     "loudness",
-    summary="segments of time that end where the sound is quiet for a moment",
+    summary="time segments that end at the most prominent minima of the level",
     count=lambda sizes: sizes.segments or 20,
     paper="Wullenweber, Akman, Schuller: CoughLIME, 2022",
     reads=("segments",),
 )
 def loudness(probe: Probe, sizes: Sizes) -> Partition:
-    """Cut at the deepest minima of the level, so that events stay whole.
+    """Cut at the most prominent minima of the level, so that events are not split.
 
-    A minimum is as deep as the level rises on its lower side (its prominence). There are at most
-    as many segments as equal ones would be; sounds without minima stay whole.
+    There are at most as many segments as ``time`` would give; a sound without minima is one
+    segment.
     """
     level = levels(probe, _SMOOTH_SECONDS)
     minima, facts = signal.find_peaks(-level, prominence=1e-3)
@@ -40,7 +40,7 @@ def loudness(probe: Probe, sizes: Sizes) -> Partition:
 
 
 def levels(probe: Probe, seconds: float) -> NDArray[np.float64]:
-    """Return the level of every frame in dB under the loudest, smoothed over ``seconds``."""
+    """Return the level (frame,) in dB relative to the loudest frame, smoothed over ``seconds``."""
     power = probe.magnitude.double().square().sum(dim=0).cpu().numpy()
     frames = max(1, round(seconds * probe.model.rate / probe.model.plane.hop))
     smooth = ndimage.uniform_filter1d(power, frames, mode="nearest")

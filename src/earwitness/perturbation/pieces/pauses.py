@@ -1,4 +1,4 @@
-"""Cuts between sound and pause."""
+"""Time segments of sound and of pause."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.perturbation.pieces.time import segments
 from earwitness.probe import Probe
 
-_SMOOTH_SECONDS = 0.03
-_SHORTEST_SECONDS = 0.1
-_LEAST_RANGE_DB = 6.0
+_SMOOTH_SECONDS = 0.03  # s, moving average; about two pitch periods of a low voice
+_SHORTEST_SECONDS = 0.1  # s, shorter segments are merged; about a short syllable
+_LEAST_RANGE_DB = 6.0  # dB between floor and peak; below it the sound counts as steady
 
 
-@register("pauses", summary="stretches of sound and the pauses between them", count=lambda _: 10)
+@register(
+    "pauses",
+    summary="time segments of sound and of pause, by a level threshold",
+    count=lambda _: 10,
+)
 def pauses(probe: Probe, sizes: Sizes) -> Partition:  # noqa: ARG001
-    """Cut where the level crosses the middle between the clip's noise floor and its peaks.
+    """Cut where the level crosses the midpoint between the clip's noise floor and its peaks.
 
-    The floor is the 10th and the peak the 95th percentile of the level in dB. Stretches under 0.1 s
-    are joined to their surroundings. A steady sound, its percentiles under 6 dB apart, stays whole.
+    The floor is the 10th and the peak the 95th percentile of the level in dB. Segments shorter than
+    0.1 s are merged with their neighbours. A steady sound, with percentiles less than 6 dB apart,
+    is one segment.
     """
     level = levels(probe, _SMOOTH_SECONDS)
     low, high = np.percentile(level, (10, 95))

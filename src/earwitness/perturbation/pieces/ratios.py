@@ -1,4 +1,4 @@
-"""From separated sounds to gains on the plane."""
+"""Ratio masks: from separated sounds to gains on the plane."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch import Tensor
 from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.probe import Probe
 
-_NOTHING_OVER = 1e-8  # of the energy: rounding and resampling, no sound of its own
+_NOTHING_OVER = 1e-8  # share of the input's energy (-80 dB); less is rounding and resampling error
 
 
 def ratio_layer(probe: Probe, names: Sequence[str], waves: Sequence[Tensor]) -> Partition:
-    """Return each sound's share of the power in every cell, and that of what they leave over.
+    """Return each sound's share of the power in every cell, and the share of their residual.
 
-    What is left over, the input minus the sum of the sounds, counts as a sound like the others,
-    unless it is under -80 dB of the input.
+    The residual, the input minus the sum of the sounds, is one more sound, *rest*, unless its
+    energy is more than 80 dB below the input's.
 
     Parameters
     ----------
     names : sequence of str
     waves : sequence of Tensor, shape (samples,)
-        At the model's rate, as long as the input.
+        At the model's sampling rate, as long as the input.
     """
     plane = probe.model.plane
     planes = plane.analyse(torch.stack(list(waves)).to(probe.device))
@@ -32,6 +32,6 @@ def ratio_layer(probe: Probe, names: Sequence[str], waves: Sequence[Tensor]) -> 
     if over:
         planes, names = torch.cat([planes, rest[None]]), [*names, "rest"]
     power = planes.abs().double().square()
-    # cells that are silent in all of them are shared equally
+    # cells that are silent in all sounds are divided equally
     power = power + 1e-12 * power.amax().clamp(min=1e-30)
     return Partition("components", tuple(names), (power / power.sum(dim=0)).float())

@@ -1,4 +1,4 @@
-"""How a way of cutting joins, and how a text such as ``mel x time`` is read."""
+"""The registry of cuts into pieces, and the parser of a text such as ``mel x time``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from earwitness.perturbation.pieces.decomposition import Partition, Pieces, Prod
 from earwitness.probe import Probe
 from earwitness.registry import Registry, unknown
 
-# everyday names of cuts and of combinations
-_MEANT = {"grid": ("mel", "time"), "sources": ("harmonic-percussive",)}
+# aliases of cuts and of their combinations
+_ALIASES = {"grid": ("mel", "time"), "sources": ("harmonic-percussive",)}
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How finely to cut; each way of cutting says which of them it reads.
+    """How finely to cut; each cut registers which of these it uses.
 
     Attributes
     ----------
     segments : int >= 0
-        Segments of time; 0 for four a second, 20 at most.
+        Number of time segments; 0 for four per second, 20 at most.
     bands : int >= 1
-        Bands of frequency.
-    components : int >= 1
-        Superpixels, or parts of a factorisation; 0 for as many as each thinks fit.
+        Number of frequency bands.
+    components : int >= 0
+        Number of superpixels, or of components of a factorisation; 0 for the cut's default.
     stems : str
         Folder of separated sounds.
     """
@@ -39,7 +39,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Cut:
-    """A way of cutting and its facts.
+    """A registered cut.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class Cut:
     function : callable
         ``function(probe, sizes)`` returns a ``Partition``, or ``Pieces`` that cannot be combined.
     count : callable
-        ``count(sizes)`` returns about how many pieces it makes.
+        ``count(sizes)`` returns the approximate number of pieces.
     reads : tuple of str
-        The sizes that it reads.
+        The fields of ``Sizes`` that it uses.
     """
 
     name: str
@@ -72,7 +72,7 @@ def register(
     paper: str = "",
     reads: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
-    """Register ``function(probe, sizes)`` under a name, with its facts."""
+    """Return a decorator that registers ``function(probe, sizes)`` as a cut."""
 
     def add(function: Function) -> Function:
         CUTS.add(Cut(name, summary, paper, function, count, reads))
@@ -82,34 +82,34 @@ def register(
 
 
 def read_pieces(text: str) -> list[Cut]:
-    """Return the cuts that a text such as ``grid``, ``mel x time`` or ``nmf x loudness`` names.
+    """Parse a text such as ``grid``, ``mel x time`` or ``nmf x loudness`` into cuts.
 
     Raises
     ------
     UnknownNameError
-        With the nearest name there is.
+        If there is no such cut; the message suggests the nearest name.
     """
     cuts = []
     for name in re.split(r"\sx\s", text.replace("\u00d7", " x ")):
-        for meant in _MEANT.get(name.strip(), (name.strip(),)):
-            if meant not in (known := [one.name for one in CUTS.all()]):
-                raise unknown("pieces", meant, [*known, *_MEANT])
-            cuts.append(CUTS.get(meant))
+        for resolved in _ALIASES.get(name.strip(), (name.strip(),)):
+            if resolved not in (known := [one.name for one in CUTS.all()]):
+                raise unknown("pieces", resolved, [*known, *_ALIASES])
+            cuts.append(CUTS.get(resolved))
     return cuts
 
 
 def cut(probe: Probe, text: str, sizes: Sizes) -> Pieces:
-    """Cut the plane of a probe.
+    """Decompose the plane of a probe into pieces.
 
     Parameters
     ----------
     text : str
-        One way of cutting, or several joined by `` x ``.
+        One cut, or several combined by `` x ``.
 
     Raises
     ------
     ParameterError
-        If the ways cannot be combined, or a size is out of range.
+        If the cuts cannot be combined, or a size is out of range.
     """
     if sizes.segments < 0 or sizes.bands < 1 or sizes.components < 0:
         raise ParameterError(

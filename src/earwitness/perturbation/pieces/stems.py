@@ -1,4 +1,4 @@
-"""The user's own separated sounds."""
+"""Stems: separated sounds supplied by the user."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from earwitness.perturbation.pieces.ratios import ratio_layer
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
 
-_SLACK_SECONDS = 0.05
+_SLACK_SECONDS = 0.05  # s, difference in length that codecs and separators introduce
 
 
 @register(
     "stems",
-    summary="separated sounds from a folder, and what they leave over",
+    summary="separated sounds from a folder, and their residual",
     count=lambda _: 5,
     reads=("stems",),
 )
 def stems(probe: Probe, sizes: Sizes) -> Partition:
-    """Part the sound by the files of a folder, one for each source, each as long as the sound.
+    """Decompose the sound by the files of a folder, one per source, each as long as the sound.
 
-    Rates and channels are converted; up to 50 ms of difference in length are cut or padded.
+    Files are resampled and mixed down to mono. A length difference up to 50 ms is cut or padded.
     """
     if not sizes.stems:
-        raise ParameterError("stems: say where the separated sounds are, with stems=FOLDER")
+        raise ParameterError("stems: give the folder of separated sounds with stems=FOLDER")
     folder = Path(sizes.stems)
     if not folder.is_dir():
-        raise ParameterError(f"stems: {folder} is no folder; it must hold one file for each source")
+        raise ParameterError(
+            f"stems: {folder} is not a folder; it must contain one file per source"
+        )
     files = find_clips([folder])
     return ratio_layer(probe, [file.stem for file in files], [_fit(probe, file) for file in files])
 

@@ -13,10 +13,10 @@ from earwitness.perturbation.pieces.decomposition import Regions
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
 
-_COUNT = 100
-_RANGE_DB = 70.0
-_SMOOTH = 1.0
-_COMPACTNESS = 0.2
+_COUNT = 100  # default number of regions, as in LIME for images
+_RANGE_DB = 70.0  # dB below the loudest cell; quieter cells are usually inaudible beside it
+_SMOOTH = 1.0  # cells, standard deviation of a Gaussian blur against fragments
+_COMPACTNESS = 0.2  # share of the level range per grid step
 _FINE = 8  # cells along the side of a region, at least, after an axis was averaged down
 _LEAST = 0.25  # of a region's mean size; smaller fragments join a neighbour
 Array = NDArray[np.float64]
@@ -24,16 +24,16 @@ Array = NDArray[np.float64]
 
 @register(
     "superpixels",
-    summary="connected regions of similar level, as image methods use",
+    summary="connected regions of similar level (SLIC), as in image explanations",
     count=lambda sizes: 2 * (sizes.components or _COUNT),
     paper="Achanta et al.: SLIC superpixels compared to state-of-the-art methods, 2012",
     reads=("components",),
 )
 def superpixels(probe: Probe, sizes: Sizes) -> Regions:
-    """Group neighbouring cells of similar level in dB, by scikit-image's SLIC.
+    """Group neighbouring cells of similar level in dB into about ``components`` regions (SLIC).
 
-    About ``components`` regions, by default 100. Level counts from the loudest cell down to the
-    quietest, 70 dB at most, distance in grid steps; both axes of the plane count as equally long.
+    The level is clipped to a range of 70 dB. Distances are in steps of the initial grid, so both
+    axes of the plane have equal weight.
     """
     magnitude = probe.magnitude.double().cpu().numpy()
     loudest = max(float(magnitude.max()), 1e-300)
@@ -44,7 +44,7 @@ def superpixels(probe: Probe, sizes: Sizes) -> Regions:
 
 
 def slic(level: Array, count: int, compactness: float) -> NDArray[np.int64]:
-    """Return the number of each cell's region, from 0 without gaps; every region is connected.
+    """Return the region index of each cell, from 0 without gaps; every region is connected.
 
     The longer axis is first averaged down to the length of the shorter one, so that both count the
     same, but not to fewer than 8 cells for each of the regions along it.
@@ -52,10 +52,11 @@ def slic(level: Array, count: int, compactness: float) -> NDArray[np.int64]:
     Parameters
     ----------
     level : ndarray, shape (row, column)
+        In [0, 1], from 70 dB below the loudest cell to the loudest.
     count : int
-        About how many regions to make; they start from a regular grid.
+        About how many regions, started from a regular grid.
     compactness : float > 0
-        Difference of level, as a share of its range in the picture, that weighs as much as a grid
+        Difference of level, as a share of its range in the picture, that is equivalent to one grid
         step of distance.
 
     Returns
@@ -87,7 +88,7 @@ def slic(level: Array, count: int, compactness: float) -> NDArray[np.int64]:
 
 
 def _names(probe: Probe, labels: NDArray[np.int64]) -> list[str]:
-    """Name regions by their extent, numbered since extents may coincide."""
+    """Return names with number, time span and band; several regions may have the same extent."""
     names = []
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels + 1)):

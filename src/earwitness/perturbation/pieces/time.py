@@ -1,4 +1,4 @@
-"""Equal segments of time."""
+"""Time segments of equal length."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from earwitness.perturbation.pieces.edges import faded
 from earwitness.perturbation.pieces.registry import Sizes, register
 from earwitness.probe import Probe
 
-_SEGMENT_SECONDS = 0.25
-_MOST_SEGMENTS = 20
+_SEGMENT_SECONDS = 0.25  # s, default length; about a syllable
+_MOST_SEGMENTS = 20  # default limit, so that the number of samples suffices
 
 
 @register(
     "time",
-    summary="equal segments of time",
+    summary="time segments of equal length",
     count=lambda sizes: sizes.segments or 20,
     reads=("segments",),
 )
 def time(probe: Probe, sizes: Sizes) -> Partition:
-    """Cut the sound into segments of equal length: four a second, 20 at most, if not told."""
+    """Cut the sound into equal segments, by default four per second and 20 at most."""
     seconds = probe.samples / probe.model.rate
     count = wanted_segments(probe, sizes)
     return segments(probe, torch.linspace(0, seconds, count + 1, dtype=torch.float64))
 
 
 def wanted_segments(probe: Probe, sizes: Sizes) -> int:
-    """Return how many segments of time are asked for."""
+    """Return the requested or the default number of time segments."""
     seconds = probe.samples / probe.model.rate
     return sizes.segments or max(1, min(_MOST_SEGMENTS, round(seconds / _SEGMENT_SECONDS)))
 
