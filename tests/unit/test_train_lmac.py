@@ -15,11 +15,7 @@ from earwitness.cli.main import main
 from earwitness.cli.train import lmac_settings
 from earwitness.decoders.folder import load_explainer, save_explainer
 from earwitness.decoders.objective import Weights, distance, guidance, likeness
-from earwitness.errors import (
-    ModelError,
-    NotApplicableError,
-    ParameterError,
-)
+from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.evaluation.scrambling import scrambled
 from earwitness.models.wrapping import wrap
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
