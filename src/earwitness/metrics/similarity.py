@@ -59,7 +59,7 @@ def ssim(one: Array, others: Array) -> Array:
     """
     from skimage.metrics import structural_similarity
 
-    # one window for both sides; of a single cell there is no sample covariance
+    # a square window; a single cell has no sample covariance
     window = min(_WINDOW, *(side - 1 + side % 2 for side in one.shape))
     first = _scaled(one)
     found = [

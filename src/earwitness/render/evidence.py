@@ -12,9 +12,9 @@ MOST_HEARD = 12  # pieces with a sound of their own; more are not listened to
 
 
 def render(plane: Plane, spectrum: Tensor, gains: Tensor, wave: Tensor) -> tuple[Tensor, Tensor]:
-    """Return evidence ``gains * X`` as sound, and the remainder, which is what it leaves.
+    """Return the evidence, the resynthesis of ``gains * X``, and input minus evidence.
 
-    The transform is linear, so the remainder is ``(1 - gains) * X`` as sound.
+    The STFT is linear, so the remainder is the resynthesis of ``(1 - gains) * X``.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from earwitness.types import Audio
 
 
 def players_html(title: str, sounds: Mapping[str, Audio]) -> str:
-    """Return a title over one player for each sound, all equally loud, as HTML."""
+    """Return HTML with a title and a loudness-matched player for each sound."""
     rows = []
     for name, player in zip(sounds, players(list(sounds.values())), strict=True):
         data = base64.b64encode(player.data).decode("ascii")

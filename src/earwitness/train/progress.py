@@ -81,10 +81,10 @@ class Workers:
         return batch[self.rank :: self.count]
 
     def joined(self, network: nn.Module) -> nn.Module:
-        """Return a network whose gradients are the mean over all processes.
+        """Return the network wrapped in ``DistributedDataParallel``, which averages gradients.
 
-        Its weights are those of ``network`` itself, which are made equal in all processes. One
-        process gets the network as it is.
+        It shares the weights of ``network``, which are broadcast from the first process. With one
+        process the network is returned unchanged.
         """
         if self.count == 1:
             return network

@@ -12,7 +12,7 @@ from earwitness.perturbation.estimators.registry import Estimate
 
 _ROUNDING = 1e-7  # relative range of scores that is float32 rounding
 _BOOTSTRAPS = 400  # resamples; the 2.5 % quantile is then the 10th smallest
-_BATCH = 16  # resamples at a time: more take much memory, and no less time
+_BATCH = 16  # resamples at a time; larger batches need more memory and are not faster
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def weighted_ridge(inputs: Tensor, values: Tensor, weights: Tensor, ridge: float
 
 
 def error_of(weights: Tensor, influence: Tensor) -> float:
-    """Return the estimated error of all weights together, relative to their size (``relative``).
+    """Return the estimated error of the weights, relative to their norm (``relative``).
 
     With fewer pairs than pieces there are no degrees of freedom left: the error is infinite.
 
@@ -74,7 +74,7 @@ def error_of(weights: Tensor, influence: Tensor) -> float:
     ----------
     weights : Tensor, shape (piece,)
     influence : Tensor, shape (draw, piece)
-        Of draws in pairs.
+        Influence of draws in antithetic pairs.
     """
     pairs = _pairs(influence)
     return float("inf") if pairs is None else relative(weights, pairs.square().sum(dim=0))
@@ -85,8 +85,8 @@ def with_interval(
 ) -> Estimate:
     """Return weights with 95 % intervals by scipy's bootstrap over pairs of draws.
 
-    A pair is drawn again as a whole, which leaves the balance of the draws as it is. Where there
-    are too few pairs to judge by, the intervals are as wide as the scores are apart.
+    Antithetic pairs are resampled as units, which keeps the design. With fewer pairs than pieces
+    the intervals are as wide as the range of the scores.
 
     Parameters
     ----------
@@ -101,7 +101,8 @@ def with_interval(
     if pairs is None:
         spread = scores.max() - scores.min()
         return Estimate(weights, weights - spread, weights + spread, r2, error)
-    moves = (pairs - pairs.mean(dim=0)).numpy()  # a penalty leaves a mean
+    # with a ridge penalty the mean influence is not zero
+    moves = (pairs - pairs.mean(dim=0)).numpy()
     ends = bootstrap(
         (moves,),
         np.sum,
@@ -116,8 +117,8 @@ def with_interval(
 
 
 def _pairs(influence: Tensor) -> Tensor | None:
-    """Return how far each pair of draws moves the weights, shape (pair, piece), scaled up for the
-    coefficients that were fitted to them; None for too few pairs.
+    """Return the influence of each antithetic pair, shape (pair, piece), scaled up by the degrees
+    of freedom of the fit; None without any.
     """
     pairs = influence[: len(influence) // 2 * 2].unflatten(0, (-1, 2)).sum(dim=1)
     free = len(pairs) - influence.shape[1] - 1

@@ -46,17 +46,17 @@ def superpixels(probe: Probe, sizes: Sizes) -> Regions:
 def slic(level: Array, count: int, compactness: float) -> NDArray[np.int64]:
     """Return the region index of each cell, from 0 without gaps; every region is connected.
 
-    The longer axis is first averaged down to the length of the shorter one, so that both count the
-    same, but not to fewer than 8 cells for each of the regions along it.
+    The longer axis is first averaged down to the length of the shorter one, so both have equal
+    weight, but not to fewer than 8 cells per region along it.
 
     Parameters
     ----------
     level : ndarray, shape (row, column)
         In [0, 1], from 70 dB below the loudest cell to the loudest.
     count : int
-        About how many regions, started from a regular grid.
+        Approximate number of regions, initialised on a regular grid.
     compactness : float > 0
-        Difference of level, as a share of its range in the picture, that is equivalent to one grid
+        Difference of level, as a share of its range in the map, that is equivalent to one grid
         step of distance.
 
     Returns
@@ -78,7 +78,7 @@ def slic(level: Array, count: int, compactness: float) -> NDArray[np.int64]:
         min_size_factor=_LEAST,
         start_label=0,
     )
-    # each small cell becomes a block of cells again, so what was connected stays so
+    # each averaged cell becomes a block of cells, so regions stay connected
     row, column = (
         np.arange(cells) * fewer // cells
         for cells, fewer in zip(level.shape, (rows, columns), strict=True)
