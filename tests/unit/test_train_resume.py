@@ -114,6 +114,7 @@ training = Training(coarse(), sounds[:12], sounds[12:], ONE_STEP, workers=worker
 training.epoch()
 found = {"weights": training.decoder.state_dict(), "gradients": gradients(training)}
 torch.save(found, Path(sys.argv[2]) / f"{workers.rank}.pt")
+torch.distributed.barrier()  # neither leaves before the other is done
 torch.distributed.destroy_process_group()
 """
 
@@ -129,7 +130,7 @@ class Alone(Workers):
     def joined(self, network: torch.nn.Module) -> torch.nn.Module:
         return network
 
-    def told(self, figures: dict[str, float]) -> dict[str, float]:
+    def broadcast(self, figures: dict[str, float]) -> dict[str, float]:
         return {**figures, "valid_loss": 0.0}
 
 
