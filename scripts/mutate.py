@@ -19,9 +19,11 @@ from planted_bugs import BUGS
 ROOT = Path(__file__).parent.parent
 TESTS = ["tests/reference", "tests/contract/test_methods.py", "tests/contract/test_metrics.py"]
 TESTS += ["tests/unit"]
-LEFT_OUT = ["tests/unit/test_train.py", "tests/unit/test_command.py"]
-_RULES = ["tests/reference/test_relevance.py", "tests/reference/test_methods.py"]
+LEFT_OUT = [f"tests/unit/test_{name}.py" for name in ("train", "command", "command_files")]
+_RULES = [f"tests/reference/test_{name}.py" for name in ("relevance", "captum", "methods")]
 _PIECES = ["tests/reference/test_perturbation.py", "tests/unit/test_pieces.py"]
+_ESTIMATORS = ["tests/reference/test_estimators.py", *_PIECES]
+_ZOO = ["tests/unit/test_models.py", "tests/unit/test_zoo.py"]
 _FAST = ["tests/unit/test_prepare.py", "tests/unit/test_mixtures.py"]
 _ASKED = ["tests/unit/test_passes.py", "tests/unit/test_figures.py"]
 _METRICS = ["tests/contract/test_metrics.py", "tests/reference/test_metrics.py"]
@@ -31,7 +33,7 @@ _LMAC = [
     "tests/unit/test_decoder.py",
     "tests/reference/test_lmac.py",
 ]
-_LMAC += ["tests/unit/test_train_lmac.py"]
+_LMAC += [f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume", "contamination")]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
@@ -42,9 +44,9 @@ NEAREST: dict[str, list[str]] = {
     "methods/": ["tests/reference/test_methods.py", "tests/contract/test_methods.py"],
     "backward/completeness.py": _RULES,
     "methods/deep_shap.py": _RULES,
-    "perturbation/estimators/": _PIECES,
+    "perturbation/estimators/": _ESTIMATORS,
     "perturbation/background/": _PIECES,
-    "methods/guided.py": ["tests/reference/test_methods.py", "tests/reference/test_relevance.py"],
+    "methods/guided.py": _RULES,
     "backward/linear.py": _RULES,
     "methods/lrp.py": _RULES,
     "methods/lmac.py": _LMAC,
@@ -53,7 +55,7 @@ NEAREST: dict[str, list[str]] = {
     "perturbation/perturb.py": _PIECES,
     "perturbation/pieces/": _PIECES,
     "backward/rules.py": _RULES,
-    "backward/unfold.py": _RULES,
+    "backward/unfold.py": ["tests/reference/test_unfold.py", *_RULES],
     "metrics/": _METRICS,
     "evaluation/cases.py": _ASKED,
     "evaluation/passes.py": _ASKED,
@@ -61,7 +63,7 @@ NEAREST: dict[str, list[str]] = {
     "metrics/sanity.py": ["tests/unit/test_sanity.py"],
     "evaluation/trust.py": ["tests/unit/test_figures.py", "tests/unit/test_targets.py"],
     "mixing.py": _FAST,
-    "models/": ["tests/unit/test_models.py"],
+    "models/": _ZOO,
     "models/target.py": ["tests/unit/test_targets.py", "tests/unit/test_models.py"],
     "layers/axes.py": ["tests/unit/test_axes.py"],
     "models/zoo/cnn14.py": ["tests/unit/test_cnn14.py"],

@@ -29,13 +29,14 @@ class Magnitude(nn.Module):
 class RegionNet(nn.Module):
     """Hears only two regions; ``swap`` puts time before frequency inside, ``flip`` reverses time.
 
-    Functional and in-place activations on purpose.
+    Functional and in-place activations on purpose. With a ``stride`` the layer is coarser than
+    the plane, and decoders of it are quicker to train.
     """
 
-    def __init__(self, swap: bool = False, flip: bool = False) -> None:
+    def __init__(self, swap: bool = False, flip: bool = False, stride: int = 1) -> None:
         super().__init__()
         self.swap, self.flip = swap, flip
-        self.filters = nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False)
+        self.filters = nn.Conv2d(2, 2, 3, stride, padding=1, groups=2, bias=False)
         self.head = nn.Linear(2, 2)
         with torch.no_grad():
             self.filters.weight.fill_(1 / 9)
@@ -55,7 +56,7 @@ class RegionNet(nn.Module):
 class WaveNet(nn.Module):
     """The same on waveforms, with a transform of its own."""
 
-    def __init__(self, **kwargs: bool) -> None:
+    def __init__(self, **kwargs: int) -> None:
         super().__init__()
         self.net = RegionNet(**kwargs)
 
@@ -70,12 +71,12 @@ def region(start: float, end: float, low: float, high: float, frames: int) -> Te
     return inside.float()
 
 
-def spectral(**kwargs: bool) -> Model:
+def spectral(**kwargs: int) -> Model:
     """A model on the plane's magnitude: the shortcut is taken."""
     return wrap(RegionNet(**kwargs), sample_rate=RATE, labels=["high", "low"], features=Magnitude())
 
 
-def waveform(**kwargs: bool) -> Model:
+def waveform(**kwargs: int) -> Model:
     """A model on waveforms: the inverse transform is taken."""
     return wrap(WaveNet(**kwargs), sample_rate=RATE, labels=["high", "low"])
 

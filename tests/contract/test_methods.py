@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,12 @@ import torch
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.explanation import Explanation
 from earwitness.methods.registry import METHODS
+from earwitness.models.model import Model
+from earwitness.models.target import make_target
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
-from earwitness.types import Audio
+from earwitness.types import Attribution, Audio
 from tests.toys import (
     RATE,
     REGIONS,
@@ -38,10 +42,12 @@ TIME_ONLY = ["audiolime", "coughlime", "slime"]
 DRAWN = [name for name in PIECES if "samples" in METHODS.get(name).options]
 STOCHASTIC = ["deep-shap", "gradient-shap", *DRAWN, "random", "smoothgrad"]
 FAST: dict[str, dict[str, Any]] = {
-    **{name: {"samples": 400, "tolerance": 0.0} for name in DRAWN},
+    **{name: {"samples": 200, "tolerance": 0.0} for name in DRAWN},
+    "audiolime": {"samples": 400, "tolerance": 0.0},
     "deep-shap": {"samples": 2},
     "gradient-shap": {"samples": 16},
     "integrated-gradients": {"steps": 16},
+    "optimised-mask": {"steps": 30, "rate": 0.3},
     "smoothgrad": {"samples": 8},
 }
 # an option that must change the map, and a value to change it to
@@ -54,7 +60,7 @@ OPTIONS = [
     ("guided-gradcam", "layer", "first"),
     ("integrated-gradients", "steps", 3),
     ("optimised-mask", "steps", 5),
-    ("optimised-mask", "rate", 0.3),
+    ("optimised-mask", "rate", 0.2),
     ("optimised-mask", "size", 30.0),
     ("optimised-mask", "smooth", 20.0),
     ("optimised-mask", "outside", 0.0),
@@ -96,13 +102,29 @@ for _name in PIECES:
 
 
 def run(method: str, model: Any, clip: Audio, **kwargs: Any) -> Explanation:
-    return explain(model, clip, method, **{**FAST.get(method, {}), **kwargs})
+    return explain(model, clip, method, trust="light", **{**FAST.get(method, {}), **kwargs})
 
 
-def inside(explanation: Explanation, region: tuple[float, float, float, float]) -> Any:
+def map_of(method: str, model: Model, clip: Audio, target: int) -> Attribution:
+    """Return the map alone, without evidence, controls and sounds."""
+    spec, wave = METHODS.get(method), torch.from_numpy(clip.samples)
+    with model.undisturbed():
+        with torch.no_grad():
+            whole = model(wave[None])[0]
+        probe = Probe(model, wave, make_target(model, whole, target))
+        values = spec.function(probe, **spec.settle(FAST.get(method, {}))).values.numpy()
+    return Attribution(values, probe.freqs.numpy(), probe.times.numpy(), {})
+
+
+@cache
+def built(build: Callable[..., Model], **inner: bool) -> Model:
+    """Return one model for all methods, so that its layers are placed once."""
+    return build(**inner)
+
+
+def inside(found: Attribution, region: tuple[float, float, float, float]) -> Any:
     """Return the cells of a region, widened by what coarse pieces and windows cannot resolve."""
     start, end, low, high = region
-    found = explanation.attribution
     slack = 0.03
     times = (found.times >= start - slack) & (found.times <= end + slack)
     freqs = (found.freqs >= low - 150) & (found.freqs <= high + 150)
@@ -116,8 +138,8 @@ def inside(explanation: Explanation, region: tuple[float, float, float, float]) 
 def test_peaks_in_the_known_region(
     method: str, target: int, inner: dict[str, bool], build: Any, white: Audio
 ) -> None:
-    found = run(method, build(**inner), white, target=target)
-    values = np.maximum(found.attribution.values, 0)
+    found = map_of(method, built(build, **inner), white, target)
+    values = np.maximum(found.values, 0)
     region = inside(found, REGIONS[target])
     start, end, low, high = REGIONS[target]
     # pieces are wider than the region, so "at the peak" is the centre of all cells near the top
@@ -126,8 +148,8 @@ def test_peaks_in_the_known_region(
     slack = 900.0 if method in PIECES else 150.0
     if method in TIME_ONLY:
         region, slack = region.any(axis=0, keepdims=True) & np.ones_like(region), 4000.0
-    assert start - tolerance <= found.attribution.times[columns].mean() <= end + tolerance
-    assert low - slack <= found.attribution.freqs[rows].mean() <= high + slack
+    assert start - tolerance <= found.times[columns].mean() <= end + tolerance
+    assert low - slack <= found.freqs[rows].mean() <= high + slack
     # and the map is concentrated there: far more than the share of area that the region has
     share = values[region].sum() / values.sum()
     least = 3 if method in TIME_ONLY else 4 if method in PIECES else 8
@@ -201,7 +223,7 @@ def test_a_label_of_several_and_a_value_are_explained_as_a_class_is(
     # the explained score is the same output in all three, so the map must be too
     if METHODS.get(method).gives_gains:
         pytest.skip("its loss is one of the task's own")
-    wanted = run(method, spectral(), white, target=1).attribution.values
+    wanted = run(method, built(spectral), white, target=1).attribution.values
     for facts in ({"task": "multi-label"}, {"output": "scores"}):
         model = wrap(
             RegionNet(), sample_rate=RATE, labels=["high", "low"], features=Magnitude(), **facts
@@ -222,8 +244,8 @@ def test_every_option_changes_the_map(method: str, option: str, value: Any, whit
         base = {"samples": 1000, "tolerance": 0.0}
         if method == "slime":  # enough pieces to leave something to chance
             base["segments"] = 14
-    first = explain(model, white, method, target=0, **base)
-    second = explain(model, white, method, target=0, **{**base, option: value})
+    first = explain(model, white, method, target=0, trust="none", **base)
+    second = explain(model, white, method, target=0, trust="none", **{**base, option: value})
     assert np.abs(first.attribution.values - second.attribution.values).max() > 0
 
 
@@ -270,7 +292,7 @@ def test_black_boxes_are_explained_otherwise(method: str, white: Audio) -> None:
             return module(torch.from_numpy(waves)).numpy()
 
     found = run(method, wrap(ask, sample_rate=RATE, labels=["high", "low"]), white, target=0)
-    wanted = run(method, waveform(), white, target=0)
+    wanted = run(method, built(waveform), white, target=0)
     np.testing.assert_allclose(
         found.attribution.values, wanted.attribution.values, rtol=1e-3, atol=1e-4
     )
@@ -313,7 +335,7 @@ def test_nothing_is_left_behind(
 
 
 @pytest.mark.parametrize("method", REAL)
-@pytest.mark.parametrize("samples", [801, 4000, 61007])
+@pytest.mark.parametrize("samples", [801, 4000, 30011])
 def test_any_length(method: str, samples: int) -> None:
     wave = 0.1 * np.random.default_rng(0).standard_normal(samples)
     # Grad-CAM needs a layer that hears something in any sound

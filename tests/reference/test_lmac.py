@@ -237,7 +237,7 @@ def test_guidance_replaces_size_only_where_evidence_is_like_the_source() -> None
 def test_optimised_gains_reach_what_metrics_can_show(build: Any, white: Audio) -> None:
     model = build()
     for target in (0, 1):
-        found = explain(model, white, "optimised-mask", target=target)
+        found = explain(model, white, "optimised-mask", target=target, trust="none")
         with model.undisturbed(), torch.no_grad():
             whole = model(torch.from_numpy(white.samples)[None])[0]
             probe = Probe(model, torch.from_numpy(white.samples), make_target(model, whole, target))
@@ -247,12 +247,12 @@ def test_optimised_gains_reach_what_metrics_can_show(build: Any, white: Audio) -
         assert found.mask.area < 0.1
 
 
-@pytest.mark.parametrize("seconds", [0.05, 0.3, 4.9, 5.0, 11.7, 60.0])
+@pytest.mark.parametrize("seconds", [0.05, 0.3, 4.9, 5.0, 11.7, 21.3])
 def test_the_shipped_decoder_takes_any_length(seconds: float) -> None:
     model = load_model("esc10")
     rng = np.random.default_rng(0)
     samples = (0.1 * rng.standard_normal(round(seconds * model.rate))).astype(np.float32)
-    found = explain(model, (samples, model.rate), "lmac", target="rain")
+    found = explain(model, (samples, model.rate), "lmac", target="rain", trust="none")
     assert found.attribution.values.shape == (1025, model.plane.frames(len(samples)))
     assert float(found.mask.gains.std()) > 0
     total = found.evidence.samples + found.remainder.samples
@@ -263,10 +263,11 @@ def test_gains_of_a_window_do_not_depend_on_the_other_windows() -> None:
     model = load_model("esc10")
     rng = np.random.default_rng(1)
     samples = (0.1 * rng.standard_normal(10 * model.rate)).astype(np.float32)
-    whole = explain(model, (samples, model.rate), "lmac", target="rain").mask.gains
-    first = explain(model, (samples[: 5 * model.rate], model.rate), "lmac", target="rain")
+    whole = explain(model, (samples, model.rate), "lmac", target="rain", trust="none").mask.gains
+    part = (samples[: 5 * model.rate], model.rate)
+    first = explain(model, part, "lmac", target="rain", trust="none").mask.gains
     # the first frames are heard in the first window alone
-    np.testing.assert_allclose(whole[:, :70], first.mask.gains[:, :70], atol=0.02)
+    np.testing.assert_allclose(whole[:, :70], first[:, :70], atol=0.02)
 
 
 def test_explanations_by_a_decoder_cost_one_pass() -> None:

@@ -1,6 +1,4 @@
-"""Rules for the backward pass: against hand-made numbers, and against Captum and shap where these
-are right.
-"""
+"""Rules for the backward pass against hand-made numbers, and what they add up to."""
 
 from __future__ import annotations
 
@@ -8,52 +6,19 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import captum.attr
 import numpy as np
 import pytest
 import torch
-from captum.attr._utils.lrp_rules import EpsilonRule, GammaRule
 from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.backward.completeness import account
-from earwitness.backward.rules import Call, Leak, Ledger, RuleMode
-from earwitness.backward.unfold import UNFOLDED
+from earwitness.backward.rules import Leak, Ledger
 from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.methods.registry import METHODS
-from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
-from earwitness.probe import Probe
-from earwitness.types import Target
 from tests.reference import slow
+from tests.reference.nets import SHAPE, Stack, close, explained, probe, randomised
 from tests.toys import RATE, TOY_PLANE, Magnitude
-
-SAMPLES = 1600
-SHAPE = (TOY_PLANE.bins, TOY_PLANE.frames(SAMPLES))
-
-
-def probe(net: nn.Module, target: Target | None = None) -> Probe:
-    model = net if isinstance(net, Model) else on_magnitude(net)
-    wave = 0.1 * torch.randn(SAMPLES, generator=torch.Generator().manual_seed(0))
-    return Probe(model, wave, target or Target(0, "a", "probability"))
-
-
-def on_magnitude(net: nn.Module) -> Model:
-    return wrap(net.eval(), sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
-
-
-def explained(name: str, where: Probe, **options: Any) -> Any:
-    spec = METHODS.get(name)
-    return spec.function(where, **spec.settle(options))
-
-
-def randomised(net: nn.Module, seed: int = 3, scale: float = 0.5) -> nn.Module:
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for one in net.parameters():
-            one.copy_(scale * torch.randn(one.shape, generator=generator))
-    return net
-
 
 SIGNS = [1.0, -1.0, 1.0, -1.0, -1.0]
 
@@ -133,138 +98,6 @@ def test_epsilon_takes_from_weak_neurons() -> None:
     wanted = cells * (one.T @ (handed / (before + np.sign(before) * least)))
     np.testing.assert_allclose(damped[4, 3:8].numpy(), wanted, rtol=1e-4)
     assert float((plain - damped).abs().max()) > 0.1 * np.abs(wanted).max()
-
-
-class Stack(nn.Module):
-    """Convolutions, pooling and a dense layer as modules of their own: what hooks can follow."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2),
-            nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(),
-        )  # fmt: skip
-        self.head = nn.Linear(4 * (SHAPE[0] // 2) * (SHAPE[1] // 2), 2)
-        randomised(self, scale=0.1)
-        with torch.no_grad():
-            self.body[0].weight.mul_(100)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.head(self.body(features).flatten(1))
-
-
-class Called(nn.Module):
-    """The same weights with every activation and pooling called as a function, some in place."""
-
-    def __init__(self, stack: Stack) -> None:
-        super().__init__()
-        self.one, self.two, self.head = stack.body[0], stack.body[3], stack.head
-
-    def forward(self, features: Tensor) -> Tensor:
-        maps = self.one(features)
-        functional.relu_(maps)
-        maps = torch.relu(self.two(functional.avg_pool2d(maps, 2)))
-        return self.head(maps.flatten(1))
-
-
-def outside(
-    make: Callable[[nn.Module], Any], net: nn.Module, where: Probe, target: int = 0, **options: Any
-) -> Any:
-    """Return what Captum attributes to the magnitude."""
-    inputs = where.magnitude[None, None].clone().requires_grad_()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = make(net).attribute(inputs, target=target, **options)
-    return (found[0] if isinstance(found, tuple) else found).detach()[0, 0]
-
-
-def close(found: Tensor, wanted: Tensor, tolerance: float = 1e-4) -> None:
-    size = float(wanted.abs().max())
-    assert size > 0
-    torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance * size)
-
-
-@pytest.mark.parametrize("gamma", [0.0, 0.25])
-def test_lrp_agrees_with_captum_on_modules(gamma: float) -> None:
-    net = Stack().eval()
-    for one in net.modules():
-        if isinstance(one, nn.Conv2d):  # Captum does not count positive biases 1 + gamma times
-            one.bias.data = -one.bias.data.abs()
-        if isinstance(one, nn.Conv2d | nn.Linear):
-            one.rule = (
-                GammaRule(gamma=gamma, set_bias_to_zero=False) if gamma else EpsilonRule(1e-9)
-            )
-        elif isinstance(one, nn.AvgPool2d):
-            one.rule = EpsilonRule(1e-9)
-    # Captum's gamma rule knows positive results only, which a ReLU ensures for all but the head
-    where = probe(net)
-    net.head.rule = EpsilonRule(1e-9)
-    wanted = outside(captum.attr.LRP, net, where)
-    for twin in (net, Called(net)):
-        found = explained("lrp", probe(twin), gamma=gamma, epsilon=0.0, biases="keep")
-        close(found.values, wanted, 1e-3)
-
-
-@pytest.mark.parametrize(
-    ("method", "make", "options"),
-    [
-        ("saliency", captum.attr.Saliency, {}),
-        ("input-x-gradient", captum.attr.InputXGradient, {}),
-        ("guided-backprop", captum.attr.GuidedBackprop, {}),
-        ("deep-shap", captum.attr.DeepLift, {}),
-    ],
-)
-def test_gradient_methods_agree_with_captum_on_modules(
-    method: str, make: Any, options: dict[str, Any]
-) -> None:
-    net = Stack().eval()
-    wanted = outside(make, net, probe(net), **options)
-    mine = {"noise": 0.0, "samples": 1} if method == "deep-shap" else {}
-    for twin in (net, Called(net)):  # on the second, Captum's own answer is another one
-        close(explained(method, probe(twin), **mine).values, wanted)
-    if method in ("guided-backprop", "deep-shap"):
-        wrong = outside(make, Called(net).eval(), probe(net), **options)
-        assert float((wrong - wanted).abs().max()) > 0.05 * float(wanted.abs().max())
-
-
-def test_integrated_gradients_agree_with_captum() -> None:
-    net = Stack().eval()
-    where = probe(net)
-    wanted = outside(captum.attr.IntegratedGradients, net, where, n_steps=400)
-    close(explained("integrated-gradients", where, steps=256).values, wanted, 0.01)
-
-
-def test_grad_cam_weights_agree_with_captum() -> None:
-    net = Stack().eval()
-    where = probe(net)
-    wanted = outside(
-        lambda own: captum.attr.LayerGradCam(own, own.body[3]),
-        net, where, 1, relu_attributions=True,
-    )  # fmt: skip
-    from earwitness.layers.axes import LayerAxes
-    from earwitness.methods.gradcam import _class_maps
-
-    kept: list[Tensor] = []
-    handle = net.body[3].register_forward_hook(lambda *a: kept.append(a[2]))
-    score = net(where.magnitude[None, None])[0, 1]
-    handle.remove()
-    (gradient,) = torch.autograd.grad(score, kept[0])
-    axes = LayerAxes(3, 2, torch.zeros(0), torch.zeros(0))
-    close(_class_maps(kept[0].detach(), gradient, axes)[0], wanted)
-
-
-def test_deep_shap_agrees_with_shap_on_modules() -> None:
-    shap = pytest.importorskip("shap")
-    net = Stack().eval()
-    where = probe(net)
-    inputs = where.magnitude[None, None]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        explainer = shap.DeepExplainer(net, torch.zeros_like(inputs))
-        wanted = explainer.shap_values(inputs, check_additivity=False)[0, 0, :, :, 0]
-    for twin in (net, Called(net)):
-        found = explained("deep-shap", probe(twin), noise=0.0, samples=1).values
-        close(found, torch.from_numpy(np.asarray(wanted, np.float32)))
 
 
 class Normed(nn.Module):
@@ -510,86 +343,3 @@ def test_functions_without_a_rule_are_refused_by_name() -> None:
 def test_lrp_options_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(ParameterError, match="lrp: "):
         explained("lrp", probe(Cells()), **options)
-
-
-class _Nothing(RuleMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def rule(self, call: Call) -> None:
-        self.names.append(call.name)
-
-
-def _frames(seed: int = 0, *shape: int) -> Tensor:
-    return torch.randn(shape or (6, 2, 8), generator=torch.Generator().manual_seed(seed))
-
-
-def _cells(kind: type[nn.Module], states: int) -> Callable[[Tensor], Tensor]:
-    cell = randomised(kind(8, 3))
-    start = _frames(1, 6, 3)
-    state = (start, start + 1) if states == 2 else start
-    return lambda x: cell(x[:, 0], state) if states == 1 else cell(x[:, 0], state)[1]
-
-
-def _head(**facts: Any) -> Callable[[Tensor], Any]:
-    layer = randomised(nn.MultiheadAttention(8, 2, **facts.pop("made", {})))
-    return lambda x: layer(x, x.flip(0), x + 1, **facts)
-
-
-CAUSAL = torch.ones(6, 6, dtype=torch.bool).triu(1)
-FUSED: dict[str, Callable[[Tensor], Any]] = {
-    "lstm": lambda x: randomised(nn.LSTM(8, 3, 2, bidirectional=True, batch_first=True))(x),
-    "lstm without biases": lambda x: randomised(nn.LSTM(8, 3, bias=False))(x),
-    "gru": lambda x: randomised(nn.GRU(8, 3, 2, bidirectional=True))(x),
-    "rnn tanh": lambda x: randomised(nn.RNN(8, 3, 2))(x),
-    "rnn relu": lambda x: randomised(nn.RNN(8, 3, nonlinearity="relu", batch_first=True))(x),
-    "lstm cell": _cells(nn.LSTMCell, 2),
-    "gru cell": _cells(nn.GRUCell, 1),
-    "attention": _head(),
-    "attention, weights per head": _head(average_attn_weights=False),
-    "attention, causal": _head(attn_mask=CAUSAL, need_weights=False),
-    "attention, padded": _head(
-        key_padding_mask=torch.tensor([[0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1]]).bool()
-    ),
-    "attention, both": _head(
-        attn_mask=CAUSAL,
-        key_padding_mask=torch.tensor([[0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1]]).bool(),
-    ),
-    "attention, no biases": _head(made={"bias": False}),
-    "products": lambda x: functional.scaled_dot_product_attention(x, x + 1, x * 2),
-    "products, causal": lambda x: functional.scaled_dot_product_attention(x, x, x, is_causal=True),
-    "products, scaled": lambda x: functional.scaled_dot_product_attention(
-        x, x, x, attn_mask=torch.ones(2, 2).tril().bool(), scale=0.3
-    ),
-    "glu": lambda x: functional.glu(x, dim=2),
-    "max": lambda x: x.max(),
-    "max along": lambda x: tuple(x.max(dim=1, keepdim=True)),
-    "min along": lambda x: tuple(torch.min(x, 2)),
-    "larger": lambda x: torch.max(x, x.flip(0)),
-}
-
-
-@pytest.mark.parametrize("name", FUSED)
-def test_fused_functions_are_written_out_to_the_same_numbers(name: str) -> None:
-    inputs = _frames().requires_grad_()
-    wanted = FUSED[name](inputs)
-    mode = _Nothing()
-    with mode:
-        found = FUSED[name](inputs)
-    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
-    assert not set(mode.names) & {one.__name__ for one in UNFOLDED}
-
-
-@pytest.mark.parametrize("facts", [{"add_bias_kv": True}, {"add_zero_attn": True}])
-def test_attention_with_keys_of_its_own_is_refused(facts: dict[str, Any]) -> None:
-    layer = nn.MultiheadAttention(8, 2, **facts)
-    inputs = _frames().requires_grad_()
-    with _Nothing(), pytest.raises(NotApplicableError, match="keys or values of its own"):
-        layer(inputs, inputs, inputs)
-
-
-def test_recurrent_layers_with_projections_are_refused() -> None:
-    inputs = _frames().requires_grad_()
-    with _Nothing(), pytest.raises(NotApplicableError, match="projections"):
-        nn.LSTM(8, 4, proj_size=2)(inputs)

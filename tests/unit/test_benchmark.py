@@ -52,7 +52,7 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(
     command = [sys.executable, "-m", "tests.toy_grid", str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     killed = 0
-    for wanted in (1, 2, 4):
+    for wanted in (1, 3):
         process = subprocess.Popen(command, cwd=ROOT, env=environment)
         while process.poll() is None:
             place = folder / LINES
@@ -61,9 +61,9 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(
                 process.wait()
                 killed += process.returncode == -signal.SIGKILL
             time.sleep(0.002)
-    assert killed == 3
+    assert killed == 2
     assert len(clips_in(folder / LINES)) < 6
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    run_grid(toy_grid(), folder)
     assert timeless(read_lines(folder / LINES)) == timeless(unbroken)
 
 
@@ -71,8 +71,9 @@ def clips_in(place: Path) -> set[str]:
     return {line["clip"] for line in read_lines(place)}
 
 
-def test_whatever_is_torn_is_done_again(unbroken: list[dict[str, Any]], tmp_path: Path) -> None:
-    grid, folder = toy_grid(clips=2), tmp_path / "torn"
+def test_whatever_is_torn_is_done_again(tmp_path: Path) -> None:
+    grid = toy_grid(clips=2, seeds=(0,), masks=("area:5%",))
+    folder = tmp_path / "torn"
     wanted = timeless(run_grid(grid, folder))
     whole = (folder / LINES).read_bytes()
     rng = np.random.default_rng(0)

@@ -7,19 +7,28 @@ import numpy as np
 import pytest
 import torch
 
+from earwitness.cli import scene as demo_scene
 from earwitness.cli.scene import METHODS
 from earwitness.explanation import Explanation
+from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import probabilities
+from earwitness.pipeline import explain
 from earwitness.signals import scene
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from earwitness.cli.scene import explain_scene
-
+    """The demo with light trust cards and few samples of LIME, for speed."""
     folder = tmp_path_factory.mktemp("demo") / "r"
-    assert explain_scene(0, str(folder), overwrite=False) == 0
+
+    def quick(model: Model, clip: Path, method: str, **options: Any) -> Explanation:
+        few = {"samples": 200} if method == "lime" else {}
+        return explain(model, clip, method, **options, **few, trust="light")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo_scene, "explain", quick)
+        assert demo_scene.explain_scene(0, str(folder), overwrite=False) == 0
     return folder
 
 

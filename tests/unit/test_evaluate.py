@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.unit.test_command import MODEL, run
+from tests.command import MODEL, run
 
 RATE = 16000
 
