@@ -19,7 +19,8 @@ from earwitness.audio import write_audio
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.provenance import commit
 from earwitness.train.contamination import Contamination
-from earwitness.train.lmac import Settings, Training, published
+from earwitness.train.lmac import Training
+from earwitness.train.settings import Settings, published
 from earwitness.types import Audio
 
 BATCH, SECONDS, TURNS = 2, 5.0, 3

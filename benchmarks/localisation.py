@@ -14,7 +14,8 @@ from pathlib import Path
 from earwitness.benchmark.engine import LINES
 from earwitness.benchmark.ledger import read_lines
 from earwitness.benchmark.localisation.grid import METRICS, RANK
-from earwitness.benchmark.tables import LEGEND, Row, csv_text, make_rows, markdown
+from earwitness.benchmark.rows import Row, make_rows
+from earwitness.benchmark.tables import LEGEND, csv_text, markdown
 
 HERE = Path(__file__).parent
 SHOWN = (("relevance-mass", "map", None), ("roc-auc", "map", None), ("pointing-game", "map", None))

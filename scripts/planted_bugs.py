@@ -110,8 +110,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "complement: the remainder is the evidence": (
         "evaluation/passes.py",
-        "torch.cat([gains, 1 - gains])",
-        "torch.cat([gains, gains])",
+        "waves = torch.cat([evidence, probe.wave - evidence])",
+        "waves = torch.cat([evidence, evidence])",
     ),
     "complement: sides swapped in the card": (
         "evaluation/trust.py",
@@ -120,23 +120,23 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "passes: equal masks get each other's answers": (
         "evaluation/passes.py",
-        "order.append(blake2b(one.data, digest_size=16).digest())",
-        'order.append(blake2b(b"").digest())',
+        "blake2b(one.data).digest()",
+        'blake2b(b"").digest()',
     ),
     "passes: routes swapped": (
         "evaluation/passes.py",
-        'inputs = {"spectrogram": masked, "audio": spectra.abs()}',
-        'inputs = {"audio": masked, "spectrogram": spectra.abs()}',
+        '{"spectrogram": masked, "audio": plane.analyse(waves).abs()}',
+        '{"audio": masked, "spectrogram": plane.analyse(waves).abs()}',
     ),
     "passes: the papers' scale forgotten": (
         "evaluation/passes.py",
-        "scale=model.plane.n_fft / 2",
-        "scale=1.0",
+        "domain, scale=plane.n_fft / 2)",
+        "domain, scale=1.0)",
     ),
     "passes: the remainder is kept as the sound": (
         "evaluation/passes.py",
-        "waves[:count].cpu()",
-        "waves[count:].cpu()",
+        "kept.append(waves[0].cpu() if sounds",
+        "kept.append(waves[1].cpu() if sounds",
     ),
     "cases: the curves swapped": (
         "evaluation/cases.py",
@@ -371,8 +371,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "mask: energy without the square": (
         "masks/measure.py",
-        "np.vdot(np.square(gains), power)",
-        "np.vdot(gains, power)",
+        "(np.square(gains) * power)",
+        "(gains * power)",
     ),
     "mask: full counts as good": (
         "masks/measure.py",
@@ -770,13 +770,13 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "passes: nothing is remembered": (
         "evaluation/passes.py",
-        "if (routes, order[-1]) not in memo and",
+        "if (routes, name) not in known and",
         "if",
     ),
     "passes: answers of another mask": (
         "evaluation/passes.py",
-        "waiting[: len(some)], waiting[len(some) :]",
-        "waiting[::-1][: len(some)], waiting[len(some) :]",
+        "zip(some, each, kept, strict=True)",
+        "zip(some[::-1], each, kept, strict=True)",
     ),
     "metrics: answers of the first frames": (
         "evaluation/cases.py",
@@ -805,32 +805,32 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "statistics: no correction": ("benchmark/statistics.py", "(len(order) - rank) *", "1 *"),
     "tables: degenerate masks count": (
-        "benchmark/tables.py",
+        "benchmark/rows.py",
         'or "failed" in line or line["degenerate"]',
         'or "failed" in line',
     ),
     "tables: rows of degenerate masks may be best": (
-        "benchmark/tables.py",
+        "benchmark/rows.py",
         "not self.control and few and",
         "not self.control and",
     ),
     "tables: controls may be best": (
-        "benchmark/tables.py",
+        "benchmark/rows.py",
         "not self.control and few and",
         "few and",
     ),
     "tables: pairs are of different sounds": (
-        "benchmark/tables.py",
+        "benchmark/rows.py",
         "[ours[clip] - theirs[clip] for clip in both]",
         "[ours[clip] - min(theirs.values()) for clip in both]",
     ),
     "tables: worse is ahead": (
-        "benchmark/tables.py",
+        "benchmark/rows.py",
         "metric.better(one.difference, 0.0)",
         "metric.better(0.0, one.difference)",
     ),
     "tables: the best sound is the worst": (
-        "benchmark/tables.py",
+        "benchmark/rows.py",
         '-1 if METRICS.get(rank).direction == "higher" else 1',
         '1 if METRICS.get(rank).direction == "higher" else -1',
     ),

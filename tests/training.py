@@ -10,7 +10,8 @@ from typing import Any
 from earwitness.decoders.folder import Explainer
 from earwitness.models.model import Model
 from earwitness.train.contamination import Contamination
-from earwitness.train.lmac import Settings, train_lmac
+from earwitness.train.lmac import train_lmac
+from earwitness.train.settings import Settings
 from tests.toys import spectral
 
 BOTH = Contamination(kinds=("mixture",), high=3.0, share=1.0)

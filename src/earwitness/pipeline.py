@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.evaluation.notes import gap_notes, length_notes
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
@@ -42,7 +43,6 @@ from earwitness.types import (
 )
 
 _LEADING = 5  # outputs that are listed
-_LARGE_GAP = 0.05  # share of the change of score from which an incomplete map gets a note
 _MOST_CELLS = 60_000_000  # of the plane, some 4 GB while explaining; half an hour at 16 kHz
 Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int]
 Tick = Callable[[int], None]
@@ -240,8 +240,8 @@ def explain_subject(
         keep = spec.keep if request.keep is None else request.keep
         attribution, mask = _masked(subject, probe, found, keep)
         card, parts = trust_card(probe, mask, subject.outputs, subject.orders, request.trust)
-    notes = [*audio.notes, *_length_notes(model, probe.samples)]
-    notes += _gap_notes(found.details)
+    notes = [*audio.notes, *length_notes(model, probe.samples)]
+    notes += gap_notes(found.details)
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
     gains = torch.from_numpy(mask.gains).to(probe.device)
@@ -290,7 +290,7 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
         answer["label"], answer["probability"] = max(
             answer["outputs"].items(), key=lambda pair: pair[1]
         )
-    return {**answer, "notes": [*audio.notes, *_length_notes(model, len(audio.samples))]}
+    return {**answer, "notes": [*audio.notes, *length_notes(model, len(audio.samples))]}
 
 
 def count_passes(request: Request) -> int:
@@ -356,37 +356,6 @@ def _output_scores(
         OutputScore(model.labels[i], **{side: float(values[side][i]) for side in outputs})
         for i in chosen
     )
-
-
-def _length_notes(model: Model, samples: int) -> list[str]:
-    notes = []
-    if model.shortest and samples < model.shortest:
-        notes.append(
-            "shorter than the model takes: padded with silence to "
-            f"{model.shortest / model.rate:g} s"
-        )
-    windows = model.windows(samples)
-    if len(windows) > 1:
-        notes.append(
-            f"longer than the model takes: read in {len(windows)} overlapping windows of "
-            f"{windows[0][1] / model.rate:.2f} s, outputs averaged"
-        )
-    return notes
-
-
-def _gap_notes(details: Mapping[str, Any]) -> list[str]:
-    """Return a note if a map that promises to add up does not."""
-    share = details.get("completeness_share")
-    if share is None or share <= _LARGE_GAP:
-        return []
-    text = (
-        f"the map does not add up: its sum misses {details['score_change']:.3g} by "
-        f"{details['completeness_gap']:+.3g}"
-    )
-    leaks = details.get("leaks")
-    if leaks:
-        return [f"{text}; most of it at {leaks[0]['at']} ({leaks[0]['share']:+.0%})"]
-    return [f"{text}; try more steps" if "steps" in details else text]
 
 
 def _provenance(model: Model, audio: Audio, request: Request) -> dict[str, Any]:

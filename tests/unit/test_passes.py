@@ -77,16 +77,15 @@ def test_equal_masks_are_asked_about_once(white: Audio) -> None:
 
 
 def test_a_batch_of_many_is_cut_in_chunks(white: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
-    probe = probe_of(spectral(), white)
+    model = spectral()
+    model.optimise = False
+    probe = probe_of(model, white)
     gains = some_gains(probe, 7)
     whole = evaluate(probe, gains)
     largest: list[int] = []
-    forward = probe.model.module.forward
+    forward = model.module.forward
     monkeypatch.setattr(Probe, "chunk", 4)
-    probe.model.optimise = False
-    monkeypatch.setattr(
-        probe.model.module, "forward", lambda x: (largest.append(len(x)), forward(x))[1]
-    )
+    monkeypatch.setattr(model.module, "forward", lambda x: (largest.append(len(x)), forward(x))[1])
     parts = evaluate(probe, gains)
     assert max(largest) == 4
     torch.testing.assert_close(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from earwitness.benchmark.speed import floor as floors
 from earwitness.benchmark.speed import rows as speed
+from earwitness.benchmark.speed.command import Cost, command_cost, cost_lines
 from earwitness.benchmark.speed.floor import Floor, Row, in_turns
 from earwitness.benchmark.speed.rows import Settings, measure, table
 from earwitness.cli.main import main
+from earwitness.errors import EarwitnessError
 from earwitness.models.registry import load_model
 
 MODEL = """
@@ -183,3 +186,18 @@ def test_the_command_refuses_what_it_does_not_know(
     with pytest.raises(SystemExit):
         main(["bench", "speed", *words, "-o", "/nowhere/speed.md"])
     assert "/nowhere/speed.md: cannot be written" in capsys.readouterr().err
+
+
+def test_the_whole_command_is_measured_in_classifications() -> None:
+    cost = command_cost("esc10", "energy", clips=2)
+    assert 1 < cost.ratio < 1000
+    np.testing.assert_allclose(cost.ratio, cost.taken / cost.unit)
+    assert 3 < cost.size < 8  # input, evidence and remainder, a map and a page
+    with pytest.raises(EarwitnessError, match=r"measured here: .*no method called 'l-mac'"):
+        command_cost("esc10", "l-mac", clips=1)
+
+
+def test_costs_are_held_against_their_bars() -> None:
+    lines = cost_lines([Cost("lmac", 0.01, 0.2, 4.1), Cost("lmac", 0.01, 0.31, 4.1)])
+    assert "| 20.0 | 30, met | 10.0 ms | 4.10 |" in lines[-2]
+    assert "| 31.0 | 30, **missed** |" in lines[-1]

@@ -22,7 +22,8 @@ from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.pipeline import explain
 from earwitness.train.contamination import Contamination
 from earwitness.train.explaining import evaluate_batch
-from earwitness.train.lmac import Training, published, split, train_lmac
+from earwitness.train.lmac import Training, train_lmac
+from earwitness.train.settings import published, split
 from earwitness.types import Audio
 from tests.toys import RATE, REGIONS, Magnitude, RegionNet, spectral, waveform
 from tests.training import BOTH, SETTINGS, STRIDE, coarse, place_of_model, trained

@@ -14,7 +14,7 @@ import torch
 
 from earwitness.benchmark.cells import Setting, choices_of, explain_by, prepare
 from earwitness.benchmark.grid import Grid, Part
-from earwitness.benchmark.tables import Row
+from earwitness.benchmark.rows import Row
 from earwitness.data.clips import Clip
 from earwitness.files import replacing
 from earwitness.masks.keep import make_mask, parse_keep

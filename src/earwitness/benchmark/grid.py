@@ -198,9 +198,9 @@ def read_grid(path: Path) -> Grid:
     )
 
 
-def named_part(name: str, clips: tuple[Clip, ...], *, device: str = "cpu") -> Part:
+def named_part(name: str, clips: tuple[Clip, ...]) -> Part:
     """Return a part for a model that ``load_model`` knows by name."""
-    return Part(name, lambda _folder: load_model(name, device=device), clips)
+    return Part(name, lambda _folder: load_model(name), clips)
 
 
 def _texts(path: Path, table: Mapping[str, Any], key: str, default: list[str]) -> list[str]:

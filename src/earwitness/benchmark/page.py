@@ -12,14 +12,13 @@ from earwitness import __version__
 from earwitness.benchmark.examples import Example, make_examples
 from earwitness.benchmark.grid import Grid
 from earwitness.benchmark.ledger import Line
+from earwitness.benchmark.rows import Row, make_rows
 from earwitness.benchmark.tables import (
     LEGEND,
-    Row,
     cell_text,
     columns_of,
     csv_text,
     heading,
-    make_rows,
     markdown,
     tables_of,
 )

@@ -67,6 +67,11 @@ def bench() -> None:
 @_SEED
 @click.option("--no-packages", is_flag=True, help="Leave out Captum, shap and lime.")
 @click.option("--no-memory", is_flag=True, help="Leave out the peak of memory.")
+@click.option(
+    "--command", "commands", multiple=True, metavar="METHOD",
+    help="Measure the whole command explain with this method, in classifications of each sound; "
+    "may be given several times.",
+)  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help="Also write the table to this file.")
 def speed(
     model: str,
@@ -79,12 +84,14 @@ def speed(
     seed: int,
     no_packages: bool,
     no_memory: bool,
+    commands: tuple[str, ...],
     output: str | None,
 ) -> int:
     """Measure what explaining costs, beside what the model itself costs.
 
     The table is Markdown. Nothing else should be running; ratios are taken turn by turn.
     """
+    from earwitness.benchmark.speed.command import command_cost, cost_lines
     from earwitness.benchmark.speed.rows import Settings, measure, table
     from earwitness.errors import OutputError
 
@@ -102,7 +109,10 @@ def speed(
         memory=not no_memory,
     )
     rows, peaks = measure(settings, on_row=lambda row: say(f"{row.work}, {row.model}: done"))
+    costs = [command_cost(model, method, seed=seed) for method in commands]
     text = table(rows, peaks, settings)
+    if costs:
+        text += "\n".join(cost_lines(costs)) + "\n"
     click.echo(text, nl=False)
     if output is not None:
         try:

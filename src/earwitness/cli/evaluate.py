@@ -55,8 +55,9 @@ def evaluate(
     as_json: bool,
 ) -> int:
     """Run a grid of one model and one folder."""
-    from earwitness.benchmark.grid import Grid, choose, named_part
-    from earwitness.benchmark.tables import Row, markdown
+    from earwitness.benchmark.grid import Grid, Part, choose
+    from earwitness.benchmark.rows import Row
+    from earwitness.benchmark.tables import markdown
     from earwitness.cli.grids import run
     from earwitness.data.clips import folder as clips_in
     from earwitness.models.registry import load_model
@@ -66,7 +67,7 @@ def evaluate(
     if target:
         output_index(found, target)
     regression = found.task == "regression"
-    part = named_part(model, tuple(clips_in(paths=[folder], target=target)), device=device)
+    part = Part(model, lambda _: found, tuple(clips_in(paths=[folder], target=target)))
     grid = Grid(
         name="evaluation",
         parts=(part,),

@@ -22,7 +22,7 @@ from rich.progress import (
 from earwitness.benchmark.engine import run_grid
 from earwitness.benchmark.grid import Grid
 from earwitness.benchmark.page import FIGURES, PAGE, TABLE, write_results
-from earwitness.benchmark.tables import Row
+from earwitness.benchmark.rows import Row
 from earwitness.cli.options import say
 
 _EVERY = 16  # sounds between lines where there is no bar

@@ -32,6 +32,7 @@ def _folds(text: str | None) -> set[int] | None:
 @click.option("--test-folds", metavar="N,N", help="Folds to report on and never train on.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the data.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the model.")
 def classifier(
     data: str,
@@ -39,6 +40,7 @@ def classifier(
     test_folds: str | None,
     epochs: int | None,
     seed: int,
+    device: str,
     output: str,
 ) -> int:
     """Train a compact CNN on labelled sounds.
@@ -53,6 +55,7 @@ def classifier(
     from rich.progress import track
 
     from earwitness.data.collection import read_collection
+    from earwitness.models.registry import check_device
     from earwitness.models.zoo.checkpoint import default_recipe
     from earwitness.train.classifier import Settings, train_classifier
 
@@ -80,7 +83,10 @@ def classifier(
         if epoch % 10 == 0:
             say(f"epoch {epoch}: loss {loss:.3f}")
 
-    facts = train_classifier(chosen, recipe, settings, Path(output), test=test, on_epoch=on_epoch)
+    check_device(device)
+    facts = train_classifier(
+        chosen, recipe, settings, Path(output), test=test, device=device, on_epoch=on_epoch
+    )
     if test:
         figures = facts["test"]
         click.echo(
@@ -183,7 +189,7 @@ def lmac_settings(given: dict[str, Any]) -> Any:
     """Return settings of the options that were given, over the defaults."""
     from dataclasses import replace
 
-    from earwitness.train.lmac import Settings, published
+    from earwitness.train.settings import Settings, published
 
     settings = Settings()
     if given["batch"] is not None:
@@ -216,7 +222,7 @@ def _sounds(
     from earwitness.audio import find_clips
     from earwitness.data.collection import read_collection
     from earwitness.errors import AudioError
-    from earwitness.train.lmac import split
+    from earwitness.train.settings import split
 
     if not data.is_dir():
         raise AudioError(f"{data}: no such folder of sounds")

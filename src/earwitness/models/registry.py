@@ -49,6 +49,12 @@ def register(
     return add
 
 
+def check_device(device: str) -> None:
+    """Raise ``ModelError`` for a device that torch has no name for."""
+    if device.split(":")[0] not in _DEVICES:
+        raise ModelError(f"device {device!r} is none of {', '.join(_DEVICES)}")
+
+
 def list_models() -> list[BuiltIn]:
     """Return the built-in models with their facts."""
     return MODELS.all()
@@ -75,8 +81,7 @@ def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = No
     """
     if not isinstance(name, str):
         raise ModelError(f"a model is named by text, got {name!r}")
-    if device.split(":")[0] not in _DEVICES:
-        raise ModelError(f"device {device!r} is none of {', '.join(_DEVICES)}")
+    check_device(device)
     if name.startswith("python:"):
         model = _from_python(name)
     elif name.partition(":")[0] in _wanting_files():

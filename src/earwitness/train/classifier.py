@@ -82,7 +82,7 @@ class _State:
             torch.save(content, partial)
 
     def restore(self, path: Path, key: dict[str, Any]) -> None:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, weights_only=True, map_location="cpu")
         if content["key"] != key:
             raise OutputError(
                 f"{path.parent}: holds an unfinished training with other settings; choose another "
@@ -100,6 +100,7 @@ def train_classifier(
     folder: Path,
     *,
     test: Sequence[Item] = (),
+    device: str = "cpu",
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> dict[str, Any]:
     """Train a classifier and write it to a folder that ``load_model`` can load.
@@ -114,6 +115,9 @@ def train_classifier(
     recipe : Recipe
     settings : Settings
     folder : Path
+    device : str
+        Where the network is trained, as torch names it. Random numbers are drawn on the CPU, so
+        every device sees the same batches.
     on_epoch : callable, optional
         Called with the number of finished epochs and the mean loss.
 
@@ -130,7 +134,7 @@ def train_classifier(
         )
     key = {"settings": asdict(settings), "recipe": {**asdict(recipe)}, "items": len(items)}
     waves, labels = load_waves(items, recipe)
-    state = _begin(recipe, settings, len(items))
+    state = _begin(recipe, settings, len(items), torch.device(device))
     unfinished = folder / "training.pt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,6 +148,7 @@ def train_classifier(
             state.store(unfinished, key)
         if on_epoch:
             on_epoch(state.epoch, loss)
+    state.average.cpu()
     facts: dict[str, Any] = {"settings": asdict(settings), "trained_on": len(items)}
     if test:
         facts["test"] = evaluate(state.average, recipe, test)
@@ -180,11 +185,11 @@ def evaluate(network: nn.Module, recipe: Recipe, items: Sequence[Item]) -> dict[
     }
 
 
-def _begin(recipe: Recipe, settings: Settings, items: int) -> _State:
+def _begin(recipe: Recipe, settings: Settings, items: int, device: torch.device) -> _State:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = recipe.network()
-    average = recipe.network()
+        network = recipe.network().to(device)
+    average = recipe.network().to(device)
     average.load_state_dict(network.state_dict())
     steps = settings.epochs * math.ceil(items / settings.batch)
     optimiser = torch.optim.AdamW(
@@ -203,6 +208,7 @@ def _epoch(
     seed = settings.seed * 1_000_003 + state.epoch
     generator = torch.Generator().manual_seed(seed)
     frontend = recipe.frontend()
+    device = next(state.network.parameters()).device
     total = 0.0
     state.network.train()
     with torch.random.fork_rng(devices=[]):
@@ -218,7 +224,9 @@ def _epoch(
                 features = frontend(frontend.plane.analyse(batch).abs())
                 if settings.augment:
                     features = silence_stripes(warp(features, generator), generator)
-            loss = nn.functional.cross_entropy(state.network(features), wanted)
+            loss = nn.functional.cross_entropy(
+                state.network(features.to(device)), wanted.to(device)
+            )
             state.optimiser.zero_grad()
             loss.backward()
             state.optimiser.step()

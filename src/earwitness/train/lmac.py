@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,9 +21,10 @@ from earwitness.layers.finding import find_layers
 from earwitness.models.fingerprint import digest, fingerprint
 from earwitness.models.model import Model
 from earwitness.models.target import overall
-from earwitness.train.contamination import Contamination, Contaminator, Sounds
+from earwitness.train.contamination import Contaminator, Sounds
 from earwitness.train.explaining import evaluate_batch, evaluate_sides, loss_of
 from earwitness.train.progress import History, Workers, claim, restore, store
+from earwitness.train.settings import Settings
 from earwitness.train.validation import Validation
 
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
@@ -33,63 +32,6 @@ _RAMP = 0.3  # share of the steps in which the size term is ramped up
 _GAIN_DB = (-20.0, 10.0)  # dB, lowest and highest gain of a training sound
 _LONGEST_CROP = 2.5  # s, default length of a training example
 _SOUNDS_FOR_SCALE = 64  # enough for a standard deviation within 10 %
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Training settings. The defaults were chosen on folds 1-3 of ESC-10.
-
-    Attributes
-    ----------
-    epochs, batch : int
-    crop : float
-        Seconds of each sound per training example; 0 for 2.5, or the model's maximum if shorter.
-    rate : float
-        Peak learning rate of the one-cycle schedule.
-    decay : float
-        Weight decay of AdamW.
-    weights : Weights
-        Weights of the terms of the loss.
-    contamination : Contamination
-    others : float in [0, 1]
-        Probability that the target is the second output instead of the decided one.
-    patience : int
-        Epochs without improvement of the validation loss before early stopping; 0 for none.
-    decoder : {"slim", "published"}
-    domain : {"linear", "log1p"}
-        Domain in which gains multiply the magnitude.
-    mixed_precision : bool
-        Whether forward passes run under ``torch.autocast`` with bfloat16.
-    seed : int
-    """
-
-    epochs: int = 100
-    batch: int = 16
-    crop: float = 0.0
-    rate: float = 3e-3
-    decay: float = 1e-3
-    weights: Weights = field(default_factory=Weights)
-    contamination: Contamination = field(default_factory=Contamination)
-    others: float = 0.3
-    patience: int = 0
-    decoder: str = "slim"
-    domain: str = "linear"
-    mixed_precision: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        wrong = {
-            "epochs": self.epochs < 1,
-            "batch": self.batch < 2,
-            "crop": not 0 <= self.crop < math.inf,
-            "rate": not 0 < self.rate < math.inf,
-            "decay": not 0 <= self.decay < math.inf,
-            "others": not 0 <= self.others <= 1,
-            "patience": self.patience < 0,
-        }
-        for name, is_wrong in wrong.items():
-            if is_wrong:
-                raise ParameterError(f"{name} is out of range: {getattr(self, name):g}")
 
 
 class Training:
@@ -375,50 +317,8 @@ def train_lmac(
     return explainer
 
 
-def published(settings: Settings) -> Settings:
-    """Return the settings of the published L-MAC, with seeds, epochs and the like as given.
-
-    From the paper and its code (Paissan et al. 2024): decoder, masking of ``ln(1 + |X|)``, weights
-    of the loss (the size term is summed over the batch there), learning rate, weight decay and
-    level of contaminations. Different here: AdamW with a one-cycle schedule instead of Adam with
-    reduction on plateaus, random levels of sounds, a size term that is ramped up and computed per
-    clip, the input's cross entropy subtracted from the remainder's, and guidance by a distance
-    instead of a binary mask.
-    """
-    return replace(
-        settings,
-        decoder="published",
-        domain="log1p",
-        others=0.0,
-        weights=Weights(inside=4.0, outside=0.2, size=0.4 * settings.batch,
-                        guidance=settings.weights.guidance, alike=settings.weights.alike),
-        contamination=replace(settings.contamination, low=0.0, high=0.0, share=1.0),
-        rate=2e-4,
-        decay=2e-6,
-    )  # fmt: skip
-
-
 def crop_length(model: Model, seconds: float) -> int:
     """Return the samples per training example: as requested, within the model's limits."""
     length = round((seconds or _LONGEST_CROP) * model.rate)
     longest = model.longest or length
     return max(min(length, longest), model.shortest or 0, model.plane.n_fft)
-
-
-def split(paths: Sequence[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Split paths at random into training and validation paths; at least one for validation.
-
-    Raises
-    ------
-    ParameterError
-        If there are fewer than two.
-    """
-    if len(paths) < 2:
-        raise ParameterError(f"training needs two sounds at least, got {len(paths)}")
-    order = np.random.default_rng(seed).permutation(len(paths))
-    count = max(1, round(share * len(paths)))
-    chosen = set(order[:count].tolist())
-    return (
-        [path for k, path in enumerate(paths) if k not in chosen],
-        [path for k, path in enumerate(paths) if k in chosen],
-    )

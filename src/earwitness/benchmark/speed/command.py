@@ -1,0 +1,131 @@
+"""What a whole ``earwitness explain`` costs for each sound, from the file to the page.
+
+The unit is one eager classification of the same sound in the same run, in processor time of one
+thread: absolute seconds differ threefold between machines. Start-up is left out (a first run on
+other sounds comes before); what a method finds out once per model, such as the axes of a layer, is
+in it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from earwitness.audio import write_audio
+from earwitness.errors import EarwitnessError
+from earwitness.signals import scene
+
+CLIPS = 40
+_FIRST = 2  # sounds of the run before
+BARS = {"lmac": 30.0, "gradcam": 35.0}  # classifications
+_RATE = 44100  # Hz, so that resampling is part of it
+
+_CODE = """
+import contextlib, io, json, sys, time
+from pathlib import Path
+import torch
+from earwitness.cli.run import Run, Settings, make_requests
+from earwitness.models.registry import load_model
+from earwitness.pipeline import load_clip
+from earwitness.types import Request
+
+torch.set_num_threads(1)
+name, method, first, folder = sys.argv[1:]
+clips = sorted(map(str, Path(folder).glob("*.wav")))
+before, clips = clips[: int(first)], clips[int(first) :]
+model = load_model(name)
+waves = [torch.from_numpy(load_clip(clip, model.rate).samples)[None] for clip in clips]
+
+def classify():
+    with torch.no_grad(), model.undisturbed():
+        for wave in waves:
+            model(wave)
+
+def explain(some, output):
+    quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with quiet[0], quiet[1]:
+        settings = Settings(name, "cpu", output, overwrite=True, as_json=False)
+        return Run(make_requests((method,), {}, Request()), settings).over(some)
+
+def seconds(work):
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+classify()
+assert explain(before, folder + "/before") == 0
+unit = seconds(classify)
+taken = seconds(lambda: explain(clips, folder + "/report"))
+unit = (unit + seconds(classify)) / 2
+files = [path for path in Path(folder, "report").rglob("*") if path.is_file()]
+written = sum(path.stat().st_size for path in files)
+inputs = sum(path.stat().st_size for path in Path(folder, "report").glob("*/input.wav"))
+found = {"unit": unit / len(clips), "taken": taken / len(clips), "size": written / inputs}
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one method for each sound.
+
+    Attributes
+    ----------
+    method : str
+    unit, taken : float
+        Processor seconds of a classification and of the command, for each sound.
+    size : float
+        Of the folder, in the input's own float WAV.
+    """
+
+    method: str
+    unit: float
+    taken: float
+    size: float
+
+    @property
+    def ratio(self) -> float:
+        """The command in classifications."""
+        return self.taken / self.unit
+
+
+def command_cost(model: str, method: str, clips: int = CLIPS, seed: int = 0) -> Cost:
+    """Measure ``earwitness explain --method`` on scenes of 5 s in a process of its own.
+
+    Raises
+    ------
+    EarwitnessError
+        If the command fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(_FIRST + clips):
+            made = scene(_RATE, seed + number).mixture
+            write_audio(Path(folder) / f"{number:03}.wav", made)
+        words = [sys.executable, "-c", _CODE, model, method, str(_FIRST), folder]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = done.stderr.strip().split("\n")[-1]
+        raise EarwitnessError(f"the command could not be measured here: {last}")
+    found = json.loads(done.stdout.strip().split("\n")[-1])
+    return Cost(method, found["unit"], found["taken"], found["size"])
+
+
+def cost_lines(costs: list[Cost]) -> list[str]:
+    """Return the costs as lines of a Markdown table."""
+    lines = [
+        "",
+        "| command, for each sound | classifications | bar | one of them | folder, in inputs |",
+        "|---|---|---|---|---|",
+    ]
+    for one in costs:
+        bar = BARS.get(one.method)
+        met = "" if bar is None else f"{bar:g}, " + ("met" if one.ratio <= bar else "**missed**")
+        lines.append(
+            f"| `explain --method {one.method}` | {one.ratio:.1f} | {met} | "
+            f"{1e3 * one.unit:.1f} ms | {one.size:.2f} |"
+        )
+    return lines

@@ -1,0 +1,42 @@
+"""What a reader must know about an explanation, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from earwitness.models.model import Model
+
+_LARGE_GAP = 0.05  # share of the change of score from which an incomplete map gets a note
+
+
+def length_notes(model: Model, samples: int) -> list[str]:
+    """Return how a sound of a length that the model does not take was read."""
+    notes = []
+    if model.shortest and samples < model.shortest:
+        notes.append(
+            "shorter than the model takes: padded with silence to "
+            f"{model.shortest / model.rate:g} s"
+        )
+    windows = model.windows(samples)
+    if len(windows) > 1:
+        notes.append(
+            f"longer than the model takes: read in {len(windows)} overlapping windows of "
+            f"{windows[0][1] / model.rate:.2f} s, outputs averaged"
+        )
+    return notes
+
+
+def gap_notes(details: Mapping[str, Any]) -> list[str]:
+    """Return a note if a map that promises to add up does not."""
+    share = details.get("completeness_share")
+    if share is None or share <= _LARGE_GAP:
+        return []
+    text = (
+        f"the map does not add up: its sum misses {details['score_change']:.3g} by "
+        f"{details['completeness_gap']:+.3g}"
+    )
+    leaks = details.get("leaks")
+    if leaks:
+        return [f"{text}; most of it at {leaks[0]['at']} ({leaks[0]['share']:+.0%})"]
+    return [f"{text}; try more steps" if "steps" in details else text]
