@@ -60,6 +60,47 @@ def test_imports_point_upwards(path: Path) -> None:
                 assert same or LEVEL[part] <= here, f"{name} stands below"
 
 
+VALUES = ["types.py", "explanation.py", "errors.py"]
+IO = {"audio", "files", "store", "json", "soundfile", "pathlib.Path.open", "tempfile", "shutil"}
+LONGEST = 400  # lines of a file that still holds one idea
+MOST_MODULES = 10  # of a folder without registered entries
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_value_types_import_no_input_or_output(name: str) -> None:
+    tree = ast.parse((SOURCE / name).read_text(encoding="utf-8"))
+    names = [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
+    names += [a.name for node in tree.body if isinstance(node, ast.Import) for a in node.names]
+    parts = {one.removeprefix("earwitness.").split(".")[0] for one in names}
+    assert not parts & IO
+
+
+def test_the_report_takes_results_and_starts_no_work() -> None:
+    for path in (SOURCE / "report").glob("*.py"):
+        assert "earwitness.jobs" not in path.read_text(encoding="utf-8"), path.name
+
+
+ROOT = Path(__file__).parents[2]
+CODE = sorted(
+    path
+    for place in ("src", "tests", "scripts", "benchmarks")
+    for path in ROOT.glob(f"{place}/**/*.py")
+)
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_is_too_long_for_one_idea(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+def test_large_folders_hold_registered_entries() -> None:
+    for folder in {path.parent for path in FILES} - {SOURCE}:
+        modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        marks = ("@register(", "@click.command", "_preset(")
+        entries = [p for p in modules if any(m in p.read_text(encoding="utf-8") for m in marks)]
+        assert entries or len(modules) <= MOST_MODULES, folder
+
+
 def test_no_module_is_named_like_a_public_function() -> None:
     import earwitness
 
