@@ -53,8 +53,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "normalisation: smoothgrad sums": (
         "methods/smoothgrad.py",
-        "[1 / count] * count",
-        "[1.0] * count",
+        "[1 / samples] * samples",
+        "[1.0] * samples",
     ),
     "sign: contrast reversed": (
         "models/target.py",

@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "earwitness"
 # from the ground up: a part may import what stands above it in this list, or in its own part
 ORDER = [
-    ["errors", "types", "registry"],
+    ["errors", "types", "registry", "options"],
     ["files", "provenance"],
     ["audio", "signals"],
     ["plane"],
