@@ -1181,4 +1181,19 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "sign=target.sign",
         "sign=1",
     ),
+    "options: an open end is valid": (
+        "options.py",
+        'ends["low_open"] = isinstance(rule, Gt)',
+        'ends["low_open"] = isinstance(rule, Ge)',
+    ),
+    "options: text that spells a number is one": (
+        "options.py",
+        "ConfigDict(strict=True, allow_inf_nan=False)",
+        "ConfigDict(allow_inf_nan=False)",
+    ),
+    "options: what is not finite is valid": (
+        "options.py",
+        "ConfigDict(strict=True, allow_inf_nan=False)",
+        "ConfigDict(strict=True)",
+    ),
 }
