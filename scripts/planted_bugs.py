@@ -53,8 +53,8 @@ BUGS: dict[str, tuple[str, str, str]] = {
     ),
     "normalisation: smoothgrad sums": (
         "methods/smoothgrad.py",
-        "[1 / count] * count",
-        "[1.0] * count",
+        "[1 / samples] * samples",
+        "[1.0] * samples",
     ),
     "sign: contrast reversed": (
         "models/target.py",
@@ -1180,5 +1180,20 @@ BUGS: dict[str, tuple[str, str, str]] = {
         "methods/optimised_mask.py",
         "sign=target.sign",
         "sign=1",
+    ),
+    "options: an open end is valid": (
+        "options.py",
+        'ends["low_open"] = isinstance(rule, Gt)',
+        'ends["low_open"] = isinstance(rule, Ge)',
+    ),
+    "options: text that spells a number is one": (
+        "options.py",
+        "ConfigDict(strict=True, allow_inf_nan=False)",
+        "ConfigDict(allow_inf_nan=False)",
+    ),
+    "options: what is not finite is valid": (
+        "options.py",
+        "ConfigDict(strict=True, allow_inf_nan=False)",
+        "ConfigDict(strict=True)",
     ),
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from earwitness.masks.registry import MASKS, Rule
 from earwitness.methods.registry import METHODS, Method
 from earwitness.metrics.registry import FIELDS, METRICS, Metric
+from earwitness.options import Option
 
 DOCS = Path(__file__).parent.parent / "docs"
 BY = "Written by `python scripts/reference_pages.py` from the {} themselves."
@@ -78,11 +79,12 @@ def method_entry(method: Method) -> str:
         else "needs gradients"
         if method.needs_gradients
         else "works on black boxes",
+        *(["draws at random"] if method.random else []),
         f"about {method.passes(method.options)} forward passes (a backward counts two)",
     ]
     if method.control:
         facts[2:] = ["a control: does not evaluate the model"]
-    return entry(f"## `{method.name}`", method, facts, method.options)
+    return entry(f"## `{method.name}`", method, facts, method.declared)
 
 
 def mask_entry(rule: Rule) -> str:
@@ -103,11 +105,11 @@ def metric_entry(metric: Metric) -> str:
         f"{span} {metric.unit}".strip(),
         "needs " + ", ".join(f"`{field}`" for field in metric.given.values()),
     ]
-    return entry(f"### `{metric.name}`", metric, facts, metric.options)
+    return entry(f"### `{metric.name}`", metric, facts, metric.declared)
 
 
 def entry(
-    title: str, spec: Method | Rule | Metric, facts: list[str], options: dict[str, object]
+    title: str, spec: Method | Rule | Metric, facts: list[str], options: Mapping[str, Option]
 ) -> str:
     """Return what all entries have: title, summary, facts, paper, text and options."""
     lines = [title, f"{spec.summary[0].upper()}{spec.summary[1:]}.", f"*{'; '.join(facts)}.*"]
@@ -116,13 +118,19 @@ def entry(
     if spec.paper:
         lines.append(f"Paper: {spec.paper}.")
     text = (inspect.getdoc(spec.function) or "").partition("\n\nExamples\n--------\n")[0]
-    body, _, rest = text.partition("\n\nParameters\n----------\n")
+    body = text.partition("\n\nParameters\n----------\n")[0]
     lines.append(body.replace("``", "`"))
-    if rest and options:
-        defaults = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        lines.append(f"Parameters, with defaults `{defaults}`:")
-        lines.append("```text\n" + rest + "\n```")
+    if options:
+        head = "| option | type and range | default | meaning |\n|---|---|---|---|\n"
+        lines.append(head + "\n".join(option_row(option) for option in options.values()))
     return "\n\n".join(lines)
+
+
+def option_row(option: Option) -> str:
+    """Return an option as a row of a table."""
+    default = f"`{option.default}`" if option.default != "" else ""
+    meaning = option.description.replace("``", "`").replace("|", "\\|")
+    return f"| `{option.name}` | {option.kind} | {default} | {meaning} |"
 
 
 def prose(text: str) -> str:

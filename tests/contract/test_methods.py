@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -16,6 +18,8 @@ from earwitness.methods.registry import METHODS
 from earwitness.models.model import Model
 from earwitness.models.target import make_target
 from earwitness.models.wrapping import wrap
+from earwitness.options import check
+from earwitness.perturbation.pieces.registry import Sizes, read_pieces
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.types import Attribution, Audio
@@ -36,44 +40,14 @@ from tests.toys import (
 ALL = [method.name for method in METHODS.all() if not method.needs_training]
 REAL = [name for name in ALL if not METHODS.get(name).control]
 GRADIENT = [method.name for method in METHODS.all() if method.needs_gradients]
-PIECES = [method.name for method in METHODS.all() if "pieces" in method.options]
-# what their pieces cannot resolve: sources and factors have no place in frequency of their own
-TIME_ONLY = ["audiolime", "coughlime", "slime"]
-DRAWN = [name for name in PIECES if "samples" in METHODS.get(name).options]
-STOCHASTIC = ["deep-shap", "gradient-shap", *DRAWN, "random", "smoothgrad"]
-FAST: dict[str, dict[str, Any]] = {
-    **{name: {"samples": 200, "tolerance": 0.0} for name in DRAWN},
-    "audiolime": {"samples": 400, "tolerance": 0.0},
-    "deep-shap": {"samples": 2},
-    "gradient-shap": {"samples": 16},
-    "integrated-gradients": {"steps": 16},
-    "optimised-mask": {"steps": 30, "rate": 0.3},
-    "smoothgrad": {"samples": 8},
-}
-# an option that must change the map, and a value to change it to
-OPTIONS = [
-    ("deep-shap", "noise", 0.3),
-    ("deep-shap", "samples", 3),
-    ("gradcam", "layer", "first"),
-    ("gradient-shap", "noise", 0.2),
-    ("gradient-shap", "samples", 5),
-    ("guided-gradcam", "layer", "first"),
-    ("integrated-gradients", "steps", 3),
-    ("optimised-mask", "steps", 5),
-    ("optimised-mask", "rate", 0.2),
-    ("optimised-mask", "size", 30.0),
-    ("optimised-mask", "smooth", 20.0),
-    ("optimised-mask", "outside", 0.0),
-    ("lrp", "rule", "epsilon"),
-    ("lrp", "gamma", 2.0),
-    ("lrp", "epsilon", 0.5),
-    ("lrp", "biases", "keep"),
-    ("random", "smoothness", 1.0),
-    ("smoothgrad", "noise", 0.5),
-    ("smoothgrad", "samples", 5),
-]
-# the same of methods on pieces; None where it means nothing to the pieces they are named after
-FRESH: dict[str, Any] = {
+PIECES = [method.name for method in METHODS.all() if "pieces" in method.declared]
+RANDOM = [name for name in ALL if METHODS.get(name).random]
+LINEAR = [name for name in REAL if METHODS.get(name).linear]
+# settings that are quick, by option: on pieces, and otherwise
+QUICK_PIECES: dict[str, Any] = {"samples": 400, "tolerance": 0.0}
+QUICK: dict[str, Any] = {"samples": 8, "steps": 30, "rate": 0.3}
+# a value of each option that must change the map; on pieces, and otherwise
+OTHER_PIECES: dict[str, Any] = {
     "pieces": "hz x time",
     "estimator": "rise",
     "background": "noise-floor",
@@ -86,23 +60,53 @@ FRESH: dict[str, Any] = {
     "width": 0.05,
     "ridge": 50.0,
 }
-UNREAD = {
-    "slime": ["bands", "components"],
-    "lime-image": ["segments", "bands"],
-    "audiolime": ["bands", "components"],
-    "coughlime": ["bands"],
+OTHER: dict[str, Any] = {
+    "epsilon": 0.5,
+    "gamma": 2.0,
+    "layer": "first",
+    "noise": 0.3,
+    "outside": 0.0,
+    "rate": 0.2,
+    "samples": 3,
+    "size": 30.0,
+    "smooth": 20.0,
+    "smoothness": 1.0,
+    "steps": 5,
 }
-for _name in PIECES:
-    _unread = UNREAD.get(_name, ["components"])
-    OPTIONS += [
-        (_name, option, FRESH[option])
-        for option in METHODS.get(_name).options
-        if option not in (*_unread, "stems")
-    ]
+EACH = [(method.name, option) for method in METHODS.all() for option in method.declared]
+
+
+def quick(method: str) -> dict[str, Any]:
+    settings = QUICK_PIECES if method in PIECES else QUICK
+    return {name: value for name, value in settings.items() if name in METHODS.get(method).declared}
+
+
+def other(method: str, name: str) -> Any:
+    """Return a valid value of an option that is not its default."""
+    option = METHODS.get(method).declared[name]
+    values = OTHER_PIECES if method in PIECES else OTHER
+    if name in values:
+        return values[name]
+    if option.choices or option.type is bool:
+        return next(one for one in option.choices or (True, False) if one != option.default)
+    assert option.type is not str, f"which other {name} is there? say so in OTHER"
+    return check(option, 3 * option.default or 1)
+
+
+def unread(method: str) -> list[str]:
+    """Return the sizes that mean nothing to the pieces a method has by default."""
+    cuts = read_pieces(METHODS.get(method).options["pieces"]) if method in PIECES else []
+    sizes = [field.name for field in fields(Sizes)] if cuts else []
+    return [name for name in sizes if not any(name in one.reads for one in cuts)]
+
+
+def enough_pieces(method: str) -> dict[str, Any]:
+    """Return options that leave something to chance where there are only pieces in time."""
+    return {"segments": 14} if METHODS.get(method).time_only else {}
 
 
 def run(method: str, model: Any, clip: Audio, **kwargs: Any) -> Explanation:
-    return explain(model, clip, method, trust="light", **{**FAST.get(method, {}), **kwargs})
+    return explain(model, clip, method, trust="light", **{**quick(method), **kwargs})
 
 
 def map_of(method: str, model: Model, clip: Audio, target: int) -> Attribution:
@@ -112,7 +116,7 @@ def map_of(method: str, model: Model, clip: Audio, target: int) -> Attribution:
         with torch.no_grad():
             whole = model(wave[None])[0]
         probe = Probe(model, wave, make_target(model, whole, target))
-        values = spec.function(probe, **spec.settle(FAST.get(method, {}))).values.numpy()
+        values = spec.function(probe, **spec.settle(quick(method))).values.numpy()
     return Attribution(values, probe.freqs.numpy(), probe.times.numpy(), {})
 
 
@@ -146,13 +150,13 @@ def test_peaks_in_the_known_region(
     rows, columns = np.nonzero(values >= 0.95 * values.max())
     tolerance = 0.13 if method in PIECES else 0.03
     slack = 900.0 if method in PIECES else 150.0
-    if method in TIME_ONLY:
+    if METHODS.get(method).time_only:
         region, slack = region.any(axis=0, keepdims=True) & np.ones_like(region), 4000.0
     assert start - tolerance <= found.times[columns].mean() <= end + tolerance
     assert low - slack <= found.freqs[rows].mean() <= high + slack
     # and the map is concentrated there: far more than the share of area that the region has
     share = values[region].sum() / values.sum()
-    least = 3 if method in TIME_ONLY else 4 if method in PIECES else 8
+    least = 3 if METHODS.get(method).time_only else 4 if method in PIECES else 8
     assert share > least * region.mean()
 
 
@@ -171,10 +175,9 @@ def test_same_seed_gives_the_same_map(method: str, white: Audio) -> None:
     np.testing.assert_array_equal(first.attribution.values, second.attribution.values)
 
 
-@pytest.mark.parametrize("method", STOCHASTIC)
+@pytest.mark.parametrize("method", RANDOM)
 def test_another_seed_gives_another_map(method: str, white: Audio) -> None:
-    # enough pieces to leave something to chance
-    more = {"segments": 14} if method == "slime" else {}
+    more = enough_pieces(method)
     first, second = (run(method, curved(), white, seed=seed, **more) for seed in (3, 4))
     assert np.abs(first.attribution.values - second.attribution.values).max() > 0
 
@@ -186,12 +189,8 @@ def test_another_target_gives_another_map(method: str, white: Audio) -> None:
     assert np.abs(first.attribution.values - second.attribution.values).max() > 0.1 * largest
 
 
-@pytest.mark.parametrize("method", REAL)
+@pytest.mark.parametrize("method", LINEAR)
 def test_contrast_is_the_difference_of_targets(method: str, white: Audio) -> None:
-    if METHODS.get(method).gives_gains:
-        pytest.skip("not linear in the score: gains lie between 0 and 1")
-    if method in ("saliency", "smoothgrad") or method.startswith(("gradcam", "guided")):
-        pytest.skip("not linear in the score: it takes an absolute value or a ReLU")
     one, two = (run(method, spectral(), white, target=target) for target in (0, 1))
     contrast = run(method, spectral(), white, target=0, versus=1)
     wanted = one.attribution.values - two.attribution.values
@@ -234,34 +233,58 @@ def test_a_label_of_several_and_a_value_are_explained_as_a_class_is(
         assert found.trust.kind == kind
 
 
-@pytest.mark.parametrize(("method", "option", "value"), OPTIONS)
-def test_every_option_changes_the_map(method: str, option: str, value: Any, white: Audio) -> None:
-    model = two_layers() if "gradcam" in method or method == "lrp" else curved()
-    base = FAST.get(method, {})
-    if option == "samples":
-        base = {"tolerance": 0.0} if method in PIECES else {}
+@pytest.mark.parametrize(("method", "option"), [one for one in EACH if one[0] in ALL])
+def test_every_option_changes_the_map(method: str, option: str, white: Audio) -> None:
+    if option in unread(method):
+        pytest.skip("means nothing to its pieces, and is refused")
+    model = curved() if method in PIECES else two_layers()
+    base = quick(method)
     if option == "tolerance":
-        base = {"samples": 1000, "tolerance": 0.0}
-        if method == "slime":  # enough pieces to leave something to chance
-            base["segments"] = 14
-    first = explain(model, white, method, target=0, trust="none", **base)
-    second = explain(model, white, method, target=0, trust="none", **{**base, option: value})
+        base = {**base, "samples": 1000, **enough_pieces(method)}
+    changed = {**base, option: other(method, option)}
+    first, second = (explain(model, white, method, target=0, trust="none", **options)
+                     for options in (base, changed))  # fmt: skip
     assert np.abs(first.attribution.values - second.attribution.values).max() > 0
-
-
-def test_all_options_are_covered() -> None:
-    stated = {(method, option) for method, option, _ in OPTIONS}
-    stated |= {
-        (name, one) for name in PIECES for one in [*UNREAD.get(name, ["components"]), "stems"]
-    }
-    assert stated == {(name, option) for name in ALL for option in METHODS.get(name).options}
 
 
 @pytest.mark.parametrize("method", PIECES)
 def test_options_that_mean_nothing_are_refused(method: str, white: Audio) -> None:
-    for option in [*UNREAD.get(method, ["components"]), "stems"]:
+    assert "stems" in unread(method)
+    for option in unread(method):
         with pytest.raises(ParameterError, match=f"{option} is not used by pieces .* is for"):
-            run(method, spectral(), white, **{option: FRESH[option]})
+            run(method, spectral(), white, **{option: OTHER_PIECES[option]})
+
+
+@pytest.mark.parametrize(("method", "option"), EACH)
+def test_every_option_is_described_and_has_a_valid_default(method: str, option: str) -> None:
+    declared = METHODS.get(method).declared[option]
+    assert declared.description.endswith(".")
+    assert check(declared, declared.default) == declared.default
+
+
+@pytest.mark.parametrize(("method", "option"), EACH)
+def test_the_range_of_every_option_is_enforced_at_its_ends(method: str, option: str) -> None:
+    spec = METHODS.get(method)
+    declared = spec.declared[option]
+    step = 1 if declared.type is int else 1e-6
+    for end, is_open, inwards in [
+        (declared.low, declared.low_open, step),
+        (declared.high, declared.high_open, -step),
+    ]:
+        if end is None:
+            continue
+        inside, outside = (end + inwards, end) if is_open else (end, end - inwards)
+        assert check(declared, inside) == inside
+        words = re.escape(f"{method}: {option} must be {declared.range}, got {outside!r}")
+        with pytest.raises(ParameterError, match=f"^{words}$"):
+            spec.settle({option: outside})
+    if declared.choices:
+        assert [check(declared, one) for one in declared.choices] == list(declared.choices)
+        with pytest.raises(ParameterError, match=f"^{method}: {option} must be one of .*got 'x y'"):
+            spec.settle({option: "x y"})
+    if declared.type is not str:
+        with pytest.raises(ParameterError, match=f"^{method}: {option} must be a number, got 'x'$"):
+            spec.settle({option: "x"})
 
 
 @pytest.mark.parametrize("method", [m.name for m in METHODS.all() if m.complete])
@@ -338,8 +361,8 @@ def test_nothing_is_left_behind(
 @pytest.mark.parametrize("samples", [801, 4000, 30011])
 def test_any_length(method: str, samples: int) -> None:
     wave = 0.1 * np.random.default_rng(0).standard_normal(samples)
-    # Grad-CAM needs a layer that hears something in any sound
-    model = two_layers() if "gradcam" in method else waveform()
+    # a method on a layer needs one that is active for any sound
+    model = two_layers() if "layer" in METHODS.get(method).declared else waveform()
     found = run(method, model, Audio(wave.astype(np.float32), RATE, "noise"))
     assert len(found.evidence.samples) == samples
     total = found.evidence.samples.astype(np.float64) + found.remainder.samples

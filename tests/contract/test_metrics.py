@@ -100,6 +100,18 @@ def test_facts_are_complete(name: str) -> None:
     assert all(json.dumps(default) for default in metric.options.values())
 
 
+def test_options_are_described_and_their_ranges_enforced() -> None:
+    case = random_case()
+    for metric in METRICS.all():
+        for option in metric.declared.values():
+            assert option.description.endswith(".")
+            assert option.low is not None
+            metric.of(case, **{option.name: option.low})
+            words = f"^{metric.name}: {option.name} must be {option.range}, got {option.low - 1}$"
+            with pytest.raises(ParameterError, match=words):
+                metric.of(case, **{option.name: option.low - 1})
+
+
 @pytest.mark.parametrize("name", CORE)
 def test_agrees_with_the_slow_reference(name: str) -> None:
     case = random_case()

@@ -57,8 +57,9 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @click.option("--end", type=float, metavar="S", help="Explain up to this second.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
-    "--set", "settings", multiple=True, metavar="OPTION=VALUE", help="Option of a method."
-)
+    "--set", "settings", multiple=True, metavar="OPTION=VALUE",
+    help="Option of a method, such as steps=128; earwitness methods METHOD says which it has.",
+)  # fmt: skip
 @click.option(
     "--trust", type=click.Choice(["full", "light", "none"]), default="full", show_default=True,
     help="How much the trust card scores: 24 forward passes for each explanation, 6, or none.",

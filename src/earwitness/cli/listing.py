@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from earwitness.options import Option
+
 
 @click.command()
+@click.argument("names", nargs=-1, metavar="[METHOD]...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per method.")
-def methods(as_json: bool) -> int:
-    """List the explanation methods and their facts."""
-    from earwitness.pipeline import list_methods
+def methods(names: tuple[str, ...], as_json: bool) -> int:
+    """List the explanation methods and their options, or say what the options of some mean."""
+    from earwitness.methods.registry import METHODS
 
-    for method in list_methods():
+    for method in [METHODS.get(name) for name in names] or METHODS.all():
         facts: dict[str, Any] = {
             "name": method.name,
             "summary": method.summary,
@@ -25,16 +29,41 @@ def methods(as_json: bool) -> int:
             "adds_up_to": method.complete or None,
             "needs_gradients": method.needs_gradients,
             "needs_training": method.needs_training,
+            "random": method.random,
+            "linear": method.linear,
+            "time_only": method.time_only,
             "gives_gains": method.gives_gains,
             "control": method.control,
             "options": method.options,
+            "declared": {name: option_facts(one) for name, one in method.declared.items()},
         }
         if as_json:
             click.echo(json.dumps(facts))
             continue
-        options = " ".join(f"{key}={value}" for key, value in method.options.items())
+        options = "" if names else ", ".join(map(option_text, method.declared.values()))
         click.echo(f"{method.name:22}{method.summary}{f'  [{options}]' if options else ''}")
+        for option in method.declared.values() if names else ():
+            click.echo(f"  {option_text(option)}\n      {option.description}")
     return 0
+
+
+def option_text(option: Option) -> str:
+    """Return an option as ``--set`` spells it, with what is valid."""
+    valid = f" ({option.constraint})" if option.constraint else ""
+    return f"{option.name}={option.default}{valid}"
+
+
+def option_facts(option: Option) -> dict[str, Any]:
+    """Return the facts about an option as plain JSON values."""
+    return {
+        "type": option.type.__name__,
+        "low": option.low,
+        "high": option.high,
+        "low_open": option.low_open,
+        "high_open": option.high_open,
+        "choices": list(option.choices),
+        "description": option.description,
+    }
 
 
 @click.command()
@@ -86,6 +115,7 @@ def metrics(as_json: bool) -> int:
                 "needs": metric.needs,
                 "fields": list(metric.given.values()),
                 "options": metric.options,
+                "declared": {name: option_facts(one) for name, one in metric.declared.items()},
             }
             click.echo(json.dumps(facts))
             continue

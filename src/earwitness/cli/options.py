@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from earwitness.options import Option
 
 MODEL_HELP = (
     "A built-in name, cnn14:FILE.pth, a folder that train wrote, or python:FILE.py:FUNCTION."
@@ -29,9 +32,9 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
     return settings
 
 
-def read_value(text: str, default: Any) -> Any:
-    """Return text as a number if the default is one, and as it is otherwise."""
-    if isinstance(default, str):
+def read_value(text: str, option: Option) -> Any:
+    """Return text as it is for an option that takes text, otherwise as the number it spells."""
+    if option.type is str:
         return text
     try:
         return json.loads(text)

@@ -80,15 +80,15 @@ def make_requests(
     UnknownNameError
         If there is no such method, or an option that none of them has.
     """
-    known = {method: METHODS.get(method).options for method in methods}
+    known = {method: METHODS.get(method).declared for method in methods}
     everything: set[str] = set().union(*known.values())
     for name in options:
         if name not in everything:
             raise unknown(f"option of {', '.join(methods)}", name, everything or {"none"})
 
     def own(method: str) -> dict[str, Any]:
-        defaults = known[method]
-        return {n: read_value(t, defaults[n]) for n, t in options.items() if n in defaults}
+        declared = known[method]
+        return {n: read_value(t, declared[n]) for n, t in options.items() if n in declared}
 
     return tuple(replace(common, method=method, options=own(method)) for method in methods)
 

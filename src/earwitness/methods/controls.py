@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Annotated
 
-from earwitness.errors import ParameterError
+import torch
+from annotated_types import Ge
+
 from earwitness.methods.registry import register
 from earwitness.probe import Probe
 from earwitness.types import Map
@@ -14,19 +16,18 @@ from earwitness.types import Map
     "random",
     summary="control: smooth noise, independent of the model and of the sound",
     limits="anything about the model",
+    random=True,
     control=True,
     cost=0,
 )
-def random(probe: Probe, *, smoothness: float = 8.0) -> Map:
+def random(probe: Probe, *, smoothness: Annotated[float, Ge(0)] = 8.0) -> Map:
     """Draw non-negative Gaussian noise, blurred over bins and frames.
 
     Parameters
     ----------
-    smoothness : float >= 0
+    smoothness : float
         Standard deviation of the Gaussian blur, in bins and frames; 0 for white noise.
     """
-    if smoothness < 0:
-        raise ParameterError(f"random: smoothness must not be negative, got {smoothness}")
     noise = torch.randn(probe.shape, generator=probe.generator)
     spectrum = torch.fft.rfft2(noise)
     rows = torch.fft.fftfreq(probe.shape[0])[:, None]

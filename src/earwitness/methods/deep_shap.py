@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from earwitness.backward.completeness import LEAK_THRESHOLD, account, completeness
@@ -19,7 +20,7 @@ from earwitness.backward.rules import (
     is_linear,
     tracing,
 )
-from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.errors import NotApplicableError
 from earwitness.methods.registry import register
 from earwitness.perturbation.noise import noise_floors
 from earwitness.probe import Probe
@@ -147,9 +148,16 @@ def _differentiable(call: Call) -> bool:
     signed=True,
     complete="the mean change of score from noise baselines to the input",
     needs_gradients=True,
-    cost=lambda options: 12 * int(options["samples"]),
+    random=True,
+    linear=True,
+    cost=lambda options: 12 * options["samples"],
 )
-def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
+def deep_shap(
+    probe: Probe,
+    *,
+    samples: Annotated[int, Ge(1)] = 8,
+    noise: Annotated[float, Ge(0)] = 0.01,
+) -> Map:
     """Compute the mean over ``b`` of ``(m - b)`` times the score's multiplier from ``b`` to ``m``.
 
     ``m`` is the input's magnitude, ``b`` a baseline (the magnitude of complex Gaussian noise). The
@@ -162,21 +170,16 @@ def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
 
     Parameters
     ----------
-    samples : int >= 1
+    samples : int
         Number of baselines.
-    noise : float >= 0
+    noise : float
         Standard deviation of the baseline, relative to the root mean square of the magnitude.
     """
-    if samples < 1 or noise < 0:
-        raise ParameterError(
-            f"deep-shap: samples must be at least 1 and noise not negative, got {samples} and "
-            f"{noise}"
-        )
     probe.require_gradients()
     total = torch.zeros_like(probe.magnitude)
     change = 0.0
     leaks: list[dict[str, Any]] = []
-    for number, background in enumerate(noise_floors(probe, int(samples), float(noise))):
+    for number, background in enumerate(noise_floors(probe, samples, noise)):
         values, difference, _ = _between(probe, background)
         total += values / samples
         change += difference / samples
@@ -185,7 +188,7 @@ def deep_shap(probe: Probe, *, samples: int = 8, noise: float = 0.01) -> Map:
             ledger = Ledger()
             *_, found = _between(probe, background, ledger)
             leaks = account("deep-shap", ledger, found, own["completeness_gap"], difference)
-    details = {**completeness(total, change), "leaks": leaks, "samples": int(samples)}
+    details = {**completeness(total, change), "leaks": leaks, "samples": samples}
     return Map(total, details)
 
 

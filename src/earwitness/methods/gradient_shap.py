@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
-from earwitness.errors import ParameterError
 from earwitness.methods.registry import register
 from earwitness.perturbation.noise import noise_floors
 from earwitness.probe import Probe
@@ -22,9 +23,16 @@ from earwitness.types import Map
     "priors and expected gradients, 2021, eq. 3",
     signed=True,
     needs_gradients=True,
-    cost=lambda options: 4 * int(options["samples"]),
+    random=True,
+    linear=True,
+    cost=lambda options: 4 * options["samples"],
 )
-def gradient_shap(probe: Probe, *, samples: int = 64, noise: float = 0.01) -> Map:
+def gradient_shap(
+    probe: Probe,
+    *,
+    samples: Annotated[int, Ge(1)] = 64,
+    noise: Annotated[float, Ge(0)] = 0.01,
+) -> Map:
     """Compute the mean over ``b`` and ``a`` of ``(m - b) * d score / d m`` at ``b + a (m - b)``.
 
     ``m`` is the input's magnitude, ``b`` a baseline (the magnitude of complex Gaussian noise) and
@@ -34,25 +42,19 @@ def gradient_shap(probe: Probe, *, samples: int = 64, noise: float = 0.01) -> Ma
 
     Parameters
     ----------
-    samples : int >= 1
-        Pairs of a baseline and an interpolation point.
-    noise : float >= 0
+    samples : int
+        Number of pairs of a baseline and an interpolation point.
+    noise : float
         Standard deviation of the baseline, relative to the root mean square of the magnitude.
     """
-    if samples < 1 or noise < 0:
-        raise ParameterError(
-            f"gradient-shap: samples must be at least 1 and noise not negative, got {samples} and "
-            f"{noise}"
-        )
-    count = int(samples)
-    strata = torch.rand(count, generator=probe.generator) + torch.randperm(
-        count, generator=probe.generator
+    strata = torch.rand(samples, generator=probe.generator) + torch.randperm(
+        samples, generator=probe.generator
     )
-    places = (strata / count).tolist()
+    places = (strata / samples).tolist()
     backgrounds: list[Tensor] = []
 
     def points() -> Iterator[Tensor]:
-        floors = noise_floors(probe, count, float(noise))
+        floors = noise_floors(probe, samples, noise)
         for place, background in zip(places, floors, strict=True):
             backgrounds.append(background)
             yield background + place * (probe.magnitude - background)
@@ -62,11 +64,11 @@ def gradient_shap(probe: Probe, *, samples: int = 64, noise: float = 0.01) -> Ma
     for _, gradients in probe.gradients(points(), of_magnitude=True):
         quiet = torch.stack(backgrounds)
         backgrounds.clear()
-        total += ((probe.magnitude - quiet) * gradients).sum(dim=0) / count
+        total += ((probe.magnitude - quiet) * gradients).sum(dim=0) / samples
         with torch.no_grad():
-            floor += float(probe.score_magnitude(quiet).double().sum()) / count
+            floor += float(probe.score_magnitude(quiet).double().sum()) / samples
     with torch.no_grad():
         full = float(probe.score_magnitude(probe.magnitude.unsqueeze(0)))
     gap = float(total.double().sum()) - (full - floor)
-    details = {"expected_gap": gap, "score_change": full - floor, "samples": count}
+    details = {"expected_gap": gap, "score_change": full - floor, "samples": samples}
     return Map(total, details)

@@ -34,6 +34,7 @@ def saliency(probe: Probe) -> Map:
     paper="Shrikumar et al.: Not Just a Black Box, 2016",
     signed=True,
     needs_gradients=True,
+    linear=True,
     cost=3,
 )
 def input_x_gradient(probe: Probe) -> Map:

@@ -95,7 +95,7 @@ def guided_gradcam(probe: Probe, *, layer: str = "") -> Map:
     Parameters
     ----------
     layer : str
-        As for ``gradcam``.
+        Name of a module as in ``named_modules``; by default the one that ``gradcam`` chooses.
     """
     coarse, sharp = gradcam(probe, layer=layer), guided_backprop(probe)
     return Map(coarse.values * sharp.values, {**coarse.details, **sharp.details})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge
 
 from earwitness.backward.completeness import completeness
-from earwitness.errors import ParameterError
 from earwitness.methods.registry import register
 from earwitness.probe import Probe
 from earwitness.types import Map
@@ -24,9 +25,10 @@ _DECADES = 3.0  # decades of gain spaced logarithmically (60 dB); below that the
     signed=True,
     complete="the change of score from silence to the input",
     needs_gradients=True,
-    cost=lambda options: 3 * int(options["steps"]),
+    linear=True,
+    cost=lambda options: 3 * options["steps"],
 )
-def integrated_gradients(probe: Probe, *, steps: int = 64) -> Map:
+def integrated_gradients(probe: Probe, *, steps: Annotated[int, Ge(1)] = 64) -> Map:
     """Integrate ``d score / d gain`` along the straight path from gains of zero to gains of one.
 
     The quadrature points are denser near silence, where models with a log front end change most:
@@ -36,12 +38,10 @@ def integrated_gradients(probe: Probe, *, steps: int = 64) -> Map:
 
     Parameters
     ----------
-    steps : int >= 1
-        Quadrature points on the path.
+    steps : int
+        Number of quadrature points on the path.
     """
-    if steps < 1:
-        raise ParameterError(f"integrated-gradients: steps must be at least 1, got {steps}")
-    levels, weights = fade_in(int(steps))
+    levels, weights = fade_in(steps)
     ones = torch.ones_like(probe.magnitude)
     total = probe.total_gradient((level * ones for level in levels), weights.tolist())
     full, silent = probe.scores([ones, torch.zeros_like(ones)]).double().tolist()

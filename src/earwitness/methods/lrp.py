@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from earwitness.backward.completeness import LEAK_THRESHOLD, account, completeness
@@ -26,12 +27,10 @@ from earwitness.backward.rules import (
     is_linear,
     tracing,
 )
-from earwitness.errors import ParameterError
 from earwitness.methods.registry import register
 from earwitness.probe import Probe
 from earwitness.types import Map
 
-_RULES = ("composite", "epsilon", "gamma")
 _PRODUCTS = frozenset(["mul", "multiply", "__mul__", "__rmul__", "__imul__"]) | DENSE
 _GATES = frozenset(["sigmoid", "hardsigmoid", "softmax"])
 
@@ -282,15 +281,16 @@ def _has_rule(call: Call) -> bool:
     signed=True,
     complete="the score minus the bias of the last layer",
     needs_gradients=True,
+    linear=True,
     cost=12,
 )
 def lrp(
     probe: Probe,
     *,
-    rule: str = "composite",
-    gamma: float = 0.25,
-    epsilon: float = 1e-6,
-    biases: str = "share",
+    rule: Literal["composite", "epsilon", "gamma"] = "composite",
+    gamma: Annotated[float, Ge(0)] = 0.25,
+    epsilon: Annotated[float, Ge(0)] = 1e-6,
+    biases: Literal["share", "keep"] = "share",
 ) -> Map:
     """Propagate the score back to the magnitudes by LRP rules, function by function.
 
@@ -309,24 +309,19 @@ def lrp(
 
     Parameters
     ----------
-    rule : {"composite", "epsilon", "gamma"}
+    rule : str
         Composite: gamma for convolutions, epsilon for dense layers.
-    gamma : float >= 0
-    epsilon : float >= 0
+    gamma : float
+        Weight of the positive contributions in the gamma rule; 0 for the epsilon rule.
+    epsilon : float
         Stabiliser, relative to the root mean square of a layer's output.
-    biases : {"share", "keep"}
-        Share: all relevance goes to the input, except in layers whose inputs are all zero.
+    biases : str
+        Share: all relevance goes to the input, except in layers whose inputs are all zero. Keep:
+        biases keep their relevance.
     """
-    if biases not in ("share", "keep"):
-        raise ParameterError(f"lrp: biases is share or keep, got {biases!r}")
-    if rule not in _RULES or gamma < 0 or epsilon < 0:
-        raise ParameterError(
-            f"lrp: rule is one of {', '.join(_RULES)}, gamma and epsilon are not negative; got "
-            f"{rule!r}, {gamma} and {epsilon}"
-        )
     share = biases == "share"
-    convolution = _Rule(0.0 if rule == "epsilon" else float(gamma), float(epsilon), share)
-    dense = _Rule(float(gamma) if rule == "gamma" else 0.0, float(epsilon), share)
+    convolution = _Rule(0.0 if rule == "epsilon" else gamma, epsilon, share)
+    dense = _Rule(gamma if rule == "gamma" else 0.0, epsilon, share)
     probe.require_gradients()
     values, score, _ = _propagate(probe, convolution, dense)
     details = completeness(values, score)

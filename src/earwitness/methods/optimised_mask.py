@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 from torch.nn import functional
 
 from earwitness.decoders.objective import Weights, distance, extent, faith
-from earwitness.errors import ParameterError
 from earwitness.methods.registry import register
 from earwitness.models.target import explained_score
 from earwitness.probe import Probe
@@ -27,31 +29,32 @@ _CELLS = (4, 2)  # bins and frames per gain; edges finer than an analysis window
     "of Paissan et al.: L-MAC, 2024",
     gives_gains=True,
     needs_gradients=True,
-    cost=lambda options: 6 * int(options["steps"]) + 3,
+    cost=lambda options: 6 * options["steps"] + 3,
 )
 def optimised_mask(
     probe: Probe,
     *,
-    steps: int = 150,
-    rate: float = 0.1,
-    size: float = 8.0,
-    smooth: float = 1.0,
-    outside: float = 1.0,
+    steps: Annotated[int, Ge(1)] = 150,
+    rate: Annotated[float, Gt(0)] = 0.1,
+    size: Annotated[float, Ge(0)] = 8.0,
+    smooth: Annotated[float, Ge(0)] = 1.0,
+    outside: Annotated[float, Ge(0)] = 1.0,
 ) -> Map:
     """Minimise ``4 D(evidence) - outside D(remainder) + size mean(g) + smooth TV(g)`` with Adam.
 
     Parameters
     ----------
-    steps : int >= 1
-    rate : float > 0
+    steps : int
+        Number of gradient steps.
+    rate : float
         Learning rate, on the logits of the gains.
-    size, smooth, outside : float >= 0
-        Weights of the mean gain, of the total variation, and of the remainder's distance.
+    size : float
+        Weight of the mean gain.
+    smooth : float
+        Weight of the total variation of the gains.
+    outside : float
+        Weight of the remainder's distance.
     """
-    if steps < 1 or rate <= 0 or min(size, smooth, outside) < 0:
-        raise ParameterError(
-            "optimised-mask: steps must be at least 1, rate positive and weights not negative"
-        )
     probe.require_gradients()
     weights = Weights(outside=outside, size=size, smooth=smooth)
     ends = torch.stack([torch.ones(probe.shape), torch.zeros(probe.shape)]).to(probe.device)
@@ -76,7 +79,7 @@ def optimised_mask(
     logits = torch.full((1, 1, rows, columns), _BEGIN, device=probe.device, requires_grad=True)
     optimiser = torch.optim.Adam([logits], lr=rate)
     with torch.enable_grad(), model.frozen():
-        for _ in range(int(steps)):
+        for _ in range(steps):
             gains = _gains(logits, probe)
             outputs = probe.outputs(torch.cat([gains, 1 - gains]))
             if not outputs.requires_grad:

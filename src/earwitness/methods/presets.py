@@ -10,28 +10,32 @@ import inspect
 from typing import Any
 
 from earwitness.methods.registry import register
+from earwitness.options import options_of
 from earwitness.perturbation.estimators.registry import ESTIMATORS
 from earwitness.perturbation.perturb import check, count, perturb
 from earwitness.probe import Probe
 from earwitness.types import Map
 
-_ALL = {
-    name: one.default
-    for name, one in inspect.signature(perturb).parameters.items()
-    if one.kind is one.KEYWORD_ONLY
-}
+_ALL = options_of(perturb)
 _SAMPLING = ("samples", "tolerance", "width", "ridge")
-_OPTIONS = "The options are those of ``pieces`` and are described there."
 
 
 def _preset(
-    name: str, text: str, *, summary: str, limits: str, paper: str, own: bool = False, **chosen: Any
+    name: str,
+    text: str,
+    *,
+    summary: str,
+    limits: str,
+    paper: str,
+    own: bool = False,
+    time_only: bool = False,
+    **chosen: str,
 ) -> None:
     """Register ``perturb`` under a name with other defaults; ``own`` fixes the estimator."""
-    options = {**_ALL, **chosen}
+    options = {option: chosen.get(option, one.default) for option, one in _ALL.items()}
+    reads = ESTIMATORS.get(options["estimator"]).reads
     fixed: dict[str, Any] = {}
     if own:
-        reads = ESTIMATORS.get(options["estimator"]).reads
         unread = [option for option in _SAMPLING if option not in reads]
         fixed = {option: options.pop(option) for option in ("estimator", *unread)}
 
@@ -42,16 +46,23 @@ def _preset(
     function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             kinds("probe", kinds.POSITIONAL_OR_KEYWORD),
-            *(kinds(key, kinds.KEYWORD_ONLY, default=value) for key, value in options.items()),
+            *(
+                kinds(key, kinds.KEYWORD_ONLY, default=value, annotation=_ALL[key].annotation)
+                for key, value in options.items()
+            ),
         ]
     )
-    function.__doc__ = f"{inspect.cleandoc(text)}\n\n{_OPTIONS}"
+    meanings = [f"{key} : {_ALL[key].kind}\n    {_ALL[key].description}" for key in options]
+    function.__doc__ = "\n".join([inspect.cleandoc(text), "", "Parameters", "-" * 10, *meanings])
     register(
         name,
         summary=summary,
         limits=limits,
         paper=paper,
         signed=True,
+        random="samples" in reads,
+        linear=True,
+        time_only=time_only,
         cost=lambda given: count({**fixed, **given}),
         check=lambda given: check({**fixed, **given}),
     )(function)
@@ -65,6 +76,8 @@ register(
     limits="detail finer than a piece",
     paper=_LIME,
     signed=True,
+    random=True,
+    linear=True,
     cost=count,
     check=check,
 )(perturb)
@@ -87,6 +100,7 @@ _preset(
     limits="which frequencies matter, and interactions between segments",
     paper="Mishra, Sturm, Dixon: Local interpretable model-agnostic explanations for music content "
     "analysis, 2017",
+    time_only=True,
     pieces="time",
 )
 _preset(
@@ -110,6 +124,7 @@ _preset(
     limits="sources that the separation algorithm does not separate",
     paper="Haunschmid, Manilow, Widmer: audioLIME: listenable explanations using source "
     "separation, 2020",
+    time_only=True,
     pieces="sources x time",
 )
 _preset(
@@ -122,6 +137,7 @@ _preset(
     limits="sources with similar spectra, which share an NMF component",
     paper="Wullenweber, Akman, Schuller: CoughLIME: sonified explanations for the predictions of "
     "COVID-19 cough classifiers, 2022",
+    time_only=True,
     pieces="nmf x loudness",
 )
 _preset(

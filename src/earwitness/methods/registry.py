@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from earwitness.errors import ParameterError
+from earwitness.options import Option, options_of
+from earwitness.options import check as check_value
 from earwitness.registry import Registry, unknown
 from earwitness.types import Map
 
@@ -25,12 +25,20 @@ class Method:
         What the map does not show, as a noun phrase.
     function : callable
         ``function(probe, **options) -> Map``.
+    declared : mapping of str to Option
+        Its options by name: the keyword-only parameters of ``function``.
     signed : bool
         Whether negative values count against the target.
     complete : str
         What the values sum to (completeness), in words; empty if they sum to nothing in
         particular. A complete method reports its ``completeness_gap``.
     needs_gradients : bool
+    random : bool
+        Whether it draws at random, so that the map varies with the seed.
+    linear : bool
+        Whether the map of a contrast is the difference of the maps of its two targets.
+    time_only : bool
+        Whether it cuts the sound so that the map does not resolve frequency.
     control : bool
         Whether it ignores the model and serves as a reference for comparison.
     gives_gains : bool
@@ -40,7 +48,7 @@ class Method:
     cost : int or callable
         Number of forward passes (a backward pass counts as two), or a function of the options.
     check : callable
-        Raises ``ParameterError`` for inconsistent options.
+        Raises ``ParameterError`` for options that contradict one another.
     """
 
     name: str
@@ -48,9 +56,13 @@ class Method:
     paper: str
     limits: str
     function: Callable[..., Map]
+    declared: Mapping[str, Option]
     signed: bool
     complete: str
     needs_gradients: bool
+    random: bool
+    linear: bool
+    time_only: bool
     control: bool
     gives_gains: bool
     needs_training: bool
@@ -68,13 +80,20 @@ class Method:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Name and default of every option: the keyword-only parameters of ``function``."""
-        parameters = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        """Name and default of every option."""
+        return {name: option.default for name, option in self.declared.items()}
 
     def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all options: defaults updated by the given ones; raise for unknown names."""
-        settled = self.options
+        """Return all options: defaults updated by the given ones, which are checked.
+
+        Raises
+        ------
+        UnknownNameError
+            If it has no such option.
+        ParameterError
+            If a value is not valid, or options contradict one another.
+        """
+        settled, values = self.options, {}
         for name, value in given.items():
             if name not in settled and FORMER.get(name) in settled:
                 warnings.warn(
@@ -87,17 +106,10 @@ class Method:
             if name not in settled:
                 known = settled or {"(it has none)": None}
                 raise unknown(f"option of {self.name}", name, known)
-            default = settled[name]
-            if isinstance(default, bool | int | float) and not isinstance(value, int | float):
-                raise ParameterError(f"{self.name}: {name} must be a number, got {value!r}")
-            if isinstance(default, str) and not isinstance(value, str):
-                raise ParameterError(f"{self.name}: {name} must be text, got {value!r}")
-            if not isinstance(default, str) and not math.isfinite(value):
-                raise ParameterError(f"{self.name}: {name} must be finite, got {value!r}")
-            if isinstance(default, int) and not isinstance(default, bool) and value != int(value):
-                raise ParameterError(f"{self.name}: {name} must be a whole number, got {value!r}")
-            settled[name] = value
+            values[name] = value
         try:
+            for name, value in values.items():
+                settled[name] = check_value(self.declared[name], value)
             self.check(settled)
         except ParameterError as error:
             raise ParameterError(f"{self.name}: {error}") from None
@@ -118,6 +130,9 @@ def register(
     signed: bool = False,
     complete: str = "",
     needs_gradients: bool = False,
+    random: bool = False,
+    linear: bool = False,
+    time_only: bool = False,
     control: bool = False,
     gives_gains: bool = False,
     needs_training: bool = False,
@@ -133,9 +148,13 @@ def register(
             paper=paper,
             limits=limits,
             function=function,
+            declared=options_of(function),
             signed=signed,
             complete=complete,
             needs_gradients=needs_gradients,
+            random=random,
+            linear=linear,
+            time_only=time_only,
             control=control,
             gives_gains=gives_gains,
             needs_training=needs_training,

@@ -18,7 +18,10 @@ average gain would be a ratio of rounding errors where the model is confident.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge
 
 from earwitness.metrics.registry import Array, register
 
@@ -75,7 +78,9 @@ def faithfulness(whole: Array, remainder: Array) -> Array:
     unit="%",
     paper=_CAM,
 )
-def average_increase(p_input: Array, p_evidence: Array, *, tolerance: float = TOLERANCE) -> Array:
+def average_increase(
+    p_input: Array, p_evidence: Array, *, tolerance: Annotated[float, Ge(0)] = TOLERANCE
+) -> Array:
     """Return ``100 [p(X M) > p(X) + tolerance]`` of each mask; the mean over clips is a percentage.
 
     Parameters
@@ -132,7 +137,9 @@ def average_drop(p_input: Array, p_evidence: Array) -> Array:
     unit="%",
     paper="Zhang et al.: Opti-CAM, 2024",
 )
-def average_gain(p_input: Array, p_evidence: Array, *, tolerance: float = TOLERANCE) -> Array:
+def average_gain(
+    p_input: Array, p_evidence: Array, *, tolerance: Annotated[float, Ge(0)] = TOLERANCE
+) -> Array:
     """Return ``100 max(0, p(X M) - p(X)) / (1 - p(X))`` of each mask, 0 for gains up to tolerance.
 
     Parameters
@@ -188,7 +195,7 @@ def fidelity(all_input: Array, all_evidence: Array) -> Array:
     high=1,
     paper="Parekh et al.: Listen to Interpret, 2022",
 )
-def top_fidelity(all_input: Array, all_evidence: Array, *, k: int = 3) -> Array:
+def top_fidelity(all_input: Array, all_evidence: Array, *, k: Annotated[int, Ge(1)] = 3) -> Array:
     """Return 1 if fewer than ``k`` classes score at least as high as the decided one.
 
     A tie counts against the decided class, so a model with constant outputs is not faithful.
@@ -198,7 +205,7 @@ def top_fidelity(all_input: Array, all_evidence: Array, *, k: int = 3) -> Array:
     all_input : ndarray, shape (class,)
     all_evidence : ndarray, shape (mask, class)
         Probabilities in [0, 1].
-    k : int >= 1
+    k : int
         Number of best classes.
 
     Examples

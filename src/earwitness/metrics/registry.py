@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earwitness.errors import ParameterError
+from earwitness.options import Option, check, options_of
 from earwitness.registry import Registry, unknown
 
 Array = NDArray[np.floating]
@@ -108,6 +109,8 @@ class Metric:
         Lowest and highest possible value.
     unit : str
         Empty for a dimensionless number.
+    declared : mapping of str to Option
+        Its options by name: the keyword-only parameters of ``function``.
     given : mapping of str to str
         The field of ``FIELDS`` for each positional parameter.
     """
@@ -120,6 +123,7 @@ class Metric:
     direction: Direction | None
     range: tuple[float, float]
     unit: str
+    declared: Mapping[str, Option]
     given: Mapping[str, str]
 
     @property
@@ -129,9 +133,8 @@ class Metric:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Name and default of every option: the keyword-only parameters of ``function``."""
-        parameters = inspect.signature(self.function).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        """Name and default of every option."""
+        return {name: option.default for name, option in self.declared.items()}
 
     def applies(self, case: Case) -> bool:
         """Return whether the case has all fields that it needs."""
@@ -143,7 +146,7 @@ class Metric:
         Raises
         ------
         ParameterError
-            If the case lacks a field.
+            If the case lacks a field, or the value of an option is not valid.
         UnknownNameError
             If it has no such option.
         """
@@ -153,6 +156,10 @@ class Metric:
         missing = [field for field in self.given.values() if case.get(field) is None]
         if missing:
             raise ParameterError(f"{self.name} needs {', '.join(missing)}, which the case lacks")
+        try:
+            options = {name: check(self.declared[name], options[name]) for name in options}
+        except ParameterError as error:
+            raise ParameterError(f"{self.name}: {error}") from None
         return self.function(*(case[field] for field in self.given.values()), **options)
 
     def better(self, one: float, other: float) -> bool:
@@ -191,7 +198,18 @@ def register(
         if strange:
             raise ValueError(f"metric {name!r} needs {strange[0]!r}, which is not a field")
         METRICS.add(
-            Metric(name, summary, paper, family, function, direction, (low, high), unit, fields)
+            Metric(
+                name=name,
+                summary=summary,
+                paper=paper,
+                family=family,
+                function=function,
+                direction=direction,
+                range=(low, high),
+                unit=unit,
+                declared=options_of(function),
+                given=fields,
+            )
         )
         return function
 

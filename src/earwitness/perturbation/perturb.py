@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Gt
 
 from earwitness.errors import ParameterError
 from earwitness.perturbation.background.registry import read_backgrounds, with_backgrounds
@@ -32,14 +33,14 @@ def perturb(
     pieces: str = "grid",
     estimator: str = "lime",
     background: str = "silence",
-    segments: int = 0,
-    bands: int = 8,
-    components: int = 0,
+    segments: Annotated[int, Ge(0)] = 0,
+    bands: Annotated[int, Ge(1)] = 8,
+    components: Annotated[int, Ge(0)] = 0,
     stems: str = "",
-    samples: int = 1000,
-    tolerance: float = 0.1,
-    width: float = 0.25,
-    ridge: float = 1.0,
+    samples: Annotated[int, Ge(2)] = 1000,
+    tolerance: Annotated[float, Ge(0)] = 0.1,
+    width: Annotated[float, Gt(0)] = 0.25,
+    ridge: Annotated[float, Ge(0)] = 1.0,
 ) -> Map:
     """Cut the sound into pieces, evaluate the model with random pieces off, estimate their weights.
 
@@ -55,26 +56,26 @@ def perturb(
     background : str
         What replaces the pieces that are off: ``silence``, ``noise-floor``, ``mean``, or the path
         of a sound. Scores are averaged over several, separated by commas.
-    segments : int >= 0
+    segments : int
         Number of time segments; 0 for four per second, 20 at most.
-    bands : int >= 1
+    bands : int
         Number of frequency bands.
-    components : int >= 0
+    components : int
         Number of components of ``nmf`` (0 for 6) or of superpixels (0 for about 100).
     stems : str
         Folder of the separated sounds for ``pieces=stems``.
-    samples : int >= 2
+    samples : int
         Maximal number of draws.
-    tolerance : float >= 0
+    tolerance : float
         Sampling stops when the estimated error of the weights, relative to their norm, is below
         this; 0 to use all samples.
-    width : float > 0
+    width : float
         Width of LIME's kernel.
-    ridge : float >= 0
+    ridge : float
         L2 penalty of LIME's regression.
     """
-    sizes = Sizes(int(segments), int(bands), int(components), stems)
-    sampling = Sampling(int(samples), float(tolerance), float(width), float(ridge))
+    sizes = Sizes(segments, bands, components, stems)
+    sampling = Sampling(samples, tolerance, width, ridge)
     decomposition = cut(probe, pieces, sizes)
     game = Game(with_backgrounds(probe, background), decomposition)
     if game.players:
@@ -109,30 +110,15 @@ def _table(probe: Probe, pieces: Pieces, game: Game, estimate: Estimate) -> tupl
 
 
 def check(options: Mapping[str, Any]) -> None:
-    """Raise for options that are invalid for any sound: unknown names, ranges, unused options.
+    """Raise for unknown names of pieces, estimators and backgrounds, and for unused options.
 
     Parameters
     ----------
     options : mapping
-        All options of ``perturb``.
+        All options of ``perturb``, each valid in itself.
     """
     cuts, estimator = read_pieces(options["pieces"]), ESTIMATORS.get(options["estimator"])
     read_backgrounds(options["background"])
-    ranges = {
-        "segments": options["segments"] >= 0,
-        "bands": options["bands"] >= 1,
-        "components": options["components"] >= 0,
-        "samples": options["samples"] >= 2,
-        "tolerance": options["tolerance"] >= 0,
-        "width": options["width"] > 0,
-        "ridge": options["ridge"] >= 0,
-    }
-    wanted = {"bands": "at least 1", "samples": "at least 2", "width": "positive"}
-    for name, fits in ranges.items():
-        if not fits:
-            raise ParameterError(
-                f"{name} must be {wanted.get(name, 'at least 0')}, got {options[name]}"
-            )
     chosen = " x ".join(one.name for one in cuts)
     for name, default in _SIZES.items():
         if options[name] != default and not any(name in one.reads for one in cuts):
@@ -150,7 +136,7 @@ def count(options: Mapping[str, Any]) -> int:
     """Return the approximate number of forward passes for these options."""
     backgrounds = len(options["background"].split(","))
     if options["estimator"] != "occlusion":
-        return int(options["samples"]) * backgrounds
+        return options["samples"] * backgrounds
     sizes = Sizes(*(options[name] for name in _SIZES))
     pieces = math.prod(one.count(sizes) for one in read_pieces(options["pieces"]))
     return backgrounds * (pieces + 2)
