@@ -213,7 +213,7 @@ def test_options_of_a_method_are_explained(capsys: pytest.CaptureFixture[str]) -
         "choices": [],
         "description": METHODS.get("smoothgrad").declared["noise"].description,
     }  # fmt: skip
-    assert "did you mean 'lime'" in run(capsys, "methods", "lima")[2]
+    assert "did you mean 'lime'" in run(capsys, "methods", "lim")[2]
 
 
 def test_facts_of_metrics_and_masks(capsys: pytest.CaptureFixture[str]) -> None:
