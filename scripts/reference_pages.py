@@ -79,6 +79,7 @@ def method_entry(method: Method) -> str:
         else "needs gradients"
         if method.needs_gradients
         else "works on black boxes",
+        *(["depends on the layers, not only on their function"] if method.layerwise else []),
         *(["draws at random"] if method.random else []),
         f"about {method.passes(method.options)} forward passes (a backward counts two)",
     ]

@@ -237,7 +237,7 @@ def test_a_label_of_several_and_a_value_are_explained_as_a_class_is(
 def test_every_option_changes_the_map(method: str, option: str, white: Audio) -> None:
     if option in unread(method):
         pytest.skip("means nothing to its pieces, and is refused")
-    model = curved() if method in PIECES else two_layers()
+    model = two_layers() if METHODS.get(method).layerwise else curved()
     base = quick(method)
     if option == "tolerance":
         base = {**base, "samples": 1000, **enough_pieces(method)}

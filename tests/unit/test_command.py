@@ -198,6 +198,24 @@ def test_listings(capsys: pytest.CaptureFixture[str], verb: str) -> None:
         assert set(wanted.split()) | {"energy", "all-ones"} <= set(names)
 
 
+def test_options_of_a_method_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "methods", "lrp")
+    assert "  rule=composite (one of composite, epsilon, gamma)\n      Composite: gamma for" in out
+    assert "  gamma=0.25 (at least 0)\n      Weight of the positive" in out
+    _, out, _ = run(capsys, "methods")
+    assert "[samples=25 (at least 1), noise=0.15 (positive)]" in out
+    _, out, _ = run(capsys, "methods", "smoothgrad", "--json")
+    facts = json.loads(out)
+    assert facts["options"] == {"samples": 25, "noise": 0.15}
+    assert facts["random"]
+    assert facts["declared"]["noise"] == {
+        "type": "float", "low": 0, "high": None, "low_open": True, "high_open": False,
+        "choices": [],
+        "description": METHODS.get("smoothgrad").declared["noise"].description,
+    }  # fmt: skip
+    assert "did you mean 'lime'" in run(capsys, "methods", "lim")[2]
+
+
 def test_facts_of_metrics_and_masks(capsys: pytest.CaptureFixture[str]) -> None:
     facts = {
         verb: {

@@ -128,6 +128,8 @@ def test_options_as_the_command_shows_them() -> None:
         ("layer", None, "layer must be text, got None"),
         ("whole", 1, "whole must be true or false, got 1"),
         ("plain", "x", "plain must be a number, got 'x'"),
+        ("plain", float("nan"), "plain must be finite, got nan"),
+        ("plain", float("-inf"), "plain must be finite, got -inf"),
     ],
 )
 def test_values_that_are_not_valid(name: str, value: Any, words: str) -> None:

@@ -31,6 +31,7 @@ def methods(names: tuple[str, ...], as_json: bool) -> int:
             "needs_training": method.needs_training,
             "random": method.random,
             "linear": method.linear,
+            "layerwise": method.layerwise,
             "time_only": method.time_only,
             "gives_gains": method.gives_gains,
             "control": method.control,

@@ -150,6 +150,7 @@ def _differentiable(call: Call) -> bool:
     needs_gradients=True,
     random=True,
     linear=True,
+    layerwise=True,
     cost=lambda options: 12 * options["samples"],
 )
 def deep_shap(

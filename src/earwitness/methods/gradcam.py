@@ -24,6 +24,7 @@ _LAYERS: PerModel[tuple[str, LayerAxes]] = PerModel()
     limits="detail below the layer's resolution, and paths that bypass the layer (residuals)",
     paper="Selvaraju et al.: Grad-CAM, 2017, eq. 1 and 2",
     needs_gradients=True,
+    layerwise=True,
     cost=3,
 )
 def gradcam(probe: Probe, *, layer: str = "") -> Map:

@@ -60,6 +60,7 @@ def _is_relu(call: Call) -> bool:
     paper="Springenberg et al.: Striving for Simplicity, 2015, section 3.4",
     signed=True,
     needs_gradients=True,
+    layerwise=True,
     cost=3,
 )
 def guided_backprop(probe: Probe) -> Map:
@@ -87,6 +88,7 @@ def guided_backprop(probe: Probe) -> Map:
     paper="Selvaraju et al.: Grad-CAM, 2017, section 3.2",
     signed=True,
     needs_gradients=True,
+    layerwise=True,
     cost=6,
 )
 def guided_gradcam(probe: Probe, *, layer: str = "") -> Map:

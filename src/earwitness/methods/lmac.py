@@ -27,6 +27,7 @@ _INSTEAD = "use a method without a trained decoder, such as optimised-mask or lr
     paper="Paissan, Ravanelli, Subakan: Listenable Maps for Audio Classifiers, 2024",
     gives_gains=True,
     needs_training=True,
+    layerwise=True,
     cost=1,
 )
 def lmac(probe: Probe, *, decoder: str = "") -> Map:

@@ -282,6 +282,7 @@ def _has_rule(call: Call) -> bool:
     complete="the score minus the bias of the last layer",
     needs_gradients=True,
     linear=True,
+    layerwise=True,
     cost=12,
 )
 def lrp(

@@ -37,6 +37,9 @@ class Method:
         Whether it draws at random, so that the map varies with the seed.
     linear : bool
         Whether the map of a contrast is the difference of the maps of its two targets.
+    layerwise : bool
+        Whether the map depends on the network's layers, and not only on the function that they
+        compute.
     time_only : bool
         Whether it cuts the sound so that the map does not resolve frequency.
     control : bool
@@ -62,6 +65,7 @@ class Method:
     needs_gradients: bool
     random: bool
     linear: bool
+    layerwise: bool
     time_only: bool
     control: bool
     gives_gains: bool
@@ -132,6 +136,7 @@ def register(
     needs_gradients: bool = False,
     random: bool = False,
     linear: bool = False,
+    layerwise: bool = False,
     time_only: bool = False,
     control: bool = False,
     gives_gains: bool = False,
@@ -154,6 +159,7 @@ def register(
             needs_gradients=needs_gradients,
             random=random,
             linear=linear,
+            layerwise=layerwise,
             time_only=time_only,
             control=control,
             gives_gains=gives_gains,
