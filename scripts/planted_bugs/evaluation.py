@@ -1,0 +1,136 @@
+"""Bugs in ``evaluation``."""
+
+from __future__ import annotations
+
+BUGS = {
+    "complement: the remainder is the evidence": (
+        "evaluation/passes.py",
+        "waves = torch.cat([evidence, probe.wave - evidence])",
+        "waves = torch.cat([evidence, evidence])",
+    ),
+    "complement: sides swapped in the card": (
+        "evaluation/trust.py",
+        "[Outcome(Pair(*row[:2]), Pair(*row[2:])) for row in rows]",
+        "[Outcome(Pair(*row[2:]), Pair(*row[:2])) for row in rows]",
+    ),
+    "passes: equal masks get each other's answers": (
+        "evaluation/passes.py",
+        "blake2b(one.data).digest()",
+        'blake2b(b"").digest()',
+    ),
+    "passes: routes swapped": (
+        "evaluation/passes.py",
+        '{"spectrogram": masked, "audio": plane.analyse(waves).abs()}',
+        '{"audio": masked, "spectrogram": plane.analyse(waves).abs()}',
+    ),
+    "passes: the papers' scale forgotten": (
+        "evaluation/passes.py",
+        "domain, scale=plane.n_fft / 2)",
+        "domain, scale=1.0)",
+    ),
+    "passes: the remainder is kept as the sound": (
+        "evaluation/passes.py",
+        "kept.append(waves[0].cpu() if sounds",
+        "kept.append(waves[1].cpu() if sounds",
+    ),
+    "cases: the curves swapped": (
+        "evaluation/cases.py",
+        'fields["insertion"] = curve["p_evidence"]',
+        'fields["insertion"] = curve["p_remainder"]',
+    ),
+    "cases: odds of a probability": (
+        "evaluation/cases.py",
+        "return outputs[:, index] - rivals.logsumexp(dim=1)",
+        "return outputs.softmax(dim=1)[:, index].float().logit(eps=1e-7)",
+    ),
+    "cases: the first class always": (
+        "evaluation/cases.py",
+        "probabilities(model, outputs)[:, target.index]",
+        "probabilities(model, outputs)[:, 0]",
+    ),
+    "control: not the same gains": (
+        "evaluation/orders.py",
+        "np.sort(gains, axis=None)",
+        "np.sort(gains, axis=None) ** 2 * 0.5",
+    ),
+    "control: energy upside down": (
+        "evaluation/orders.py",
+        "ordered[self._by_loudness]",
+        "ordered[self._by_loudness[::-1]]",
+    ),
+    "control: random is rough": (
+        "evaluation/orders.py",
+        "amplitudes: NDArray[np.floating] = np.abs(fft.rfft2(centred))",
+        "amplitudes: NDArray[np.floating] = np.ones_like(np.abs(fft.rfft2(centred)))",
+    ),
+    "speed: scrambled weights pass for the model's own": (
+        "evaluation/scrambling.py",
+        "model.optimise = False",
+        "model.optimise = True",
+    ),
+    "compat: one softmax": (
+        "evaluation/published.py",
+        'softmax(case[f"all_{side}"], axis=-1)',
+        'case[f"all_{side}"]',
+    ),
+    "compat: constant masks as they are": (
+        "evaluation/published.py",
+        "np.where(varies,",
+        "np.where(True,",
+    ),
+    "compat: a tolerance": (
+        "evaluation/published.py",
+        "(inside > p)",
+        "(inside > p + 1e-6)",
+    ),
+    "sanity: statistics are kept": (
+        "evaluation/scrambling.py",
+        'name.startswith("running_")',
+        "False",
+    ),
+    "sanity: weights are not put back": (
+        "evaluation/scrambling.py",
+        "tensor.copy_(old)",
+        "pass",
+    ),
+    "sanity: from the input up": (
+        "evaluation/scrambling.py",
+        "for block in reversed(blocks)",
+        "for block in blocks",
+    ),
+    "sanity: cascading is independent": (
+        "evaluation/scrambling.py",
+        "blocks[: number + 1] if order",
+        "blocks[number : number + 1] if order",
+    ),
+    "stability: one seed": (
+        "evaluation/reruns.py",
+        "explain(wave, seed + k)",
+        "explain(wave, seed)",
+    ),
+    "stability: noise in power": (
+        "evaluation/reruns.py",
+        "10 ** (decibels / 20)",
+        "10 ** (decibels / 10)",
+    ),
+    "passes: nothing is remembered": (
+        "evaluation/passes.py",
+        "if (routes, name) not in known and",
+        "if",
+    ),
+    "passes: answers of another mask": (
+        "evaluation/passes.py",
+        "zip(some, each, kept, strict=True)",
+        "zip(some[::-1], each, kept, strict=True)",
+    ),
+    "metrics: answers of the first frames": (
+        "evaluation/cases.py",
+        "over(chances, target.frames)",
+        "over(chances, (0, 5) if target.frames else None)",
+    ),
+    "sign: evidence for a low value judged as for a high one": (
+        "evaluation/trust.py",
+        "ours = card.sign * (",
+        "ours = (",
+    ),
+}

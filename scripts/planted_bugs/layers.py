@@ -1,0 +1,76 @@
+"""Bugs in ``layers``."""
+
+from __future__ import annotations
+
+BUGS = {
+    "axis: calibration swaps them": (
+        "layers/axes.py",
+        "LayerAxes(plus_batch[0], plus_batch[1]",
+        "LayerAxes(plus_batch[1], plus_batch[0]",
+    ),
+    "lmac: layers that run backwards are read as they are": (
+        "layers/finding.py",
+        "output = output.flip(self.flips) if self.flips else output",
+        "output = output + 0",
+    ),
+    "lmac: time and frequency exchanged": (
+        "layers/finding.py",
+        "[self.freq_axis, self.time_axis]",
+        "[self.time_axis, self.freq_axis]",
+    ),
+    "lmac: the first layer of a resolution": (
+        "layers/finding.py",
+        "last = {sizes[layer.name]: layer for layer in layers}",
+        "last = {sizes[layer.name]: layer for layer in reversed(layers)}",
+    ),
+    "lmac: the conditioning is not centred over classes": (
+        "layers/activations.py",
+        'if model.task == "single-label":',
+        "if False:",
+    ),
+    "lmac: the conditioning is not normalised": (
+        "layers/activations.py",
+        "return slopes / slopes.square().mean(dim=1, keepdim=True).sqrt().clamp(min=_LEAST)",
+        "return slopes",
+    ),
+    "lmac: the finest layer is read too": (
+        "layers/finding.py",
+        "fine[:-1][-_MOST_LAYERS:]",
+        "fine[-_MOST_LAYERS:]",
+    ),
+    "lmac: layers that lead nowhere are read": (
+        "layers/finding.py",
+        "if slope is not None}",
+        "}",
+    ),
+    "lmac: no slope is no number": (
+        "layers/activations.py",
+        ".nan_to_num(0.0, 0.0, 0.0)",
+        "",
+    ),
+    "lmac: the conditioning vanishes at certainty": (
+        "layers/activations.py",
+        'log_odds(model, outputs) if model.output == "probabilities" else outputs',
+        "outputs",
+    ),
+    "lmac: what follows writes over the maps": (
+        "layers/activations.py",
+        "output.detach().clone()",
+        "output.detach()",
+    ),
+    "lmac: the conditioning is of another output": (
+        "layers/activations.py",
+        "device=values.device), target]",
+        "device=values.device), target - 1]",
+    ),
+    "lmac: the conditioning is of outputs per frame": (
+        "layers/finding.py",
+        "one.channels > outputs and",
+        "True and",
+    ),
+    "lmac: named outputs of a layer become plain": (
+        "layers/recording.py",
+        'if hasattr(output, "_replace"):',
+        "if False:",
+    ),
+}

@@ -1,0 +1,181 @@
+"""Bugs in ``methods``."""
+
+from __future__ import annotations
+
+BUGS = {
+    "sign: input-x-gradient": (
+        "methods/gradients.py",
+        "Map(gradient[0])",
+        "Map(-gradient[0])",
+    ),
+    "sign: saliency keeps it": (
+        "methods/gradients.py",
+        "gradient[0].abs()",
+        "gradient[0]",
+    ),
+    "sign: grad-cam without relu": (
+        "methods/gradcam.py",
+        "return summed.relu() if",
+        "return summed if",
+    ),
+    "sign: guided backprop lets negative gradients pass": (
+        "methods/guided.py",
+        "gradients[0].clamp(min=0) * (result > 0)",
+        "gradients[0] * (result > 0)",
+    ),
+    "rule: relus called as methods are not guided": (
+        "methods/guided.py",
+        'return call.name == "relu"',
+        'return call.title == "torch.nn.functional.relu"',
+    ),
+    "rule: deep-shap uses the plain slope at the input": (
+        "methods/deep_shap.py",
+        "(start + place * (end - start))",
+        "(end + place * (end - end))",
+    ),
+    "rule: deep-shap forgets the ratio": (
+        "methods/deep_shap.py",
+        "gradients[0] * ratio, slopes[0]",
+        "slopes[0], slopes[0]",
+    ),
+    "sign: gradient-shap from the input to the background": (
+        "methods/gradient_shap.py",
+        "(probe.magnitude - quiet) * gradients",
+        "(quiet - probe.magnitude) * gradients",
+    ),
+    "normalisation: smoothgrad sums": (
+        "methods/smoothgrad.py",
+        "[1 / samples] * samples",
+        "[1.0] * samples",
+    ),
+    "axis: grad-cam swaps time and frequency": (
+        "methods/gradcam.py",
+        "for axis in (axes.freq_axis, axes.time_axis)",
+        "for axis in (axes.time_axis, axes.freq_axis)",
+    ),
+    "axis: time runs backwards in grad-cam": (
+        "methods/gradcam.py",
+        "knots, values = knots[order], values[..., order]",
+        "knots = knots[order]",
+    ),
+    "seed: random is not seeded": (
+        "methods/controls.py",
+        "torch.randn(probe.shape, generator=probe.generator)",
+        "torch.randn(probe.shape)",
+    ),
+    "normalisation: half the path": (
+        "methods/integrated_gradients.py",
+        "weights.tolist()",
+        "(0.5 * weights).tolist()",
+    ),
+    "normalisation: uniform weights": (
+        "methods/integrated_gradients.py",
+        "torch.from_numpy(weights) * place.cosh()",
+        "torch.from_numpy(weights)",
+    ),
+    "normalisation: grad-cam sums weights": (
+        "methods/gradcam.py",
+        "gradient.mean(dim=places, keepdim=True)",
+        "gradient.amax(dim=places, keepdim=True)",
+    ),
+    "normalisation: energy is magnitude": (
+        "methods/controls.py",
+        "probe.magnitude**2",
+        "probe.magnitude",
+    ),
+    "rule: the background's own values are not used": (
+        "methods/deep_shap.py",
+        "self.seen.append((call.name, [one.detach().clone() for one in call.inputs]))",
+        "self.seen.append((call.name, [one.detach() * 0 for one in call.inputs]))",
+    ),
+    "rule: gamma favours the wrong side": (
+        "methods/lrp.py",
+        "zip(signs, weights[::order], strict=True):\n                    extra",
+        "zip(signs, weights[::-order], strict=True):\n                    extra",
+    ),
+    "rule: gamma forgets negative inputs": (
+        "methods/lrp.py",
+        "values.clamp(max=0))",
+        "values.clamp(max=0) * 0)",
+    ),
+    "rule: gamma leaves the bias alone": (
+        "methods/lrp.py",
+        "whole = result + rule.gamma * (favoured + offset.clamp(**bound))",
+        "whole = result + rule.gamma * favoured",
+    ),
+    "sign: epsilon makes a layer's result smaller": (
+        "methods/lrp.py",
+        "stable = whole + sign * least",
+        "stable = whole - sign * least",
+    ),
+    "normalisation: epsilon is absolute": (
+        "methods/lrp.py",
+        "least = rule.epsilon * result.square().mean().sqrt()",
+        "least = rule.epsilon * torch.ones(())",
+    ),
+    "rule: shared biases go by value, not by size": (
+        "methods/lrp.py",
+        "values.sign() * _backward(layer, values, layer.weights.abs(), rest)",
+        "_backward(layer, values, layer.weights.abs(), rest)",
+    ),
+    "rule: biases are never shared": (
+        "methods/lrp.py",
+        "elif rule.share_biases:",
+        "elif False:",
+    ),
+    "rule: the last bias is shared too": (
+        "methods/lrp.py",
+        "elif rule.share_biases:",
+        "if rule.share_biases:",
+    ),
+    "rule: a batch norm without its scale": (
+        "methods/lrp.py",
+        "weights=layer.weights * scale.reshape(along)",
+        "weights=layer.weights",
+    ),
+    "rule: a batch norm without its shift": (
+        "methods/lrp.py",
+        '- given["running_mean"]) * scale',
+        "- 0) * scale",
+    ),
+    "rule: the gate takes what the signal should": (
+        "methods/lrp.py",
+        "if gates == [True, False]:",
+        "if gates == [False, True]:",
+    ),
+    "normalisation: factors get all, twice": (
+        "methods/lrp.py",
+        "return 0.5 * (",
+        "return 1.0 * (",
+    ),
+    "rule: a divisor gets relevance": (
+        "methods/lrp.py",
+        "call.function(call.inputs[0], call.inputs[1].detach())",
+        "call.function(*call.inputs)",
+    ),
+    "rule: functions of one number pass on their slope": (
+        "methods/lrp.py",
+        "return None, None, gradients[0] * ratio",
+        "return None, None, gradients[0] * slope",
+    ),
+    "rule: a tensor written over is still taken for the layer's": (
+        "methods/lrp.py",
+        "known.pop(first, None)",
+        "pass",
+    ),
+    "lmac: any model will do": (
+        "methods/lmac.py",
+        "    explainer.require(model)\n",
+        "",
+    ),
+    "optimised-mask: gains are made as large as possible": (
+        "methods/optimised_mask.py",
+        "+ extent(weights, gains)",
+        "- extent(weights, gains)",
+    ),
+    "optimised-mask: what lowers a value is what raises it": (
+        "methods/optimised_mask.py",
+        "sign=target.sign",
+        "sign=1",
+    ),
+}

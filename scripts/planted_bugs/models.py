@@ -1,0 +1,136 @@
+"""Bugs in ``models``."""
+
+from __future__ import annotations
+
+BUGS = {
+    "sign: contrast reversed": (
+        "models/target.py",
+        "scale[:, target.index] - scale[:, target.versus_index]",
+        "scale[:, target.versus_index] - scale[:, target.index]",
+    ),
+    "target: always the first": (
+        "models/target.py",
+        "return over(outputs[:, target.index], target.frames)",
+        "return over(outputs[:, 0], target.frames)",
+    ),
+    "target: versus forgotten": (
+        "models/target.py",
+        "if target.versus_index is None:\n        return over(outputs",
+        "if True:\n        return over(outputs",
+    ),
+    "target: softmax twice": (
+        "models/target.py",
+        "else outputs.softmax(dim=1)",
+        "else outputs.softmax(dim=1).softmax(dim=1)",
+    ),
+    "target: sigmoid for one of many": (
+        "models/target.py",
+        'if model.task == "multi-label" else outputs.softmax',
+        'if model.task != "regression" else outputs.softmax',
+    ),
+    "trace: training mode not restored": (
+        "models/model.py",
+        "module.training = training",
+        "pass",
+    ),
+    "length: windows are summed": (
+        "models/model.py",
+        ".mean(dim=0)",
+        ".sum(dim=0)",
+    ),
+    "speed: never checked": (
+        "models/prepare.py",
+        "and self._agree(found, wanted)",
+        "",
+    ),
+    "speed: the copy learns nothing of new weights": (
+        "models/fingerprint.py",
+        "if known is None or known[0] != name:",
+        "if known is None:",
+    ),
+    "speed: a layer that is used twice is folded": (
+        "models/prepare.py",
+        "if not once or not isinstance",
+        "if not isinstance",
+    ),
+    "speed: norms of the batch are folded": (
+        "models/prepare.py",
+        "or not norm.track_running_stats or",
+        "or",
+    ),
+    "speed: random numbers are used up": (
+        "models/prepare.py",
+        "with torch.random.fork_rng(devices=[]):",
+        "if True:",
+    ),
+    "speed: the network itself is frozen": (
+        "models/prepare.py",
+        "fx.symbolic_trace(copy.deepcopy(network).eval())",
+        "fx.symbolic_trace(network)",
+    ),
+    "speed: tolerance": (
+        "models/prepare.py",
+        "OUTPUT_TOLERANCE = 1e-4",
+        "OUTPUT_TOLERANCE = 1e-3",
+    ),
+    "trace: parameters stay frozen": (
+        "models/model.py",
+        "one.requires_grad_(True)",
+        "pass",
+    ),
+    "cnn14: one more pooling": (
+        "models/zoo/cnn14.py",
+        "pool = 2 if number < len(widths) else 1",
+        "pool = 2",
+    ),
+    "cnn14: mean without maximum": (
+        "models/zoo/cnn14.py",
+        "over_time.amax(dim=2) + over_time.mean(dim=2)",
+        "2 * over_time.mean(dim=2)",
+    ),
+    "cnn14: time and frequency swapped": (
+        "models/zoo/cnn14.py",
+        "maps.mean(dim=3)",
+        "maps.mean(dim=2)",
+    ),
+    "cnn14: level of the features": (
+        "models/zoo/cnn14.py",
+        "self.window = _N_FFT / 2",
+        "self.window = 1.0",
+    ),
+    "cnn14: own filters over the file's": (
+        "models/zoo/cnn14.py",
+        "frontend.filters.copy_(filters)",
+        "pass",
+    ),
+    "cnn14: files are unpickled": (
+        "models/zoo/cnn14.py",
+        "weights_only=True",
+        "weights_only=False",
+    ),
+    "sign: what lowers a value raises it": (
+        "models/target.py",
+        'return 1 if direction == "up" else -1',
+        "return 1",
+    ),
+    "target: a span is the whole answer": (
+        "models/target.py",
+        "values[..., frames[0] : frames[1]]",
+        "values[..., :]",
+    ),
+    "target: the span's first frame is left out": (
+        "models/target.py",
+        "first = min(int(start / length * count), count - 1)",
+        "first = min(int(start / length * count) + 1, count - 1)",
+    ),
+    "axis: windows of frames laid on one another": (
+        "models/model.py",
+        "first = round(start / starts[-1] * last)",
+        "first = 0",
+    ),
+    "lmac: weights that differ have one fingerprint": (
+        "models/fingerprint.py",
+        "if known is not None and known[0] == seen:",
+        "if known is not None:",
+    ),
+}

@@ -1,0 +1,136 @@
+"""Bugs in other parts."""
+
+from __future__ import annotations
+
+BUGS = {
+    "axis: pictures upside down": (
+        "render/picture.py",
+        "pixels[::-1]",
+        "pixels",
+    ),
+    "seed: probe ignores it": (
+        "probe.py",
+        "manual_seed(self.seed)",
+        "manual_seed(0)",
+    ),
+    "complement: evidence and remainder swapped": (
+        "render/evidence.py",
+        "return evidence, wave - evidence",
+        "return wave - evidence, evidence",
+    ),
+    "normalisation: synthesis window": (
+        "plane/stft.py",
+        "spectrum * window.sum()",
+        "spectrum * self.n_fft",
+    ),
+    "pieces: sounds of the weakest": (
+        "render/evidence.py",
+        "key=lambda piece: -abs(weights[piece])",
+        "key=lambda piece: abs(weights[piece])",
+    ),
+    "pieces: everything else is everything": (
+        "render/evidence.py",
+        "1 - switches.sum(dim=0, keepdim=True)",
+        "0 * switches.sum(dim=0, keepdim=True) + 1",
+    ),
+    "mask: dB of power is dB of magnitude": (
+        "plane/domains.py",
+        "level = 10 * (magnitude**2)",
+        "level = 20 * (magnitude**2)",
+    ),
+    "mask: dB without its floor": (
+        "plane/domains.py",
+        "+ FLOOR_DB) / 20)",
+        ") / 20)",
+    ),
+    "mask: log1p without expm1": (
+        "plane/domains.py",
+        "magnitude.log1p()).expm1()",
+        "magnitude.log1p())",
+    ),
+    "plane: tail is lost": (
+        "plane/stft.py",
+        "math.ceil((samples + self.n_fft // 2) / self.hop)",
+        "math.ceil(samples / self.hop)",
+    ),
+    "plane: mel scale": (
+        "plane/mel.py",
+        "math.log(6.4) / 27.0",
+        "math.log(6.4) / 26.0",
+    ),
+    "plane: saliency by gain": (
+        "probe.py",
+        "spectrum = magnitude * self.phase",
+        "spectrum = magnitude * self.spectrum",
+    ),
+    "mixing: pieces that touch share a sound": (
+        "mixing.py",
+        "plane.n_fft // plane.hop + 2",
+        "1",
+    ),
+    "mixing: the tail of a piece is lost": (
+        "mixing.py",
+        "last * plane.hop + reach + 1",
+        "last * plane.hop",
+    ),
+    "mixing: what no piece holds is kept": (
+        "mixing.py",
+        "whole = wave - plane.synthesise((left * change)",
+        "whole = wave - 0 * plane.synthesise((left * change)",
+    ),
+    "mixing: background forgotten": (
+        "mixing.py",
+        "change = spectrum - other",
+        "change = spectrum",
+    ),
+    "gradient: weights out of step": (
+        "probe.py",
+        "done += len(found)\n        if is_linear",
+        "done += 0\n        if is_linear",
+    ),
+    "gradient: gain and magnitude confused": (
+        "probe.py",
+        "total = back[0] if of_magnitude else back[0] * self.magnitude",
+        "total = back[0]",
+    ),
+    "sounds: levels in magnitude": (
+        "data/mixtures.py",
+        "10 ** (-level / 20)",
+        "10 ** (-level / 10)",
+    ),
+    "sounds: the other is the louder": (
+        "data/mixtures.py",
+        "10 ** (-level / 20)",
+        "10 ** (level / 20)",
+    ),
+    "sounds: the quietest part": (
+        "data/mixtures.py",
+        "np.argmax(total",
+        "np.argmin(total",
+    ),
+    "sounds: test takes are learnt": (
+        "data/digits.py",
+        "< TEST_TAKES) == test",
+        "< TEST_TAKES) != test",
+    ),
+    "page: axis": (
+        "report/sections.py",
+        "100 * (value - low)",
+        "100 * (value - low / 2)",
+    ),
+    "options: an open end is valid": (
+        "options.py",
+        'ends["low_open"] = isinstance(rule, Gt)',
+        'ends["low_open"] = isinstance(rule, Ge)',
+    ),
+    "options: text that spells a number is one": (
+        "options.py",
+        "ConfigDict(strict=True, allow_inf_nan=False)",
+        "ConfigDict(allow_inf_nan=False)",
+    ),
+    "options: what is not finite is valid": (
+        "options.py",
+        "ConfigDict(strict=True, allow_inf_nan=False)",
+        "ConfigDict(strict=True)",
+    ),
+}

@@ -1,0 +1,51 @@
+"""Bugs in ``train``."""
+
+from __future__ import annotations
+
+BUGS = {
+    "lmac: evidence and remainder exchanged": (
+        "train/explaining.py",
+        "torch.cat([gains, 1 - gains])",
+        "torch.cat([1 - gains, gains])",
+    ),
+    "lmac: guidance everywhere": (
+        "train/explaining.py",
+        ">= weights.alike",
+        ">= -2.0",
+    ),
+    "lmac: the label is the second best output": (
+        "train/explaining.py",
+        "order.gather(1, rank[:, None])",
+        "order.flip(1).gather(1, rank[:, None])",
+    ),
+    "lmac: levels are those of amplitudes": (
+        "train/contamination.py",
+        "10 ** (-level / 20)",
+        "10 ** (-level / 10)",
+    ),
+    "lmac: a sound is mixed with itself": (
+        "train/contamination.py",
+        "torch.randint(1, len(self.sounds), (1,), generator=generator)",
+        "torch.zeros(1)",
+    ),
+    "lmac: a resumed optimiser has forgotten": (
+        "train/progress.py",
+        "training.optimiser.load_state_dict({",
+        "dict({",
+    ),
+    "lmac: the last epoch and not the best": (
+        "train/progress.py",
+        "return self.since_best() == 0",
+        "return True",
+    ),
+    "lmac: processes go their own ways": (
+        "train/progress.py",
+        "return DistributedDataParallel(network, broadcast_buffers=False)",
+        "return network",
+    ),
+    "lmac: every epoch has the same chance": (
+        "train/lmac.py",
+        "self.settings.seed * 1_000_003 + number",
+        "self.settings.seed * 1_000_003",
+    ),
+}
