@@ -168,6 +168,10 @@ class Explanation:
 
         return draw(self.magnitude, self.attribution, self.mask, f"{self.method}: {self.target}")
 
+    def show(self) -> Figure:
+        """Return ``plot()``; a former name, for this version only."""
+        return self.plot()
+
     def _repr_html_(self) -> str:
         """Show players and the main figures in a notebook."""
         from earwitness.render.notebook import players_html
