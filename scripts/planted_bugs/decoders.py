@@ -24,9 +24,9 @@ BUGS = {
         "fall = sign * (over(outputs, frames) - over(before, frames)) / scale",
     ),
     "lmac: a constant beyond the knots is none": (
-        "decoders/slim.py",
-        "/ gap).clamp(0, 1)",
-        "/ gap)",
+        "plane/knots.py",
+        ".clamp(min=1e-9)).clamp(0, 1)",
+        ".clamp(min=1e-9))",
     ),
     "lmac: the level of the sound matters": (
         "decoders/slim.py",
@@ -44,14 +44,14 @@ BUGS = {
         "if False else maps[0]",
     ),
     "lmac: windows do not fade": (
-        "decoders/folder.py",
-        "fade = torch.minimum(ramp, ramp.flip(0))",
-        "fade = ramp",
+        "plane/windows.py",
+        "torch.minimum(ramp, ramp.flip(0)) if fade",
+        "torch.ones_like(ramp) if fade",
     ),
     "lmac: windows start at the wrong frame": (
         "decoders/folder.py",
-        "round(start / self.plane.hop)",
-        "round(start / self.plane.n_fft)",
+        "round(start / hop) for",
+        "round(start / hop) // 2 for",
     ),
     "lmac: gains on a logarithm are taken for gains on the magnitude": (
         "decoders/folder.py",

@@ -54,9 +54,9 @@ BUGS = {
         "for axis in (axes.time_axis, axes.freq_axis)",
     ),
     "axis: time runs backwards in grad-cam": (
-        "methods/gradcam.py",
-        "knots, values = knots[order], values[..., order]",
-        "knots = knots[order]",
+        "plane/knots.py",
+        "values[..., order]",
+        "values[..., order.flip(0)]",
     ),
     "seed: random is not seeded": (
         "methods/controls.py",

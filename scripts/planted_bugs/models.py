@@ -125,8 +125,8 @@ BUGS = {
     ),
     "axis: windows of frames laid on one another": (
         "models/model.py",
-        "first = round(start / starts[-1] * last)",
-        "first = 0",
+        "round(start / starts[-1] * last) for",
+        "0 for",
     ),
     "lmac: weights that differ have one fingerprint": (
         "models/fingerprint.py",

@@ -12,14 +12,14 @@ from torch import nn
 
 from earwitness.decoders.folder import (
     Explainer,
-    joined,
+    first_frames,
     linear_gains,
     load_explainer,
     load_published,
     save_explainer,
 )
 from earwitness.decoders.published import PublishedDecoder
-from earwitness.decoders.slim import Decoder, default_widths, interpolation
+from earwitness.decoders.slim import Decoder, default_widths
 from earwitness.errors import ModelError, NotApplicableError, UnknownNameError
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer, find_layers
@@ -28,7 +28,9 @@ from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.wrapping import wrap
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
+from earwitness.plane.knots import interpolate
 from earwitness.plane.stft import Plane
+from earwitness.plane.windows import joined
 from tests.toys import RATE, TOY_PLANE, two_layers
 
 LAYERS = (
@@ -134,11 +136,11 @@ def test_layers_that_cannot_be_read_are_refused() -> None:
 
 
 def test_interpolation_is_linear_between_knots_and_constant_beyond() -> None:
-    matrix = interpolation(torch.tensor([300.0, 100.0]), torch.tensor([0.0, 100, 150, 300, 900]))
+    knots, at = torch.tensor([300.0, 100.0]), torch.tensor([0.0, 100, 150, 300, 900])
     wanted = torch.tensor([[0.0, 1], [0, 1], [0.25, 0.75], [1, 0], [1, 0]])
-    torch.testing.assert_close(matrix, wanted)
-    one = interpolation(torch.tensor([500.0]), torch.tensor([0.0, 900.0]))
-    torch.testing.assert_close(one, torch.ones(2, 1))
+    torch.testing.assert_close(interpolate(torch.eye(2), knots, at).T, wanted)
+    one = interpolate(torch.eye(1), torch.tensor([500.0]), torch.tensor([0.0, 900.0]))
+    torch.testing.assert_close(one, torch.ones(1, 2))
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 33, 64])
@@ -175,19 +177,22 @@ def test_quiet_maps_get_the_same_answer() -> None:
 
 def test_windows_fade_into_each_other() -> None:
     rows = torch.stack([torch.full((2, 8), 0.25), torch.full((2, 8), 0.75)])
-    found = joined(rows, [0, 4], 11)
+    found = joined(list(rows), [0, 4], 11, fade=True)
     assert found.shape == (2, 11)
     assert float(found[0, 0]) == 0.25
     assert float(found[0, -1]) == 0.75
     torch.testing.assert_close(found[0, 4:8], torch.tensor([0.35, 0.45, 0.55, 0.65]))
-    same = joined(torch.full((3, 2, 8), 0.4), [0, 4, 8], 16)
+    same = joined([torch.full((2, 8), 0.4)] * 3, [0, 4, 8], 16, fade=True)
     torch.testing.assert_close(same, torch.full((2, 16), 0.4))
 
 
 def test_a_last_window_reaches_the_end() -> None:
     # starts in samples, put as frames, may fall one frame short
-    found = joined(torch.full((2, 3, 8), 0.4), [0, 5], 14)
+    starts = first_frames([0, 83], 16, 8, 14)
+    assert starts == [0, 6]
+    found = joined([torch.full((3, 8), 0.4)] * 2, starts, 14, fade=True)
     torch.testing.assert_close(found, torch.full((3, 14), 0.4))
+    assert first_frames([0], 16, 8, 8) == [0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 8])

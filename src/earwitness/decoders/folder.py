@@ -26,6 +26,7 @@ from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
 from earwitness.plane.domains import mask_magnitude
 from earwitness.plane.stft import Plane
+from earwitness.plane.windows import joined
 
 SCHEMA = 2  # version of the folder's layout
 _QUIETEST = 1e-12  # magnitude; quieter cells keep their gain, as their ratio is undefined
@@ -106,8 +107,10 @@ class Explainer:
         frames = self.plane.frames(windows[0][1])
         with torch.no_grad():
             found = self.decoder(maps, conditioning, frames)
-        starts = [round(start / self.plane.hop) for start, _ in windows]
-        gains = joined(found, starts, magnitude.shape[-1])
+        total = magnitude.shape[-1]
+        samples = [start for start, _ in windows]
+        starts = first_frames(samples, self.plane.hop, found.shape[-1], total)
+        gains = joined(list(found), starts, total, fade=True)
         return linear_gains(gains, magnitude, self.domain, self.plane)
 
 
@@ -149,29 +152,14 @@ def make_decoder(
     return PublishedDecoder(plane, deepest)
 
 
-def joined(gains: Tensor, starts: list[int], frames: int) -> Tensor:
-    """Join gains of windows (window, freq, frame), with cross-fades where they overlap.
+def first_frames(starts: Sequence[int], hop: int, length: int, total: int) -> list[int]:
+    """Return the first frame of windows that start at samples, the last one up to the end.
 
-    Parameters
-    ----------
-    starts : list of int
-        First frame of each window.
-    frames : int
-        Number of frames of the result; more are cut off.
+    Rounding of starts to frames could leave the last frame of ``total`` uncovered by windows of
+    ``length`` frames.
     """
-    if len(starts) == 1:
-        return gains[0, :, :frames]
-    length = gains.shape[-1]
-    if starts[-1] + length < frames:  # rounding of starts to frames may leave one frame uncovered
-        starts = [*starts[:-1], frames - length]
-    ramp = torch.arange(1, length + 1, device=gains.device).float()
-    fade = torch.minimum(ramp, ramp.flip(0))
-    total = gains.new_zeros(gains.shape[1], max(frames, starts[-1] + length))
-    cover = gains.new_zeros(total.shape[-1])
-    for one, start in zip(gains, starts, strict=True):
-        total[:, start : start + length] += fade * one
-        cover[start : start + length] += fade
-    return (total / cover.clamp(min=1e-9))[:, :frames]
+    frames = [round(start / hop) for start in starts]
+    return [*frames[:-1], max(frames[-1], total - length)] if len(frames) > 1 else frames
 
 
 def save_explainer(folder: Path, explainer: Explainer) -> None:

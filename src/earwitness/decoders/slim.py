@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.layers.finding import HiddenLayer
+from earwitness.plane.knots import interpolate
 from earwitness.plane.mel import hz_to_mel, mel_to_hz
 from earwitness.plane.stft import Plane
 
@@ -70,7 +71,9 @@ class Decoder(nn.Module):
             for one in self.asks.parameters():
                 one.normal_(std=_CONDITIONING_SPREAD / channels**0.5)
         freqs = torch.tensor(layers[-1].freqs) if layers[-1].freqs else _mel_spaced(plane)
-        self.register_buffer("place", interpolation(freqs, plane.freqs()), persistent=False)
+        self.register_buffer(
+            "place", interpolate(torch.eye(len(freqs)), freqs, plane.freqs()).T, persistent=False
+        )
 
     def forward(self, maps: Sequence[Tensor], conditioning: Tensor, frames: int) -> Tensor:
         """Map activations (batch, channel, freq, frame) to gains (batch, freq, frame) in (0, 1).
@@ -113,21 +116,6 @@ def _size(maps: Tensor) -> Tensor:
     """Return the root mean square of each clip's activations, used to normalise them."""
     norms = torch.linalg.vector_norm(maps, dim=(1, 2, 3), keepdim=True)
     return (norms / maps[0].numel() ** 0.5).clamp(min=_LEAST)
-
-
-def interpolation(knots: Tensor, at: Tensor) -> Tensor:
-    """Return the matrix (at, knot) of linear interpolation between knots, constant outside."""
-    order = knots.argsort()
-    sorted_knots = knots[order].contiguous()
-    right = torch.searchsorted(sorted_knots, at).clamp(1, len(knots) - 1)
-    left = right - 1
-    gap = (sorted_knots[right] - sorted_knots[left]).clamp(min=1e-9)
-    share = ((at - sorted_knots[left]) / gap).clamp(0, 1)
-    matrix = torch.zeros(len(at), len(knots))
-    rows = torch.arange(len(at))
-    matrix[rows, order[left]] = 1 - share
-    matrix[rows, order[right]] += share
-    return matrix
 
 
 def default_widths(layers: Sequence[HiddenLayer]) -> tuple[int, ...]:

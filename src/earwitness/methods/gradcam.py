@@ -11,6 +11,8 @@ from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.methods.registry import register
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
+from earwitness.plane.knots import interpolate
+from earwitness.plane.windows import joined
 from earwitness.probe import Probe
 from earwitness.registry import unknown
 from earwitness.types import Map
@@ -115,28 +117,15 @@ def _class_maps(activation: Tensor, gradient: Tensor, axes: LayerAxes) -> Tensor
 
 def _place(maps: Tensor, axes: LayerAxes, windows: list[tuple[int, int]], probe: Probe) -> Tensor:
     """Interpolate the maps of all windows to the plane and average where windows overlap."""
-    total = torch.zeros(probe.shape, device=probe.device)
-    cover = torch.zeros(probe.shape[1], device=probe.device)
     rate = probe.model.rate
+    parts, starts = [], []
     for one, (start, length) in zip(maps.float(), windows, strict=True):
         inside = (probe.times >= start / rate) & (probe.times <= (start + length) / rate)
         if len(windows) == 1:
             inside = torch.ones_like(inside)
-        along = _interpolate(one, axes.times.to(one), (probe.times[inside] - start / rate).to(one))
+        along = interpolate(one, axes.times.to(one), (probe.times[inside] - start / rate).to(one))
         if axes.freq_axis is not None:
-            along = _interpolate(along.T, axes.freqs.to(one), probe.freqs.to(one)).T
-        inside = inside.to(probe.device)
-        total[:, inside] += along
-        cover[inside] += 1
-    return total / cover.clamp(min=1)
-
-
-def _interpolate(values: Tensor, knots: Tensor, at: Tensor) -> Tensor:
-    """Interpolate along the last axis, linear between knots and constant beyond them."""
-    order = knots.argsort()
-    knots, values = knots[order], values[..., order]
-    right = torch.searchsorted(knots, at).clamp(1, len(knots) - 1)
-    left = right - 1
-    share = (at - knots[left]) / (knots[right] - knots[left]).clamp(min=1e-9)
-    share = share.clamp(0, 1)
-    return values[..., left] * (1 - share) + values[..., right] * share
+            along = interpolate(along.T, axes.freqs.to(one), probe.freqs.to(one)).T
+        parts.append(along.expand(probe.shape[0], -1))
+        starts.append(int(inside.nonzero()[0]))
+    return joined(parts, starts, probe.shape[1])

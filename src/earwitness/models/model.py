@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from earwitness.errors import EarwitnessError, ModelError, ParameterError
 from earwitness.models.frontend import FrontEnd
 from earwitness.plane.stft import Plane, default_plane
+from earwitness.plane.windows import joined
 from earwitness.types import Optimise, Output, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
@@ -323,18 +324,10 @@ def _lengths(
     return shortest, longest
 
 
-def _overlap(answers: Tensor, starts: list[int], length: int) -> Tensor:
-    """Join answers per frame (window, batch, output, frame) of evenly spaced windows, averaging
-    where they overlap.
-    """
-    count = answers.shape[-1]
-    per_window = length - starts[-1]  # the last window ends where the sound does
+def _overlap(outputs: Tensor, starts: list[int], length: int) -> Tensor:
+    """Join outputs (window, batch, output, frame) of windows that start at samples of a sound."""
+    count = outputs.shape[-1]
+    per_window = length - starts[-1]  # samples; the last window ends where the sound does
     last = max(1, round(starts[-1] * count / per_window))
-    total = answers.new_zeros(*answers.shape[1:-1], last + count)
-    cover = answers.new_zeros(last + count)
-    for one, start in zip(answers, starts, strict=True):
-        first = round(start / starts[-1] * last)
-        places = torch.arange(first, first + count, device=answers.device)
-        total = total.index_add(-1, places, one)
-        cover = cover.index_add(-1, places, torch.ones_like(cover[:count]))
-    return total / cover.clamp(min=1)
+    places = [round(start / starts[-1] * last) for start in starts]
+    return joined(list(outputs), places, last + count)

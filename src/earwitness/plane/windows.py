@@ -1,0 +1,41 @@
+"""Results of overlapping windows, joined by their weighted mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def joined(
+    parts: Sequence[Tensor], starts: Sequence[int], length: int, *, fade: bool = False
+) -> Tensor:
+    """Join results of windows along their last axis, averaging where windows overlap.
+
+    Parameters
+    ----------
+    parts : sequence of Tensor, shape (..., frame)
+        One for each window; the last axes may differ.
+    starts : sequence of int
+        Where each begins in the whole.
+    length : int
+        Of the whole; what lies beyond it is cut off. Frames that no window covers are zero.
+    fade : bool
+        Whether windows cross-fade, with weights that rise and fall linearly, and not count alike.
+
+    Examples
+    --------
+    >>> joined([torch.ones(3), 3 * torch.ones(3)], [0, 2], 5).tolist()
+    [1.0, 1.0, 2.0, 3.0, 3.0]
+    """
+    end = max(length, *(s + one.shape[-1] for s, one in zip(starts, parts, strict=True)))
+    total = parts[0].new_zeros(*parts[0].shape[:-1], end)
+    cover = parts[0].new_zeros(end)
+    for one, start in zip(parts, starts, strict=True):
+        ramp = torch.arange(1, one.shape[-1] + 1, device=one.device, dtype=one.dtype)
+        weights = torch.minimum(ramp, ramp.flip(0)) if fade else torch.ones_like(ramp)
+        inside = slice(start, start + one.shape[-1])
+        total[..., inside] += weights * one
+        cover[inside] += weights
+    return (total / cover.clamp(min=1e-9))[..., :length]
