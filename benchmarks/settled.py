@@ -38,7 +38,7 @@ from earwitness.models.target import make_target
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.perturbation.estimators.designs import fair_draws
 from earwitness.probe import Probe
-from earwitness.provenance import stamp
+from earwitness.provenance import commit, stamp
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs" / "settled"
@@ -50,6 +50,7 @@ SHAP_COUNT = 2000
 LIMIT_SEED = 1000
 SAME = 0.01  # L2 distance of the weights of a run from those of the search; rounding is below it
 BARS = {"esc10": 0.33, "cnn14": 0.40}
+WANTED = {"esc10": 20, "cnn14": 1}  # clips
 NOTES = {
     "cnn14": [
         "Random weights (seed 0), and half a second of sound instead of five, the loudest of",
@@ -196,8 +197,8 @@ def measure(
         ways: dict[str, Way] = {
             "lime": Ours(probe), "Captum": Captum(masked), "lime package": LimePackage(masked)
         }  # fmt: skip
-        facts = {"clip": path.name, "label": label, "limit": count, "seeds": seeds, "batch": batch,
-                 "packages": race(ways, count, seeds)}  # fmt: skip
+        facts = {"clip": path.name, "label": label, "commit": commit(), "limit": count,
+                 "seeds": seeds, "batch": batch, "packages": race(ways, count, seeds)}  # fmt: skip
         if number < shap_clips:
             facts["shap"] = shap_error(masked, SHAP_COUNT, count, LIMIT_SEED)
         RUNS.mkdir(parents=True, exist_ok=True)
@@ -259,12 +260,17 @@ def block(name: str, facts: list[dict[str, Any]]) -> list[str]:
     rows = [cells(one) for one in facts]
     one, length, bar = facts[0], models()[name][1], BARS[name]
     seeds = "seeds 0-2, one run of each" if one["seeds"] > 1 else "seed 0, median of three runs"
+
+    def several(key: str) -> str:
+        return " or ".join(map(str, sorted({one[key] for one in facts})))
+
     lines = [
         f"## {name}, {length:g} s of sound",
         "",
         *NOTES.get(name, []),
-        f"Clips: {len(rows)}; limits after {one['limit']} evaluations; {seeds};"
-        f" the others in batches of {one['batch']}.",
+        f"Clips: {len(rows)}; limits after {several('limit')} evaluations; {seeds};"
+        f" the others in batches of {several('batch')}.",
+        f"Measured at commit {several('commit')}.",
         "",
         "| clip | class | weights of `lime` | of Captum | evaluations: `lime` | Captum"
         " | lime package | seconds: `lime` | Captum | lime package | ratio |",
@@ -278,17 +284,24 @@ def block(name: str, facts: list[dict[str, Any]]) -> list[str]:
     lines += [f"| **median** | | | | {ends} |", ""]
     if middle[-1] is not None:
         verdict = "met" if middle[-1] <= bar else "missed"
+        some = f", on {len(rows)} of {WANTED[name]} clips" if len(rows) < WANTED[name] else ""
         lines.append(
-            f"Ratio to the best of the others: {middle[-1]:.2f} (bar {bar:.2f}, {verdict})."
+            f"Ratio to the best of the others: {middle[-1]:.2f} (bar {bar:.2f}: {verdict}{some})."
         )
     lines.append(f"Milliseconds of an evaluation, all included: {speeds(facts)}.")
+    for package in NAMES:
+        flat = sum(not one["packages"][package]["weights"] for one in facts)
+        if flat:
+            lines.append(
+                f"All weights of {package} are zero in the limit on {flat} clips: no race."
+            )
     apart = max(run[3] for one in facts for way in one["packages"].values() for run in way["runs"])
     lines.append(f"Runs and search differ by {apart:.1e} of the weights at most.")
     errors = [one["shap"] for one in facts if "shap" in one]
     if errors:
         lines.append(
             f"shap's KernelExplainer is {median(errors):.0%} away from its own limit after "
-            f"{SHAP_COUNT} evaluations (seed 0, {len(errors)} clips), so it is not raced."
+            f"{SHAP_COUNT} evaluations (seed 0, clips: {len(errors)}), so it is not raced."
         )
     return [*lines, ""]
 
