@@ -203,8 +203,8 @@ def test_pieces_are_mixed_as_they_are_switched(pieces_page: Path, browser: Any) 
             get destination() { return window.audio ?? super.destination; }
         };
         window.level = () => {
-            const wave = new Float32Array(heard.fftSize);
-            heard.getFloatTimeDomainData(wave);
+            const wave = new Float32Array(audio.fftSize);
+            audio.getFloatTimeDomainData(wave);
             return Math.sqrt(wave.reduce((sum, one) => sum + one * one, 0) / wave.length);
         };
         """
