@@ -133,4 +133,14 @@ BUGS = {
         "ours = card.sign * (",
         "ours = (",
     ),
+    "trust: a light card is a full one": (
+        "evaluation/trust.py",
+        '"light": ("audio",)',
+        '"light": BOTH',
+    ),
+    "control: every draw is the first": (
+        "evaluation/orders.py",
+        "yield self._drawn[number]",
+        "yield self._drawn[0]",
+    ),
 }

@@ -133,4 +133,29 @@ BUGS = {
         "ConfigDict(strict=True, allow_inf_nan=False)",
         "ConfigDict(strict=True)",
     ),
+    "store: gains are never kept": (
+        "store.py",
+        'if "gains" in extras or not _is_rule(values, explanation):',
+        'if "gains" in extras:',
+    ),
+    "store: values are cut, not rounded": (
+        "store.py",
+        "(bits + np.uint32(1 << (dropped - 1)))",
+        "bits",
+    ),
+    "jobs: a failure ends the sound": (
+        "jobs/explaining.py",
+        "                continue\n",
+        "                return\n",
+    ),
+    "jobs: workers outlive their parent": (
+        "jobs/pool.py",
+        "os._exit(1)",
+        "pass",
+    ),
+    "jobs: an interrupted sound has no section": (
+        "jobs/explaining.py",
+        "        if saved:\n            finish(",
+        "        if len(saved) == len(task.requests):\n            finish(",
+    ),
 }

@@ -13,6 +13,7 @@ from earwitness.errors import OutputError, ParameterError, UnknownNameError
 from earwitness.evaluation.trust import ahead_of, card_passes, verdict
 from earwitness.explanation import Explanation
 from earwitness.pipeline import explain, predict
+from earwitness.store import storable
 from earwitness.types import Audio, Outcome, Pair
 from tests.toys import REGIONS, additive, spectral, waveform
 
@@ -358,3 +359,13 @@ def test_loading_needs_no_trust_card(tmp_path: Path, white: Audio) -> None:
     back = Explanation.load(tmp_path / "e")
     assert back.trust is None
     assert back.outputs == found.outputs
+
+
+def test_stored_values_are_rounded_to_twelve_significant_bits() -> None:
+    values = np.random.default_rng(0).standard_normal(10000).astype(np.float32)
+    kept = storable(values)
+    relative = (kept.astype(np.float64) - values) / values
+    assert 2.0**-13 < np.abs(relative).max() <= 2.0**-12
+    assert abs(relative.mean()) < 2.0**-18  # to nearest, not towards zero
+    assert not (kept.view(np.uint32) & 0xFFF).any()
+    np.testing.assert_array_equal(storable(np.float32([0.0, 1.0, -0.5])), [0.0, 1.0, -0.5])
