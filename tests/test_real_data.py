@@ -76,7 +76,7 @@ def test_rules_add_up_or_name_what_leaks(real_data: Path, clip: str, method: str
         (leak,) = details["leaks"]
         assert leak["at"] == "torch.nn.functional.batch_norm in scale"
         np.testing.assert_allclose(leak["share"], details["completeness_share"], atol=0.01)
-        assert any("does not add up" in note and leak["at"] in note for note in found.notes)
+        assert any("completeness gap" in note and leak["at"] in note for note in found.notes)
     else:
         assert details["completeness_share"] < 0.02
 

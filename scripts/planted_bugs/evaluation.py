@@ -40,7 +40,7 @@ BUGS = {
     ),
     "cases: odds of a probability": (
         "evaluation/cases.py",
-        "return outputs[:, index] - rivals.logsumexp(dim=1)",
+        "return outputs[:, index] - others.logsumexp(dim=1)",
         "return outputs.softmax(dim=1)[:, index].float().logit(eps=1e-7)",
     ),
     "cases: the first class always": (

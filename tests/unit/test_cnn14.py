@@ -195,7 +195,7 @@ def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ({"model": {"weight": torch.zeros(2)}}, r"conv_block1\.conv1\.weight is missing"),
         (missing, r"conv_block3\.conv1\.weight is missing"),
         (wrong, "do not fit CNN14: .*fc1.weight"),
-        ([1, 2], "wanted a dictionary of weights"),
+        ([1, 2], "expected a dictionary of weights"),
         ({"model": Harmful()}, "reads safely"),
     ):
         torch.save(content, path)

@@ -38,7 +38,7 @@ def test_existing_results_are_safe(place: Path, capsys: pytest.CaptureFixture[st
     assert "not a record of earwitness" in err
     code, _, err = explain(capsys, "b.wav", "-o", "clips", "--overwrite")
     assert code == 2
-    assert "no report of earwitness" in err
+    assert "not a report of earwitness" in err
     assert (place / "clips" / "a.wav").exists()
 
 
@@ -131,7 +131,7 @@ def test_ctrl_c_leaves_whole_files_only(place: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "what was finished is kept" in err
+    assert "finished explanations are kept" in err
     assert "Traceback" not in err
     names = {path.name for path in (place / "r").iterdir()}
     assert {"index.html", "report.json"} <= names

@@ -75,5 +75,5 @@ def test_the_rain_is_found_behind_the_louder_baby(made: Path) -> None:
 def test_the_page_plays_the_truth(made: Path) -> None:
     page = (made / "index.html").read_text()
     count = 2 * len(METHODS)
-    assert page.count("Against the truth") == count
+    assert page.count("Compared with the true source") == count
     assert page.count("<audio") == count * 4 + 1 + 2 * 13  # a dozen pieces and the rest, for lime

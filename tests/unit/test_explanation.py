@@ -229,7 +229,7 @@ def test_degenerate_masks_are_named_and_never_good(white: Audio) -> None:
     found = explain(spectral(), white, "all-ones")
     assert found.mask.degenerate == "full"
     assert ahead_of(found.trust, found.mask) == []
-    assert "says nothing about where" in verdict(found.trust, found.mask)
+    assert "does not localise" in verdict(found.trust, found.mask)
     assert any("degenerate" in note for note in found.notes)
 
 
@@ -342,7 +342,7 @@ def test_a_card_costs_what_it_says(level: str, white: Audio) -> None:
     if level == "none":
         assert found.trust is None
         assert found.outputs[0].evidence is None
-        assert verdict(None, found.mask) == "Not scored: no trust card was asked for."
+        assert verdict(None, found.mask) == "Not scored (no trust card)."
         assert str(found).startswith("white: ")
         return
     full = explain(spectral(), white, "saliency")

@@ -275,7 +275,7 @@ def test_a_model_that_writes_on_its_input_does_no_harm(method: str) -> None:
 
 
 def test_one_output_is_not_one_of_many() -> None:
-    with pytest.raises(ModelError, match="one output cannot be one of many"):
+    with pytest.raises(ModelError, match="one output cannot be single-label"):
         model([3.0], labels=["dog"])(noise())
     detector = model([3.0], labels=["dog"], task="multi-label")
     np.testing.assert_allclose(

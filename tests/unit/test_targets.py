@@ -122,16 +122,16 @@ def test_a_span_may_end_after_the_sound() -> None:
 
 def test_models_that_answer_once_refuse_spans() -> None:
     model = additive(torch.ones(TOY_PLANE.bins, 376))
-    with pytest.raises(NotApplicableError, match="answers once for the whole sound"):
+    with pytest.raises(NotApplicableError, match="one output for the whole sound"):
         explain(model, steps(), "energy", span=(1.0, 2.0))
 
 
 def test_answers_of_the_wrong_shape_are_named() -> None:
     clip = steps()
-    with pytest.raises(ModelError, match=r"got shape \(1, 60, 2\); if it answers per frame"):
+    with pytest.raises(ModelError, match=r"got shape \(1, 60, 2\); if it has outputs per frame"):
         explain(levels(per_frame=False), clip, "energy")
     once = wrap(lambda waves: np.zeros((len(waves), 2, 3, 4)), sample_rate=RATE, per_frame=True)
-    with pytest.raises(ModelError, match=r"must answer \(batch, frame, output\)"):
+    with pytest.raises(ModelError, match=r"outputs must be \(batch, frame, output\)"):
         explain(once, clip, "energy")
 
 

@@ -62,7 +62,7 @@ def test_models_from_a_python_file(tmp_path: Path) -> None:
         (f"python:{file}:wrong", "must return what earwitness.wrap returns"),
         (f"python:{file}:broken", "OSError while making the model: no weights here"),
         (f"python:{tmp_path}/none.py:make", "no such file"),
-        ("python:make", "wanted python:FILE.py:FUNCTION"),
+        ("python:make", "expected python:FILE.py:FUNCTION"),
     ):
         with pytest.raises(ModelError, match=words):
             load_model(name)

@@ -1,4 +1,4 @@
-"""``earwitness bench``: figures about earwitness itself, and about what explains best."""
+"""``earwitness bench``: benchmarks of cost, of localisation, and of a user's own grid."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
 
 _SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-_SILENT = click.option("--no-listening", is_flag=True, help="Make no players.")
+_SILENT = click.option("--no-listening", is_flag=True, help="Omit the players.")
 
 
 class _Benchmarks(click.Group):
-    """Benchmarks by name; what ends in .toml is a grid of one's own."""
+    """Benchmarks by name; a name that ends in .toml is the file of a grid."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -22,7 +22,7 @@ class _Benchmarks(click.Group):
             return "GRID.toml", grid, args
         if args[0] not in self.commands and not args[0].startswith("-"):
             raise click.UsageError(
-                f"bench wants one of {', '.join(self.commands)}, or a grid in a .toml file; got "
+                f"bench takes one of {', '.join(self.commands)}, or a grid in a .toml file; got "
                 f"{args[0]!r}",
                 ctx,
             )
@@ -31,10 +31,10 @@ class _Benchmarks(click.Group):
 
 @click.group(cls=_Benchmarks, subcommand_metavar="speed|localisation|GRID.toml ...")
 def bench() -> None:
-    """Measure costs, and what finds the truth.
+    """Benchmark the cost of explanations, their localisation, or a grid of your own.
 
-    GRID.toml names models, sounds, methods, masks and metrics; see the guide. A grid goes on where
-    it was when it is called again with the same words.
+    GRID.toml names models, sounds, methods, masks and metrics; see the guide. An interrupted grid
+    resumes when the command is repeated with the same arguments.
     """
 
 
@@ -46,31 +46,31 @@ def bench() -> None:
 )  # fmt: skip
 @click.option(
     "--evaluations", type=click.IntRange(min=2), default=1000, show_default=True,
-    help="Of a perturbation method.",
+    help="Evaluations of a perturbation method.",
 )  # fmt: skip
 @click.option(
     "--large-evaluations", type=click.IntRange(min=0), default=64, show_default=True,
-    help="The same on CNN14 with random weights; 0 leaves it out.",
+    help="The same on CNN14 with random weights; 0 omits it.",
 )  # fmt: skip
 @click.option(
     "--steps", type=click.IntRange(min=1), default=50, show_default=True,
-    help="Of integrated-gradients and smoothgrad.",
+    help="Steps of integrated-gradients and samples of smoothgrad.",
 )  # fmt: skip
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=5, show_default=True,
-    help="Turns of work and floor.",
+    help="Alternating repetitions of method and floor.",
 )  # fmt: skip
 @click.option(
     "--threads", type=click.IntRange(min=0), default=0, show_default=True,
-    help="0 for torch's own choice.",
+    help="Threads of torch; 0 for its default.",
 )  # fmt: skip
 @_SEED
-@click.option("--no-packages", is_flag=True, help="Leave out Captum, shap and lime.")
-@click.option("--no-memory", is_flag=True, help="Leave out the peak of memory.")
+@click.option("--no-packages", is_flag=True, help="Omit Captum, shap and lime.")
+@click.option("--no-memory", is_flag=True, help="Omit the peak memory.")
 @click.option(
     "--command", "commands", multiple=True, metavar="METHOD",
-    help="Measure the whole command explain with this method, in classifications of each sound; "
-    "may be given several times.",
+    help="Measure the whole command explain with this method, in multiples of one classification "
+    "per sound; may be given several times.",
 )  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help="Also write the table to this file.")
 def speed(
@@ -87,9 +87,9 @@ def speed(
     commands: tuple[str, ...],
     output: str | None,
 ) -> int:
-    """Measure what explaining costs, beside what the model itself costs.
+    """Measure the cost of explanations in multiples of the model's own forward passes.
 
-    The table is Markdown. Nothing else should be running; ratios are taken turn by turn.
+    The table is Markdown. Run nothing else meanwhile; method and floor alternate.
     """
     from earwitness.benchmark.speed.command import command_cost, cost_lines
     from earwitness.benchmark.speed.rows import Settings, measure, table
@@ -125,7 +125,7 @@ def speed(
 @bench.command()
 @click.option(
     "--data", metavar="DIR", default="data", show_default=True,
-    help="A folder with esc10 (as ESC-50 is shipped) and fsdd in it.",
+    help="A folder that holds esc10 (in the layout of ESC-50) and fsdd.",
 )  # fmt: skip
 @click.option(
     "--clips", type=click.IntRange(min=2), default=64, show_default=True,
@@ -133,15 +133,15 @@ def speed(
 )  # fmt: skip
 @click.option(
     "--method", "methods", multiple=True, metavar="NAME",
-    help="Leave out all other methods; may be given several times.",
+    help="Only this method; may be given several times.",
 )  # fmt: skip
 @click.option(
     "--sounds", multiple=True, type=click.Choice(["shortcuts", "digits", "esc10"]),
-    help="Leave out all other sounds; may be given several times.",
+    help="Only these sounds; may be given several times.",
 )  # fmt: skip
 @click.option(
     "--fold", type=click.IntRange(1, 4), default=4, show_default=True,
-    help="The fold of ESC-10 that is explained; try things on 1 to 3.",
+    help="The fold of ESC-10 that is explained; use 1 to 3 for development.",
 )  # fmt: skip
 @_SEED
 @_SILENT
@@ -159,9 +159,9 @@ def localisation(
     no_listening: bool,
     output: str,
 ) -> int:
-    """Measure whether explanations find the true source, where it is known.
+    """Measure localisation on mixtures with a known source.
 
-    It goes on where it was when it is called again with the same words.
+    An interrupted run resumes when the command is repeated with the same arguments.
     """
     from earwitness.benchmark.localisation.grid import (
         OPTIONS,
@@ -195,7 +195,7 @@ def localisation(
     "-o", "--output", metavar="DIR", help="Folder of the results; earwitness-NAME by default."
 )
 def grid(file: str, no_listening: bool, output: str | None) -> int:
-    """Run a grid of one's own."""
+    """Run the grid of a TOML file."""
     from earwitness.benchmark.grid import read_grid
     from earwitness.cli.grids import run
 

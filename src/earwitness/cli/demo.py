@@ -1,4 +1,4 @@
-"""``earwitness demo``: a scene whose truth is known, explained and held against it."""
+"""``earwitness demo``: explanations of a synthesised scene, compared with its known sources."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import click
     help="Folder for the report and its files.",
 )  # fmt: skip
 def demo(seed: int, overwrite: bool, output: str) -> int:
-    """Explain a synthesised scene: a baby cries in the rain, and the built-in model hears both.
+    """Explain a synthesised scene with known sources: a baby crying in the rain.
 
-    The sounds are made by this program, so the true sources are at hand: the report says how close
-    each explanation comes to them.
+    The built-in model gives both classes a high score. The report states the agreement of each
+    explanation with the true source.
     """
     from earwitness.cli.scene import explain_scene
 

@@ -1,4 +1,4 @@
-"""``earwitness evaluate``: which method explains a model best on one's own sounds."""
+"""``earwitness evaluate``: compare methods for a model on a folder of sounds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _METRICS = (
 @click.option("--target", metavar="C", default="", help="Class or output to explain.")
 @click.option(
     "--keep", "masks", multiple=True, default=("area:10%", "80%"), show_default=True,
-    metavar="RULE", help="Masks of every method, see earwitness masks.",
+    metavar="RULE", help="Masks of every method; see earwitness masks.",
 )  # fmt: skip
 @click.option(
     "--metric", "metrics", multiple=True, default=_METRICS, metavar="NAME",
@@ -34,8 +34,8 @@ _METRICS = (
 )  # fmt: skip
 @click.option("--seed", "seeds", type=click.IntRange(min=0), multiple=True, default=(0,),
               show_default=True, help="May be given several times.")  # fmt: skip
-@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
-@click.option("--no-listening", is_flag=True, help="Make no players.")
+@click.option("--device", default="cpu", show_default=True, help="Torch device.")
+@click.option("--no-listening", is_flag=True, help="Omit the players.")
 @click.option(
     "-o", "--output", default="earwitness-evaluation", show_default=True, metavar="DIR",
     help="Folder for the results.",
@@ -79,11 +79,11 @@ def evaluate(
         facts={"target": target},
     )
 
-    def tell(rows: list[Row]) -> None:
+    def show(rows: list[Row]) -> None:
         if not as_json:
             click.echo(markdown(rows, grid.metrics), nl=False)
             return
         for row in rows:
             click.echo(json.dumps(row.facts(), allow_nan=False))
 
-    return run(grid, Path(output), listen=not no_listening, tell=tell)
+    return run(grid, Path(output), listen=not no_listening, show=show)

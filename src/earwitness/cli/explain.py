@@ -1,4 +1,4 @@
-"""``earwitness explain``: sounds in, a report with files out."""
+"""``earwitness explain``: explain sounds, and write a report with files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILES = ("picture", "pieces", "gains", "magnitude")
 
 
 def _names(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
-    """Read names with commas between."""
+    """Read names separated by commas."""
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     for name in names:
         if name not in _FILES:
@@ -31,17 +31,19 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     help="See earwitness methods; may be given several times.  [default: integrated-gradients, or "
     "pieces if pieces, estimator or background are given]",
 )  # fmt: skip
-@click.option("--pieces", metavar="P", help="How the sound is cut: grid, superpixels, nmf x time.")
-@click.option("--estimator", metavar="E", help="How pieces are scored: lime, kernel-shap, rise.")
+@click.option("--pieces", metavar="P", help="Pieces of the sound: grid, superpixels, nmf x time.")
+@click.option("--estimator", metavar="E", help="Estimator of weights: lime, kernel-shap, rise.")
 @click.option(
-    "--background", metavar="B", help="What stands in for pieces: silence, mean, noise-floor, CLIP."
+    "--background",
+    metavar="B",
+    help="What replaces pieces: silence, mean, noise-floor, a file.",
 )
 @click.option("--fill", hidden=True)
-@click.option("--target", metavar="C", help="Class or output to explain; the decided one if none.")
+@click.option("--target", metavar="C", help="Class or output to explain; default: predicted.")
 @click.option("--versus", metavar="C", help="Explain the target against this class.")
 @click.option(
     "--span", type=float, nargs=2, metavar="S S",
-    help="Explain the answer between these seconds, of a model that answers per frame.",
+    help="Explain the outputs between these seconds, of a model with outputs per frame.",
 )  # fmt: skip
 @click.option(
     "--direction", type=click.Choice(["up", "down"]), default="up", show_default=True,
@@ -53,25 +55,25 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     "minmax, threshold:0.5+ ... (see earwitness masks); then ,smooth:1.5 or ,floor:-30dB.  "
     "[default: 80%, or the gains of a method that gives gains]",
 )  # fmt: skip
-@click.option("--start", type=float, metavar="S", help="Explain from this second on.")
-@click.option("--end", type=float, metavar="S", help="Explain up to this second.")
+@click.option("--start", type=float, metavar="S", help="Start of the part to explain, in seconds.")
+@click.option("--end", type=float, metavar="S", help="End of the part to explain, in seconds.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--set", "settings", multiple=True, metavar="OPTION=VALUE",
-    help="Option of a method, such as steps=128; earwitness methods METHOD says which it has.",
+    help="Option of a method, such as steps=128; see earwitness methods METHOD.",
 )  # fmt: skip
 @click.option(
     "--trust", type=click.Choice(["full", "light", "none"]), default="full", show_default=True,
-    help="How much the trust card scores: 24 forward passes for each explanation, 6, or none.",
+    help="Scores of the trust card: 24 forward passes for each explanation, 6, or none.",
 )  # fmt: skip
-@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
+@click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True,
-    help="Processes that share the sounds.",
+    help="Number of processes.",
 )  # fmt: skip
 @click.option(
     "--files", callback=_names, default="", metavar="NAMES",
-    help="Save these besides, with commas between: picture, pieces, gains, magnitude.",
+    help="Additional files, separated by commas: picture, pieces, gains, magnitude.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(
@@ -104,12 +106,12 @@ def explain(
     output: str,
     as_json: bool,
 ) -> int:
-    """Explain what a model made of sound files and folders of them."""
+    """Explain a model's outputs for sound files and folders of them."""
     from earwitness.cli.run import Run, Settings, make_requests
     from earwitness.types import Request
 
     if fill is not None:
-        say("--fill is called --background now; the old name works in this version only")
+        say("--fill is now --background; the old name works in this version only")
     choices = {"pieces": pieces, "estimator": estimator, "background": background or fill}
     chosen = {name: text for name, text in choices.items() if text is not None}
     if not methods:

@@ -1,4 +1,4 @@
-"""A run of a grid at the terminal: progress with the time left, results, and how to go on."""
+"""A run of a grid at the terminal: progress, results, and how to resume."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from earwitness.benchmark.page import FIGURES, PAGE, TABLE, write_results
 from earwitness.benchmark.rows import Row
 from earwitness.cli.options import say
 
-_EVERY = 16  # sounds between lines where there is no bar
+_EVERY = 16  # sounds between two lines of progress where there is no terminal
 
 
 def run(
-    grid: Grid, folder: Path, *, listen: bool, tell: Callable[[list[Row]], None] | None = None
+    grid: Grid, folder: Path, *, listen: bool, show: Callable[[list[Row]], None] | None = None
 ) -> int:
-    """Run a grid, write its tables and say where they are; 1 if it was stopped.
+    """Run a grid, write its tables and print their paths; return 1 if it was stopped.
 
     Parameters
     ----------
-    tell : callable, optional
-        Told the rows, to print more of them than where they are.
+    show : callable, optional
+        Called with the rows, to print them.
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -46,15 +46,15 @@ def run(
             with _progress("players") as (start, step):
                 rows = write_results(grid, folder, lines, listen=listen, on_clip=step)
     except KeyboardInterrupt:
-        say(f"earwitness: stopped; what was finished is kept in {folder}, call again to go on")
+        say(f"earwitness: stopped; results are kept in {folder}, repeat the command to resume")
         return 1
     finally:
         signal.signal(signal.SIGTERM, before)
     failed = [line["failed"] for line in lines if line["method"] is None]
     for text in dict.fromkeys(failed):
         say(f"earwitness: {text}")
-    if tell:
-        tell(rows)
+    if show:
+        show(rows)
     for name in (PAGE, TABLE, FIGURES):
         say(f"{folder / name}")
     return (1 if rows else 2) if failed else 0
@@ -62,7 +62,7 @@ def run(
 
 @contextmanager
 def _progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """Show a bar at a terminal, and a line now and then elsewhere."""
+    """Show a progress bar at a terminal, and a line at intervals elsewhere."""
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     bar = Progress(

@@ -1,4 +1,4 @@
-"""``earwitness methods``, ``masks``, ``metrics`` and ``models``: what there is."""
+"""``earwitness methods``, ``masks``, ``metrics`` and ``models``: lists of registered entries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[METHOD]...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per method.")
 def methods(names: tuple[str, ...], as_json: bool) -> int:
-    """List the explanation methods and their options, or say what the options of some mean."""
+    """List the explanation methods, or describe the options of those named."""
     from earwitness.methods.registry import METHODS
 
     for method in [METHODS.get(name) for name in names] or METHODS.all():
@@ -49,7 +49,7 @@ def methods(names: tuple[str, ...], as_json: bool) -> int:
 
 
 def option_text(option: Option) -> str:
-    """Return an option as ``--set`` spells it, with what is valid."""
+    """Return an option as ``--set`` takes it, with its range."""
     valid = f" ({option.constraint})" if option.constraint else ""
     return f"{option.name}={option.default}{valid}"
 
@@ -70,10 +70,10 @@ def option_facts(option: Option) -> dict[str, Any]:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per rule.")
 def masks(as_json: bool) -> int:
-    """List the rules that make masks of explanations, as --keep spells them.
+    """List the rules for --keep, which turn attributions into masks.
 
     + takes the positive part first (minmax+, top:5%+); ,smooth:CELLS blurs the edges and
-    ,floor:-LEVELdB leaves what is removed that loud, as in 80%,smooth:1.5,floor:-30dB.
+    ,floor:-LEVELdB keeps what is removed at that level, as in 80%,smooth:1.5,floor:-30dB.
     """
     from earwitness.masks.registry import list_masks
 
@@ -98,7 +98,7 @@ def masks(as_json: bool) -> int:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per metric.")
 def metrics(as_json: bool) -> int:
-    """List the metrics and their facts."""
+    """List the metrics."""
     from earwitness.metrics.registry import list_metrics
 
     for metric in list_metrics():
@@ -128,7 +128,7 @@ def metrics(as_json: bool) -> int:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per model.")
 def models(as_json: bool) -> int:
-    """List the built-in models and their facts."""
+    """List the built-in models."""
     from earwitness.models.registry import list_models
 
     for model in list_models():

@@ -1,4 +1,4 @@
-"""The command ``earwitness`` and its verbs. Nothing heavy is imported before a verb runs."""
+"""The command ``earwitness``. Heavy libraries are imported only when a subcommand runs."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 import click
 
 _VERBS = {
-    "explain": ("explain", "Explain what a model made of sounds, as an HTML report with files."),
-    "predict": ("predict", "Print what a model makes of sounds."),
-    "methods": ("listing", "List the explanation methods and their facts."),
-    "masks": ("listing", "List the rules that make masks of explanations, and how to spell them."),
-    "metrics": ("listing", "List the metrics and their facts."),
-    "models": ("listing", "List the built-in models and their facts."),
+    "explain": ("explain", "Explain a model's outputs for sounds, as an HTML report with files."),
+    "predict": ("predict", "Print a model's outputs for sounds."),
+    "methods": ("listing", "List the explanation methods and their options."),
+    "masks": ("listing", "List the rules for --keep, which turn attributions into masks."),
+    "metrics": ("listing", "List the metrics."),
+    "models": ("listing", "List the built-in models."),
     "evaluate": ("evaluate", "Compare methods for a model on a folder of sounds."),
-    "demo": ("demo", "Explain a synthesised scene whose true sources are known."),
+    "demo": ("demo", "Explain a synthesised scene with known sources."),
     "bench": (
         "bench",
-        "Measure what explaining costs, what finds the truth, or a grid of one's own.",
+        "Benchmark cost, localisation, or a grid of your own.",
     ),
-    "train": ("train", "Train a classifier, or a decoder that explains one, on one's own sounds."),
+    "train": ("train", "Train a classifier, or a decoder that explains one, on your own sounds."),
 }
 
 
 class _LazyGroup(click.Group):
-    """A group that lists its verbs without importing them."""
+    """A group that lists its subcommands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
@@ -72,7 +72,7 @@ def group() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run the command: exit code 0 if all was done, 1 if some was, 2 if nothing was."""
+    """Run the command; exit code 0 if everything succeeded, 1 if a part did, 2 if nothing did."""
     from earwitness.cli.options import say
     from earwitness.errors import EarwitnessError
 
@@ -100,8 +100,8 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
         text = str(error).strip().split("\n")[0]
         click.echo(
-            f"earwitness: unexpected {type(error).__name__}: {text}; this is a fault of "
-            "earwitness, EARWITNESS_DEBUG=1 shows where",
+            f"earwitness: unexpected {type(error).__name__}: {text}; this is a bug in "
+            "earwitness, set EARWITNESS_DEBUG=1 for the traceback",
             err=True,
         )
         code = 2

@@ -1,4 +1,4 @@
-"""Values that several verbs read the same way."""
+"""Options shared by several subcommands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from earwitness.options import Option
 
 MODEL_HELP = (
-    "A built-in name, cnn14:FILE.pth, a folder that train wrote, or python:FILE.py:FUNCTION."
+    "A built-in name, cnn14:FILE.pth, a folder written by train, or python:FILE.py:FUNCTION."
 )
 DEFAULT_MODEL = "esc10"
 
@@ -24,16 +24,16 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         name, sign, text = pair.partition("=")
         if not sign or not name:
-            raise click.UsageError(f"--set wants NAME=VALUE, got {pair!r}")
+            raise click.UsageError(f"--set takes NAME=VALUE, got {pair!r}")
         name = name.replace("-", "_")
         if name in FORMER:
-            say(f"option {name} is called {FORMER[name]} now; the old name works in this version")
+            say(f"option {name} is now {FORMER[name]}; the old name works in this version only")
         settings[FORMER.get(name, name)] = text
     return settings
 
 
 def read_value(text: str, option: Option) -> Any:
-    """Return text as it is for an option that takes text, otherwise as the number it spells."""
+    """Return the text itself for an option of type ``str``, and its JSON value otherwise."""
     if option.type is str:
         return text
     try:
@@ -43,10 +43,10 @@ def read_value(text: str, option: Option) -> Any:
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal something, leaving standard output to results."""
+    """Print to standard error; standard output is for results."""
     click.echo(printable(text), err=True)
 
 
 def printable(text: str) -> str:
-    """Return text on one line, without characters that terminals or encodings choke on."""
+    """Return text on one line, with unprintable characters replaced by ``?``."""
     return "".join(c if c.isprintable() else "?" for c in text)

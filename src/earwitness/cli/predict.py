@@ -1,4 +1,4 @@
-"""``earwitness predict``: what a model makes of sounds."""
+"""``earwitness predict``: a model's outputs for sounds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, printable, say
 @click.command()
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
-@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
+@click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per clip.")
 def predict(clips: tuple[str, ...], model: str, device: str, as_json: bool) -> int:
-    """Print what a model makes of sound files and folders of them."""
+    """Print a model's outputs for sound files and folders of them."""
     from earwitness.audio import find_clips
     from earwitness.errors import EarwitnessError
     from earwitness.models.registry import load_model
-    from earwitness.pipeline import predict as ask
+    from earwitness.pipeline import predict as outputs_of
 
     loaded = load_model(model, device=device)
     done = failed = 0
@@ -35,18 +35,18 @@ def predict(clips: tuple[str, ...], model: str, device: str, as_json: bool) -> i
         for clip in found:
             try:
                 with redirect_stdout(sys.stderr):
-                    answer = ask(loaded, clip)
+                    found_outputs = outputs_of(loaded, clip)
             except EarwitnessError as error:
                 say(f"earwitness: {error}")
                 failed += 1
                 continue
             done += 1
             if as_json:
-                click.echo(json.dumps(answer))
+                click.echo(json.dumps(found_outputs))
                 continue
-            leading = sorted(answer["outputs"].items(), key=lambda pair: -pair[1])[:3]
+            leading = sorted(found_outputs["outputs"].items(), key=lambda pair: -pair[1])[:3]
             text = ", ".join(f"{label} {value:.3f}" for label, value in leading)
             click.echo(printable(f"{clip}: {text}"))
-            for note in answer["notes"]:
+            for note in found_outputs["notes"]:
                 click.echo(f"  {note}")
     return 0 if not failed else 1 if done else 2

@@ -38,17 +38,17 @@ from earwitness.report.folder import ReportFolder
 from earwitness.report.sections import Saved, write_section
 from earwitness.types import Request
 
-_WORTH_AN_ESTIMATE = 60.0  # seconds
+_WORTH_AN_ESTIMATE = 60.0  # s; shorter runs print no estimate of the time
 
 
 def _finish(task: Task, saved: Saved) -> None:
-    """Write the section of a sound beside its explanations, for the page to take up."""
+    """Write the report's section of a sound beside its explanations."""
     write_section(task.folder, saved)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run is made: everything but what is explained.
+    """Settings of a run that do not depend on the request.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Settings:
         Folder of the report.
     overwrite, as_json : bool
     files : tuple of str
-        What to save besides the default.
+        Additional files to save.
     workers : int
     """
 
@@ -73,7 +73,7 @@ class Settings:
 def make_requests(
     methods: Sequence[str], options: dict[str, str], common: Request
 ) -> tuple[Request, ...]:
-    """Return a request for each method, with those of the options that the method has.
+    """Return a request for each method, with the options that the method has.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def make_requests(
 
 
 class Run:
-    """One call of ``explain``: every pair of a sound and a request, whatever happens to the others.
+    """One call of ``explain``: all pairs of a sound and a request; failures do not stop the rest.
 
     Parameters
     ----------
@@ -129,12 +129,12 @@ class Run:
             self._all(clips)
         except KeyboardInterrupt:
             stopped = True
-            say("earwitness: stopped; what was finished is kept")
+            say("earwitness: stopped; finished explanations are kept")
         finally:
             signal.signal(signal.SIGTERM, before)
         repeated = sum(count - 1 for count in self._said.values())
         if repeated:
-            say(f"earwitness: and {repeated} more times the same")
+            say(f"earwitness: the same for {repeated} more sounds or methods")
         if not self.folder.entries:
             self.folder.discard()
             return 2
@@ -177,7 +177,7 @@ class Run:
                 done += passes[outcome.method]
                 text = f"{outcome.clip.name}: {outcome.method}"
                 progress.update(bar, completed=done, description=text)
-                self._tell(outcome)
+                self._print(outcome)
 
     def _outcomes(self, tasks: list[Task], tick: Any) -> Iterator[Outcome]:
         work = partial(explain_task, finish=_finish)
@@ -187,13 +187,13 @@ class Run:
             run(work, tasks, model, workers=self.settings.workers, on_passes=tick)
         ) as found:
             while True:
-                with redirect_stdout(sys.stderr):  # a model that prints must not spoil the results
+                with redirect_stdout(sys.stderr):  # keeps a model's prints out of results
                     outcome = next(found, None)
                 if outcome is None:
                     return
                 yield outcome
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _print(self, outcome: Outcome) -> None:
         if outcome.folder is None:
             self._fail(outcome.lines[0])
             return
@@ -204,18 +204,18 @@ class Run:
         try:
             for line in lines:
                 click.echo(printable(line))
-        except OSError:  # the reader has closed the pipe
+        except OSError:  # the pipe was closed
             raise KeyboardInterrupt from None
 
     def _fail(self, text: str) -> None:
-        """Say what failed; the same line only once."""
+        """Print a failure; equal lines only once."""
         self.failed += 1
         self._said[text] = self._said.get(text, 0) + 1
         if self._said[text] == 1:
             say(f"earwitness: {text}")
 
     def _estimate(self, clips: Iterable[Path]) -> None:
-        """Time one pass on the first sound that can be read, and say so if all will take long."""
+        """Time one forward pass on the first readable sound; print the total if it is long."""
         clips, first = list(clips), self.requests[0]
         for clip in clips:
             try:

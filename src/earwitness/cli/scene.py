@@ -1,4 +1,4 @@
-"""The demo: explanations of a scene, measured against its true sources."""
+"""The demo: explanations of a scene, compared with its true sources."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def explain_scene(seed: int, output: str, overwrite: bool) -> int:
         truth = found.attribution.details["truth"]
         click.echo(str(found))
         click.echo(
-            f"  {truth['mass']:.0%} of the attribution lies where the true {label} is; evidence is "
-            f"{truth['si_sdr_evidence']:+.1f} dB SI-SDR from it, "
-            f"the input {truth['si_sdr_input']:+.1f}"
+            f"  {truth['mass']:.0%} of the attribution lies in cells of the true {label}; SI-SDR "
+            f"to the true source: evidence {truth['si_sdr_evidence']:+.1f} dB, "
+            f"input {truth['si_sdr_input']:+.1f} dB"
         )
         click.echo(f"  {verdict(found.trust, found.mask)}")
     say(f"report: {folder.finish(model)}")
@@ -58,7 +58,7 @@ def explain_scene(seed: int, output: str, overwrite: bool) -> int:
 def _against_truth(
     found: Explanation, model: Model, made: Scene, label: str, file: str
 ) -> Explanation:
-    """Add to an explanation how close it comes to the true source."""
+    """Add the agreement with the true source to the details of an explanation."""
     plane = model.plane
     levels = {
         name: plane.analyse(torch.from_numpy(source.samples)[None])[0].abs().numpy()

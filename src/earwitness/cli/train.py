@@ -1,4 +1,4 @@
-"""``earwitness train``: a classifier on one's own sounds, and a decoder that explains one."""
+"""``earwitness train``: train a classifier, or a decoder that explains one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
 
-_BEGINNING = 0.1  # seconds of a sound that are read to see whether it can be
+_BEGINNING = 0.1  # s, read of each sound to test whether it is readable
 
 
 @click.group()
 def train() -> None:
-    """Train a model that the other verbs can use."""
+    """Train a classifier, or a decoder that explains one."""
 
 
 def _folds(text: str | None) -> set[int] | None:
@@ -23,16 +23,16 @@ def _folds(text: str | None) -> set[int] | None:
     try:
         return {int(part) for part in text.split(",")}
     except ValueError:
-        raise click.UsageError(f"folds are numbers with commas between, got {text!r}") from None
+        raise click.UsageError(f"folds are numbers separated by commas, got {text!r}") from None
 
 
 @train.command()
 @click.option("--data", required=True, metavar="FOLDER", help="Sounds with labels; see below.")
-@click.option("--folds", metavar="N,N", help="Folds to train on; all that are not tested if none.")
-@click.option("--test-folds", metavar="N,N", help="Folds to report on and never train on.")
+@click.option("--folds", metavar="N,N", help="Folds to train on; default: all but test folds.")
+@click.option("--test-folds", metavar="N,N", help="Folds to test on; not used in training.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the data.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
+@click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the model.")
 def classifier(
     data: str,
@@ -45,9 +45,9 @@ def classifier(
 ) -> int:
     """Train a compact CNN on labelled sounds.
 
-    FOLDER holds either a CSV table with columns filename, category and fold (as ESC-50 is shipped,
-    sounds in audio/), or one sub-folder per class. An interrupted training goes on when called
-    again with the same words.
+    FOLDER holds either a CSV table with columns filename, category and fold (the layout of ESC-50,
+    sounds in audio/), or one sub-folder per class. An interrupted training resumes when the command
+    is repeated with the same arguments.
     """
     from dataclasses import replace
 
@@ -63,7 +63,7 @@ def classifier(
     items = read_collection(Path(data))
     learn = wanted or {item.fold for item in items} - held_out
     if learn & held_out:
-        raise click.UsageError("a fold cannot be trained on and tested on")
+        raise click.UsageError("a fold cannot be used for both training and test")
     missing = (learn | held_out) - {item.fold for item in items}
     if missing:
         raise click.UsageError(f"{data} has no fold {min(missing)}")
@@ -102,31 +102,37 @@ def classifier(
 @click.option(
     "--data", required=True, metavar="FOLDER", help="Sounds; labels are not needed.  See below."
 )
-@click.option("--folds", metavar="N,N", help="Folds to learn from, where there are folds.")
+@click.option("--folds", metavar="N,N", help="Folds to train on, if there is a table of folds.")
 @click.option("--valid-folds", metavar="N,N", help="Folds to validate on.")
 @click.option("--layer", "layers", multiple=True, metavar="NAME",
-              help="Layer of the model to read; found by asking it if none are named.")  # fmt: skip
-@click.option("--from", "start", metavar="DIR", help="Decoder to begin from, to fine-tune it.")
+              help="Layer whose activations the decoder takes; default: automatic.")  # fmt: skip
+@click.option("--from", "start", metavar="DIR", help="Decoder to fine-tune.")
 @click.option("--guidance", type=click.FloatRange(min=0), default=0.0, show_default=True,
               help="Weight of the distance to the true source (fine-tuning).")  # fmt: skip
 @click.option("--alike", type=click.FloatRange(0, 1), default=0.6, show_default=True,
-              help="How alike evidence and source must be for guidance (CCT).")  # fmt: skip
-@click.option("--inside", type=click.FloatRange(min=0), help="Weight of what evidence keeps.")
-@click.option("--outside", type=click.FloatRange(min=0), help="Weight of what remainder loses.")
+              help="Least cosine of evidence and source for guidance (CCT).")  # fmt: skip
+@click.option("--inside", type=click.FloatRange(min=0), help="Weight of the evidence's loss.")
+@click.option("--outside", type=click.FloatRange(min=0), help="Weight of the remainder's loss.")
 @click.option("--size", type=click.FloatRange(min=0), help="Weight of the mean gain.")
 @click.option("--contaminate", "kinds", multiple=True, metavar="KIND",
               help="mixture, white, pink or a folder of sounds; may be given several times; none "
-              "for clean sounds.")  # fmt: skip
-@click.option("--snr", type=float, nargs=2, metavar="DB DB", help="Levels of contaminations.")
+              "for no contamination.")  # fmt: skip
+@click.option(
+    "--snr", type=float, nargs=2, metavar="DB DB", help="Range of SNRs of contaminations."
+)
 @click.option("--compat", type=click.Choice(["lmac"]),
-              help="The published decoder, domain and weights of the loss.")  # fmt: skip
+              help="Use the published decoder, domain and weights of the loss.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the sounds.")
-@click.option("--batch", type=click.IntRange(min=2), help="Sounds at a time.")
-@click.option("--crop", type=click.FloatRange(min=0.1), help="Seconds of each at a time.")
+@click.option("--batch", type=click.IntRange(min=2), help="Sounds per batch.")
+@click.option("--crop", type=click.FloatRange(min=0.1), help="Length of the crops in seconds.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Peak learning rate.")
-@click.option("--patience", type=click.IntRange(min=0), help="Epochs without progress; 0: all.")
-@click.option("--amp", is_flag=True, help="Passes in bfloat16 where it is safe.")
-@click.option("--device", default="cpu", show_default=True, help="As torch names it.")
+@click.option(
+    "--patience",
+    type=click.IntRange(min=0),
+    help="Stop after so many epochs without progress; 0: never.",
+)
+@click.option("--amp", is_flag=True, help="Mixed precision in bfloat16.")
+@click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the decoder.")
 def lmac(
@@ -140,11 +146,12 @@ def lmac(
     output: str,
     **given: Any,
 ) -> int:
-    """Train L-MAC's decoder, which explains a model in one pass.
+    """Train L-MAC's decoder, which explains a model in one forward pass.
 
-    FOLDER holds sounds of any kind, in sub-folders or not; a tenth of them is kept to validate on.
-    If it holds a CSV table with columns filename, category and fold (as ESC-50 is shipped), folds
-    can be chosen. An interrupted training goes on when called again with the same words.
+    FOLDER holds sounds of any kind, in sub-folders or not; a tenth of them is used for validation.
+    If it holds a CSV table with columns filename, category and fold (the layout of ESC-50), folds
+    can be chosen. An interrupted training resumes when the command is repeated with the same
+    arguments.
 
     Several GPUs, or several processes: torchrun --nproc-per-node 2 -m earwitness train lmac ...
     """
@@ -159,11 +166,11 @@ def lmac(
     workers, device = Workers.here(device)
     settings = lmac_settings(given)
     learn, held_out = _sounds(Path(data), _folds(folds), _folds(valid_folds), settings.seed)
-    asked = load_model(model, device=device)
+    explained = load_model(model, device=device)
     begin = load_explainer(Path(start)) if start else None
     first = workers.rank == 0
     if first:
-        say(f"{len(learn)} sounds to learn from, {len(held_out)} to validate on")
+        say(f"{len(learn)} sounds to train on, {len(held_out)} to validate on")
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.fields[now]}"),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True,
@@ -176,7 +183,7 @@ def lmac(
             if first and (epoch % 5 == 0 or epoch == settings.epochs):
                 say(f"epoch {epoch}: {text}")
 
-        found = train_lmac(asked, learn, held_out, settings, Path(output), layers=layers,
+        found = train_lmac(explained, learn, held_out, settings, Path(output), layers=layers,
                            start=begin, workers=workers, on_epoch=on_epoch)  # fmt: skip
     if first:
         best = found.facts["validation"]
@@ -186,7 +193,7 @@ def lmac(
 
 
 def lmac_settings(given: dict[str, Any]) -> Any:
-    """Return settings of the options that were given, over the defaults."""
+    """Return the default settings, updated by the given options."""
     from dataclasses import replace
 
     from earwitness.train.settings import Settings, published
@@ -218,7 +225,7 @@ def lmac_settings(given: dict[str, Any]) -> Any:
 def _sounds(
     data: Path, folds: set[int] | None, valid: set[int] | None, seed: int
 ) -> tuple[list[Path], list[Path]]:
-    """Return paths to learn from and to validate on."""
+    """Return paths to train on and to validate on."""
     from earwitness.audio import find_clips
     from earwitness.data.collection import read_collection
     from earwitness.errors import AudioError
@@ -234,7 +241,7 @@ def _sounds(
     if missing:
         raise click.UsageError(f"{data} has no fold {min(missing)}")
     if (folds or set()) & (valid or set()):
-        raise click.UsageError("a fold cannot be learnt from and validated on")
+        raise click.UsageError("a fold cannot be used for both training and validation")
     wanted = folds or known - (valid or set())
     learn = _readable([item.path for item in items if item.fold in wanted])
     if not valid:
@@ -243,7 +250,7 @@ def _sounds(
 
 
 def _readable(paths: list[Path]) -> list[Path]:
-    """Return the sounds whose beginning can be read, and say which are left out."""
+    """Return the sounds whose beginning is readable, and print those left out."""
     from earwitness.audio import read_audio
     from earwitness.errors import AudioError
 

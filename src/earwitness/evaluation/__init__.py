@@ -1,1 +1,1 @@
-"""What asks a model about masks: shared passes, the trust card, scrambled weights, reruns."""
+"""Evaluation of explanations: shared passes, the trust card, scrambled weights, reruns."""

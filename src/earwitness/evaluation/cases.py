@@ -1,8 +1,8 @@
-"""From masks of one sound to everything that metrics ask about them.
+"""Cases: the fields that metrics take, computed for the masks of one sound.
 
-``make_cases`` asks the model once about all masks, and about the nested masks of the insertion and
-deletion curves, and returns a case for each route. What else is known is added to them: truth,
-reruns, another classifier's answers.
+``make_cases`` evaluates the model once on all masks, and on the nested masks of the insertion and
+deletion curves, and returns a case for each route. Other fields are added by the caller: the true
+source, reruns, another classifier's outputs.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ def make_cases(
     gains : sequence of ndarray, shape (freq, frame)
         The masks.
     whole : Tensor, shape (output[, frame]), optional
-        The model's outputs on the input, if they are known already.
+        The model's outputs for the input, if known.
     attribution : ndarray, shape (freq, frame), optional
-        The map the masks were made of; its fields and the two curves are added.
+        The map of the masks; its fields and the two curves are added.
     steps : int >= 2
-        Points of the curves; each costs the passes of one mask.
+        Points of the curves; each costs the forward passes of one mask.
     domain : {"linear", "log1p", "dB"}
-        Where gains multiply.
+        Domain in which gains multiply the magnitude.
     sounds : bool
-        Whether the sounds are kept for metrics of sound.
+        Whether to keep the sounds for metrics of sound.
     memo : dict, optional
-        Answers shared between calls about one sound (``evaluate``).
+        Outputs shared between calls for one sound (``evaluate``).
     """
     gains = np.asarray(gains, np.float32)
     if whole is None:
@@ -76,8 +76,8 @@ def make_cases(
     cases = {}
     for route in ROUTES:
         sides: Sides = getattr(passes, route)
-        fields = answer_fields(probe.model, probe.target, whole.cpu(), sides.of(slice(count)))
-        curve = answer_fields(probe.model, probe.target, whole.cpu(), sides.of(slice(count, None)))
+        fields = output_fields(probe.model, probe.target, whole.cpu(), sides.of(slice(count)))
+        curve = output_fields(probe.model, probe.target, whole.cpu(), sides.of(slice(count, None)))
         if attribution is not None and "p_evidence" in curve:
             fields["insertion"] = curve["p_evidence"][None]
             fields["deletion"] = curve["p_remainder"][None]
@@ -86,13 +86,13 @@ def make_cases(
     return cases
 
 
-def answer_fields(model: Model, target: Target, whole: Tensor, sides: Sides) -> dict[str, Any]:
-    """Return the fields of a case that hold what the model answered, in float64.
+def output_fields(model: Model, target: Target, whole: Tensor, sides: Sides) -> dict[str, Any]:
+    """Return the fields of a case that hold the model's outputs, in float64.
 
     Parameters
     ----------
     whole : Tensor, shape (output[, frame])
-        Answers per frame are averaged over the target's frames, as the target's score is.
+        Outputs per frame are averaged over the target's frames, as the target's score is.
     sides : Sides
     """
     three = {
@@ -116,21 +116,21 @@ def answer_fields(model: Model, target: Target, whole: Tensor, sides: Sides) -> 
 def measure(
     case: Case, names: Sequence[str] | None = None, *, compat: str | None = None
 ) -> dict[str, Array]:
-    """Return the figures of a case: of the metrics named, or of all that apply.
+    """Return the values of metrics for a case: of those named, or of all that apply.
 
     Parameters
     ----------
     case : mapping
-        Of names in ``FIELDS`` to arrays.
+        Arrays by names in ``FIELDS``.
     names : sequence of str, optional
     compat : {"lmac", "pak"}, optional
-        Repeat a publication's own definitions instead, with what is wrong in them, to compare with
-        its tables and for nothing else. Its masks belong in its own domain, ``log1p`` or ``dB``.
+        Reproduce the definitions of a publication's code, errors included, for comparison with its
+        tables only. Use its domain for the masks, ``log1p`` or ``dB``.
 
     Returns
     -------
     dict of str to ndarray, shape (batch,)
-        One figure for each mask or map.
+        One value for each mask or map.
     """
     if compat is not None:
         if compat not in PUBLISHED:
@@ -143,10 +143,10 @@ def measure(
 
 
 def _odds(model: Model, outputs: Tensor, index: int) -> Tensor:
-    """Return ``ln(p / (1 - p))`` without going through a probability that rounds to 1."""
+    """Return ``ln(p / (1 - p))`` from the logits, because p may round to 1."""
     if model.output == "logits" and model.task == "single-label":
-        rivals = torch.cat([outputs[:, :index], outputs[:, index + 1 :]], dim=1)
-        return outputs[:, index] - rivals.logsumexp(dim=1)
+        others = torch.cat([outputs[:, :index], outputs[:, index + 1 :]], dim=1)
+        return outputs[:, index] - others.logsumexp(dim=1)
     if model.output == "logits":
         return outputs[:, index]
     return outputs[:, index].logit(eps=1e-12)

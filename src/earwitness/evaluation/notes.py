@@ -1,4 +1,4 @@
-"""What a reader must know about an explanation, one line each."""
+"""Notes on an explanation, one line each."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from earwitness.models.model import Model
 
-_LARGE_GAP = 0.05  # share of the change of score from which an incomplete map gets a note
+_LARGE_GAP = 0.05  # share of the change of score; larger completeness gaps get a note
 
 
 def length_notes(model: Model, samples: int) -> list[str]:
-    """Return how a sound of a length that the model does not take was read."""
+    """Return notes on padding and windows of a sound whose length the model does not take."""
     notes = []
     if model.shortest and samples < model.shortest:
         notes.append(
@@ -28,15 +28,15 @@ def length_notes(model: Model, samples: int) -> list[str]:
 
 
 def gap_notes(details: Mapping[str, Any]) -> list[str]:
-    """Return a note if a map that promises to add up does not."""
+    """Return a note if the completeness gap is large."""
     share = details.get("completeness_share")
     if share is None or share <= _LARGE_GAP:
         return []
     text = (
-        f"the map does not add up: its sum misses {details['score_change']:.3g} by "
+        f"large completeness gap: the sum of the map differs from {details['score_change']:.3g} by "
         f"{details['completeness_gap']:+.3g}"
     )
     leaks = details.get("leaks")
     if leaks:
-        return [f"{text}; most of it at {leaks[0]['at']} ({leaks[0]['share']:+.0%})"]
+        return [f"{text}, mostly at {leaks[0]['at']} ({leaks[0]['share']:+.0%})"]
     return [f"{text}; try more steps" if "steps" in details else text]

@@ -1,8 +1,8 @@
-"""A mask's own gains in another order: what an explanation must beat at its own size.
+"""Controls of a mask: permutations of its gains, by energy and at random.
 
-By energy, the largest gains lie on the loudest cells. At random, they lie with the mask's own
-smoothness (phase-randomised surrogates; Theiler et al. 1992, section 2.4, in two dimensions). The
-gains are the same, so area and softness are equal to the last digit.
+By energy, the largest gains are on the cells of most energy. Random permutations have the power
+spectrum, hence the smoothness, of the mask (phase-randomised surrogates; Theiler et al. 1992,
+section 2.4, in two dimensions). The gains are the same, so area and softness are exactly equal.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Key = NDArray[np.floating]
 
 
 class Orders:
-    """What all masks of one sound share: its cells by loudness, and the phases of random orders.
+    """Permutations for all masks of one sound: the ranks of its cells, and random phases.
 
     Parameters
     ----------
     magnitude : ndarray, shape (freq, frame)
         The input on the plane.
     seed : int
-        Of the random orders.
+        Seed of the random orders.
     """
 
     def __init__(self, magnitude: FloatArray, seed: int) -> None:
@@ -37,10 +37,10 @@ class Orders:
 
     @cached_property
     def _by_loudness(self) -> NDArray[np.integer]:
-        """Cells from quiet to loud, equal ones in their order.
+        """Indices of cells by increasing magnitude; ties keep their order.
 
-        Magnitudes are not negative, so their bits sort as they do; with the cell's number below
-        them no two are equal, and the fastest sort gives one order everywhere.
+        The bits of non-negative floats sort as the floats do. With the cell's index in the low bits
+        all keys differ, so an unstable sort gives the same order on every machine.
         """
         bits = np.ascontiguousarray(self._magnitude, np.float32).view(np.uint32).ravel()
         keys = bits.astype(np.uint64) << np.uint64(32) | np.arange(bits.size, dtype=np.uint64)
@@ -53,13 +53,13 @@ class Orders:
         return np.square(self._magnitude)
 
     def by_energy(self, gains: FloatArray) -> FloatArray:
-        """Return the same gains, largest on the loudest cells."""
+        """Return the same gains, largest on the cells of most energy."""
         ordered = np.empty(gains.size, np.float32)
         ordered[self._by_loudness] = np.sort(gains, axis=None)
         return ordered.reshape(gains.shape)
 
     def at_random(self, gains: FloatArray, draws: int) -> list[FloatArray]:
-        """Return the same gains in random orders as smooth as the mask, the same for every mask."""
+        """Return the same gains in random orders as smooth as the mask; all masks share phases."""
         spectrum, ascending = _amplitudes(gains), np.sort(gains, axis=None)
         surrogates = (
             fft.irfft2(spectrum * phases, s=gains.shape) for phases in islice(self._phases, draws)
@@ -68,7 +68,7 @@ class Orders:
 
 
 class _Phases:
-    """The phases of random orders of one shape and seed, drawn once and kept."""
+    """The phases of random orders of one shape and seed, drawn once and cached."""
 
     def __init__(self, shape: tuple[int, ...], seed: int) -> None:
         self._shape = shape
@@ -84,26 +84,26 @@ class _Phases:
 
 @lru_cache(maxsize=1)
 def _phases(shape: tuple[int, ...], seed: int) -> _Phases:
-    """Sounds of a folder often have one length: what was drawn for the last one serves the next."""
+    """Return phases; cached, because sounds of a folder often have the same length."""
     return _Phases(shape, seed)
 
 
 def order_by(gains: FloatArray, key: Key) -> FloatArray:
-    """Return gains (freq, frame) in another order, the largest where ``key`` is largest."""
+    """Return the gains (freq, frame) sorted by ``key``, the largest where ``key`` is largest."""
     ordered = np.empty(gains.size, np.float32)
     ordered[np.argsort(key, axis=None, kind="stable")] = np.sort(gains, axis=None)
     return ordered.reshape(gains.shape)
 
 
 def surrogate(gains: FloatArray, generator: np.random.Generator) -> Key:
-    """Return noise (freq, frame) of the gains' own power spectrum, hence of their smoothness."""
+    """Return noise (freq, frame) with the power spectrum of the gains, hence their smoothness."""
     phases = _random_phases(gains.shape, generator)
     noise: Key = fft.irfft2(_amplitudes(gains) * phases, s=gains.shape)
     return noise
 
 
 def _amplitudes(gains: FloatArray) -> NDArray[np.floating]:
-    """Return the amplitude spectrum of gains less their mean."""
+    """Return the amplitude spectrum of the gains minus their mean."""
     centred = gains - gains.mean(dtype=np.float64).astype(np.float32)
     amplitudes: NDArray[np.floating] = np.abs(fft.rfft2(centred))
     return amplitudes
@@ -112,17 +112,17 @@ def _amplitudes(gains: FloatArray) -> NDArray[np.floating]:
 def _random_phases(
     shape: tuple[int, ...], generator: np.random.Generator
 ) -> NDArray[np.complexfloating]:
-    """Return the phases of white noise in two dimensions, complex numbers of size one."""
+    """Return the phases of two-dimensional white noise, complex numbers of modulus one."""
     noise = fft.rfft2(generator.standard_normal(shape).astype(np.float32))
     phases: NDArray[np.complexfloating] = noise / np.maximum(np.abs(noise), np.float32(1e-30))
     return phases
 
 
 def _in_order_of(key: Key, ascending: FloatArray) -> FloatArray:
-    """Return sorted gains, the largest where ``key`` is largest."""
+    """Return gains, given in ascending order, sorted by ``key``."""
     ordered = np.full(key.size, ascending[0], np.float32)
     low = int(np.searchsorted(ascending, ascending[0], side="right"))
-    if low < key.size and ascending[low] == ascending[-1]:  # binary: no need to sort
+    if low < key.size and ascending[low] == ascending[-1]:  # binary gains need no full sort
         ordered[np.argpartition(key.ravel(), low)[low:]] = ascending[-1]
     else:
         ordered[np.argsort(key, axis=None)] = ascending

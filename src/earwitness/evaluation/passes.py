@@ -2,8 +2,8 @@
 
 Evidence and remainder of all masks go through the model in stacked batches by up to two routes:
 ``spectrogram`` is the model on the masked spectrogram by the shortest route, ``audio`` the whole
-model on the resynthesised sound, the very float32 samples that a saved file holds. A model on
-waveforms has no shorter route than the sound, so both are one pass there.
+model on the resynthesised sound, on the float32 samples of the saved file. A model on waveforms has
+one route only, so both scores are of the same forward pass.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Memo = dict[tuple[Routes, bytes], tuple[Tensor, ...]]
 
 @dataclass(frozen=True)
 class Sides:
-    """The model's outputs for what masks keep and for what they remove, each (mask, output)."""
+    """The model's outputs for evidence and remainder of masks, each (mask, output)."""
 
     evidence: Tensor
     remainder: Tensor
 
     def of(self, masks: slice) -> Sides:
-        """Return those of some of the masks."""
+        """Return the rows of some masks."""
         return Sides(self.evidence[masks], self.remainder[masks])
 
 
@@ -46,9 +46,9 @@ class Passes:
     Attributes
     ----------
     spectrogram, audio : Sides
-        By each route; empty for a route that was not asked for.
+        Outputs by each route; empty for a route that was not requested.
     sounds : Tensor or None, shape (mask, time)
-        The evidence as sound, if it was asked for.
+        The evidence as sound, if requested.
     """
 
     spectrogram: Sides
@@ -56,7 +56,7 @@ class Passes:
     sounds: Tensor | None
 
     def of(self, masks: slice) -> Passes:
-        """Return those of some of the masks."""
+        """Return the rows of some masks."""
         sounds = None if self.sounds is None else self.sounds[masks]
         return Passes(self.spectrogram.of(masks), self.audio.of(masks), sounds)
 
@@ -70,7 +70,7 @@ def evaluate(
     sounds: bool = False,
     memo: Memo | None = None,
 ) -> Passes:
-    """Evaluate a model on what masks keep and on what they remove.
+    """Evaluate a model on evidence and remainder of masks.
 
     Parameters
     ----------
@@ -84,8 +84,7 @@ def evaluate(
     sounds : bool
         Whether to keep the sound of every mask's evidence.
     memo : dict, optional
-        Outputs so far, to share between calls about one sound that differ in their masks alone:
-        masks in it, and equal ones, are evaluated once.
+        Outputs of earlier calls that differ in their masks only; equal masks are evaluated once.
     """
     names: list[bytes] = []
     known: Memo = {} if memo is None else memo
@@ -115,8 +114,8 @@ def _rows(
     """Yield for every mask its name, outputs for evidence and remainder by both routes, and the
     evidence's sound.
 
-    Transforms are made mask by mask, which stays in the processor's cache; the network is evaluated
-    on batches. A model without a front end on the plane has one route only.
+    Transforms are computed mask by mask, so that they fit the processor's cache; the network is
+    evaluated on batches. A model without a front end on the plane has one route only.
     """
     direct = probe.model.frontend is not None
     separate: Routes = routes if direct else ("audio",)
@@ -141,13 +140,13 @@ def _sides(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return evidence and remainder as sound (2, time), and their magnitudes by every route.
 
-    On linear magnitudes the remainder is what the evidence leaves of the input, as sound and as
-    transform, which saves half of the transforms.
+    On linear magnitudes the remainder is the input minus the evidence, as sound and as STFT, which
+    saves half of the transforms.
 
     Parameters
     ----------
     direct : bool
-        Whether magnitudes are wanted at all.
+        Whether to compute magnitudes.
     """
     plane, spectrum, samples = probe.model.plane, probe.spectrum, probe.samples
     magnitudes: list[Tensor] = []

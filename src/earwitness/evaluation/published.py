@@ -1,15 +1,14 @@
-"""Two publications' figures by their own code's definitions, to compare with their tables.
+"""Metrics of two publications as their code computes them, for comparison with their tables.
 
-Neither is what it is called, so none of this is offered as a metric:
+They deviate from the definitions in the papers and are therefore not registered as metrics:
 
-- ``lmac`` (Paissan et al. 2024, as implemented in SpeechBrain): average drop takes the softmax of
-  what are probabilities already, which caps it at 63.2 %; increase and gain count any rise,
-  rounding included.
-- ``pak`` (Pak and Teryokhina 2025): a mask that is constant gets sparseness 0 and complexity 0, the
-  best there is; increase and gain count any rise.
+- ``lmac`` (Paissan et al. 2024, as implemented in SpeechBrain): average drop applies a softmax to
+  probabilities, which limits it to 63.2 %; increase and gain count any rise, rounding included.
+- ``pak`` (Pak and Teryokhina 2025): a constant mask gets sparseness 0 and complexity 0, the
+  optimum; increase and gain count any rise.
 
-Both take the class that the model decided on, whatever the target, and both measure the mask and
-not the map. Masks were multiplied in the domain ``log1p`` or ``dB``.
+Both use the predicted class and not the target, and both measure the mask and not the map. Masks
+were multiplied in the domain ``log1p`` or ``dB``.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from earwitness.audio import VORBIS_RATES, encode_vorbis
 from earwitness.errors import NotApplicableError
 from earwitness.types import FloatArray
 
-NOISE_DB = -40.0  # relative to the sound's own level: faint in quiet listening
+NOISE_DB = -40.0  # dB relative to the level of the sound; barely audible
 
 
 def noisy_copies(
     wave: FloatArray, copies: int, seed: int, *, decibels: float = NOISE_DB
 ) -> FloatArray:
-    """Return copies (copy, time) of a sound with white noise at a level relative to its own."""
+    """Return copies (copy, time) of a sound with white noise at a level relative to the sound."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((copies, len(wave)))
     level = float(np.sqrt(np.mean(np.asarray(wave, np.float64) ** 2)))
@@ -28,17 +28,18 @@ def noisy_copies(
 def encoded_copy(wave: FloatArray, rate: int, *, quality: float = 0.4) -> FloatArray:
     """Return a sound (time,) after it was encoded as Ogg Vorbis and decoded again.
 
-    Vorbis keeps the length and adds no delay. The level is kept below clipping and given back.
+    Vorbis keeps the length and adds no delay. The level is lowered before encoding, to avoid
+    clipping, and restored afterwards.
 
     Parameters
     ----------
     quality : float in [0, 1]
-        1 for the best.
+        Vorbis quality, 1 is the highest.
 
     Raises
     ------
     NotApplicableError
-        If the rate is not between 8 and 96 kHz: others crash the encoder.
+        If the rate is not between 8 and 96 kHz; the encoder crashes for others.
     """
     if not VORBIS_RATES[0] <= rate <= VORBIS_RATES[1]:
         raise NotApplicableError(
@@ -70,9 +71,9 @@ def repeated_maps(
     wave : ndarray, shape (time,)
     rate : int
     seed : int
-        Of the explanation they are compared with.
+        Seed of the explanation that they are compared with.
     copies : int
-        How many seeds and noises.
+        Number of seeds and of noises.
     """
     noises = noisy_copies(wave, copies, seed)
     return {

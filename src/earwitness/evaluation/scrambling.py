@@ -1,15 +1,15 @@
-"""Explanations of a network whose weights were scrambled, block by block from the logits down.
+"""Model randomisation test: explanations of a network with scrambled weights, block by block.
 
 Blocks are the network's layers that hold weights, a normalisation together with the layer before
-it, in the order in which a sound passes them. In ``cascading`` order a block is scrambled with all
-those above it, in ``independent`` order alone.
+it, in the order of the forward pass. In ``cascading`` order a block is scrambled with all blocks
+nearer to the logits, in ``independent`` order alone.
 
-Scrambling puts the entries of every weight and of every running statistic in another order. Unlike
-drawing new ones it keeps their distribution, so that signals neither die nor explode on the way,
-and maps do not go constant for that reason. A tensor whose entries are all equal stays as it is.
+Scrambling permutes the entries of every weight and of every running statistic. In contrast to
+drawing new values it keeps their distribution, so that activations neither vanish nor explode,
+which would make maps constant. A tensor whose entries are all equal is not changed.
 
-Grad-CAM is always asked too: it is known to pass (Adebayo et al. 2018), so where it does not, the
-test and not the method is at fault (a network that is shallow, or that never learnt).
+Grad-CAM is always included: it is known to pass (Adebayo et al. 2018). If it does not, the test is
+not valid for this network, for instance because it is shallow or untrained.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def find_blocks(model: Model, wave: Tensor) -> list[tuple[str, ...]]:
     Parameters
     ----------
     wave : Tensor, shape (samples,)
-        A sound to send through, to see the order.
+        A sound for the forward pass that gives the order.
 
     Raises
     ------
     NotApplicableError
-        If there is no network to look into, or no weight in it.
+        If the model is a black box or has no weights.
     """
     network = _network(model)
     names = {module: name for name, module in network.named_modules()}
@@ -71,16 +71,18 @@ def find_blocks(model: Model, wave: Tensor) -> list[tuple[str, ...]]:
         else:
             blocks.append([names[module]])
     for module in holders:
-        if module not in seen:  # one that is not called but read, as attention does
+        if (
+            module not in seen
+        ):  # weights that are read without a call of the module, as in attention
             _join(blocks, names[module])
     if not blocks:
-        raise NotApplicableError(f"{model.name} has no weights that could be made random")
+        raise NotApplicableError(f"{model.name} has no weights to scramble")
     return [tuple(block) for block in reversed(blocks)]
 
 
 @contextmanager
 def scrambled(model: Model, blocks: Sequence[tuple[str, ...]], *, seed: int) -> Iterator[None]:
-    """Scramble the weights and statistics of blocks, and put everything back afterwards."""
+    """Scramble the weights and statistics of blocks, and restore them afterwards."""
     modules = dict(_network(model).named_modules())
     tensors = [tensor for block in blocks for name in block for tensor in _tensors(modules[name])]
     before = [tensor.detach().clone() for tensor in tensors]
@@ -111,44 +113,44 @@ def scrambled_maps(
     order: Order = "cascading",
     seed: int = 0,
 ) -> tuple[list[str], dict[str, dict[str, FloatArray]]]:
-    """Explain with the weights as they are, and after each block was scrambled.
+    """Explain the original network, and the network with each block scrambled.
 
     Parameters
     ----------
     wave : Tensor, shape (samples,)
     methods : mapping of str to options
-        What to try; Grad-CAM is added where the network has a layer for it.
+        Options by method; Grad-CAM is added if the network has a layer for it.
     order : {"cascading", "independent"}
     seed : int
-        Of the explanations and of the scrambling.
+        Seed of the explanations and of the scrambling.
 
     Returns
     -------
     blocks : list of str
-        Names of the blocks, the logits first.
+        Names of the blocks, from the logits to the input.
     maps : dict
         For every method the fields ``map`` (freq, frame) and ``random_maps`` (block, freq, frame).
     """
     if order not in _ORDERS:
         raise ParameterError(f"order is cascading or independent, got {order!r}")
-    asked = {name: METHODS.get(name).settle(options) for name, options in methods.items()}
+    settled = {name: METHODS.get(name).settle(options) for name, options in methods.items()}
     blocks = find_blocks(model, wave)
     firsts: dict[str, FloatArray] = {}
     with model.undisturbed():
-        for name, options in {_BESIDE: METHODS.get(_BESIDE).options, **asked}.items():
+        for name, options in {_BESIDE: METHODS.get(_BESIDE).options, **settled}.items():
             try:
                 firsts[name] = _map(model, wave, target, name, options, seed)
-                asked.setdefault(name, options)
+                settled.setdefault(name, options)
             except NotApplicableError:
                 if name in methods:
                     raise
-        found: dict[str, list[FloatArray]] = {name: [] for name in asked}
+        found: dict[str, list[FloatArray]] = {name: [] for name in settled}
         for number in range(len(blocks)):
             some = blocks[: number + 1] if order == "cascading" else blocks[number : number + 1]
             with scrambled(model, some, seed=seed):
-                for name, options in asked.items():
+                for name, options in settled.items():
                     found[name].append(_map(model, wave, target, name, options, seed))
-    maps = {name: {"map": firsts[name], "random_maps": np.stack(found[name])} for name in asked}
+    maps = {name: {"map": firsts[name], "random_maps": np.stack(found[name])} for name in settled}
     return [" + ".join(name or model.name for name in block) for block in blocks], maps
 
 
@@ -161,7 +163,7 @@ def _map(
 
 
 def _join(blocks: list[list[str]], name: str) -> None:
-    """Add a module to the block of the innermost module around it, if that is in one."""
+    """Add a module to the block of the innermost module that contains it, if there is one."""
     around = [
         (len(other), block)
         for block in blocks
@@ -174,7 +176,7 @@ def _join(blocks: list[list[str]], name: str) -> None:
 
 def _network(model: Model) -> nn.Module:
     if model.module is None:
-        raise NotApplicableError(f"{model.name} is a black box: its weights cannot be made random")
+        raise NotApplicableError(f"{model.name} is a black box: its weights cannot be scrambled")
     return model.module
 
 

@@ -1,15 +1,15 @@
-"""The trust card: the target's score for the evidence alone and for the remainder alone, beside
-controls of the same size that know nothing of the model.
+"""The trust card: the target's score for the evidence alone, for the remainder alone, and for
+controls of the same size that do not depend on the model.
 
 Conventions
 -----------
 ``spectrogram`` scores the masked spectrogram by the shortest route to the model. ``audio`` scores
-the resynthesised sound with the whole model, on the very float32 samples that a saved file holds.
-For binary masks the two differ, since a masked spectrogram is rarely the spectrogram of any sound;
-verdicts go by the audio scores.
+the resynthesised sound with the whole model, on the float32 samples of the saved file. For binary
+masks the two differ, because a masked STFT is usually not the STFT of any sound; verdicts use the
+audio scores.
 
-Controls hold the mask's own gains in another order (``earwitness.evaluation.orders``): by energy,
-and at random. Random orders are scored as audio only.
+Controls are permutations of the mask's gains (``earwitness.evaluation.orders``): by energy, and at
+random. Random orders are scored as audio only.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from earwitness.models.target import reported_score
 from earwitness.probe import Probe
 from earwitness.types import Control, Mask, Outcome, Pair, Trust, TrustCard
 
-RANDOM_DRAWS = {"full": 8, "light": 1, "none": 0}
+RANDOM_DRAWS = {"full": 8, "light": 1, "none": 0}  # random orders; two forward passes each
 _ROUTES: dict[Trust, Routes] = {"full": BOTH, "light": ("audio",), "none": ()}
-_MARGIN = 1e-3  # probability or score: a difference that a float32 model can make by itself
+_MARGIN = 1e-3  # probability or score; above float32 rounding and batching effects of a model
 
 
 def card_passes(level: Trust) -> int:
-    """Return how many forward passes a card costs: 24 in full, 6 for a light one."""
+    """Return the number of forward passes of a card: 24 if full, 6 if light."""
     both = 2 * len(_ROUTES[level])  # evidence and remainder
     return 2 * both + 2 * RANDOM_DRAWS[level] if both else 0
 
@@ -50,8 +50,8 @@ def trust_card(
     orders : Orders
         Of the input's magnitude.
     level : {"full", "light", "none"}
-        How much is scored: in full, evidence, remainder and the energy control by both routes and
-        eight random orders as audio; light, all as audio with one random order.
+        Full: evidence, remainder and the energy control by both routes, and eight random orders as
+        audio. Light: audio only, with one random order.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def _outcomes(probe: Probe, passes: Passes) -> list[Outcome]:
 
 
 def _summary(outcomes: list[Outcome], energy: float, area: float) -> Control:
-    """Return mean, least and largest of the scores of some orders."""
+    """Return mean, minimum and maximum of the scores of several orders."""
 
     def over(function: Callable[[list[float]], Any]) -> Outcome:
         def pair(pairs: list[Pair]) -> Pair:
@@ -113,9 +113,9 @@ def _summary(outcomes: list[Outcome], energy: float, area: float) -> Control:
 def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
     """Return the controls that the explanation is ahead of, by its audio scores.
 
-    It is ahead if evidence minus remainder is positive and larger than any order of the control's
-    gains reaches; the other way round for a target that asks what lowers a value. A degenerate mask
-    is ahead of nothing.
+    It is ahead if evidence minus remainder is positive and larger than for every order of the
+    control's gains; the sign is reversed for a target with direction ``down``. A degenerate mask is
+    ahead of no control.
     """
     if mask.degenerate:
         return []
@@ -130,11 +130,11 @@ def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
 
 
 def verdict(card: TrustCard | None, mask: Mask) -> str:
-    """Say in a sentence what the figures allow one to say."""
+    """Return the conclusion from the scores as a sentence."""
     if mask.degenerate:
-        return f"The mask is {mask.degenerate}: it says nothing about where the evidence is."
+        return f"The mask is {mask.degenerate}: it does not localise the evidence."
     if card is None:
-        return "Not scored: no trust card was asked for."
+        return "Not scored (no trust card)."
     names = ahead_of(card, mask)
     others = [name for name in card.controls if name not in names]
     if not others:

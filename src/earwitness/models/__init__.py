@@ -1,1 +1,1 @@
-"""Models: adapters, architectures, and where their layers listen."""
+"""Models: the model class, adapters, built-in architectures, targets and fingerprints."""

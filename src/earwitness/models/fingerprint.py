@@ -1,4 +1,4 @@
-"""A name for what a model has learnt, so that what was made for it is not used on another."""
+"""Fingerprints of a model's weights, which key everything that is computed for the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from earwitness.models.model import Model
 
 V = TypeVar("V")
 _Seen = tuple[tuple[int, int, float], ...]
-_SAMPLE = 1009  # every 1009th value is summed, to notice most changes that torch does not count
+_SAMPLE = 1009  # every 1009th value is summed; finds most changes without a version count
 _KNOWN: WeakKeyDictionary[Model, tuple[_Seen, str]] = WeakKeyDictionary()
 _HELD: WeakKeyDictionary[Model, str] = WeakKeyDictionary()
 
@@ -24,8 +24,9 @@ _HELD: WeakKeyDictionary[Model, str] = WeakKeyDictionary()
 def fingerprint(model: Model) -> str:
     """Return 16 hexadecimal digits that depend on all weights, statistics, labels and the rate.
 
-    What was found is kept until a weight is written over or put elsewhere; a change behind torch's
-    back (``parameter.data[0] = 1``) is seen only where it changes one value in a thousand.
+    The result is cached until torch counts a new version of a weight or its memory moves. A change
+    that torch does not count (``parameter.data[0] = 1``) is found only if it affects a sampled
+    value, one in 1009.
     """
     if model in _HELD:
         return _HELD[model]
@@ -42,9 +43,9 @@ def fingerprint(model: Model) -> str:
 
 @contextmanager
 def held_fingerprint(model: Model) -> Iterator[None]:
-    """Let a model keep its fingerprint while its weights are scrambled to see what depends on them.
+    """Keep a model's fingerprint while its weights are scrambled.
 
-    What was made for the model then still applies to it, as the check wants.
+    Decoders trained for the model then remain applicable, as the model randomisation test requires.
     """
     _HELD[model] = fingerprint(model)
     try:
@@ -54,13 +55,13 @@ def held_fingerprint(model: Model) -> Iterator[None]:
 
 
 class PerModel(Generic[V]):
-    """What is found out once per model: forgotten when its weights change or it is gone."""
+    """A cache per model, cleared when its weights change or the model is deleted."""
 
     def __init__(self) -> None:
         self._kept: WeakKeyDictionary[Model, tuple[str, dict[Any, V]]] = WeakKeyDictionary()
 
     def of(self, model: Model) -> dict[Any, V]:
-        """Return what is kept for the weights as they are, to read and to add to."""
+        """Return the cache for the current weights, a mutable mapping."""
         name = fingerprint(model)
         known = self._kept.get(model)
         if known is None or known[0] != name:
@@ -69,7 +70,7 @@ class PerModel(Generic[V]):
 
 
 def digest(network: nn.Module) -> str:
-    """Return 16 hexadecimal digits that depend on all that is stored with a network."""
+    """Return 16 hexadecimal digits that depend on the state dict of a network."""
     return _hash("", network.state_dict())
 
 
@@ -86,7 +87,7 @@ def _sum(tensor: Tensor) -> float:
 
 
 def _tensors(model: Model) -> Iterator[tuple[str, Tensor]]:
-    # what is made anew and not stored, such as filters, may be rounded otherwise elsewhere
+    # buffers outside the state dict, such as filters, may be rounded differently elsewhere
     for number, part in enumerate(model.parts):
         for name, value in part.state_dict().items():
             yield from _flat(f"{number}.{name}", value)

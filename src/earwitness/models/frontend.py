@@ -1,7 +1,7 @@
-"""Front ends: from the plane's magnitude to what a network reads.
+"""Front ends: from the plane's magnitude to the input of a network.
 
-A model with a front end of this kind takes the shortcut from a masked magnitude to the features,
-without going through the inverse transform.
+A model with such a front end computes features directly from a masked magnitude, without the
+inverse transform.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from earwitness.plane.stft import Plane
 
 
 class FrontEnd(Protocol):
-    """What an adapter needs to know of a model's features.
+    """Protocol of a model's features on the plane.
 
     Calling it maps magnitudes (batch, freq, frame) on ``plane`` to features; time is last, so that
     a long sound can be read in windows of frames.
@@ -32,9 +32,9 @@ class FrontEnd(Protocol):
 class LinearFrontEnd(FrontEnd, Protocol):
     """A front end that begins with something linear, such as mel bands.
 
-    ``nonlinear(linear(magnitude))`` is what calling it gives. ``linear`` works on each frame by
-    itself, and silence gives zeros. What is linear need be done only once for all mixtures of the
-    same pieces, and for the sum of many gradients.
+    Calling it returns ``nonlinear(linear(magnitude))``. ``linear`` works on single frames and maps
+    silence to zeros. The linear part is computed once for all mixtures of the same pieces, and once
+    for the sum of many gradients.
     """
 
     def linear(self, magnitude: Tensor) -> Tensor:
@@ -47,15 +47,15 @@ class LinearFrontEnd(FrontEnd, Protocol):
 
 
 def is_linear(frontend: FrontEnd | None) -> TypeGuard[LinearFrontEnd]:
-    """Whether a front end says what its linear part is."""
+    """Whether a front end has a linear part."""
     return hasattr(frontend, "linear") and hasattr(frontend, "nonlinear")
 
 
 class LogMel(nn.Module):
     """Logarithm of the mean magnitude in mel bands: ``ln(1 + mel / floor)``.
 
-    Silence is exactly 0 and full scale about 8. The default floor of -80 dB lies under the noise of
-    most recordings, so the logarithm is smooth down to silence and masked cells look like silence.
+    Silence is exactly 0 and full scale about 8. The default floor of -80 dB is below the noise of
+    most recordings, so the logarithm is smooth down to silence and masked cells equal silence.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What an explanation may ask of a model, whatever the model is made of."""
+"""The interface of a model, independent of its framework."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from earwitness.types import Optimise, Output, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
 _OUTPUTS = ("logits", "probabilities", "scores")
-_LEAST_SECONDS = 0.01
+_LEAST_SECONDS = 0.01  # s, about one frame of a spectrogram
 
 
 class Model(ABC):
-    """A model on mono waveforms, with everything needed to ask it.
+    """A model on mono waveforms, with the facts needed to evaluate it.
 
     Calling it maps waves (batch, samples) at ``rate`` to outputs (batch, output), or (batch,
-    output, frame) if it answers per frame. Sounds shorter than ``shortest`` are padded with silence
-    at the end; longer ones than ``longest`` are read in windows that overlap by half, and the
-    outputs of the windows are averaged, those per frame where they overlap.
+    output, frame) if it has outputs per frame. Sounds shorter than ``shortest`` are padded with
+    silence at the end; sounds longer than ``longest`` are read in windows that overlap by half, and
+    the outputs of the windows are averaged, those per frame where they overlap.
 
     Attributes
     ----------
@@ -43,19 +43,19 @@ class Model(ABC):
     output : str
         What the outputs are: ``logits``, ``probabilities`` or ``scores``.
     per_frame : bool
-        Whether it answers for every frame of the sound.
+        Whether it has outputs for every frame of the sound.
     shortest, longest : int or None
-        Range of lengths it takes, in samples.
+        Range of lengths that it takes, in samples.
     plane : Plane
-        The plane its explanations live on.
+        The plane of its explanations.
     frontend : FrontEnd or None
-        Present if it can be asked on magnitudes directly (``from_magnitude``).
+        Present if it can be evaluated on magnitudes (``from_magnitude``).
     module : torch.nn.Module or None
-        The network, where there is one to look into.
+        The network; None for a black box.
     differentiable : bool
         Whether gradients reach the waveform.
     optimise : bool or "compile"
-        How passes over many inputs are made faster (``earwitness.models.prepare``).
+        How forward passes on many inputs are accelerated (``earwitness.models.prepare``).
     """
 
     frontend: FrontEnd | None = None
@@ -106,7 +106,7 @@ class Model(ABC):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the outputs; numbers, found by asking once, if none were given."""
+        """Names of the outputs; numbers, found by one forward pass, if none were given."""
         if self._labels is None:
             with self.undisturbed(), torch.no_grad():
                 samples = self.shortest or self.rate
@@ -115,7 +115,7 @@ class Model(ABC):
 
     @property
     def parts(self) -> tuple[nn.Module, ...]:
-        """Every torch module it is made of, the network first."""
+        """All torch modules of the model, the network first."""
         return () if self.module is None else (self.module,)
 
     @property
@@ -125,7 +125,7 @@ class Model(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters live."""
+        """Device of its parameters."""
         tensor = self._first_tensor()
         return torch.device("cpu") if tensor is None else tensor.device
 
@@ -143,37 +143,37 @@ class Model(ABC):
 
     def __call__(self, waves: Tensor) -> Tensor:
         """Map waves (batch, samples) to outputs (batch, output[, frame])."""
-        return self._windowed(waves, self.shortest, self.longest, self._answer)
+        return self._windowed(waves, self.shortest, self.longest, self._evaluate)
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """Map magnitudes on the plane (batch, freq, frame) to outputs, without an inverse."""
         raise NotImplementedError(f"{self.name} has no front end on the plane")
 
     def from_linear(self, linear: Tensor) -> Tensor:
-        """Map what the linear part of the front end gives (batch, band, frame) to outputs."""
+        """Map bands of the front end's linear part (batch, band, frame) to outputs."""
         raise NotImplementedError(f"{self.name} has no front end with a linear part")
 
     def windows(self, samples: int) -> list[tuple[int, int]]:
-        """Return (start, length) in samples of the windows a sound is read in."""
+        """Return (start, length) in samples of the windows in which a sound is read."""
         length = max(samples, self.shortest or 0)
         return [(start, min(length, self.longest or length)) for start in self._starts(length)]
 
     @abstractmethod
     def _forward(self, waves: Tensor) -> Any:
-        """Ask the network about waves of a length it takes."""
+        """Evaluate the network on waves of a length that it takes."""
 
-    def _answer(self, data: Tensor, forward: Callable[[Tensor], Any] | None = None) -> Tensor:
+    def _evaluate(self, data: Tensor, forward: Callable[[Tensor], Any] | None = None) -> Tensor:
         try:
-            answer = (forward or self._forward)(data.clone())  # it may write on what it is given
+            outputs = (forward or self._forward)(data.clone())  # may modify its input
         except EarwitnessError:
             raise
         except (Exception, SystemExit) as error:
             text = str(error).strip().split("\n")[0]
             raise ModelError(
-                f"{self.name}: {type(error).__name__} while reading {tuple(data.shape)}: {text} (a "
-                "model that takes some lengths only wants wrap(..., lengths=(shortest, longest)))"
+                f"{self.name}: {type(error).__name__} while reading {tuple(data.shape)}: {text} "
+                "(if it takes certain lengths only, use wrap(..., lengths=(shortest, longest)))"
             ) from error
-        return self._checked(answer, len(data))
+        return self._checked(outputs, len(data))
 
     def _starts(self, length: int, longest: int | None = None) -> list[int]:
         longest = longest or self.longest
@@ -184,30 +184,30 @@ class Model(ABC):
         return [round(k * (length - longest) / (count - 1)) for k in range(count)]
 
     def _windowed(
-        self, data: Tensor, shortest: int | None, longest: int | None, ask: Any
+        self, data: Tensor, shortest: int | None, longest: int | None, evaluate: Any
     ) -> Tensor:
-        """Pad or cut the last axis to lengths the network takes, ask, and average the windows."""
+        """Pad or window the last axis to lengths of the network, evaluate, and average windows."""
         length = data.shape[-1]
         if shortest and length < shortest:
-            answers = ask(nn.functional.pad(data, (0, shortest - length)))
+            outputs = evaluate(nn.functional.pad(data, (0, shortest - length)))
             if not self.per_frame:
-                return answers
-            return answers[..., : math.ceil(answers.shape[-1] * length / shortest)]
+                return outputs
+            return outputs[..., : math.ceil(outputs.shape[-1] * length / shortest)]
         starts = self._starts(length, longest) if longest else [0]
         if len(starts) == 1:
-            return ask(data)
+            return evaluate(data)
         parts = torch.stack([data[..., start : start + (longest or 0)] for start in starts])
-        answers = ask(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
-        return _overlap(answers, starts, length) if self.per_frame else answers.mean(dim=0)
+        outputs = evaluate(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+        return _overlap(outputs, starts, length) if self.per_frame else outputs.mean(dim=0)
 
     def _checked(self, outputs: Any, batch: int) -> Tensor:
         outputs = getattr(outputs, "logits", outputs)
         if isinstance(outputs, Tensor) and outputs.is_complex():
-            raise ModelError(f"{self.name}: must answer with real numbers, got {outputs.dtype}")
+            raise ModelError(f"{self.name}: outputs must be real numbers, got {outputs.dtype}")
         if not isinstance(outputs, Tensor):
             raise ModelError(
-                f"{self.name}: must answer with a tensor (batch, output), got "
-                f"{type(outputs).__name__}; wrap a module that returns the one you want explained"
+                f"{self.name}: outputs must be a tensor (batch, output), got "
+                f"{type(outputs).__name__}; wrap a module that returns the tensor to explain"
             )
         shape = tuple(outputs.shape)
         if outputs.ndim == 1 + self.per_frame and len(outputs) == batch:
@@ -216,15 +216,15 @@ class Model(ABC):
             wanted = "(batch, frame, output)" if self.per_frame else "(batch, output)"
             hint = ""
             if outputs.ndim == 3 and len(outputs) == batch:
-                hint = "; if it answers per frame, say per_frame=True"
+                hint = "; if it has outputs per frame, use per_frame=True"
             raise ModelError(
-                f"{self.name}: must answer {wanted} = ({batch}, ...), got shape {shape}{hint}"
+                f"{self.name}: outputs must be {wanted} = ({batch}, ...), got shape {shape}{hint}"
             )
         if self.per_frame:
             outputs = outputs.movedim(1, -1)
         if self.task == "single-label" and outputs.shape[1] == 1:
             raise ModelError(
-                f"{self.name}: one output cannot be one of many; say task='multi-label' for a "
+                f"{self.name}: one output cannot be single-label; use task='multi-label' for a "
                 "detector, or output='scores' for a regression"
             )
         if self._labels is None:
@@ -240,27 +240,27 @@ class Model(ABC):
     def _check_values(self, outputs: Tensor) -> None:
         if not bool(torch.isfinite(outputs).all()):
             raise ModelError(
-                f"{self.name}: answers with NaN or infinite values; if it divides by the level of "
-                "its input, add a small constant: explanations ask about silence too"
+                f"{self.name}: outputs are NaN or infinite; if it divides by the level of its "
+                "input, add a small constant, because explanations evaluate silence too"
             )
         if self.output != "probabilities":
             return
         if bool((outputs < -1e-3).any()) or bool((outputs > 1 + 1e-3).any()):
             raise ModelError(
-                f"{self.name}: outputs were declared probabilities but leave [0, 1]; if they come "
-                "before the softmax, say output='logits'"
+                f"{self.name}: outputs were declared probabilities but are outside [0, 1]; if they "
+                "precede the softmax, use output='logits'"
             )
         if self.task == "single-label" and bool(((outputs.sum(dim=1) - 1).abs() > 1e-2).any()):
             raise ModelError(
-                f"{self.name}: probabilities of one of many must sum to 1; for several labels at "
-                "once, say task='multi-label'"
+                f"{self.name}: single-label probabilities must sum to 1; for several labels at "
+                "once, use task='multi-label'"
             )
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Run everything in evaluation mode, and leave modes and chance as they were.
+        """Run the model in evaluation mode with a fixed seed; restore modes and random state.
 
-        A model that draws at random draws the same every time.
+        A model that draws at random makes the same draws in every use.
         """
         modes = [(module, module.training) for part in self.parts for module in part.modules()]
         try:
@@ -275,18 +275,18 @@ class Model(ABC):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let only what depends on the sound ask for gradients, and leave it as it was."""
-        asking = [one for part in self.parts for one in part.parameters() if one.requires_grad]
+        """Switch off gradients of parameters, and restore them afterwards."""
+        trainable = [one for part in self.parts for one in part.parameters() if one.requires_grad]
         try:
-            for one in asking:
+            for one in trainable:
                 one.requires_grad_(False)
             yield
         finally:
-            for one in asking:
+            for one in trainable:
                 one.requires_grad_(True)
 
     def _differentiable_kernels(self) -> AbstractContextManager[None]:
-        """Do without cuDNN for recurrent networks: it has no backward pass in evaluation mode."""
+        """Disable cuDNN for recurrent networks: it has no backward pass in evaluation mode."""
         recurrent = any(isinstance(m, nn.RNNBase) for part in self.parts for m in part.modules())
         if not recurrent or self.device.type != "cuda":
             return nullcontext()

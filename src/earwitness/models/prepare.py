@@ -1,10 +1,10 @@
-"""The one fast path: batch norms folded into convolutions, and channels-last memory.
+"""Faster forward passes: batch norms folded into convolutions, and channels-last memory.
 
-``optimise`` of a model says what is tried: ``True`` (``torch.fx`` traces the network and folds its
-batch norms), ``"compile"`` (``torch.compile``) or ``False``. Only passes over many inputs use it:
-perturbations and sums of gradients. The first two inputs of every run go through the network as it
-is and through the faster copy; if the results differ, or the copy fails, the network is used as it
-is. The network itself is never changed; the copy takes as much memory as its weights.
+``optimise`` of a model selects the method: ``True`` (``torch.fx`` traces the network and folds its
+batch norms), ``"compile"`` (``torch.compile``) or ``False``. Only passes on many inputs use it:
+perturbations and sums of gradients. The first two inputs of every run are computed by the network
+and by the faster copy; if the results differ, or the copy fails, the network is used. The network
+itself is never changed; the copy takes as much memory as its weights.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
 
-OUTPUT_TOLERANCE = 1e-4  # of the standard deviation over inputs and outputs
-GRADIENT_TOLERANCE = 1e-3  # of the norm: a unit at the corner of a ReLU may go either way
-_ROUNDING = 5e-6  # of the largest output: float32 sums in another order
-_CHECKED = 2  # inputs of every run that are computed both ways
+OUTPUT_TOLERANCE = 1e-4  # relative to the standard deviation over inputs and outputs
+GRADIENT_TOLERANCE = 1e-3  # relative to the norm; a ReLU near its kink may switch
+_ROUNDING = 5e-6  # relative to the largest output; float32 sums in another order
+_CHECKED = 2  # inputs of every run that both networks compute
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Pass = Callable[[Tensor], Tensor]
@@ -31,7 +31,7 @@ _COPIES: PerModel[Model | None] = PerModel()
 
 
 def prepared(model: Model) -> Model | None:
-    """Return a faster copy of a model, made once per set of weights, or None where there is none.
+    """Return a faster copy of a model, made once per set of weights, or None if there is none.
 
     None for black boxes, with ``optimise=False``, and for networks without convolutions or that
     ``torch.fx`` cannot trace.
@@ -54,7 +54,7 @@ def _copy(model: Model) -> Model | None:
             faster = _folded(network).requires_grad_(False).to(memory_format=torch.channels_last)
         else:
             return None
-    except Exception:  # whatever keeps a network from being traced, it works as it is
+    except Exception:  # a network that cannot be traced or compiled is used itself
         return None
     other = copy.copy(model)
     other.module = faster
@@ -87,16 +87,16 @@ def _folded(network: nn.Module) -> Any:
 
 
 class Checked:
-    """``plain``, by way of ``faster`` where that gives the same on the first two inputs.
+    """The function ``faster``, if its first two results agree with ``plain``; else ``plain``.
 
     Parameters
     ----------
     plain, faster : callable
         From inputs (batch, ...) to outputs or gradients (batch, ...), one for each input.
     agree : callable
-        ``agree(found, wanted)`` says whether two results for the same inputs are the same.
+        ``agree(found, wanted)`` compares two results for the same inputs.
     fewest : int
-        Inputs in a first batch below which it goes the plain way, since checking costs more.
+        Least number of inputs in a batch for the comparison; below it, ``plain`` is cheaper.
     """
 
     def __init__(
@@ -120,12 +120,12 @@ class Checked:
         return self._plain(batch) if found is None else found
 
 
-def _tried(ask: Pass, batch: Tensor) -> Tensor | None:
-    """Return the result, or None where there is none; the random state stays as it was."""
+def _tried(function: Pass, batch: Tensor) -> Tensor | None:
+    """Return the result, or None if the function fails; the random state is restored."""
     try:
         with torch.random.fork_rng(devices=[]):
-            return ask(batch)
-    except Exception:  # the network as it is comes next and may raise it again
+            return function(batch)
+    except Exception:  # the network itself is evaluated next and may raise it again
         return None
 
 

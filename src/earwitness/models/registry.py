@@ -1,4 +1,4 @@
-"""How a built-in model joins, and how a model is found by what the user typed."""
+"""The registry of built-in models, and the loader of a model from its name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A model that comes with the library, and its facts.
+    """A registered model.
 
     ``load`` takes the path of a file of weights if ``needs_file``, and nothing otherwise.
     """
@@ -50,18 +50,18 @@ def register(
 
 
 def check_device(device: str) -> None:
-    """Raise ``ModelError`` for a device that torch has no name for."""
+    """Raise ``ModelError`` for a device that torch does not know."""
     if device.split(":")[0] not in _DEVICES:
         raise ModelError(f"device {device!r} is none of {', '.join(_DEVICES)}")
 
 
 def list_models() -> list[BuiltIn]:
-    """Return the built-in models with their facts."""
+    """Return the built-in models."""
     return MODELS.all()
 
 
 def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = None) -> Model:
-    """Load a model by what one types on the command line.
+    """Load a model by its name on the command line.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = No
         ``earwitness train``, or ``python:FILE.py:FUNCTION``, a function without parameters that
         returns a wrapped model.
     device : str
-        Where its network shall live, as torch names it.
+        Torch device of its network.
     optimise : bool or "compile", optional
-        As for ``wrap``; what the model was wrapped with if None.
+        As for ``wrap``; the model's own setting if None.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _from_python(name: str) -> Model:
     try:
         _, file, function = name.split(":") if name.count(":") == 2 else name.rsplit(":", 2)
     except ValueError:
-        raise ModelError(f"{name}: wanted python:FILE.py:FUNCTION") from None
+        raise ModelError(f"{name}: expected python:FILE.py:FUNCTION") from None
     path = Path(file)
     if not path.is_file():
         raise ModelError(f"{name}: no such file {file}")

@@ -1,7 +1,6 @@
 """The target: which output is explained, and its score in a model's outputs.
 
-Outputs have shape (batch, output), or (batch, output, frame) for a model that has one for every
-frame of the sound.
+Outputs have shape (batch, output), or (batch, output, frame) for a model with outputs per frame.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ def make_target(
     direction: Direction = "up",
     seconds: float | None = None,
 ) -> Target:
-    """Resolve what the user names to outputs of this model.
+    """Resolve labels or indices to outputs of a model.
 
     Parameters
     ----------
     outputs : Tensor, shape (output,) or (output, frame)
-        The model's answer to the input; the decided class is its most probable entry. A
-        regression with several outputs is explained for the first one.
+        The model's outputs for the input; the default target is the class of largest probability,
+        or the first output of a regression.
     target, versus : label or index, optional
     span : (float, float), optional
-        Seconds from the start of the sound; only for a model that answers per frame.
+        Seconds from the start of the sound; only for a model with outputs per frame.
     direction : {"up", "down"}
         Whether to explain what raises the value of a regression, or what lowers it.
     seconds : float, optional
@@ -48,7 +47,7 @@ def make_target(
     UnknownNameError, ParameterError
         If there is no such output, or the span is empty.
     NotApplicableError
-        If the model cannot be asked this question.
+        If the target does not apply to the model.
     """
     frames = _frames(model, outputs, span, seconds)
     sign = _sign(model, direction)
@@ -79,7 +78,7 @@ def make_target(
 
 
 def output_index(model: Model, name: str | int | np.integer[Any] | None) -> int:
-    """Return the number of an output named by label or number, or raise with the nearest."""
+    """Return the index of an output given by label or index; errors name the nearest label."""
     noun = "output" if model.task == "regression" else "class"
     if isinstance(name, str):
         if name in model.labels:
@@ -100,16 +99,14 @@ def output_index(model: Model, name: str | int | np.integer[Any] | None) -> int:
 
 
 def probabilities(model: Model, outputs: Tensor) -> Tensor:
-    """Return what people read, in the outputs' shape: probabilities (after one softmax), or
-    values.
-    """
+    """Return probabilities (after a softmax or sigmoid) or values, in the shape of the outputs."""
     if model.output != "logits":
         return outputs
     return outputs.sigmoid() if model.task == "multi-label" else outputs.softmax(dim=1)
 
 
 def overall(model: Model, outputs: Tensor) -> Tensor:
-    """Return answers for the whole sound (batch, output): the mean of those per frame."""
+    """Return outputs for the whole sound (batch, output): the mean over frames."""
     return outputs.mean(dim=-1) if model.per_frame else outputs
 
 
@@ -118,14 +115,14 @@ def explained_score(model: Model, outputs: Tensor, target: Target) -> Tensor:
 
     The logit of a class where there are logits, its probability or value otherwise; against
     another class, the difference of logits (of log-probabilities, which is the same for a
-    softmax). Answers per frame are averaged over the target's span. A target that asks what
-    lowers a value has the score's sign reversed.
+    softmax). Outputs per frame are averaged over the target's span. The direction ``down``
+    reverses the sign of the score.
     """
     return target.sign * _value(model, outputs, target)
 
 
 def reported_score(model: Model, outputs: Tensor, target: Target) -> Tensor:
-    """Return the score that people read, in the unit ``target.kind``, shape (batch,)."""
+    """Return the score for display, in the unit ``target.kind``, shape (batch,)."""
     if target.kind == "probability":
         return over(probabilities(model, outputs)[:, target.index], target.frames)
     return _value(model, outputs, target)
@@ -151,7 +148,7 @@ def _sign(model: Model, direction: Direction) -> int:
         raise ParameterError(f"direction is up or down, got {direction!r}")
     if direction == "down" and model.task != "regression":
         raise NotApplicableError(
-            f"direction down asks what lowers a value, but {model.name} is a classifier; "
+            f"direction down needs a regression, but {model.name} is a classifier; "
             "compare classes with versus"
         )
     return 1 if direction == "up" else -1
@@ -164,9 +161,9 @@ def _frames(
     if not model.per_frame:
         if span is not None:
             raise NotApplicableError(
-                f"{model.name} answers once for the whole sound, so no span of its answer can "
-                "be explained; read a part of the sound with start and end, or say "
-                "per_frame=True when wrapping a model that answers per frame"
+                f"{model.name} has one output for the whole sound, so no span can be explained; "
+                "read a part of the sound with start and end, or use per_frame=True when "
+                "wrapping a model with outputs per frame"
             )
         return None
     count = outputs.shape[-1]
@@ -187,5 +184,5 @@ def _frames(
 
 
 def over(values: Tensor, frames: tuple[int, int] | None) -> Tensor:
-    """Return the mean over a range of the last axis, or the values as they are if there is none."""
+    """Return the mean over a range of the last axis, or the values if the range is None."""
     return values if frames is None else values[..., frames[0] : frames[1]].mean(dim=-1)

@@ -1,4 +1,4 @@
-"""``wrap``: tell earwitness what a model is, and get the adapter for it."""
+"""``wrap``: describe a model, and get the adapter for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wrap(
     optimise: Optimise = True,
     name: str | None = None,
 ) -> Model:
-    """Tell earwitness what a model is.
+    """Wrap a torch module or a function as a model.
 
     Parameters
     ----------
@@ -38,27 +38,27 @@ def wrap(
         (batch, output). Any other callable is a black box: it gets a numpy array (batch, samples)
         of float32 and returns an array (batch, output); methods that need gradients refuse it.
     sample_rate : int
-        Rate in Hz of the waveforms it takes.
+        Sampling rate in Hz of its input.
     labels : sequence of str, optional
         Names of the outputs; numbers if None.
     output : {"logits", "probabilities", "scores"}
-        What the outputs are. It is never guessed: a softmax applied twice is a classic artefact.
+        What the outputs are. It is not guessed, because a softmax applied twice is a common error.
     task : {"single-label", "multi-label", "regression"}, optional
         By default regression for scores, single-label otherwise.
     features : callable, optional
         For a module on features: a differentiable torch function from waveforms to its input, or a
-        front end on the plane (such as ``earwitness.models.frontend.LogMel``), which lets
+        front end on the plane (such as ``earwitness.models.frontend.LogMel``), with which
         explanations skip the inverse transform.
     lengths : (float or None, float or None)
-        Shortest and longest sound it takes, in seconds. Others are padded with silence, or read in
-        overlapping windows.
+        Shortest and longest sound that it takes, in seconds. Shorter sounds are padded with
+        silence, longer ones are read in overlapping windows.
     per_frame : bool
-        Whether it answers (batch, frame, output) for frames that divide the sound evenly; then a
-        span of time can be explained.
+        Whether its outputs are (batch, frame, output), for frames that divide the sound evenly; a
+        span of time can then be explained.
     optimise : bool or "compile"
-        Whether passes over many inputs use a copy of the network with batch norms folded into
-        convolutions (True), one by ``torch.compile``, or the network as it is (False). Results are
-        compared with the network's own in every run.
+        Whether passes on many inputs use a copy of the network with batch norms folded into
+        convolutions (True), a copy by ``torch.compile``, or the network itself (False). Results
+        are compared with those of the network in every run.
     name : str, optional
 
     Returns
@@ -91,5 +91,5 @@ def wrap(
     if not callable(model):
         raise ParameterError(f"a model is a torch module or a function, got {type(model).__name__}")
     if features is not None:
-        raise ParameterError("features go with a torch module; let the function compute its own")
+        raise ParameterError("features need a torch module; let the function compute its own")
     return BlackBox(model, **facts)

@@ -1,4 +1,4 @@
-"""The folder of a report: one place per sound and method, and the page over them."""
+"""The folder of a report: a folder for each sound and method, and the page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one explanation lies, and what it is about."""
+    """The folder, sound and method of one explanation."""
 
     clip: str
     method: str
@@ -30,19 +30,19 @@ class Entry:
 
 
 class ReportFolder:
-    """A folder that is filled explanation by explanation; what is in it is always whole.
+    """A folder to which explanations are added one by one; each is written as a whole.
 
     Parameters
     ----------
     root : Path
     overwrite : bool
-        Whether the results of an earlier run may be replaced. Only what that run recorded as its
-        own is ever removed.
+        Whether the results of an earlier run may be replaced. Only files that this run recorded are
+        removed.
 
     Raises
     ------
     OutputError
-        If the folder holds something, or cannot be written.
+        If the folder is not empty, or cannot be written.
     """
 
     def __init__(self, root: Path, *, overwrite: bool) -> None:
@@ -57,19 +57,18 @@ class ReportFolder:
         if root.is_dir() and any(root.iterdir()):
             if not overwrite:
                 raise OutputError(
-                    f"{root}: holds something already; say --overwrite, or choose another place "
-                    "with -o"
+                    f"{root}: is not empty; use --overwrite, or choose another place with -o"
                 )
             if (root / _RECORD).is_file():
                 _recorded(root / _RECORD)
             else:
                 raise OutputError(
-                    f"{root}: holds something that is no report of earwitness; choose another "
+                    f"{root}: holds files that are not a report of earwitness; choose another "
                     "place with -o"
                 )
 
     def prepare(self) -> None:
-        """Make the folder and remove what an earlier run left there."""
+        """Make the folder and remove the results of an earlier run."""
         self._made = not self.root.exists()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -83,13 +82,13 @@ class ReportFolder:
             ) from error
 
     def place_of(self, clip: str) -> Path:
-        """Return the folder of a sound: its stem, numbered if another sound has it."""
+        """Return the folder of a sound, named after its stem; numbered if the name is taken."""
         return self.root / self._name(clip)
 
     def add(self, explanation: Explanation, place: str | None = None) -> dict[str, Path]:
-        """Save one explanation and return its files; its place is called as its method if None.
+        """Save one explanation in ``place``, by default its method's name, and return its files.
 
-        Explanations of one sound must follow one another.
+        Explanations of one sound must be added consecutively.
         """
         clip = self.place_of(explanation.clip)
         if self._open and self._open[0][0].parent != clip:
@@ -103,12 +102,12 @@ class ReportFolder:
         return files
 
     def note(self, clip: str, method: str, folder: Path) -> None:
-        """Record an explanation that was saved in its place."""
+        """Record an explanation that is already saved."""
         self.entries.append(Entry(clip, method, folder))
         self._record()
 
     def finish(self, model: Model) -> Path:
-        """Write the page over everything that was added and return its path."""
+        """Write the page of all explanations and return its path."""
         self._close()
         page = self.root / "index.html"
         order = sorted(self.entries, key=lambda entry: self._order[entry.clip])
@@ -120,24 +119,24 @@ class ReportFolder:
         return page
 
     def _close(self) -> None:
-        """Write the section of the sound whose explanations came last."""
+        """Write the section of the current sound."""
         if self._open:
             write_section(self._open[0][0].parent, self._open)
         self._open = []
 
     def discard(self) -> None:
-        """Remove the folder again if nothing came into it."""
+        """Remove the folder if it is empty."""
         (self.root / _RECORD).unlink(missing_ok=True)
         if self._made and self.root.is_dir() and not any(self.root.iterdir()):
             self.root.rmdir()
 
     @property
     def _order(self) -> dict[str, int]:
-        """In which order sounds were named."""
+        """Position of each sound, in order of first use."""
         return {clip: number for number, clip in enumerate(self._names)}
 
     def _name(self, clip: str) -> str:
-        """Return a folder name for a clip: its stem, numbered if another clip has it."""
+        """Return a folder name for a clip: its stem, numbered if the name is taken."""
         if clip not in self._names:
             stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in Path(clip).stem)
             stem = stem.strip(" .")[:80] or "clip"

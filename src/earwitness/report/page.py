@@ -16,21 +16,21 @@ from earwitness.report.sections import SECTION, anchor, environment, render_sect
 
 
 def write_page(path: Path, root: Path, folders: Sequence[Path], model: Model) -> None:
-    """Write the page; explanations of one sound must follow one another.
+    """Write the page; folders of one sound must be consecutive.
 
-    Sections that were written when the explanations were made are taken up as they are; others are
-    made from the saved explanations. Only one sound is in memory at a time.
+    Sections that exist are inserted; the others are rendered from the saved explanations. Only one
+    sound is in memory at a time.
 
     Parameters
     ----------
     path : Path
         The file to write.
     root : Path
-        The folder the page will lie in; links are relative to it.
+        The folder of the page; links are relative to it.
     folders : sequence of Path
-        Where the explanations were saved.
+        The folders of the explanations.
     model : Model
-        What was explained.
+        The explained model.
     """
     groups = [(place, list(some)) for place, some in groupby(folders, lambda one: one.parent)]
     stream = (

@@ -1,4 +1,4 @@
-"""The part of the page about one sound: pictures, players and figures of its explanations."""
+"""The section of one sound in the page: pictures, players and scores of its explanations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from earwitness.store import files_in
 from earwitness.types import Outcome, TrustCard
 
 SECTION = ".section.html"
-_TICKS = 6  # along an axis, at most
+_TICKS = 6  # most labels on an axis; more would overlap on a phone
 Saved = Sequence[tuple[Path, Explanation]]
 
 
@@ -44,24 +44,24 @@ def environment() -> Environment:
 
 
 def anchor(place: Path) -> str:
-    """Return a name for a sound's section that may stand in an address and in an id."""
+    """Return a name for a sound's section that is valid in a URL and in an id."""
     return quote(place.name, safe="").replace("%", "_x")
 
 
 def write_section(folder: Path, saved: Saved) -> None:
-    """Write the section about one sound to a hidden file in its folder."""
+    """Write the section of one sound to a hidden file in its folder."""
     write_text(folder / SECTION, render_section(folder.parent, saved))
 
 
 def render_section(root: Path, saved: Saved) -> str:
-    """Return the section about one sound as HTML.
+    """Return the section of one sound as HTML.
 
     Parameters
     ----------
     root : Path
-        The folder the page lies in; links are relative to it.
+        The folder of the page; links are relative to it.
     saved : sequence of (Path, Explanation)
-        Explanations of one sound, and where they were saved.
+        Explanations of one sound, with their folders.
     """
     first = saved[0][1]
     clip = {
@@ -76,14 +76,14 @@ def render_section(root: Path, saved: Saved) -> str:
 
 
 def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
-    """Yield what is shown of every explanation of one sound, all players equally loud."""
+    """Yield the template values of each explanation of one sound; all players have equal level."""
     sounds = [saved[0][1].input]
     sounds += [sound for _, one in saved for sound in (one.evidence, one.remainder)]
-    given, *made = players(sounds)
-    turned = given.gain_db or 0.0
+    original, *made = players(sounds)
+    gain_db = original.gain_db or 0.0
     for number, (folder, one) in enumerate(saved):
         files = {name: os.path.relpath(path, root) for name, path in files_in(folder).items()}
-        three = zip(("input", "evidence", "remainder"), (given, *made[:2]), strict=True)
+        three = zip(("input", "evidence", "remainder"), (original, *made[:2]), strict=True)
         del made[:2]
         ahead = [] if one.trust is None else ahead_of(one.trust, one.mask)
         yield {
@@ -91,7 +91,7 @@ def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
             "number": number,
             "about": METHODS.get(one.method).summary,
             "adds_up_to": METHODS.get(one.method).complete,
-            # the input is in the page once; the script lends it to the other methods
+            # the page holds the input once; the script assigns it to the other players
             "players": [
                 {
                     "name": name,
@@ -100,7 +100,7 @@ def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
                 }
                 for name, player in three
             ],
-            "pieces": _pieces(one, turned),
+            "pieces": _pieces(one, gain_db),
             "truth": _truth(root, one),
             "overlay": uri("image/webp", attribution_image(one.attribution.values)),
             "times": _ticks(one.attribution.times, "s"),
@@ -114,7 +114,7 @@ def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
 
 
 def _pieces(one: Explanation, gain_db: float) -> list[dict[str, Any]]:
-    """Return what is shown of the pieces that have a sound, all turned up as the input is."""
+    """Return the template values of the pieces that have a sound, with the input's gain."""
     by_file = {piece.name: piece for piece in one.pieces if piece.file}
     others = len(one.pieces) - len(by_file)
     rows = []
@@ -131,7 +131,7 @@ def _pieces(one: Explanation, gain_db: float) -> list[dict[str, Any]]:
 
 
 def _rows(one: Explanation, trust: TrustCard) -> list[dict[str, Any]]:
-    """Return the rows of the trust card: this explanation, then every control."""
+    """Return the rows of the trust card: the explanation, then its controls."""
     rows = [
         {
             "name": "this explanation", "mean": trust.outcome, "range": None,
@@ -139,8 +139,8 @@ def _rows(one: Explanation, trust: TrustCard) -> list[dict[str, Any]]:
         }
     ]  # fmt: skip
     places = {
-        "random": "the same gains in random places",
-        "energy": "the same gains on the loudest cells",
+        "random": "control: same gains in random places",
+        "energy": "control: same gains on the cells of most energy",
     }
     for name, control in trust.controls.items():
         spread: tuple[Outcome, Outcome] | None = None
@@ -158,9 +158,9 @@ def _rows(one: Explanation, trust: TrustCard) -> list[dict[str, Any]]:
 
 
 def _original(root: Path, one: Explanation) -> str | None:
-    """Return the address of the file itself, relative to the page, if it is at hand.
+    """Return the URL of the original file relative to the page, if the file exists.
 
-    It is not copied into the page: the input, which is, is what the model takes of it.
+    The file is linked and not copied. The page holds the model's input.
     """
     path = Path(one.clip)
     if not path.is_file():
@@ -172,7 +172,7 @@ def _original(root: Path, one: Explanation) -> str | None:
 
 
 def _truth(root: Path, one: Explanation) -> dict[str, Any] | None:
-    """Return a player of the true source and how close the explanation comes, if it is known."""
+    """Return a player of the true source and the agreement with it, if the source is known."""
     truth = one.attribution.details.get("truth")
     if truth is None:
         return None
@@ -189,7 +189,7 @@ def _source(player: Player) -> str:
 
 
 def uri(kind: str, data: bytes) -> str:
-    """Return data of a media type as an address to put into a page."""
+    """Return data of a media type as a data URL."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
@@ -199,13 +199,13 @@ def _edges(centres: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def _span(one: Explanation) -> dict[str, float]:
-    """Return where sound starts and ends across the picture, as fractions of its width."""
+    """Return the start and the end of the sound in the picture, as fractions of its width."""
     low, high = _edges(one.attribution.times)
     return {"left": (0 - low) / (high - low), "right": (one.input.seconds - low) / (high - low)}
 
 
 def _ticks(centres: NDArray[np.floating], unit: str) -> list[dict[str, Any]]:
-    """Return round numbers along an axis with their place in percent of its length."""
+    """Return round numbers along an axis with their position in percent of its length."""
     low, high = _edges(centres)
     raw = (high - low) / _TICKS
     power = 10 ** math.floor(math.log10(raw))

@@ -1,1 +1,1 @@
-"""Adapters: one file per world of models."""
+"""Adapters: one file per kind of model."""

@@ -21,7 +21,7 @@ class BlackBox(Model):
         self._function = function
 
     def _forward(self, waves: Tensor) -> Any:
-        answer = np.asarray(self._function(waves.detach().cpu().numpy().astype(np.float32)))
-        if not np.issubdtype(answer.dtype, np.number):
-            raise ModelError(f"{self.name}: must answer with numbers, got {answer.dtype}")
-        return torch.from_numpy(np.ascontiguousarray(answer, dtype=np.float32))
+        outputs = np.asarray(self._function(waves.detach().cpu().numpy().astype(np.float32)))
+        if not np.issubdtype(outputs.dtype, np.number):
+            raise ModelError(f"{self.name}: outputs must be numbers, got {outputs.dtype}")
+        return torch.from_numpy(np.ascontiguousarray(outputs, dtype=np.float32))

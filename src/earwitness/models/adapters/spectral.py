@@ -14,7 +14,7 @@ from earwitness.models.model import Model
 class SpectralModel(Model):
     """A torch module on features that a front end computes from the plane's magnitude.
 
-    Lengths are handled in frames, so that the shortcut and the whole model agree.
+    Lengths are handled in frames, so that outputs from magnitudes and from waveforms agree.
     """
 
     module: nn.Module
@@ -30,21 +30,21 @@ class SpectralModel(Model):
         return tuple(p for p in (self.module, self.frontend) if isinstance(p, nn.Module))
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """Map waves (batch, samples) to outputs by way of the plane."""
+        """Map waves (batch, samples) to outputs through the plane."""
         return self.from_magnitude(self.plane.analyse(waves).abs())
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """Map magnitudes (batch, freq, frame) to outputs."""
-        return self._in_frames(magnitude, self._answer)
+        return self._in_frames(magnitude, self._evaluate)
 
     def from_linear(self, linear: Tensor) -> Tensor:
-        """Map what the linear part of the front end gives (batch, band, frame) to outputs."""
-        return self._in_frames(linear, lambda data: self._answer(data, self._rest))
+        """Map bands of the front end's linear part (batch, band, frame) to outputs."""
+        return self._in_frames(linear, lambda data: self._evaluate(data, self._rest))
 
-    def _in_frames(self, data: Tensor, ask: Callable[[Tensor], Tensor]) -> Tensor:
+    def _in_frames(self, data: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Tensor:
         shortest = self.plane.frames(self.shortest) if self.shortest else None
         longest = self.plane.frames(self.longest) if self.longest else None
-        return self._windowed(data, shortest, longest, ask)
+        return self._windowed(data, shortest, longest, evaluate)
 
     def windows(self, samples: int) -> list[tuple[int, int]]:
         """Return (start, length) in samples of the windows, which start on frames."""

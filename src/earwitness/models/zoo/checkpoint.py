@@ -23,7 +23,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a classifier on log-mel features is made of.
+    """Front end and network of a classifier on log-mel features.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Recipe:
     widths : tuple of int
         Channels of the network's blocks.
     seconds : float
-        Length of the sounds it was trained on; longer ones are read in windows of it.
+        Length of the sounds it was trained on; longer ones are read in windows of this length.
     """
 
     labels: tuple[str, ...]
@@ -45,7 +45,7 @@ class Recipe:
     seconds: float
 
     def network(self) -> CompactCNN:
-        """Return the network, with fresh weights."""
+        """Return the network with random weights."""
         return CompactCNN(len(self.labels), self.widths)
 
     def frontend(self) -> LogMel:
@@ -83,7 +83,7 @@ def default_recipe(labels: Sequence[str]) -> Recipe:
 def save_checkpoint(
     folder: Path, recipe: Recipe, network: nn.Module, facts: dict[str, Any]
 ) -> None:
-    """Write a classifier; the weights appear before the file that makes the folder a model."""
+    """Write a classifier, the weights first and then ``model.json``, which completes it."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "weights.safetensors") as partial:
         save_file({name: t.contiguous() for name, t in network.state_dict().items()}, partial)
@@ -92,12 +92,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
-    """Load a classifier from the folder that ``train`` wrote.
+    """Load a classifier from a folder written by ``train``.
 
     Raises
     ------
     ModelError
-        If the folder holds none, or its files do not belong together.
+        If the folder holds no classifier, or its files do not fit together.
     """
     try:
         stored = read_record(folder / "model.json", {SCHEMA}, ModelError)

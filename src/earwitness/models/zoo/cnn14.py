@@ -25,21 +25,21 @@ from earwitness.plane.stft import Plane
 from earwitness.types import Output, Task
 
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
-_RATE = 32000
-_N_FFT = 1024
-_HOP = 320
-_MELS = 64
-_LOWEST_HZ, _HIGHEST_HZ = 50.0, 14000.0
-_LEAST_POWER = 1e-10
-_LONGEST_SECONDS = 10.0  # of the clips it was trained on
+_RATE = 32000  # Hz; this and the following as published
+_N_FFT = 1024  # samples
+_HOP = 320  # samples, 10 ms
+_MELS = 64  # bands
+_LOWEST_HZ, _HIGHEST_HZ = 50.0, 14000.0  # Hz, of the mel bands
+_LEAST_POWER = 1e-10  # floor of the logarithm, -100 dB
+_LONGEST_SECONDS = 10.0  # s, length of the training clips
 _LABELS = "class_labels_indices.csv"
 
 
 class LogPowerMel(nn.Module):
     """Decibels of the power in 64 mel bands from 50 Hz to 14 kHz, floored at -100 dB.
 
-    The power is that of a transform whose window is not normalised, as the published weights expect
-    it: a full-scale sine gives about +48 dB before the bands are weighted.
+    The window of the transform is not normalised, as the published weights require: a full-scale
+    sine gives about +48 dB before the bands are weighted.
     """
 
     filters: Tensor
@@ -78,13 +78,13 @@ class ConvBlock(nn.Module):
 class CNN14(nn.Module):
     """Six blocks; the last maps are averaged over frequency, then averaged plus maximised in time.
 
-    The names of its parts are those of the published weights.
+    Modules are named as in the published weights.
 
     Parameters
     ----------
     classes : int
     widths : sequence of int
-        Channels of the six blocks, and with them the size of everything else.
+        Channels of the six blocks; the other layers follow.
     """
 
     def __init__(self, classes: int, widths: Sequence[int] = WIDTHS) -> None:
@@ -127,7 +127,7 @@ def cnn14_model(
     Parameters
     ----------
     filters : Tensor, shape (mel, freq), optional
-        Mel filters that come with the weights, instead of our own.
+        Mel filters of the weights' file, instead of the built-in ones.
     """
     frontend = LogPowerMel()
     if filters is not None:
@@ -154,13 +154,13 @@ def cnn14_model(
 def load_cnn14(path: Path) -> SpectralModel:
     """Load weights in the layout of the published ``Cnn14_mAP=0.431.pth``.
 
-    The number of classes and of channels is read off the file. Labels are read from
+    The number of classes and of channels is that of the file. Labels are read from
     ``class_labels_indices.csv`` of AudioSet if it is in the same folder; else they are numbers.
 
     Raises
     ------
     ModelError
-        If the file holds something else.
+        If the file does not hold weights of CNN14.
     """
     state = _read(path)
     try:
@@ -193,7 +193,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise ModelError(f"{path}: not a file of weights that torch reads safely") from error
     state = stored.get("model", stored) if isinstance(stored, dict) else stored
     if not isinstance(state, dict) or not all(isinstance(one, Tensor) for one in state.values()):
-        raise ModelError(f"{path}: wanted a dictionary of weights, as PANNs publishes them")
+        raise ModelError(f"{path}: expected a dictionary of weights, as published by PANNs")
     return state
 
 
@@ -203,5 +203,5 @@ def _labels(path: Path, classes: int) -> list[str] | None:
     with path.open(encoding="utf-8", newline="") as file:
         labels = [row.get("display_name", "") for row in csv.DictReader(file)]
     if len(labels) != classes or "" in labels:
-        raise ModelError(f"{path}: wanted display_name for {classes} classes, got {len(labels)}")
+        raise ModelError(f"{path}: expected display_name for {classes} classes, got {len(labels)}")
     return labels

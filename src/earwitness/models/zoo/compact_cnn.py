@@ -1,4 +1,4 @@
-"""A compact convolutional network on log-mel features, the project's own default."""
+"""A compact convolutional network on log-mel features, the default classifier."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class CompactCNN(nn.Module):
     widths : tuple of int
         Channels of each block.
     dropout : float in [0, 1)
-        Before the linear layer, in training only.
+        Dropout before the linear layer, in training only.
     """
 
     def __init__(
