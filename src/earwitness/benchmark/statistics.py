@@ -16,7 +16,7 @@ Values = NDArray[np.floating]
 
 DRAWS = 9999  # resamples, or changes of sign; the least p value is 1e-4
 LEVEL = 0.95  # of the intervals
-_SEED = 0
+_SEED = 0  # equal data have equal intervals
 _ROWS = 64  # samples of the same size that are resampled together
 _CELLS = 2**19  # values in memory at a time, 4 MB
 
