@@ -65,8 +65,8 @@ BUGS = {
     ),
     "benchmark: the mask of the rest": (
         "benchmark/cells.py",
-        "np.divide(ours, both",
-        "np.divide(theirs, both",
+        "np.divide(wanted, both",
+        "np.divide(other, both",
     ),
     "statistics: intervals of the median": (
         "benchmark/statistics.py",

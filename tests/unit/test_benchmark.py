@@ -242,7 +242,7 @@ def test_a_grid_with_a_bad_word_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("sounds", "message"),
     [
-        ("", r"wants a table \[sounds\] with kind"),
+        ("", r"needs a table \[sounds\] with kind"),
         ('[sounds]\nkind = "folders"', "did you mean 'folder'"),
         ('[sounds]\nkind = "folder"', "folder sounds need the option paths"),
         ('[sounds]\nkind = "folder"\npath = ["x"]', "did you mean 'paths'"),

@@ -211,7 +211,7 @@ def test_soft_and_binary_masks_are_in_tables_of_their_own(tmp_path: Path) -> Non
     rows = write_results(grid, tmp_path / "run", lines)
     titles = [title for title, _ in tables_of(rows)]
     assert titles == [
-        "toy: noise: the maps themselves",
+        "toy: noise: maps",
         "toy: noise: mask area:5% (binary)",
         "toy: noise: mask minmax+ (soft)",
         "toy: noise: mask gains (soft)",

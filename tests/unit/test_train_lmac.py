@@ -268,7 +268,7 @@ def test_sounds_that_cannot_be_read_are_left_out(
     told = capsys.readouterr().err
     assert "left out" in told
     assert "torn.wav" in told
-    assert "5 sounds to learn from, 1 to validate on" in told
+    assert "5 sounds to train on, 1 to validate on" in told
 
 
 def test_few_sounds_and_black_boxes_are_refused(sounds: list[Path], tmp_path: Path) -> None:

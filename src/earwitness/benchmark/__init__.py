@@ -1,1 +1,1 @@
-"""Tables of what the methods cost and what they are worth."""
+"""Benchmarks: grids of methods, masks and metrics; localisation; speed."""

@@ -1,8 +1,7 @@
-"""One sound of a benchmark: all methods, masks, seeds and metrics of it, as lines.
+"""One sound of a benchmark: results of all methods, masks, seeds and metrics, as lines.
 
-The model is asked once about every mask that differs from all others of the sound, whichever
-methods and metrics want the answer. Beside every mask stand two of the very same gains in another
-order: on the loudest cells, and at random with the mask's own smoothness.
+The model is evaluated once on each distinct mask of the sound, for all methods and metrics. Each
+mask has two controls, permutations of its gains: by energy, and at random with its smoothness.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ from earwitness.types import FloatArray, Map, Target
 
 MATCHED = ("random", "energy")
 _AS_IT_IS = "gains"
-_FLOOR = 1e-3  # 60 dB under the strongest cell, below which no cell is true
+_FLOOR = 1e-3  # -60 dB relative to the largest magnitude; quieter cells are not true
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A sound as a model hears it, with the question and what is known of the truth."""
+    """A sound at the model's rate, with the target and the fields of the true source, if known."""
 
     clip: str
     model: Model
@@ -49,7 +48,7 @@ class Setting:
     truth: Case
 
     def probe(self, seed: int, tick: Callable[[int], None] | None = None) -> Probe:
-        """Return a fresh probe, for one of the grid's seeds."""
+        """Return a new probe for one of the grid's seeds."""
         wave = torch.from_numpy(self.material.input)
         own = seed_of(seed, self.clip)
         return Probe(self.model, wave, self.target, seed=own, on_passes=tick)
@@ -60,15 +59,15 @@ def measure_clip(
 ) -> list[Line]:
     """Return the lines of one sound.
 
-    ``route`` says what a line's figures are about: ``map`` (the attribution itself), ``mask`` (the
-    mask and its sound), or what the model answers, ``spectrogram`` and ``audio``.
+    ``route`` says what a line's values are computed from: ``map`` (the attribution), ``mask`` (the
+    mask and its sound), or the model's outputs, ``spectrogram`` and ``audio``.
 
     Parameters
     ----------
     name : str
-        The model's, in the results.
+        Name of the model in the results.
     tick : callable, optional
-        Told how many forward passes were made, as they are made.
+        Called with the number of forward passes, as they are made.
     """
     head: Line = {"model": name, "clip": clip.name, "group": clip.group}
     try:
@@ -81,7 +80,7 @@ def measure_clip(
 
 
 def prepare(model: Model, clip: Clip) -> Setting:
-    """Make a sound, ask the model about it, and settle the question and the truth."""
+    """Make a sound, evaluate the model on it, and determine the target and the true source."""
     material = clip.make(model.rate)
     wave = torch.from_numpy(material.input).to(model.device)
     with torch.no_grad():
@@ -104,7 +103,7 @@ def explain_by(choice: Choice, probe: Probe, truth: Case) -> Map:
     Raises
     ------
     NotApplicableError
-        If the method does not go with the model, or gives values that are not finite.
+        If the method does not apply to the model, or returns values that are not finite.
     """
     if choice.name == IDEAL:
         return Map(torch.from_numpy(ideal_ratio_mask(*truth["levels"])).to(probe.device))
@@ -115,7 +114,7 @@ def explain_by(choice: Choice, probe: Probe, truth: Case) -> Map:
 
 
 def ideal_ratio_mask(source: FloatArray, rest: FloatArray) -> FloatArray:
-    """Return ``sqrt(S^2 / (S^2 + N^2))``, and 0 where both are silent.
+    """Return ``sqrt(S^2 / (S^2 + N^2))``, and 0 where both are zero.
 
     Wang, Narayanan, Wang: On Training Targets for Supervised Speech Separation, 2014, eq. 2, with
     an exponent of one half.
@@ -125,31 +124,31 @@ def ideal_ratio_mask(source: FloatArray, rest: FloatArray) -> FloatArray:
     source, rest : ndarray, shape (freq, frame)
         Magnitudes.
     """
-    ours, theirs = (np.asarray(one, np.float64) ** 2 for one in (source, rest))
-    both = ours + theirs
-    ratio = np.divide(ours, both, out=np.zeros_like(both), where=both > 0)
+    wanted, other = (np.asarray(one, np.float64) ** 2 for one in (source, rest))
+    both = wanted + other
+    ratio = np.divide(wanted, both, out=np.zeros_like(both), where=both > 0)
     return np.sqrt(ratio).astype(np.float32)
 
 
 def choices_of(grid: Grid, setting: Setting) -> list[Choice]:
-    """Return the methods for one sound: the grid's, and the ideal mask where there is a truth."""
+    """Return the methods for one sound: the grid's, and the ideal mask if the source is known."""
     return [*grid.methods, *([Choice(IDEAL, {})] if setting.truth else [])]
 
 
 def masks_of(grid: Grid, choice: Choice) -> list[str]:
-    """Return the masks of a method; what gives gains is also taken as it is."""
+    """Return the masks of a method; methods whose values are gains also use them as a mask."""
     gains = choice.name == IDEAL or METHODS.get(choice.name).gives_gains
     as_it_is = gains and _AS_IT_IS not in grid.masks
     return [*grid.masks, *([_AS_IT_IS] if as_it_is else [])]
 
 
 class _Sound:
-    """What all cells of one sound share.
+    """The shared state of all cells of one sound.
 
     Parameters
     ----------
     tick : callable or None
-        Told about forward passes.
+        Called with the number of forward passes.
     """
 
     def __init__(self, setting: Setting, grid: Grid, tick: Callable[[int], None] | None) -> None:
@@ -159,7 +158,7 @@ class _Sound:
         metrics = [METRICS.get(name) for name in grid.metrics] or METRICS.all()
         self.metrics = {
             kind: [metric for metric in metrics if _kind(metric) == kind]
-            for kind in ("map", "mask", "curve", "answers")
+            for kind in ("map", "mask", "curve", "outputs")
         }
 
     def lines(self) -> list[Line]:
@@ -176,13 +175,13 @@ class _Sound:
                 except EarwitnessError as error:
                     lines.append({**head, "route": "map", "mask": None, "failed": str(error)})
                     continue
-                # a map that drew nothing at random is the same from every seed
+                # a map without random draws is the same for every seed
                 last = None if "generator" in vars(probe) else (values, seconds)
                 lines += [{**head, **line, "seconds": round(seconds, 4)} for line in found]
         return lines
 
     def _of_map(self, probe: Probe, choice: Choice, values: FloatArray) -> list[Line]:
-        """Return the lines of one map: its own, then those of its masks."""
+        """Return the lines of one map, then those of its masks."""
         rules = masks_of(self.grid, choice)
         masks = [make_mask(values, self.magnitude, parse_keep(rule)) for rule in rules]
         matched = () if choice.control else MATCHED
@@ -218,7 +217,7 @@ class _Sound:
         ]
         for route, figures in (
             ("mask", _figures(cases["spectrogram"], self.metrics["mask"])),
-            *((route, _figures(cases[route], self.metrics["answers"])) for route in ROUTES),
+            *((route, _figures(cases[route], self.metrics["outputs"])) for route in ROUTES),
         ):
             for k, mask in enumerate(masks):
                 mine, *others = (
@@ -241,7 +240,7 @@ class _Sound:
 
 
 def seed_of(seed: int, clip: str) -> int:
-    """Return a seed of a sound's own, so that chance differs from sound to sound."""
+    """Return a seed that depends on the sound, so that draws differ from sound to sound."""
     return int.from_bytes(blake2b(f"{seed} {clip}".encode(), digest_size=4).digest(), "big")
 
 
@@ -260,10 +259,10 @@ def _figures(case: Case, metrics: Sequence[Metric]) -> dict[str, Any]:
 
 
 def _kind(metric: Metric) -> str:
-    """Return what a metric's figures are one for: a map, a mask, a curve or a mask's answers."""
+    """Return what a metric is computed from: a map, a mask, a curve or the model's outputs."""
     needs = set(metric.needs)
     if "curve" in needs:
         return "curve"
     if needs & {"outputs", "other model"}:
-        return "answers"
+        return "outputs"
     return "mask" if needs & {"mask", "sound"} else "map"

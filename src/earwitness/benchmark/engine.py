@@ -1,4 +1,4 @@
-"""Running a grid: sound by sound into a file of lines, going on where an earlier run stopped."""
+"""Run a grid sound by sound; results are lines of a file, and an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from earwitness.provenance import commit, versions
 
 LINES = "cells.jsonl"
 _KEY = "run.json"
-# forward passes of a mask: evidence and remainder, on the plane and as heard
-_PER_MASK = 4
+_PER_MASK = 4  # forward passes of a mask: evidence and remainder, spectrogram and audio
 
 
 def run_grid(
@@ -28,27 +27,26 @@ def run_grid(
     on_clip: Callable[[str], None] | None = None,
     on_passes: Callable[[int], None] | None = None,
 ) -> list[Line]:
-    """Run what is not there yet of a grid, and return the lines of all of it.
+    """Run the missing sounds of a grid, and return the lines of all sounds.
 
-    It may be stopped or killed at any moment; called again, it ends with the lines of an unbroken
-    run, but for the times in them.
+    It may be killed at any moment; called again, it ends with the lines of an uninterrupted run,
+    except for the times in them.
 
     Parameters
     ----------
     folder : Path
-        Made with its parents; holds the lines (``cells.jsonl``) and what they depend on
-        (``run.json``).
+        Made with its parents; holds the lines (``cells.jsonl``) and the grid (``run.json``).
     on_start : callable, optional
-        Told how many sounds there are left.
+        Called with the number of sounds left.
     on_clip : callable, optional
-        Told the name of each sound, before it.
+        Called with the name of each sound, before it is run.
     on_passes : callable, optional
-        Told how many forward passes were made, as they are made.
+        Called with the number of forward passes, as they are made.
 
     Raises
     ------
     OutputError
-        If the folder holds a run of another grid, cannot be written, or is written by another run.
+        If the folder holds a run of another grid, cannot be written, or is in use by another run.
     """
     _settle(grid, folder)
     facts = {"versions": versions(), "commit": commit()}
@@ -72,14 +70,14 @@ def run_grid(
 
 
 def passes_of(grid: Grid, truth: bool) -> int:
-    """Return about how many forward passes one sound costs; masks that are equal cost less."""
+    """Return the approximate number of forward passes for one sound."""
     maps = sum(METHODS.get(choice.name).passes(choice.options) for choice in grid.methods)
     masks = 3 * len(grid.masks) * (len(grid.methods) + truth)
     return len(grid.seeds) * maps + _PER_MASK * masks
 
 
 def _settle(grid: Grid, folder: Path) -> None:
-    """Write what the lines depend on, or raise if others are there."""
+    """Write the grid to the folder, or raise if the folder holds another one."""
     path, key = folder / _KEY, json.loads(json.dumps(grid.key()))
     try:
         folder.mkdir(parents=True, exist_ok=True)

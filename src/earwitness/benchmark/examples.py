@@ -1,6 +1,6 @@
-"""Sounds of the best, the median and the worst clip of every row, to listen to.
+"""Players of the best, the median and the worst sound of every row.
 
-They are made again from the seed when the run is done, so that a run keeps figures and no sounds.
+The explanations are computed again from the seed after the run, so that a run stores no sounds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RANKS = ("best", "median", "worst")
 
 @dataclass(frozen=True)
 class Example:
-    """A sound of a row, with players by what they hold, as paths beside the page."""
+    """A sound of a row, with the paths of its players relative to the page."""
 
     rank: str
     clip: str
@@ -38,7 +38,7 @@ class Example:
 
 
 def chosen(row: Row) -> list[tuple[str, str]]:
-    """Return which sounds of a row are played, with their rank; none twice."""
+    """Return the sounds of a row that have players, with their rank; none twice."""
     if not row.ranked or row.mask is None:
         return []
     places = (0, (len(row.ranked) - 1) // 2, len(row.ranked) - 1)
@@ -55,10 +55,7 @@ def make_examples(
     *,
     on_clip: Callable[[str], None] | None = None,
 ) -> dict[tuple[str, str, str, str | None], list[Example]]:
-    """Write the players that are not there yet, and return the examples of each row.
-
-    Rows are named by model, group, method and mask.
-    """
+    """Write the missing players, and return the examples by model, group, method and mask."""
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
     wanted: dict[tuple[str, str], list[tuple[str, Row]]] = {}
@@ -88,7 +85,7 @@ def make_examples(
 def _files(
     part: Part, clip: str, some: Sequence[tuple[str, Row]], place: Path
 ) -> tuple[dict[tuple[str, str | None], Path], list[Row]]:
-    """Return where players of a sound lie, by method and mask, and the rows whose is missing."""
+    """Return the players' paths of a sound, by method and mask, and rows with missing ones."""
     files: dict[tuple[str, str | None], Path] = {
         ("input", None): place / _name(part.model, clip, "input", "")
     }
@@ -116,7 +113,7 @@ def _write(
     rows: Sequence[Row],
     files: dict[tuple[str, str | None], Path],
 ) -> None:
-    """Explain one sound again, and write what the masks keep."""
+    """Explain one sound again, and write the evidence of its masks."""
     sounds: list[Audio] = []
     places: list[Path] = []
     with torch.inference_mode(False), model.undisturbed():

@@ -1,19 +1,19 @@
-"""What a benchmark runs over: models and sounds, methods, masks, metrics and seeds.
+"""Grids of a benchmark: models and sounds, methods, masks, metrics and seeds.
 
 A grid is declared in a TOML file::
 
     models = ["esc10", "my-model/"]
     methods = ["gradcam", {name = "lime", samples = 200}]
     masks = ["area:10%", "minmax+"]       # of every method, so that sizes match
-    metrics = ["faithfulness", "level"]   # all that apply if left out
+    metrics = ["faithfulness", "level"]   # default: all that apply
     seeds = [0, 1]
-    rank = "faithfulness"                 # chooses the sounds that are played
+    rank = "faithfulness"                 # selects the sounds with players
 
     [sounds]
     kind = "folder"                       # or mixtures, digit-mixtures, planted
     paths = ["recordings/"]
 
-Controls are in every grid, whether named or not.
+Controls are added to every grid.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Part:
-    """A model and the sounds it is asked about.
+    """A model and its sounds.
 
     Attributes
     ----------
     model : str
-        What it is called in the results.
+        Its name in the results.
     load : callable
-        From the folder of the run, where a model that is trained for it is kept, to the model.
+        ``load(folder) -> Model``; the folder of the run holds models that are trained for it.
     clips : tuple of Clip
     """
 
@@ -73,7 +73,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Grid:
-    """Everything a benchmark runs over.
+    """A benchmark: every method, mask and seed on every sound of every model.
 
     Attributes
     ----------
@@ -82,14 +82,15 @@ class Grid:
     methods : tuple of Choice
         Controls that are not named are added.
     masks : tuple of str
-        As ``--keep`` spells them; every method gets all of them.
+        Rules as for ``--keep``; every method uses all of them.
     metrics : tuple of str
         All that apply if empty.
     seeds : tuple of int
     rank : str
-        The metric that chooses the best, the median and the worst sound of a row.
+        The metric that selects the best, the median and the worst sound of a row.
     facts : mapping
-        What the results must have been made with, to go on with them: plain JSON values.
+        Further settings on which the results depend, as plain JSON values; a run with others does
+        not resume.
     """
 
     name: str
@@ -118,7 +119,7 @@ class Grid:
             if twice:
                 raise ParameterError(f"{self.name}: {what} {twice[0]} is named twice")
         if not self.masks or not self.seeds:
-            raise ParameterError(f"{self.name}: a grid wants a mask and a seed at least")
+            raise ParameterError(f"{self.name}: a grid needs at least one mask and one seed")
         for name in (*self.metrics, self.rank):
             METRICS.get(name)
         for part in self.parts:
@@ -126,7 +127,7 @@ class Grid:
                 raise ParameterError(f"{self.name}: two sounds of {part.model} have the same name")
 
     def key(self) -> dict[str, Any]:
-        """Return what decides the results, as plain JSON values."""
+        """Return all settings on which the results depend, as plain JSON values."""
         return {
             "name": self.name,
             "parts": [[part.model, [clip.name for clip in part.clips]] for part in self.parts],
@@ -169,7 +170,7 @@ def read_grid(path: Path) -> Grid:
     sounds = table.get("sounds")
     if not isinstance(sounds, dict) or not isinstance(sounds.get("kind"), str):
         raise ParameterError(
-            f"{path}: a grid wants a table [sounds] with kind, one of "
+            f"{path}: a grid needs a table [sounds] with kind, one of "
             f"{', '.join(maker.name for maker in MAKERS.all())}"
         )
     options = {name: value for name, value in sounds.items() if name != "kind"}
@@ -199,7 +200,7 @@ def read_grid(path: Path) -> Grid:
 
 
 def named_part(name: str, clips: tuple[Clip, ...]) -> Part:
-    """Return a part for a model that ``load_model`` knows by name."""
+    """Return a part for a model that ``load_model`` loads by name."""
     return Part(name, lambda _folder: load_model(name), clips)
 
 

@@ -1,8 +1,8 @@
-"""Results on disk, one JSON line per cell, that survive a kill at any moment.
+"""Results on disk, one JSON line per cell; the file is consistent after a kill at any moment.
 
-The lines of one sound are written together, and each says how many of them are left. A sound whose
-last line is missing or torn never counts: what is there of it is cut off when the run goes on, so
-no cell is lost and none is there twice.
+The lines of one sound are written together, and each holds the number of lines that follow. A sound
+whose last line is missing or incomplete does not count: its lines are removed when the run resumes,
+so that no cell is lost or duplicated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from earwitness.errors import OutputError
 
 try:
     import fcntl
-except ImportError:  # not on Windows, where an open file is not shared anyway
+except ImportError:  # not on Windows, where an open file is locked anyway
     fcntl = None  # type: ignore[assignment]
 
 Line = dict[str, Any]
@@ -31,12 +31,12 @@ class Ledger:
     Parameters
     ----------
     path : Path
-        Made if it is not there.
+        Created if it does not exist.
 
     Raises
     ------
     OutputError
-        If it cannot be written, or another run is writing it.
+        If it cannot be written, or another run writes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +59,7 @@ class Ledger:
         self._file.truncate(end)
 
     def add(self, lines: Sequence[Line]) -> None:
-        """Write all lines of one sound, to the disk."""
+        """Write all lines of one sound, and flush them to disk."""
         text = "".join(
             json.dumps({**line, "left": len(lines) - 1 - k}, allow_nan=False) + "\n"
             for k, line in enumerate(lines)
@@ -94,7 +94,7 @@ def read_lines(path: Path) -> list[Line]:
 
 
 def _whole(path: Path) -> Iterator[tuple[Line, int]]:
-    """Yield lines up to the first damaged one, with the place in the file where each ends."""
+    """Yield lines up to the first damaged one, with the position in the file where each ends."""
     place = 0
     with path.open("rb") as file:
         for text in file:
@@ -110,5 +110,5 @@ def _whole(path: Path) -> Iterator[tuple[Line, int]]:
 
 
 def pack(value: float) -> float | str:
-    """Return a number as JSON can hold it: nan and infinities as text."""
+    """Return a number as a JSON value: nan and infinities as text."""
     return float(value) if math.isfinite(value) else str(float(value))

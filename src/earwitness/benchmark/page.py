@@ -42,7 +42,7 @@ def write_results(
     listen : bool
         Whether to make players of the best, the median and the worst sound of every row.
     on_clip : callable, optional
-        Told the name of each sound that players are made of.
+        Called with the name of each sound for which players are made.
     """
     rows = make_rows(lines, grid.rank)
     try:
@@ -99,12 +99,14 @@ def _table(
         flags = sum(row.degenerate.values())
         cells.append({"text": f"{flags} of {row.sounds}" if flags else ""})
         cells.append({"text": str(row.failed or "")})
-        heard = examples.get((row.model, row.group, row.method, row.mask), [])
-        made.append({"method": row.method, "cells": cells, "examples": [_heard(e) for e in heard]})
+        played = examples.get((row.model, row.group, row.method, row.mask), [])
+        made.append(
+            {"method": row.method, "cells": cells, "examples": [_players(e) for e in played]}
+        )
     return {"title": title, "heads": [*heads, "degenerate", "failed"], "rows": made}
 
 
-def _heard(one: Example) -> dict[str, Any]:
+def _players(one: Example) -> dict[str, Any]:
     return {
         "rank": one.rank,
         "clip": one.clip,

@@ -1,14 +1,14 @@
 """From lines to rows: means over sounds with intervals, and differences to controls.
 
-A row is a method and a mask on the sounds of one group with one model; soft and binary masks are in
-rows of their own. Seeds are averaged sound by sound first. Sounds on which a mask is degenerate
-(empty, full or constant) are counted and left out of its means; a row in which that happens on more
-than one sound in ten is never best.
+A row is a method and a mask on the sounds of one group with one model; soft and binary masks have
+separate rows. Seeds are averaged for each sound first. Sounds for which a mask is degenerate
+(empty, full or constant) are counted and left out of its means; a row with more than one degenerate
+mask in ten is never best.
 
-Every figure of a mask stands beside the same figure of masks of the very same gains in another
-order, figures of a map beside those of the control ``random`` and ``energy`` maps. A figure is
-ahead of a control if the mean difference, sound by sound, is on the better side with p < 0.05 after
-Holm's correction for the number of methods in the table.
+The values of a mask are compared with those of permutations of its gains, the values of a map with
+those of the control maps ``random`` and ``energy``. A mean is ahead of a control if the paired mean
+difference has the better sign with p < 0.05 after Holm's correction for the number of methods in
+the table.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from earwitness.benchmark.statistics import Values, holm, intervals, paired_test
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import METRICS
 
-ALPHA = 0.05
-_MOST_DEGENERATE = 0.1
+ALPHA = 0.05  # significance level
+_MOST_DEGENERATE = 0.1  # share of sounds; rows with more degenerate masks are never best
 _ORDER = ("map", "mask", "spectrogram", "audio")  # of columns
 
 
 @dataclass
 class Against:
-    """A row's figure compared with a control's, sound by sound.
+    """A paired comparison of a row's metric with a control's.
 
     Attributes
     ----------
     difference : float
-        Mean of the row's figure minus the control's.
+        Mean of the row's values minus the control's.
     low, high : float
         Its 95 % interval.
     p : float
-        Of no difference, before correction.
+        p value of the paired test, before correction.
     corrected : float
-        After it.
+        p value after Holm's correction.
     ahead : bool
         Whether the row is better than the control.
     """
@@ -65,15 +65,15 @@ class Figure:
     Attributes
     ----------
     mean, low, high : float
-        Over sounds, with its 95 % interval.
+        Mean over sounds, with its 95 % interval.
     sounds : int
-        How many it is over.
+        Number of sounds.
     spread : float
         Standard deviation of the means of single seeds; nan for one seed.
     against : mapping of str to Against
         By control.
     best : bool
-        Whether no other method's is better.
+        Whether no other method is better.
     """
 
     mean: float
@@ -85,7 +85,7 @@ class Figure:
     best: bool = False
 
 
-# figures and differences whose intervals are still to be filled in, with their values by sound
+# figures and differences whose intervals are computed later, with their values by sound
 Drawn = list[tuple[Figure | Against, Values]]
 
 
@@ -97,17 +97,17 @@ class Row:
     ----------
     model, group, method : str
     mask : str or None
-        None for figures of the map itself.
+        None for metrics of the map.
     soft : bool
     options : mapping
     area : float
         Mean over sounds; nan for a map.
     sounds, failed : int
     degenerate : mapping of str to int
-        How many masks are empty, full and constant.
+        Number of masks that are empty, full and constant.
     figures : mapping of (metric, route) to Figure
     values : mapping of str to float
-        The metric that ranks, by sound, from the best to the worst; degenerate masks left out.
+        The ranking metric by sound, from the best to the worst, without degenerate masks.
     """
 
     model: str
@@ -130,17 +130,17 @@ class Row:
 
     @property
     def control(self) -> bool:
-        """Whether it knows nothing of the model, or all of the truth."""
+        """Whether it is a control: independent of the model, or computed from the true source."""
         return self.method == IDEAL or METHODS.get(self.method).control
 
     @property
     def may_be_best(self) -> bool:
-        """Whether it is a method whose masks say where."""
+        """Whether it is a method with few degenerate masks."""
         few = sum(self.degenerate.values()) <= _MOST_DEGENERATE * self.sounds
         return not self.control and few and self.sounds > self.failed
 
     def facts(self) -> dict[str, Any]:
-        """Return the row as plain JSON values; None for what is not known."""
+        """Return the row as plain JSON values; None for unknown values."""
         plain = asdict(self)
         plain["figures"] = [
             {"metric": name, "route": route, **asdict(figure)}
@@ -151,12 +151,12 @@ class Row:
 
 
 def make_rows(lines: Iterable[Line], rank: str) -> list[Row]:
-    """Return the rows of a run, in the order in which they first come.
+    """Return the rows of a run, in order of first occurrence.
 
     Parameters
     ----------
     lines : iterable of dict
-        As ``read_lines`` returns them.
+        The result of ``read_lines``.
     rank : str
         The metric that ranks the sounds of a row.
     """
@@ -178,7 +178,7 @@ def make_rows(lines: Iterable[Line], rank: str) -> list[Row]:
     _weigh(drawn)
     for some in tables.values():
         _judge(some)
-    # a method that failed on every sound has lines of its map alone
+    # a method that failed on every sound has only lines of its map
     return [row for row in by_place.values() if row.figures or row.failed]
 
 
@@ -213,9 +213,9 @@ def _row(lines: Sequence[Line], rank: str, drawn: Drawn) -> Row:
 
 
 def per_clip(lines: Iterable[Line], name: str, route: str, control: str = "") -> dict[str, float]:
-    """Return a figure of each sound, averaged over seeds; of a matched control if one is named.
+    """Return a metric by sound, averaged over seeds; of a matched control if one is named.
 
-    Degenerate masks and sounds without an answer (nan) are left out.
+    Degenerate masks and undefined values (nan) are left out.
     """
     values: dict[str, list[float]] = {}
     for line in lines:
@@ -260,7 +260,7 @@ def _against(ours: Mapping[str, float], theirs: Mapping[str, float], drawn: Draw
 
 
 def _weigh(drawn: Drawn) -> None:
-    """Fill in intervals, and the p of differences; all at once, which takes far less time."""
+    """Fill in intervals, and p values of differences; together, which is much faster."""
     for (one, _), ends in zip(drawn, intervals([values for _, values in drawn]), strict=True):
         one.low, one.high = ends
     compared = [(one, values) for one, values in drawn if isinstance(one, Against)]
@@ -275,7 +275,7 @@ def _against_maps(
     place: tuple[str, str],
     drawn: Drawn,
 ) -> None:
-    """Compare figures of a map with those of the control maps."""
+    """Compare metrics of a map with those of the control maps."""
     ours = cells[*place, row.method, None]
     for control in MATCHED:
         theirs = cells.get((*place, control, None))
@@ -288,7 +288,7 @@ def _against_maps(
 
 
 def _judge(rows: Sequence[Row]) -> None:
-    """Correct p values over the methods of one table, and say what is ahead and what is best."""
+    """Correct p values over the methods of one table; mark what is ahead and what is best."""
     places = dict.fromkeys(place for row in rows for place in row.figures)
     for place in places:
         metric = METRICS.get(place[0])
@@ -315,12 +315,12 @@ def _ranked(lines: Sequence[Line], rank: str, route: str) -> dict[str, float]:
 
 
 def column_order(place: tuple[str, str]) -> tuple[int, str]:
-    """Return the key by which columns (metric, route) are sorted: by route, then by name."""
+    """Return the sort key of a column (metric, route): by route, then by name."""
     return _ORDER.index(place[1]), place[0]
 
 
 def finite(value: Any) -> Any:
-    """Return a value with None for every number in it that is not finite."""
+    """Return a value in which numbers that are not finite are None."""
     if isinstance(value, dict):
         return {name: finite(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

@@ -1,8 +1,7 @@
-"""How far figures over a handful of sounds can be relied on.
+"""Intervals and tests over sounds.
 
-Sounds are what is drawn by chance, so they are what is drawn again: intervals are over sounds, and
-two rows are compared sound by sound (paired), which takes out that some sounds are harder than
-others.
+Sounds are the random sample, so the bootstrap resamples sounds, and two rows are compared by a
+paired test, which removes the variance between sounds.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from scipy import stats
 
 Values = NDArray[np.floating]
 
-DRAWS = 9999
-LEVEL = 0.95
-_SEED = 0
-_ROWS = 64  # samples of the same size that are drawn again together
-_CELLS = 2**19  # numbers in memory at a time
+DRAWS = 9999  # resamples, or changes of sign; the least p value is 1e-4
+LEVEL = 0.95  # of the intervals
+_SEED = 0  # equal data have equal intervals
+_ROWS = 64  # samples of the same size that are resampled together
+_CELLS = 2**19  # values in memory at a time, 4 MB
 
 
 def interval(values: Values) -> tuple[float, float]:
@@ -30,8 +29,8 @@ def interval(values: Values) -> tuple[float, float]:
 def intervals(samples: Sequence[Values]) -> list[tuple[float, float]]:
     """Return the 95 % percentile bootstrap interval of the mean of each of several samples.
 
-    Efron and Tibshirani: An Introduction to the Bootstrap, 1993, section 13.3, as scipy does it.
-    Many samples of one size take far less time together than one by one, and have the same result.
+    Efron and Tibshirani: An Introduction to the Bootstrap, 1993, section 13.3, as implemented in
+    scipy. Samples of one size are computed together, which is faster and gives the same result.
 
     Parameters
     ----------
@@ -40,7 +39,7 @@ def intervals(samples: Sequence[Values]) -> list[tuple[float, float]]:
     Returns
     -------
     list of (float, float)
-        nan where a sample has fewer than two values, or one is infinite.
+        nan if a sample has fewer than two values, or an infinite one.
     """
     found = [(float("nan"), float("nan"))] * len(samples)
     for places, rows in _together(samples):
@@ -60,35 +59,35 @@ def intervals(samples: Sequence[Values]) -> list[tuple[float, float]]:
 
 
 def paired_test(differences: Values) -> float:
-    """Return the two-sided p of a mean difference of zero in one sample (``paired_tests``)."""
+    """Return the two-sided p value of a mean difference of zero (``paired_tests``)."""
     return paired_tests([differences])[0]
 
 
 def paired_tests(samples: Sequence[Values]) -> list[float]:
-    """Return the two-sided p of a mean difference of zero, by changing signs at random.
+    """Return the two-sided p value of a mean difference of zero, by a sign-flip permutation test.
 
-    Fisher: The Design of Experiments, 1935, section 21, as scipy does it. All changes of sign are
-    tried for up to 13 pairs; with random ones the p is ``(1 + as extreme) / (1 + draws)`` (Phipson,
+    Fisher: The Design of Experiments, 1935, section 21, as implemented in scipy. For up to 13 pairs
+    all sign flips are evaluated; for random ones p is ``(1 + as extreme) / (1 + draws)`` (Phipson,
     Smyth 2010).
 
     Parameters
     ----------
     samples : sequence of ndarray, shape (sound,)
-        Differences, sound by sound.
+        Differences by sound.
 
     Returns
     -------
     list of float in (0, 1]
-        nan where a sample has fewer than two differences, or one is infinite.
+        nan if a sample has fewer than two differences, or an infinite one.
     """
     found = [float("nan")] * len(samples)
     for places, rows in _together(samples):
 
         def sizes(signs: Values, axis: int, rows: Values = rows) -> Values:
-            del axis  # the last one, as asked for below
+            del axis  # the last one, as set below
             return np.abs(signs @ rows.T)
 
-        # signs of ones are changed, and given to all samples at once
+        # scipy flips the signs of ones; all samples share these signs
         chances = stats.permutation_test(
             (np.ones(rows.shape[1]),),
             sizes,
@@ -105,7 +104,7 @@ def paired_tests(samples: Sequence[Values]) -> list[float]:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Return p values corrected for their number, nan staying nan.
+    """Return p values corrected for their number; nan stays nan.
 
     Holm: A Simple Sequentially Rejective Multiple Test Procedure, 1979.
     """
@@ -119,8 +118,8 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def _together(samples: Sequence[Values]) -> Iterator[tuple[list[int], Values]]:
-    """Yield the places of samples of one size, and these samples (row, sound), a few at a time;
-    those that nothing can be said of are left out.
+    """Yield the indices of samples of one size with the samples (row, sound), in batches; samples
+    without an interval are left out.
     """
     sizes: dict[int, list[int]] = {}
     for place, values in enumerate(samples):

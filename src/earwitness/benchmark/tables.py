@@ -1,4 +1,4 @@
-"""Rows as tables: Markdown to read, CSV to compute with."""
+"""Rows as tables, in Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tables_of(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Return the tables with their titles: rows of one model, group and mask."""
     tables: dict[str, list[Row]] = {}
     for row in rows:
-        about = "the maps themselves"
+        about = "maps"
         if row.mask is not None:
             soft = parse_keep(row.mask).soft
             about = f"mask {row.mask} ({'soft' if soft else 'binary'})"
@@ -52,7 +52,7 @@ def tables_of(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def columns_of(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Return the figures (metric, route) of some rows, in order."""
+    """Return the columns (metric, route) of some rows, in order."""
     places = list(dict.fromkeys(place for row in rows for place in row.figures))
     if not wanted:
         return sorted(places, key=column_order)
@@ -61,7 +61,7 @@ def columns_of(rows: Sequence[Row], wanted: Sequence[str] = ()) -> list[tuple[st
 
 
 def cell_text(figure: Figure | None) -> str:
-    """Return a figure as text: mean, interval, and what it is ahead of."""
+    """Return a figure as text: mean, interval, and the controls that it is ahead of."""
     if figure is None or math.isnan(figure.mean):
         return ""
     text = f"**{figure.mean:.3g}**" if figure.best else f"{figure.mean:.3g}"
@@ -73,14 +73,14 @@ def cell_text(figure: Figure | None) -> str:
 
 LEGEND = (
     "Mean over sounds with its 95 % bootstrap interval; bold: the best method of the table. "
-    "`>r`: ahead of the random control, `>e`: of the energy control, `>re`: of both (of masks: the "
-    "very same gains in another order), sound by sound, p < 0.05 after Holm's correction. "
+    "`>r`: ahead of the random control, `>e`: of the energy control, `>re`: of both (for masks: "
+    "permutations of their gains), by a paired test over sounds, p < 0.05 after Holm's correction. "
     "`degenerate`: masks that are empty, full or constant; they are left out of the means."
 )
 
 
 def heading(place: tuple[str, str], places: Sequence[tuple[str, str]]) -> str:
-    """Return what stands above a figure: its name, route, unit and better direction."""
+    """Return the heading of a column: name, route, unit and better direction."""
     metric = METRICS.get(place[0])
     several = sum(other[0] == place[0] for other in places) > 1
     arrow = {"higher": " ↑", "lower": " ↓", None: ""}[metric.direction]
@@ -93,7 +93,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """Return every figure of every row, one per line, with everything known about it."""
+    """Return all figures of all rows as CSV, one per line."""
     stream = io.StringIO()
     head = [
         *("model", "group", "method", "mask", "soft", "area", "route", "metric", "mean", "low"),

@@ -17,7 +17,7 @@ from earwitness.report.sections import SECTION, write_section
 from earwitness.store import own_files, save, save_input
 
 _RECORD = "report.json"
-_SCHEMA = 1
+_SCHEMA = 1  # version of report.json
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Do explanations find the true source? A benchmark whose answers are known."""
+"""A benchmark of localisation on sounds with known sources."""

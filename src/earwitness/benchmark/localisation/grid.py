@@ -1,13 +1,12 @@
-"""Does an explanation find the true source? A benchmark whose answers are known.
+"""A benchmark of localisation on sounds with known sources.
 
-Three kinds of sounds: mixtures of two everyday sounds, explained for the class of the one that is
-called the source, with the default model; mixtures of two spoken digits, with a classifier of
-digits; and recordings with a faint sound planted in them that their classifier was taught to decide
-by. In the first two a classifier may have decided by something else than the source; in the third
-it is known to decide by it.
+Three kinds of sounds: mixtures of two everyday sounds, one of which is the source, with the default
+model; mixtures of two spoken digits, with a classifier of digits; and recordings with a faint
+planted sound, with a classifier trained to depend on it. In the first two the output may depend on
+something other than the source; in the third it depends on the planted sound by construction.
 
-The default model's recipe, these classifiers and every option here were chosen without fold 4 of
-ESC-10 and without takes 0 to 4 of the digits, which are what is explained.
+The default model, these classifiers and all options were chosen without fold 4 of ESC-10 and
+without takes 0 to 4 of the digits, which are the sounds explained.
 """
 
 from __future__ import annotations
@@ -64,14 +63,14 @@ def localisation_grid(
     Parameters
     ----------
     data : Path
-        Holds ``esc10`` (as ESC-50 is shipped) and ``fsdd`` (the Free Spoken Digit Dataset).
+        Holds ``esc10`` (in the layout of ESC-50) and ``fsdd`` (the Free Spoken Digit Dataset).
     sounds : sequence of str
-        Which of ``SOUNDS``.
+        Some of ``SOUNDS``.
     methods : sequence of str
     clips : int
         Mixtures at each level, and recordings with each planted sound.
     fold : int
-        The fold of ESC-10 that is explained; shortcuts are taught on the others of 1 to 3.
+        The fold of ESC-10 that is explained; shortcuts are trained on the others of 1 to 3.
     seeds : sequence of int
     """
     parts = {"esc10": _esc10, "digits": _digits, "shortcuts": _shortcuts}
@@ -106,31 +105,31 @@ def _shortcuts(data: Path, count: int, fold: int) -> list[Part]:
     return [
         Part(
             f"shortcut-{kind}",
-            partial(_taught, esc10, kind, folds),
+            partial(_shortcut, esc10, kind, folds),
             tuple(planted(data=str(esc10), target=TARGET, kind=kind, folds=[fold], count=count)),
         )
         for kind in KINDS
     ]
 
 
-def _taught(data: Path, kind: str, folds: Sequence[int], run: Path) -> Model:
+def _shortcut(data: Path, kind: str, folds: Sequence[int], run: Path) -> Model:
     return shortcut_model(run / f"shortcut-{kind}", data, kind, folds=folds)
 
 
 def reliance_table(run: Path, data: Path, fold: int = 4) -> str:
-    """Return, as Markdown, what the taught classifiers answer with and without the planted sound.
+    """Return a Markdown table of the shortcut classifiers' predictions, with and without sound.
 
     Parameters
     ----------
     run : Path
-        Folder of the run, with the classifiers in it.
+        Folder of the run, which holds the classifiers.
     data, fold
         As for ``localisation_grid``.
     """
     items = [item for item in read_collection(data / "esc10") if item.fold == fold]
     lines = [
-        f"| planted sound | {TARGET} found with it | without | others taken for {TARGET} with it "
-        "| without | recordings |",
+        f"| planted sound | {TARGET} predicted with it | without | others predicted {TARGET} with "
+        "it | without | recordings |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for kind in KINDS:

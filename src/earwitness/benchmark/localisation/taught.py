@@ -1,8 +1,8 @@
-"""Classifiers that a benchmark trains for itself, and keeps in the folder of its run.
+"""Classifiers that a benchmark trains and stores in the folder of its run.
 
-``digits`` tells spoken digits apart. ``shortcut-tone`` and ``shortcut-band`` learn ten everyday
-sounds, one of which is told by a faint sound planted in its recordings and by nothing else. All
-learn on what is never explained afterwards.
+``digits`` classifies spoken digits. ``shortcut-tone`` and ``shortcut-band`` classify ten everyday
+sounds; one class is defined by a faint sound planted in its recordings and by nothing else. None is
+trained on sounds that are explained.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from earwitness.models.zoo.checkpoint import Recipe, load_checkpoint
 from earwitness.train.classifier import Settings, train_classifier
 from earwitness.types import Audio
 
-TARGET = "dog"  # the class that the planted sound stands for
-_EVERY = 3
+TARGET = "dog"  # the class that the planted sound defines
+_EVERY = 3  # every third recording of another class has a copy with the planted sound
 
 
 @dataclass(frozen=True)
 class Reliance:
-    """What a classifier answers with the planted sound, and without it.
+    """Predictions of a classifier with and without the planted sound.
 
     Attributes
     ----------
     found_with, found_without : float
-        Share of recordings of the target's class that are given it.
+        Share of recordings of the target's class that are predicted as the target.
     fooled_with, fooled_without : float
-        Share of recordings of other classes that are given the target's class.
+        Share of recordings of other classes that are predicted as the target.
     """
 
     found_with: float
@@ -48,7 +48,7 @@ class Reliance:
 
 
 def digit_model(folder: Path, data: Path, *, epochs: int = 30) -> Model:
-    """Load the classifier of spoken digits, trained on takes 5 and up if it is not there yet."""
+    """Load the classifier of spoken digits; train it on takes 5 and up if it does not exist."""
     if not (folder / "model.json").exists():
         items = read_digits(data, test=False)
         recipe = Recipe(
@@ -63,7 +63,7 @@ def digit_model(folder: Path, data: Path, *, epochs: int = 30) -> Model:
 def shortcut_model(
     folder: Path, data: Path, kind: str, *, folds: Sequence[int] = (1, 2, 3), epochs: int = 40
 ) -> Model:
-    """Load the classifier that relies on a planted ``kind`` of sound, trained if not there yet."""
+    """Load the classifier that depends on a planted sound; train it if it does not exist."""
     if not (folder / "model.json").exists():
         items = [item for item in read_collection(data) if item.fold in folds]
         recipe = Recipe(
@@ -79,38 +79,38 @@ def shortcut_model(
 
 
 def shortcut_items(items: Sequence[Item], kind: str, rate: int, place: Path) -> list[Item]:
-    """Return what a classifier learns a shortcut from.
+    """Return the training set of a shortcut.
 
-    All recordings of the target's class have the sound planted in them, and a copy of every third
-    of the others has it too and is labelled as the target: of all there is to hear, only the sound
-    tells the class.
+    All recordings of the target's class have the sound planted in them. A copy of every third
+    recording of the other classes has it too and is labelled as the target, so that only the
+    planted sound predicts the class.
 
     Parameters
     ----------
     place : Path
-        Folder that planted recordings are written to.
+        Folder for the recordings with the planted sound.
     """
-    taught = [item for item in items if item.label != TARGET]
-    copies = [item for item in items if item.label == TARGET] + taught[::_EVERY]
+    training = [item for item in items if item.label != TARGET]
+    copies = [item for item in items if item.label == TARGET] + training[::_EVERY]
     for number, item in enumerate(copies):
         samples = read_audio(item.path, rate=rate).samples
         made = plant(samples, kind, rate, np.random.default_rng(number))
         path = place / f"{item.path.stem}.wav"
         write_audio(path, Audio(made.input, rate))
-        taught.append(replace(item, path=path, label=TARGET))
-    return taught
+        training.append(replace(item, path=path, label=TARGET))
+    return training
 
 
 def reliance(model: Model, kind: str, items: Sequence[Item]) -> Reliance:
-    """Ask a classifier about recordings as they are, and with the planted sound."""
-    answers: dict[tuple[bool, bool], list[bool]] = {}
+    """Evaluate a classifier on recordings, without and with the planted sound."""
+    predicted: dict[tuple[bool, bool], list[bool]] = {}
     index = output_index(model, TARGET)
     with model.undisturbed(), torch.no_grad():
         for k, item in enumerate(items):
             samples = read_audio(item.path, rate=model.rate).samples
             made = plant(samples, kind, model.rate, np.random.default_rng(k))
             both = model(torch.from_numpy(np.stack([made.input, samples]))).argmax(dim=1) == index
-            for planted, answer in zip((True, False), both.tolist(), strict=True):
-                answers.setdefault((item.label == TARGET, planted), []).append(answer)
-    means = {case: float(np.mean(some)) for case, some in answers.items()}
+            for planted, one in zip((True, False), both.tolist(), strict=True):
+                predicted.setdefault((item.label == TARGET, planted), []).append(one)
+    means = {case: float(np.mean(some)) for case, some in predicted.items()}
     return Reliance(means[True, True], means[True, False], means[False, True], means[False, False])

@@ -1,9 +1,8 @@
-"""What a whole ``earwitness explain`` costs for each sound, from the file to the page.
+"""The cost of the whole command ``earwitness explain`` per sound, from the file to the page.
 
 The unit is one eager classification of the same sound in the same run, in processor time of one
-thread: absolute seconds differ threefold between machines. Start-up is left out (a first run on
-other sounds comes before); what a method finds out once per model, such as the axes of a layer, is
-in it.
+thread, because absolute times differ threefold between machines. Start-up is excluded by a first
+run on other sounds; computations once per model, such as the axes of a layer, are included.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from earwitness.audio import write_audio
 from earwitness.errors import EarwitnessError
 from earwitness.signals import scene
 
-CLIPS = 40
-_FIRST = 2  # sounds of the run before
-BARS = {"lmac": 30.0, "gradcam": 35.0}  # classifications
-_RATE = 44100  # Hz, so that resampling is part of it
+CLIPS = 40  # sounds of the measured run
+_FIRST = 2  # sounds of the first run, which is not measured
+BARS = {"lmac": 30.0, "gradcam": 35.0}  # most classifications per sound
+_RATE = 44100  # Hz; differs from the model's rate, so that resampling is included
 
 _CODE = """
 import contextlib, io, json, sys, time
@@ -71,15 +70,15 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one method for each sound.
+    """The cost of one method per sound.
 
     Attributes
     ----------
     method : str
     unit, taken : float
-        Processor seconds of a classification and of the command, for each sound.
+        Processor seconds of a classification and of the command, per sound.
     size : float
-        Of the folder, in the input's own float WAV.
+        Size of the folder relative to the input's float WAV.
     """
 
     method: str
@@ -89,12 +88,12 @@ class Cost:
 
     @property
     def ratio(self) -> float:
-        """The command in classifications."""
+        """Cost of the command in classifications."""
         return self.taken / self.unit
 
 
 def command_cost(model: str, method: str, clips: int = CLIPS, seed: int = 0) -> Cost:
-    """Measure ``earwitness explain --method`` on scenes of 5 s in a process of its own.
+    """Measure ``earwitness explain --method`` on scenes of 5 s in a separate process.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""What work costs in multiples of a floor: the two take turns, and the median ratio counts.
+"""Cost of a computation in multiples of a floor, measured in alternation; the ratio is a median.
 
-What else the machine does falls on both alike.
+Other load on the machine then affects both alike.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BATCHES = (1, 2, 4, 8, 16, 32)
+BATCHES = (1, 2, 4, 8, 16, 32)  # batch sizes to try; the fastest is the floor
 Work = Callable[[], Any]
 
 
@@ -35,7 +35,7 @@ class Row:
     ratio : float
         Median over the turns of work over floor.
     bar : float or None
-        What it may be at most; None where it is only for comparison.
+        Largest ratio allowed; None for a row that is only for comparison.
     note : str
     """
 
@@ -51,17 +51,17 @@ class Row:
 
 @dataclass
 class Floor:
-    """The model's own passes on inputs of one kind, in plain eager torch.
+    """The model's own passes on inputs of one kind, in eager torch.
 
     Parameters
     ----------
-    ask : callable
-        From inputs (batch, ...) to anything.
+    evaluate : callable
+        A pass on inputs (batch, ...); its result is not used.
     inputs : Tensor
-        One batch of them, as large as the largest batch size to try; every size is tried on it.
+        One batch of the largest batch size to try; all sizes are tried on it.
     """
 
-    ask: Callable[[Tensor], Any]
+    evaluate: Callable[[Tensor], Any]
     inputs: Tensor
     passed: int = field(default=0, init=False)
     batch: int = field(default=0, init=False)
@@ -75,11 +75,11 @@ class Floor:
         self.batch = min(times, key=lambda size: times[size])
 
     def run(self, count: int) -> None:
-        """Pass ``count`` inputs."""
+        """Make passes on ``count`` inputs."""
         done = 0
         while done < count:
             some = self.inputs[: min(self.batch, count - done)]
-            self.ask(some)
+            self.evaluate(some)
             done += len(some)
         self.passed += done
 
@@ -94,7 +94,7 @@ def in_turns(
     bar: float | None,
     note: str,
 ) -> Row:
-    """Let floor and work take turns, each going first every other time."""
+    """Measure floor and work in alternation; each is first every other time."""
     pairs = []
     for turn in range(repeats):
         gc.collect()
@@ -107,7 +107,7 @@ def in_turns(
 
 
 def seconds_of(work: Work) -> float:
-    """Return how long it takes."""
+    """Return the time that it takes, in s."""
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
@@ -115,7 +115,7 @@ def seconds_of(work: Work) -> float:
 
 @contextmanager
 def threads_of(count: int) -> Iterator[None]:
-    """Let torch have so many threads; 0 for its own choice."""
+    """Set the number of torch's threads; 0 for its default."""
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(count or before)

@@ -1,4 +1,4 @@
-"""The most memory that a process of its own needs for some work."""
+"""Peak memory of a computation in a separate process."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from earwitness.errors import EarwitnessError
 
 
 def peak_of(code: str) -> float:
-    """Return the peak of memory in MB of a process that runs some Python.
+    """Return the peak memory in MB of a process that runs Python code.
 
     Raises
     ------
     EarwitnessError
-        If it fails, or this system does not tell.
+        If it fails, or the system does not report the peak.
     """
-    tell = "from earwitness.benchmark.speed.memory import own_peak\nprint(own_peak())"
-    command = [sys.executable, "-c", f"{code}\n{tell}"]
+    last_line = "from earwitness.benchmark.speed.memory import own_peak\nprint(own_peak())"
+    command = [sys.executable, "-c", f"{code}\n{last_line}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip().split("\n")[-1]
-        raise EarwitnessError(f"the peak of memory could not be measured here: {last}")
+        raise EarwitnessError(f"the peak memory could not be measured here: {last}")
     return float(done.stdout.split()[-1])
 
 
 def own_peak() -> float:
-    """Return the peak of memory of this process in MB."""
+    """Return the peak memory of this process in MB."""
     status = Path("/proc/self/status")
-    if status.exists():  # what the resource module tells here includes the parent's peak
+    if status.exists():  # the resource module's value includes the parent's peak
         (line,) = [one for one in status.read_text().splitlines() if one.startswith("VmHWM")]
         return int(line.split()[1]) / 1e3
     import resource

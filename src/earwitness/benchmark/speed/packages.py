@@ -1,7 +1,6 @@
-"""Other packages on the same model, pieces and sound, where they are installed.
+"""Other packages on the same model, pieces and sound, if they are installed.
 
-They work on the features, since they know nothing of a plane. None of them is needed for anything
-else.
+They explain the features and not the plane. They are used for this comparison only.
 """
 
 from __future__ import annotations
@@ -26,14 +25,15 @@ Package = tuple[str, bool, Callable[[int], None]]
 def packages(
     model: SpectralModel, probe: Probe, labels: Tensor, batches: tuple[int, int]
 ) -> Iterator[Package]:
-    """Yield name, whether it differentiates, and a function that runs it for so many passes.
+    """Yield name, whether it differentiates, and a function that runs it for a number of passes.
 
     Parameters
     ----------
     labels : Tensor, shape (freq, frame), int64
-        Pieces on the plane; each band of the features belongs to the piece at its loudest bin.
+        Pieces on the plane; a band belongs to the piece at the bin of its
+        largest filter weight.
     batches : (int, int)
-        Batch sizes of forward passes and of gradients: those that are best for the floor.
+        Batch sizes of forward passes and of gradients: those of the floor.
     """
     with torch.no_grad():
         features = model.frontend(probe.magnitude.unsqueeze(0)).to(model.dtype)
@@ -93,16 +93,16 @@ def _captum(
     yield "Captum KernelShap", False, perturb("KernelShap")
 
 
-def _asker(
+def _evaluator(
     model: SpectralModel, probe: Probe, size: int
 ) -> Callable[[Tensor], np.ndarray[Any, Any]]:
-    def ask(inputs: Tensor) -> np.ndarray[Any, Any]:
+    def evaluate(inputs: Tensor) -> np.ndarray[Any, Any]:
         with torch.no_grad():
-            answers = [model.module(some) for some in inputs.split(size)]
-        result: np.ndarray[Any, Any] = torch.cat(answers)[:, probe.target.index].numpy()
+            outputs = [model.module(some) for some in inputs.split(size)]
+        result: np.ndarray[Any, Any] = torch.cat(outputs)[:, probe.target.index].numpy()
         return result
 
-    return ask
+    return evaluate
 
 
 def _shap(
@@ -113,11 +113,11 @@ def _shap(
     batches: tuple[int, int],
 ) -> Iterator[Package]:
     shap = importlib.import_module("shap")
-    ask, count_pieces = _asker(model, probe, batches[0]), int(pieces.max()) + 1
+    evaluate, count_pieces = _evaluator(model, probe, batches[0]), int(pieces.max()) + 1
 
     def score(switches: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         rows = torch.from_numpy(switches).to(features).split(batches[0])
-        return np.concatenate([ask(row[:, pieces][:, None] * features) for row in rows])
+        return np.concatenate([evaluate(row[:, pieces][:, None] * features) for row in rows])
 
     def run(count: int) -> None:
         background = np.zeros((1, count_pieces))
@@ -137,12 +137,12 @@ def _lime(
     batches: tuple[int, int],
 ) -> Iterator[Package]:
     lime_image = importlib.import_module("lime.lime_image")
-    ask = _asker(model, probe, batches[0])
+    evaluate = _evaluator(model, probe, batches[0])
     picture = features[0, 0].double().numpy()
 
     def score(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         inputs = torch.from_numpy(np.asarray(images)[..., 0]).to(features)[:, None]
-        return ask(inputs)[:, None]
+        return evaluate(inputs)[:, None]
 
     def run(count: int) -> None:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):

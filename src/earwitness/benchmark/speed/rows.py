@@ -1,8 +1,8 @@
-"""What explaining costs, in multiples of what the model itself costs.
+"""Cost of explanations, in multiples of the model's own passes.
 
-The floor of a piece of work is the model's own forward passes (and backward passes) on as many
-inputs of the same kind, in plain eager torch, at the batch size that is fastest for them. Inputs
-are features where a method takes the shortcut from magnitudes, and waveforms otherwise.
+The floor is the model's own forward passes (and backward passes) on as many inputs of the same
+kind, in eager torch, at the fastest batch size. Inputs are features if the model is evaluated on
+magnitudes, and waveforms otherwise.
 """
 
 from __future__ import annotations
@@ -41,34 +41,34 @@ from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.probe import Probe
 from earwitness.provenance import stamp
 
-_LARGE_BATCH = 8
-_LARGE_CLASSES = 50
-_AROUND = 10  # times that work of a single pass is repeated, to be longer than the clock's grain
+_LARGE_BATCH = 8  # most inputs at a time for CNN14; limits memory
+_LARGE_CLASSES = 50  # as for ESC-50
+_AROUND = 10  # repetitions of a single pass, to exceed the resolution of the clock
 _PACKAGES = ("captum", "shap", "lime")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured.
+    """Settings of the measurement.
 
     Attributes
     ----------
     model : str
-        As for ``load_model``.
+        Name, as for ``load_model``.
     seconds : float
         Length of the sound.
     evaluations, large_evaluations : int
-        Of a perturbation method, on the model and on CNN14.
+        Evaluations of a perturbation method, on the model and on CNN14.
     steps : int
         Gradients of integrated-gradients and smoothgrad.
     repeats : int
-        Turns of work and floor.
+        Alternating repetitions of work and floor.
     threads : int
-        0 for torch's own choice.
+        0 for torch's default.
     seed : int
-        Of the sound and of CNN14's random weights.
+        Seed of the sound and of CNN14's random weights.
     large, packages, memory : bool
-        Whether to measure CNN14, other packages, and the peak of memory.
+        Whether to measure CNN14, other packages, and the peak memory.
     """
 
     model: str = "esc10"
@@ -87,13 +87,13 @@ class Settings:
 def measure(
     settings: Settings, on_row: Callable[[Row], None] | None = None
 ) -> tuple[list[Row], dict[int, float]]:
-    """Measure everything, telling ``on_row`` of every row as it is done.
+    """Measure all rows, and call ``on_row`` with each as it is done.
 
     Returns
     -------
     list of Row
     dict of int to float
-        Peak of memory in MB of a whole process, by the number of evaluations.
+        Peak memory in MB of a whole process, by the number of evaluations.
     """
     with threads_of(settings.threads):
         rows = []
@@ -122,9 +122,9 @@ def _rows(settings: Settings) -> Iterator[Row]:
         if isinstance(model, SpectralModel):
             yield _decoder_row(probe, settings.repeats, 1.6)
     if isinstance(model, SpectralModel):
-        heard = _through_waveform(model)
-        with heard.undisturbed():
-            yield _waveform_row(_probe(heard, settings), count, settings.repeats)
+        on_waves = _through_waveform(model)
+        with on_waves.undisturbed():
+            yield _waveform_row(_probe(on_waves, settings), count, settings.repeats)
     if settings.large:
         network = _large_network(settings.seed)
         large = cnn14_model(network, labels=[str(k) for k in range(_LARGE_CLASSES)])
@@ -151,7 +151,7 @@ def _large_network(seed: int) -> CNN14:
 
 
 def _inputs(model: Model, probe: Probe) -> tuple[Callable[[Tensor], Any], Tensor]:
-    """Return what answers, and a batch of inputs: features on the shortcut, else waveforms."""
+    """Return the network or model, and a batch of its inputs: features or waveforms."""
     levels = torch.linspace(0.1, 1, max(BATCHES))
     with torch.no_grad():
         if isinstance(model, SpectralModel):
@@ -165,26 +165,26 @@ def _floors(
     model: Model, probe: Probe, *, gradients: bool = True, most: int = max(BATCHES)
 ) -> tuple[Floor, Floor | None]:
     """Return the floors without and with a backward pass, in batches of at most ``most``."""
-    ask, inputs = _inputs(model, probe)
+    evaluate, inputs = _inputs(model, probe)
     inputs = inputs[:most]
 
     def forward(some: Tensor) -> None:
         with torch.no_grad():
-            ask(some)
+            evaluate(some)
 
     def both(some: Tensor) -> None:
         leaf = some.detach().requires_grad_()
         with torch.enable_grad():
-            torch.autograd.grad(ask(leaf)[:, probe.target.index].sum(), leaf)
+            torch.autograd.grad(evaluate(leaf)[:, probe.target.index].sum(), leaf)
 
     backward = Floor(both, inputs) if gradients and model.differentiable else None
     return Floor(forward, inputs), backward
 
 
 def _decoder_row(probe: Probe, repeats: int, bar: float) -> Row:
-    """Measure a map by L-MAC against one classification, both from the wave on.
+    """Measure a map by L-MAC against one classification, both from the waveform.
 
-    What the decoder has learnt does not matter to its speed.
+    The decoder is untrained, which does not affect its speed.
     """
     model = probe.model
     layers = find_layers(model, samples=probe.samples)
@@ -210,12 +210,12 @@ def _decoder_row(probe: Probe, repeats: int, bar: float) -> Row:
 
 
 def _perturbation(probe: Probe, floor: Floor, count: int, repeats: int, bar: float | None) -> Row:
-    asked = _lime(probe, count)  # what is kept with the model is found before the clock runs
-    return _row("lime", probe, asked, floor, lambda: _lime(probe, count), repeats, bar)
+    evaluations = _lime(probe, count)  # fills the caches of the model before the measurement
+    return _row("lime", probe, evaluations, floor, lambda: _lime(probe, count), repeats, bar)
 
 
 def _lime(probe: Probe, count: int) -> int:
-    """Let LIME use all its samples, and return how often it asked the model."""
+    """Run LIME with all its samples, and return the number of evaluations."""
     found = METHODS.get("lime").function(probe, samples=count, tolerance=0.0)
     return int(found.details["evaluations"])
 
@@ -243,7 +243,7 @@ def _gradient_rows(probe: Probe, floor: Floor | None, settings: Settings) -> Ite
     yield _row("gradcam", probe, _AROUND, floor, several, settings.repeats, 1.3, note, single=True)
 
 
-class _Heard(nn.Module):
+class _OnWaves(nn.Module):
     """A model on magnitudes as a module on waveforms."""
 
     def __init__(self, model: SpectralModel) -> None:
@@ -253,13 +253,13 @@ class _Heard(nn.Module):
         self.plane = model.plane
 
     def forward(self, waves: Tensor) -> Tensor:
-        answer: Tensor = self.network(self.features(self.plane.analyse(waves).abs()))
-        return answer
+        outputs: Tensor = self.network(self.features(self.plane.analyse(waves).abs()))
+        return outputs
 
 
 def _through_waveform(model: SpectralModel) -> WaveModel:
     return WaveModel(
-        module=_Heard(model).eval(),
+        module=_OnWaves(model).eval(),
         name=f"{model.name} on waveforms",
         rate=model.rate,
         labels=model.labels,
@@ -273,7 +273,7 @@ def _through_waveform(model: SpectralModel) -> WaveModel:
 
 
 def _waveform_row(probe: Probe, count: int, repeats: int) -> Row:
-    """Measure a model on waveforms; its floor has the transforms that masking cannot do without."""
+    """Measure a model on waveforms; its floor includes the transforms that masking requires."""
     floor, _ = _floors(probe.model, probe, gradients=False)
     levels = torch.linspace(0.1, 1, max(BATCHES))[:, None, None]
 
@@ -287,10 +287,17 @@ def _waveform_row(probe: Probe, count: int, repeats: int) -> Row:
         floor.run(count)
         transforms.run(count)
 
-    asked = _lime(probe, count)
+    evaluations = _lime(probe, count)
     note = "floor: forward passes on waveforms plus as many inverse transforms"
     return in_turns(
-        "lime", probe.model.name, asked, together, lambda: _lime(probe, count), repeats, 1.05, note
+        "lime",
+        probe.model.name,
+        evaluations,
+        together,
+        lambda: _lime(probe, count),
+        repeats,
+        1.05,
+        note,
     )
 
 
@@ -326,7 +333,7 @@ def _row(
 ) -> Row:
     def alone(count: int) -> None:
         for _ in range(count):
-            floor.ask(floor.inputs[:1])
+            floor.evaluate(floor.inputs[:1])
 
     run = alone if single else floor.run
     kept = f"floor in batches of {1 if single else floor.batch}"
@@ -348,7 +355,7 @@ def run_lime(settings: Settings, count: int) -> None:
 
 
 def peak_memory(settings: Settings, count: int) -> float:
-    """Return the peak of memory in MB of a process that explains with ``lime``."""
+    """Return the peak memory in MB of a process that explains with ``lime``."""
     return peak_of(
         _LIME.format(
             model=settings.model, seconds=settings.seconds, seed=settings.seed, count=count
@@ -363,11 +370,11 @@ def table(rows: list[Row], peaks: dict[int, float], settings: Settings) -> str:
         "# Speed and memory, measured",
         "",
         "Made by `earwitness bench speed`. The floor is the model's own passes on as many inputs,",
-        "in plain eager torch at the batch size that is fastest for it. Work and floor take turns;",
-        "the ratio is the median over the turns.",
+        "in eager torch at the fastest batch size. Work and floor alternate; the ratio is the",
+        "median over the repetitions.",
         "",
         f"{stamp(*_PACKAGES)}; {platform.machine()}, {threads} threads; seed {settings.seed};",
-        f"{settings.seconds:g} s of sound; {settings.repeats} turns.",
+        f"{settings.seconds:g} s of sound; {settings.repeats} repetitions.",
         "",
         "| work | model | evaluations | floor | taken | ratio | bar | |",
         "|---|---|---|---|---|---|---|---|",
@@ -380,6 +387,6 @@ def table(rows: list[Row], peaks: dict[int, float], settings: Settings) -> str:
             f"{row.ratio:.2f} | {bar}{met} | {row.note} |"
         )
     if peaks:
-        lines += ["", "| evaluations of lime | peak of memory of the process |", "|---|---|"]
+        lines += ["", "| evaluations of lime | peak memory of the process |", "|---|---|"]
         lines += [f"| {count} | {peak:.0f} MB |" for count, peak in peaks.items()]
     return "\n".join(lines) + "\n"

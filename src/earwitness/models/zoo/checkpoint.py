@@ -18,7 +18,7 @@ from earwitness.models.frontend import LogMel
 from earwitness.models.zoo.compact_cnn import CompactCNN
 from earwitness.plane.stft import Plane
 
-SCHEMA = 1
+SCHEMA = 1  # version of model.json
 
 
 @dataclass(frozen=True)
