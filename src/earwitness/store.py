@@ -107,8 +107,12 @@ def save(
 
 def save_input(folder: Path, audio: Audio) -> None:
     """Write the input that explanations in the folders below share."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_audio(folder / _NAMES["input"], audio)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_audio(folder / _NAMES["input"], audio)
+    except (OSError, RuntimeError) as error:  # libsndfile's are the latter
+        reason = getattr(error, "strerror", None) or str(error) or "no space left?"
+        raise OutputError(f"{folder}: cannot be written ({reason})") from error
 
 
 def _write(explanation: Explanation, folder: Path, extras: set[str], own_input: bool) -> None:

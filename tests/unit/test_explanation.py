@@ -13,7 +13,7 @@ from earwitness.errors import OutputError, ParameterError, UnknownNameError
 from earwitness.evaluation.trust import ahead_of, card_passes, verdict
 from earwitness.explanation import Explanation
 from earwitness.pipeline import explain, predict
-from earwitness.store import storable
+from earwitness.store import save_input, storable
 from earwitness.types import Audio, Outcome, Pair
 from tests.toys import REGIONS, additive, spectral, waveform
 
@@ -369,3 +369,11 @@ def test_stored_values_are_rounded_to_twelve_significant_bits() -> None:
     assert abs(relative.mean()) < 2.0**-18  # to nearest, not towards zero
     assert not (kept.view(np.uint32) & 0xFFF).any()
     np.testing.assert_array_equal(storable(np.float32([0.0, 1.0, -0.5])), [0.0, 1.0, -0.5])
+
+
+def test_an_input_that_cannot_be_written_is_refused_in_one_line(
+    tmp_path: Path, white: Audio
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file: cannot be written"):
+        save_input(tmp_path / "file", white)
