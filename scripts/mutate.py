@@ -74,6 +74,7 @@ NEAREST: dict[str, list[str]] = {
     "evaluation/trust.py": ["tests/unit/test_explanation.py", "tests/unit/test_targets.py"],
     "mixing.py": _FAST,
     "models/": _ZOO,
+    "models/batching.py": ["tests/unit/test_batching.py"],
     "models/target.py": ["tests/unit/test_targets.py", "tests/unit/test_models.py"],
     "layers/axes.py": ["tests/unit/test_axes.py"],
     "models/zoo/cnn14.py": ["tests/unit/test_cnn14.py"],

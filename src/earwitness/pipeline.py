@@ -17,7 +17,7 @@ from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.evaluation.notes import gap_notes, length_notes
+from earwitness.evaluation.notes import batch_notes, gap_notes, length_notes
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
@@ -172,7 +172,7 @@ class Subject:
     def outputs(self) -> Tensor:
         """The model's outputs (output[, frame])."""
         with torch.no_grad():
-            return self.model(self.wave.unsqueeze(0))[0]
+            return self.model.settle(self.wave.unsqueeze(0))[0]
 
     @cached_property
     def magnitude(self) -> FloatArray:
@@ -240,7 +240,7 @@ def explain_subject(
         keep = spec.keep if request.keep is None else request.keep
         attribution, mask = _masked(subject, probe, found, keep)
         card, parts = trust_card(probe, mask, subject.outputs, subject.orders, request.trust)
-    notes = [*audio.notes, *length_notes(model, probe.samples)]
+    notes = [*audio.notes, *length_notes(model, probe.samples), *batch_notes(model)]
     notes += gap_notes(found.details)
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
