@@ -71,7 +71,10 @@ NEAREST: dict[str, list[str]] = {
     "evaluation/passes.py": _ASKED,
     "metrics/ranking.py": ["tests/unit/test_ranking.py"],
     "metrics/sanity.py": ["tests/unit/test_sanity.py"],
-    "evaluation/trust.py": ["tests/unit/test_explanation.py", "tests/unit/test_targets.py"],
+    "evaluation/trust.py": [
+        f"tests/unit/test_{name}.py" for name in ("verdict", "explanation", "targets")
+    ],
+    "evaluation/verdict.py": ["tests/unit/test_verdict.py"],
     "mixing.py": _FAST,
     "models/": _ZOO,
     "models/batching.py": ["tests/unit/test_batching.py"],

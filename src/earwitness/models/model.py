@@ -57,6 +57,8 @@ class Model(ABC):
         Whether gradients reach the waveform.
     optimise : bool or "compile"
         How forward passes on many inputs are accelerated (``earwitness.models.prepare``).
+    range : (float, float) or None
+        Least and largest value of a regression, if declared.
     """
 
     frontend: FrontEnd | None = None
@@ -74,6 +76,7 @@ class Model(ABC):
         plane: Plane | None = None,
         per_frame: bool = False,
         optimise: Optimise = True,
+        range: tuple[float, float] | None = None,  # noqa: A002
     ) -> None:
         if optimise not in (True, False, "compile"):
             raise ParameterError(f"optimise is True, False or 'compile', got {optimise!r}")
@@ -104,6 +107,7 @@ class Model(ABC):
         self.shortest, self.longest = _lengths(lengths, self.rate)
         self._labels = None if labels is None else tuple(map(str, labels))
         self.optimise: Optimise = optimise
+        self.range = _range(range, self.task)
         self._batching = Batching()
 
     @property
@@ -338,6 +342,20 @@ class Model(ABC):
             if tensor.is_floating_point()
         )
         return next(floats, None)
+
+
+def _range(limits: tuple[float, float] | None, task: Task) -> tuple[float, float] | None:
+    if limits is None:
+        return None
+    if task != "regression":
+        raise ParameterError("range is for output='scores'; probabilities range from 0 to 1")
+    try:
+        low, high = map(float, limits)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise ParameterError(f"range is (least, largest) value of the outputs, got {limits!r}")
+    return low, high
 
 
 def _lengths(
