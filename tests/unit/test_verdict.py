@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -198,12 +200,24 @@ def test_the_mean_background_finds_what_a_dropout_costs() -> None:
     found = dropout("mean", 0)
     positive = np.maximum(found.attribution.values, 0)
     inside = (found.attribution.times >= 1) & (found.attribution.times <= 2)
-    assert positive[:, inside].sum() / positive.sum() > 0.95
-    # filling the second that is missing raises 3.68 to 4.92
-    assert_allclose(found.trust.effect.value, 4.92 - 3.68, atol=0.05)
-    assert_allclose(found.trust.effect.share, 0.31, atol=0.01)
+    assert positive[:, inside].sum() / positive.sum() > 0.9  # chance: 0.33
+    # filling the missing second raises 3.68 to 5; the mask keeps 80 % of the attribution to it
+    assert_allclose(found.trust.effect.value, 0.7 * (5 - 3.68), atol=0.1)
+    assert found.trust.effect.share == found.trust.effect.value / 4
     assert found.verdict.grade == "moderate"
     assert "sound that is missing" in sentence(found.verdict)
+
+
+def test_the_mean_background_is_as_loud_where_the_input_is_silent() -> None:
+    sound = 0.1 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    sound[6000:10000] = 0
+    model = earwitness.wrap(Level(), sample_rate=16000, output="scores", labels=["quality"])
+    probe = Probe(model, torch.from_numpy(sound), make_target(model, torch.ones(1)))
+    (filled,) = with_backgrounds(probe, "mean")
+    wave = filled.sound(torch.zeros(1, *probe.shape))[0]
+    # three quarters of the frames hold sound, so the mean magnitude is 2.5 dB lower
+    gap, rest = (float(part.square().mean().sqrt()) for part in (wave[7000:9000], wave[1000:5000]))
+    assert_allclose([gap, rest], [0.075 * 0.886] * 2, rtol=0.2)  # Rayleigh: mean / rms = 0.886
 
 
 def test_a_sound_that_hardly_changes_the_value_has_no_strong_evidence() -> None:
@@ -228,6 +242,14 @@ def test_a_model_without_output_for_silence_is_explained_and_says_so() -> None:
     assert "silence" not in card.controls
     assert_allclose(card.effect.value, card.input - card.outcome.remainder.audio)
     assert "no finite output for silence" in sentence(verdict(card, mask))
+
+
+def test_grades_of_forty_explanations_agree_with_the_truth() -> None:
+    script = Path(__file__).parents[2] / "scripts" / "verdicts.py"
+    done = subprocess.run(  # its own process: it registers a method
+        [sys.executable, str(script)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def made_card(share: float, **ties: float) -> TrustCard:

@@ -13,7 +13,7 @@ from earwitness.types import Grade, Mask, TrustCard, Verdict
 
 STRONG, MODERATE, WEAK = 0.5, 0.2, 0.05  # least share of the output's range
 _MARGIN = 0.01  # share of the range; smaller differences between effects are a tie
-_SILENT = 0.01  # share of the input's energy (-20 dB); evidence with less is nearly silent
+_SILENT = 0.03  # share of the input's energy (-15 dB); less is nearly silent beside the input
 _TITLES: dict[Grade, str] = {
     "strong": "Strong evidence",
     "moderate": "Moderate evidence",
