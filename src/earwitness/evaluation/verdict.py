@@ -36,7 +36,8 @@ def verdict(card: TrustCard | None, mask: Mask) -> Verdict | None:
     None without a trust card, and for a card of an earlier version, which has no effect.
     """
     if mask.degenerate:
-        return Verdict("degenerate", (f"it is {mask.degenerate}", "it does not localise the evidence"))
+        why = (f"it is {mask.degenerate}", "it does not localise the evidence")
+        return Verdict("degenerate", why)
     if card is None or card.effect is None:
         return None
     ahead = ahead_of(card, mask)
