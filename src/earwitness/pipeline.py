@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,7 @@ from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Method
+from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target, over, probabilities
@@ -44,7 +45,7 @@ from earwitness.types import (
 
 _LEADING = 5  # outputs that are listed
 _MOST_CELLS = 60_000_000  # of the plane, some 4 GB while explaining; half an hour at 16 kHz
-Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int]
+Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int] | Mapping[str, Any]
 Tick = Callable[[int], None]
 
 
@@ -95,8 +96,9 @@ def explain(
     ----------
     model : Model or str
         What ``wrap`` or ``load_model`` returned, or a name for the latter.
-    clip : path, Audio or (samples, rate)
-        Samples of shape (time,) or (time, channel), full scale ±1; rate in Hz.
+    clip : path, Audio, (samples, rate) or mapping
+        Samples of shape (time,) or (time, channel), full scale ±1; rate in Hz. A mapping has
+        ``array`` and ``sampling_rate``.
     method : str
         One of ``list_methods()``.
     target, versus : label or index, optional
@@ -171,8 +173,7 @@ class Subject:
     @cached_property
     def outputs(self) -> Tensor:
         """The model's outputs (output[, frame])."""
-        with torch.no_grad():
-            return self.model(self.wave.unsqueeze(0))[0]
+        return outputs_for(self.model, self.wave)
 
     @cached_property
     def magnitude(self) -> FloatArray:
@@ -240,7 +241,7 @@ def explain_subject(
         keep = spec.keep if request.keep is None else request.keep
         attribution, mask = _masked(subject, probe, found, keep)
         card, parts = trust_card(probe, mask, subject.outputs, subject.orders, request.trust)
-    notes = [*audio.notes, *length_notes(model, probe.samples)]
+    notes = [*audio.notes, *length_notes(model, probe.samples), *declaration_notes(model)]
     notes += gap_notes(found.details)
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
@@ -280,9 +281,9 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
         and ``probability`` of the largest.
     """
     audio = load_clip(clip, model.rate)
-    wave = torch.from_numpy(audio.samples).to(model.device).unsqueeze(0)
-    with model.undisturbed(), torch.no_grad():
-        found = probabilities(model, model(wave))
+    wave = torch.from_numpy(audio.samples).to(model.device)
+    with model.undisturbed():
+        found = probabilities(model, outputs_for(model, wave).unsqueeze(0))
     values = (found.mean(dim=-1) if model.per_frame else found)[0].tolist()
     answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
     answer["outputs"] = dict(zip(model.labels, values, strict=True))
@@ -290,7 +291,8 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
         answer["label"], answer["probability"] = max(
             answer["outputs"].items(), key=lambda pair: pair[1]
         )
-    return {**answer, "notes": [*audio.notes, *length_notes(model, len(audio.samples))]}
+    notes = [*audio.notes, *length_notes(model, len(audio.samples)), *declaration_notes(model)]
+    return {**answer, "notes": notes}
 
 
 def count_passes(request: Request) -> int:

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from earwitness.errors import EarwitnessError, ModelError, ParameterError
+from earwitness.errors import EarwitnessError, ModelError, OutputShapeError, ParameterError
 from earwitness.models.frontend import FrontEnd
+from earwitness.models.spectrogram import observed_plane
 from earwitness.plane.stft import Plane, default_plane
-from earwitness.plane.windows import joined
+from earwitness.plane.windows import overlapped
 from earwitness.types import Optimise, Output, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
@@ -42,6 +43,10 @@ class Model(ABC):
         ``single-label`` (one of many), ``multi-label`` (several at once) or ``regression``.
     output : str
         What the outputs are: ``logits``, ``probabilities`` or ``scores``.
+    declared : bool
+        Whether ``output`` was given, and is not the default.
+    labelled : bool
+        Whether ``labels`` were given.
     per_frame : bool
         Whether it has outputs for every frame of the sound.
     shortest, longest : int or None
@@ -66,7 +71,7 @@ class Model(ABC):
         name: str,
         rate: int,
         labels: Sequence[str] | None,
-        output: Output,
+        output: Output | None,
         task: Task | None,
         lengths: tuple[float | None, float | None],
         module: nn.Module | None,
@@ -76,6 +81,9 @@ class Model(ABC):
     ) -> None:
         if optimise not in (True, False, "compile"):
             raise ParameterError(f"optimise is True, False or 'compile', got {optimise!r}")
+        self.declared, self.labelled = output is not None, labels is not None
+        if output is None:
+            output = "scores" if task == "regression" else "logits"
         if output not in _OUTPUTS:
             raise ParameterError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
         self.task: Task = task or ("regression" if output == "scores" else "single-label")
@@ -99,7 +107,7 @@ class Model(ABC):
         self.output: Output = output
         self.per_frame = bool(per_frame)
         self.module = module
-        self.plane = plane or default_plane(self.rate)
+        self._plane = plane
         self.shortest, self.longest = _lengths(lengths, self.rate)
         self._labels = None if labels is None else tuple(map(str, labels))
         self.optimise: Optimise = optimise
@@ -112,6 +120,13 @@ class Model(ABC):
                 samples = self.shortest or self.rate
                 self(torch.zeros(1, samples, device=self.device))
         return self._labels or ()
+
+    @property
+    def plane(self) -> Plane:
+        """The plane of its explanations: the given one, the model's own, or the default."""
+        if self._plane is None:
+            self._plane = self._own_plane() or default_plane(self.rate)
+        return self._plane
 
     @property
     def parts(self) -> tuple[nn.Module, ...]:
@@ -175,6 +190,19 @@ class Model(ABC):
             ) from error
         return self._checked(outputs, len(data))
 
+    def _cast(self, data: Tensor) -> Tensor:
+        """Return data in the precision of the parameters; complex features stay complex."""
+        return data if data.is_complex() else data.to(self.dtype)
+
+    def _own_plane(self) -> Plane | None:
+        """Return the plane of a spectrogram that the model computes itself, if it does."""
+        if self.module is None:
+            return None
+        samples = self.shortest or min(self.rate, self.longest or self.rate)
+        with self.undisturbed(), torch.no_grad():
+            noise = 0.1 * torch.randn(1, samples, device=self.device)
+            return observed_plane(self.parts, self._forward, noise, self.rate)
+
     def _starts(self, length: int, longest: int | None = None) -> list[int]:
         longest = longest or self.longest
         if longest is None or length <= longest:
@@ -198,7 +226,7 @@ class Model(ABC):
             return evaluate(data)
         parts = torch.stack([data[..., start : start + (longest or 0)] for start in starts])
         outputs = evaluate(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
-        return _overlap(outputs, starts, length) if self.per_frame else outputs.mean(dim=0)
+        return overlapped(outputs, starts, length) if self.per_frame else outputs.mean(dim=0)
 
     def _checked(self, outputs: Any, batch: int) -> Tensor:
         outputs = getattr(outputs, "logits", outputs)
@@ -210,13 +238,15 @@ class Model(ABC):
                 f"{type(outputs).__name__}; wrap a module that returns the tensor to explain"
             )
         shape = tuple(outputs.shape)
+        if not outputs.is_floating_point():
+            outputs = self._counts(outputs)
         if outputs.ndim == 1 + self.per_frame and len(outputs) == batch:
             outputs = outputs.unsqueeze(-1)
         if outputs.ndim != 2 + self.per_frame or len(outputs) != batch:
             wanted = "(batch, frame, output)" if self.per_frame else "(batch, output)"
             hint = ""
             if outputs.ndim == 3 and len(outputs) == batch:
-                hint = "; if it has outputs per frame, use per_frame=True"
+                hint = "; if they are (batch, frame, output), use per_frame=True"
             raise ModelError(
                 f"{self.name}: outputs must be {wanted} = ({batch}, ...), got shape {shape}{hint}"
             )
@@ -230,12 +260,40 @@ class Model(ABC):
         if self._labels is None:
             self._labels = tuple(str(index) for index in range(outputs.shape[1]))
         if outputs.shape[1] != len(self._labels):
-            raise ModelError(
-                f"{self.name}: {len(self._labels)} labels were given, but the model has "
-                f"{outputs.shape[1]} outputs; give one label for each"
-            )
+            raise OutputShapeError(f"{self.name}: {self._miscounted(outputs, len(self._labels))}")
         self._check_values(outputs.detach())
         return outputs
+
+    def _counts(self, outputs: Tensor) -> Tensor:
+        """Return whole numbers as floats, for a regression; no classifier gives them."""
+        if self.task == "regression" and outputs.dtype != torch.bool:
+            return outputs.float()
+        kind = "class indices" if outputs[0].numel() == 1 else "decisions or counts"
+        raise ModelError(
+            f"{self.name}: outputs are whole numbers ({outputs.dtype}), {kind} and no scores; "
+            "return the values before argmax, rounding or comparison, as floats"
+        )
+
+    def _miscounted(self, outputs: Tensor, wanted: int) -> str:
+        """Return what is wrong with outputs that are not as many as wanted."""
+        found = outputs.shape[1]
+        if self.labelled and self.per_frame and outputs.shape[2] == wanted:
+            return (
+                f"outputs are (batch, output, frame), {wanted} in each of {found} frames; "
+                "transpose them to (batch, frame, output)"
+            )
+        if self.labelled:
+            return (
+                f"{wanted} labels were given, but the model has {found} outputs; give one label "
+                "for each"
+            )
+        if self.task == "regression":
+            return f"a regression without labels has one output, got {found}; give labels"
+        order = "transpose them to (batch, frame, output)"
+        return (
+            f"{wanted} outputs for one length of sound and {found} for another: these are frames; "
+            + (order if self.per_frame else f"{order} and use per_frame=True")
+        )
 
     def _check_values(self, outputs: Tensor) -> None:
         if not bool(torch.isfinite(outputs).all()):
@@ -322,12 +380,3 @@ def _lengths(
     shortest = None if low is None else math.ceil(low * rate)
     longest = None if high is None else math.floor(high * rate)
     return shortest, longest
-
-
-def _overlap(outputs: Tensor, starts: list[int], length: int) -> Tensor:
-    """Join outputs (window, batch, output, frame) of windows that start at samples of a sound."""
-    count = outputs.shape[-1]
-    per_window = length - starts[-1]  # samples; the last window ends where the sound does
-    last = max(1, round(starts[-1] * count / per_window))
-    places = [round(start / starts[-1] * last) for start in starts]
-    return joined(list(outputs), places, last + count)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from earwitness.audio import VORBIS_RATES, encode_vorbis
+from earwitness.render.vorbis import VORBIS_RATES, encode_vorbis
 from earwitness.types import Audio, FloatArray
 
 _TARGET_DB = -23.0  # dB of full scale, as in EBU R 128
