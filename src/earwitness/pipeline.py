@@ -17,7 +17,7 @@ from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.evaluation.notes import gap_notes, length_notes
+from earwitness.evaluation.notes import bandwidth_notes, gap_notes, length_notes, ultrasound_notes
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
@@ -242,11 +242,13 @@ def explain_subject(
         attribution, mask = _masked(subject, probe, found, keep)
         card, parts = trust_card(probe, mask, subject.outputs, subject.orders, request.trust)
     notes = [*audio.notes, *length_notes(model, probe.samples), *declaration_notes(model)]
-    notes += gap_notes(found.details)
+    notes += [*bandwidth_notes(subject.magnitude, attribution), *gap_notes(found.details)]
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
     gains = torch.from_numpy(mask.gains).to(probe.device)
     evidence, remainder = render(model.plane, probe.spectrum, gains, probe.wave)
+    sounds = (_audio(evidence, audio, "evidence"), _audio(remainder, audio, "remainder"))
+    notes += ultrasound_notes((replace(audio, name="input"), *sounds))
     pieces, piece_sounds = _pieces(probe, found, audio)
     return Explanation(
         clip=audio.name,
@@ -256,8 +258,8 @@ def explain_subject(
         options=settled,
         target=target,
         input=audio,
-        evidence=_audio(evidence, audio, "evidence"),
-        remainder=_audio(remainder, audio, "remainder"),
+        evidence=sounds[0],
+        remainder=sounds[1],
         magnitude=subject.magnitude,
         attribution=attribution,
         mask=mask,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from earwitness.models.model import Model
+import numpy as np
 
+from earwitness.models.model import Model
+from earwitness.render.players import AUDIBLE, HIGHEST_RATE, expansion, expansion_text, ultrasound
+from earwitness.types import Attribution, Audio, FloatArray
+
+_NO_SOUND_DB = 60.0  # dB below the loudest cell, beyond which a band holds no sound to speak of
+_FULL_BAND = 0.9  # of half the rate; filters of resamplers begin about there
+_LEAST_SHARE = 0.01  # of a map, for a note
 _LARGE_GAP = 0.05  # share of the change of score; larger completeness gaps get a note
 
 
@@ -25,6 +32,47 @@ def length_notes(model: Model, samples: int) -> list[str]:
             f"{windows[0][1] / model.rate:.2f} s, outputs averaged"
         )
     return notes
+
+
+def bandwidth_notes(magnitude: FloatArray, attribution: Attribution) -> list[str]:
+    """Return a note if the sound ends below half the rate, and a part of the map lies above it.
+
+    Such as telephone speech stored at a higher rate: gains of silent cells change nothing that is
+    heard, but some methods give them large values.
+
+    Parameters
+    ----------
+    magnitude : ndarray, shape (freq, frame)
+        Of the input, on the plane.
+    """
+    peaks = magnitude.max(axis=1)
+    loud = np.flatnonzero(peaks > peaks.max() * 10 ** (-_NO_SOUND_DB / 20))
+    if not len(loud) or loud[-1] >= _FULL_BAND * (len(peaks) - 1):
+        return []
+    size = np.abs(attribution.values).sum(axis=1, dtype=np.float64)
+    share = float(size[loud[-1] + 1 :].sum() / max(size.sum(), 1e-300))
+    if share < _LEAST_SHARE:
+        return []
+    top, half = attribution.freqs[loud[-1]] / 1000, attribution.freqs[-1] / 1000
+    return [
+        f"the sound ends at {top:.1f} of {half:g} kHz (above, all is {_NO_SOUND_DB:.0f} dB below "
+        f"the loudest), and {share:.0%} of the map lies above, where there is nothing to hear"
+    ]
+
+
+def ultrasound_notes(sounds: Sequence[Audio]) -> list[str]:
+    """Return a note if sounds (input, evidence, remainder) are ultrasound, or players cut them."""
+    shares = ", ".join(f"{100 * ultrasound(one):.2g} % of the {one.name}" for one in sounds)
+    shares = f"{shares} (of the energy) above {AUDIBLE // 1000} kHz"
+    factor = expansion(sounds)
+    if factor > 1:
+        return [
+            f"ultrasound: {shares}; players are {expansion_text(factor)}, so that 40 kHz is heard "
+            f"at {40 / factor:g} kHz; WAV files keep their rate"
+        ]
+    if sounds[0].rate > HIGHEST_RATE:
+        return [f"players hold up to {HIGHEST_RATE // 2000} kHz: {shares}"]
+    return []
 
 
 def gap_notes(details: Mapping[str, Any]) -> list[str]:
