@@ -242,7 +242,8 @@ def explain_subject(
         attribution, mask = _masked(subject, probe, found, keep)
         card, parts = trust_card(probe, mask, subject.outputs, subject.orders, request.trust)
     notes = [*audio.notes, *length_notes(model, probe.samples), *declaration_notes(model)]
-    notes += [*bandwidth_notes(subject.magnitude, attribution), *gap_notes(found.details)]
+    notes += [*bandwidth_notes(model.plane, probe.samples, subject.magnitude, attribution)]
+    notes += gap_notes(found.details)
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
     gains = torch.from_numpy(mask.gains).to(probe.device)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from earwitness.models.model import Model
+from earwitness.plane.stft import Plane
 from earwitness.render.players import AUDIBLE, HIGHEST_RATE, expansion, expansion_text, ultrasound
 from earwitness.types import Attribution, Audio, FloatArray
 
@@ -34,7 +35,9 @@ def length_notes(model: Model, samples: int) -> list[str]:
     return notes
 
 
-def bandwidth_notes(magnitude: FloatArray, attribution: Attribution) -> list[str]:
+def bandwidth_notes(
+    plane: Plane, samples: int, magnitude: FloatArray, attribution: Attribution
+) -> list[str]:
     """Return a note if the sound ends below half the rate, and a part of the map lies above it.
 
     Such as telephone speech stored at a higher rate: gains of silent cells change nothing that is
@@ -42,10 +45,14 @@ def bandwidth_notes(magnitude: FloatArray, attribution: Attribution) -> list[str
 
     Parameters
     ----------
+    samples : int
+        Length of the sound. Windows that reach over its ends show the cut, and are left out.
     magnitude : ndarray, shape (freq, frame)
         Of the input, on the plane.
     """
-    peaks = magnitude.max(axis=1)
+    half = plane.n_fft // 2
+    inner = magnitude[:, -(-half // plane.hop) : (samples - half) // plane.hop + 1]
+    peaks = (inner if inner.shape[1] else magnitude).max(axis=1)
     loud = np.flatnonzero(peaks > peaks.max() * 10 ** (-_NO_SOUND_DB / 20))
     if not len(loud) or loud[-1] >= _FULL_BAND * (len(peaks) - 1):
         return []
@@ -53,9 +60,9 @@ def bandwidth_notes(magnitude: FloatArray, attribution: Attribution) -> list[str
     share = float(size[loud[-1] + 1 :].sum() / max(size.sum(), 1e-300))
     if share < _LEAST_SHARE:
         return []
-    top, half = attribution.freqs[loud[-1]] / 1000, attribution.freqs[-1] / 1000
+    top, whole = attribution.freqs[loud[-1]] / 1000, attribution.freqs[-1] / 1000
     return [
-        f"the sound ends at {top:.1f} of {half:g} kHz (above, all is {_NO_SOUND_DB:.0f} dB below "
+        f"the sound ends at {top:.1f} of {whole:g} kHz (above, all is {_NO_SOUND_DB:.0f} dB below "
         f"the loudest), and {share:.0%} of the map lies above, where there is nothing to hear"
     ]
 

@@ -43,14 +43,14 @@ def environment() -> Environment:
     return made
 
 
-def anchor(place: Path) -> str:
+def anchor(root: Path, place: Path) -> str:
     """Return a name for a sound's section that is valid in a URL and in an id."""
-    return quote(place.name, safe="").replace("%", "_x")
+    return quote(place.relative_to(root).as_posix(), safe="").replace("%", "_x")
 
 
-def write_section(folder: Path, saved: Saved) -> None:
-    """Write the section of one sound to a hidden file in its folder."""
-    write_text(folder / SECTION, render_section(folder.parent, saved))
+def write_section(root: Path, saved: Saved) -> None:
+    """Write the section of one sound to a hidden file in its folder; ``root`` holds the page."""
+    write_text(saved[0][0].parent / SECTION, render_section(root, saved))
 
 
 def render_section(root: Path, saved: Saved) -> str:
@@ -63,10 +63,10 @@ def render_section(root: Path, saved: Saved) -> str:
     saved : sequence of (Path, Explanation)
         Explanations of one sound, with their folders.
     """
-    first = saved[0][1]
+    first, place = saved[0][1], saved[0][0].parent
     clip = {
-        "anchor": anchor(saved[0][0].parent),
-        "name": Path(first.clip).name,
+        "anchor": anchor(root, place),
+        "name": (place.relative_to(root).parent / Path(first.clip).name).as_posix(),
         "first": first,
         "spectrogram": uri("image/webp", spectrogram_image(first.magnitude)),
         "original": _original(root, first),

@@ -14,7 +14,7 @@ from earwitness.probe import Probe
 
 _SEGMENT_SECONDS = 0.25  # s, default length; about a syllable
 _WHOLE_WINDOW = 0.0125  # s; planes of shorter windows are for shorter events than syllables
-_LEAST_STEP = 0.05  # s; spans of shorter steps have more than two decimals
+_LEAST_STEP = 0.045  # s; spans of shorter steps have more than two decimals
 _MOST_SEGMENTS = 20  # default limit, so that the number of samples suffices
 
 
