@@ -21,7 +21,7 @@ from earwitness.perturbation.pieces.time import span_name
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.render.notebook import players_html
-from earwitness.render.players import expansion, players, ultrasound
+from earwitness.render.players import copies, expansion, players, ultrasound
 from earwitness.report.folder import ReportFolder
 from earwitness.types import Audio
 
@@ -81,6 +81,13 @@ def test_ultrasound_is_played_ten_times_slower(hertz: float, rate: int, wanted: 
     np.testing.assert_allclose(seconds, 5.0, rtol=1e-3)
     assert player.expansion == 10
     np.testing.assert_allclose(ultrasound(sound), 1.0, atol=1e-3)
+
+
+def test_pieces_are_played_as_slowly_as_the_input() -> None:
+    (player,) = copies([Audio(tone(45000, RATE), RATE)], 6.0, 10)
+    found, seconds = loudest(player.data)
+    np.testing.assert_allclose((found, seconds), (4500.0, 5.0), rtol=1e-3)
+    assert (player.gain_db, player.expansion) == (6.0, 10)
 
 
 @pytest.mark.parametrize(("hertz", "rate"), [(440, 96000), (440, 16000), (19000, 44100)])
