@@ -69,7 +69,7 @@ NEAREST: dict[str, list[str]] = {
     "jobs/": ["tests/unit/test_jobs.py"],
     "options.py": ["tests/unit/test_options.py"],
     "plane/knots.py": ["tests/unit/test_decoder.py", "tests/unit/test_axes.py"],
-    "plane/windows.py": ["tests/unit/test_decoder.py", "tests/unit/test_models.py"],
+    "plane/windows.py": [f"tests/unit/test_{name}.py" for name in ("targets", "decoder", "models")],
     "report/": ["tests/unit/test_report.py"],
     "store.py": ["tests/unit/test_explanation.py"],
     "evaluation/passes.py": _ASKED,

@@ -215,8 +215,8 @@ BUGS = {
     ),
     "plane: window is the transform": (
         "models/spectrogram.py",
-        'call.get("win_length") or size, call',
-        "size, call",
+        'window, hop = call.get("win_length") or size',
+        "window, hop = size",
     ),
     "plane: rate of the network": (
         "models/spectrogram.py",

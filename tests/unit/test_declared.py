@@ -104,6 +104,11 @@ def test_logits_in_the_unit_interval_for_one_sound_only_are_logits() -> None:
     np.testing.assert_allclose(list(found["outputs"].values()), wanted.numpy(), rtol=1e-4)
 
 
+def test_logits_that_are_zero_whatever_the_sound_tell_nothing() -> None:
+    found = predict(model(lambda logits: 0 * logits), CLIP)["outputs"]
+    np.testing.assert_allclose(list(found.values()), 1 / 3, rtol=1e-6)
+
+
 def test_values_of_a_regression_may_lie_anywhere() -> None:
     dimensions = model(SIGMOID, output="scores", labels=["arousal", "valence", "dominance"])
     wanted = levels(torch.from_numpy(CLIP[0])[None]).sigmoid()[0]

@@ -73,9 +73,8 @@ class _Watch(TorchFunctionMode):
         same = call["input"].numel() // length == self._shape[0]
         ratio = self._shape[-1] / length if same else 1.0
         ratio = ratio if abs(ratio - 1) > _RESAMPLED else 1.0
-        return ratio * (call.get("win_length") or size), ratio * (
-            call.get("hop_length") or size // 4
-        )
+        window, hop = call.get("win_length") or size, call.get("hop_length") or size // 4
+        return ratio * window, ratio * hop
 
 
 def _attributes(parts: Sequence[nn.Module]) -> _Found | None:
