@@ -153,7 +153,11 @@ class Frames(nn.Module):
 @pytest.mark.parametrize(
     ("order", "facts", "words"),
     [
-        ("frame", {}, "100 outputs for one length of sound and 50 for another: these are frames"),
+        (
+            "frame",
+            {},
+            "100 outputs for one length of sound and 50 for .*use per_frame=True",
+        ),
         ("output, frame", {"per_frame": True}, r"these are frames; transpose them to \(batch, fr"),
         (
             "output, frame",

@@ -114,7 +114,7 @@ def test_the_page_and_the_notebook_say_that_time_is_expanded(tmp_path: Path) -> 
     text = folder.finish(model).read_text()
     three = '(input|evidence|remainder) <span class="soft">\\([^)]*, time-expanded \u00d710\\)'
     assert re.findall(three, text) == ["input", "evidence", "remainder"]
-    assert "ultrasound: 0.033 % of the input" in text
+    assert "ultrasound: 0.033% of the input" in text
     assert "listen to the rest, time-expanded \u00d710" in text
     shown = players_html("bat", {"evidence": found.evidence})
     assert "evidence time-expanded \u00d710" in shown

@@ -69,7 +69,7 @@ def bandwidth_notes(
 
 def ultrasound_notes(sounds: Sequence[Audio]) -> list[str]:
     """Return a note if sounds (input, evidence, remainder) are ultrasound, or players cut them."""
-    shares = ", ".join(f"{100 * ultrasound(one):.2g} % of the {one.name}" for one in sounds)
+    shares = ", ".join(f"{_percent(ultrasound(one))} of the {one.name}" for one in sounds)
     shares = f"{shares} (of the energy) above {AUDIBLE // 1000} kHz"
     factor = expansion(sounds)
     if factor > 1:
@@ -80,6 +80,11 @@ def ultrasound_notes(sounds: Sequence[Audio]) -> list[str]:
     if sounds[0].rate > HIGHEST_RATE:
         return [f"players hold up to {HIGHEST_RATE // 2000} kHz: {shares}"]
     return []
+
+
+def _percent(share: float) -> str:
+    """Return a share in whole percent, or by two digits below one percent."""
+    return f"{share:.0%}" if share >= 0.01 else f"{100 * share:.2g}%"
 
 
 def gap_notes(details: Mapping[str, Any]) -> list[str]:

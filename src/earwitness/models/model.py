@@ -289,10 +289,10 @@ class Model(ABC):
             )
         if self.task == "regression":
             return f"a regression without labels has one output, got {found}; give labels"
-        order = "transpose them to (batch, frame, output)"
+        remedy = "transpose them to" if self.per_frame else "use per_frame=True, which takes"
         return (
             f"{wanted} outputs for one length of sound and {found} for another: these are frames; "
-            + (order if self.per_frame else f"{order} and use per_frame=True")
+            f"{remedy} (batch, frame, output)"
         )
 
     def _check_values(self, outputs: Tensor) -> None:

@@ -23,7 +23,7 @@ from earwitness.methods.registry import METHODS
 from earwitness.render.picture import attribution_image, spectrogram_image
 from earwitness.render.players import Player, copies, expansion, expansion_text, players
 from earwitness.store import files_in
-from earwitness.types import Outcome, TrustCard
+from earwitness.types import Audio, Outcome, TrustCard
 
 SECTION = ".section.html"
 _TICKS = 6  # most labels on an axis; more would overlap on a phone
@@ -64,23 +64,27 @@ def render_section(root: Path, saved: Saved) -> str:
         Explanations of one sound, with their folders.
     """
     first, place = saved[0][1], saved[0][0].parent
+    factor = expansion(_sounds(saved))
     clip = {
         "anchor": anchor(root, place),
         "name": (place.relative_to(root).parent / Path(first.clip).name).as_posix(),
         "first": first,
         "spectrogram": uri("image/webp", spectrogram_image(first.magnitude)),
         "original": _original(root, first),
-        "parts": _parts(root, saved),
+        "expansion": expansion_text(factor),
+        "parts": _parts(root, saved, factor),
     }
     return environment().get_template("section.html").render(clip=clip)
 
 
-def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
+def _sounds(saved: Saved) -> list[Audio]:
+    """Return the input, then evidence and remainder of each explanation."""
+    return [saved[0][1].input, *(one for _, e in saved for one in (e.evidence, e.remainder))]
+
+
+def _parts(root: Path, saved: Saved, factor: int) -> Iterator[dict[str, Any]]:
     """Yield the template values of each explanation of one sound; all players have equal level."""
-    sounds = [saved[0][1].input]
-    sounds += [sound for _, one in saved for sound in (one.evidence, one.remainder)]
-    factor = expansion(sounds)
-    original, *made = players(sounds, factor)
+    original, *made = players(_sounds(saved), factor)
     gain_db = original.gain_db or 0.0
     for number, (folder, one) in enumerate(saved):
         files = {name: os.path.relpath(path, root) for name, path in files_in(folder).items()}
