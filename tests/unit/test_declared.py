@@ -109,6 +109,15 @@ def test_logits_that_are_zero_whatever_the_sound_tell_nothing() -> None:
     np.testing.assert_allclose(list(found.values()), 1 / 3, rtol=1e-6)
 
 
+def test_a_black_box_may_return_tensors_with_gradients() -> None:
+    torch.manual_seed(0)
+    network = nn.Linear(3, 2)
+    wrapped = wrap(lambda waves: network(levels(torch.from_numpy(waves))), sample_rate=RATE)
+    wanted = network(levels(torch.from_numpy(CLIP[0])[None])).softmax(dim=1)[0].detach()
+    found = predict(wrapped, CLIP)["outputs"]
+    np.testing.assert_allclose(list(found.values()), wanted.numpy(), rtol=1e-5)
+
+
 def test_values_of_a_regression_may_lie_anywhere() -> None:
     dimensions = model(SIGMOID, output="scores", labels=["arousal", "valence", "dominance"])
     wanted = levels(torch.from_numpy(CLIP[0])[None]).sigmoid()[0]
