@@ -19,7 +19,7 @@ _TITLES: dict[Grade, str] = {
     "strong": "Strong evidence",
     "moderate": "Moderate evidence",
     "weak": "Weak evidence",
-    "none": "Nothing explained",
+    "none": "Nothing explained, draw no conclusion from this map",
     "degenerate": "Degenerate mask",
 }
 _UNITS = {"probability": "probability", "logit-difference": "difference of logits"}
@@ -62,21 +62,23 @@ def verdict(card: TrustCard | None, mask: Mask) -> Verdict | None:
         reasons.append("random places and the loudest cells of the same size do less")
     if "silence" not in card.controls:
         reasons.append("the model has no finite output for silence, so silence is no control")
-    if grade == "none":
-        reasons.append("draw no conclusion from this map")
-        if card.sign < 0 and "silence" in ties and "background" not in card.controls:
-            reasons.append("if sound is missing there, the background mean can show it")
+    if grade == "none" and card.sign < 0 and "background" not in card.controls:
+        reasons.append("if sound is missing there, the background mean can show it")
     return Verdict(grade, tuple(reasons))
+
+
+def title(found: Verdict) -> str:
+    """Return a verdict in a few words."""
+    if found.grade == "weak" and _TIES["energy"] in found.reasons:
+        return "No better than loudness"
+    return _TITLES[found.grade]
 
 
 def sentence(found: Verdict | None) -> str:
     """Return a verdict as one line."""
     if found is None:
         return "Not graded (no trust card)."
-    title = _TITLES[found.grade]
-    if found.grade == "weak" and _TIES["energy"] in found.reasons:
-        title = "No better than loudness"
-    return f"{title}: {'; '.join(found.reasons)}."
+    return f"{title(found)}: {'; '.join(found.reasons)}."
 
 
 def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
