@@ -241,7 +241,7 @@ def explain_subject(
         attribution, mask = _masked(subject, probe, found, keep)
         card, parts = trust_card(probe, mask, subject.outputs, subject.orders, request.trust)
     notes = [*audio.notes, *length_notes(model, probe.samples)]
-    notes += gap_notes(found.details)
+    notes += [*gap_notes(found.details), *found.details.get("notes", ())]
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
     gains = torch.from_numpy(mask.gains).to(probe.device)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from earwitness.models.model import Model
 
-_LARGE_GAP = 0.05  # share of the change of score; larger completeness gaps get a note
+_LARGE_GAP = 0.02  # share of the change of score; larger completeness gaps get a note
+_ROUNDING = 1e-6  # in units of the score
 
 
 def length_notes(model: Model, samples: int) -> list[str]:
@@ -30,7 +32,9 @@ def length_notes(model: Model, samples: int) -> list[str]:
 def gap_notes(details: Mapping[str, Any]) -> list[str]:
     """Return a note if the completeness gap is large."""
     share = details.get("completeness_share")
-    if share is None or share <= _LARGE_GAP:
+    if share is None:  # the score does not change, or the method is not complete
+        share = math.inf if abs(details.get("completeness_gap", 0.0)) > _ROUNDING else 0.0
+    if share <= _LARGE_GAP:
         return []
     text = (
         f"large completeness gap: the sum of the map differs from {details['score_change']:.3g} by "
