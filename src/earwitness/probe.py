@@ -373,9 +373,9 @@ class Probe:
         """Return the error for a score that does not depend differentiably on sound or layer."""
         if layer:
             return NotApplicableError(
-                f"the score of {self.model.name} does not depend differentiably on its layer "
-                f"{layer!r} (it leads to another output, or the graph is detached after it); name "
-                "another layer, or use lime or occlusion"
+                f"the score of {self.model.name} does not depend on its layer {layer!r}: the "
+                "gradient there is zero or undefined (the layer leads to another output, or the "
+                "graph is detached after it); name another layer, or use integrated-gradients"
             )
         return NotApplicableError(
             f"the score of {self.model.name} does not depend differentiably on its waveform (an "

@@ -8,6 +8,7 @@ frequency axis, such as a transformer's tokens, has shape (batch, channel, 1, fr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -116,12 +117,12 @@ def find_layers(
     if not names:
         located = {one.name: modules[one.name] for one in layers}
         silence = torch.zeros(1, samples, device=model.device)
-        influence = find_influence(model, located, silence, torch.sum)
-        if influence is None:  # training reports the cause
-            everything = layers
-        else:
-            connected = {name for name, one in influence.items() if one.connected}
-            everything = [one for one in layers if one.name in connected]
+        everything = layers
+        with suppress(NotApplicableError):  # training reports the cause
+            influence = find_influence(model, located, silence, torch.sum)
+            if influence is not None:
+                connected = {name for name, one in influence.items() if one.connected}
+                everything = [one for one in layers if one.name in connected]
         layers = _last_of_each(everything, sizes)
     if not layers:
         raise NotApplicableError(

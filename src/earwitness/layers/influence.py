@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from earwitness.errors import NotApplicableError
 from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.models.model import Model
 
@@ -55,7 +56,12 @@ def find_influence(
     Returns
     -------
     dict of Influence, or None
-        None if the score cannot be differentiated with respect to any layer.
+        None if the score has no gradient with respect to any layer.
+
+    Raises
+    ------
+    NotApplicableError
+        If torch cannot differentiate it.
     """
     kept: dict[str, Tensor] = {}
     calls = dict.fromkeys(modules, 0)
@@ -74,8 +80,11 @@ def find_influence(
             return None
         try:
             slopes = torch.autograd.grad(total, list(kept.values()), allow_unused=True)
-        except RuntimeError:  # whoever differentiates the model next reports the cause
-            return None
+        except RuntimeError as error:
+            text = str(error).strip().split("\n")[0]
+            raise NotApplicableError(
+                f"{model.name} cannot be differentiated ({text}); use lime or occlusion"
+            ) from error
     return {
         name: Influence(
             kept[name].shape,

@@ -88,6 +88,8 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
             raise NotApplicableError(f"{probe.model.name} did not call its layer {name!r}")
         activation, function = following.end()
         gradient = probe.differentiate(score, activation, layer=name)
+    if layer and not bool(gradient.any()):
+        raise probe.no_gradient(layer)
     activation = activation.detach()
     details: dict[str, Any] = {"layer": name}
     details["axes"] = "time only" if axes.freq_axis is None else "time, frequency"

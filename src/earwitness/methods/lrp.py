@@ -16,7 +16,12 @@ from annotated_types import Ge
 from torch import Tensor
 
 from earwitness.backward.calls import Call, is_linear
-from earwitness.backward.completeness import LEAK_THRESHOLD, account, completeness
+from earwitness.backward.completeness import (
+    LEAK_THRESHOLD,
+    account,
+    completeness,
+    require_complete,
+)
 from earwitness.backward.functions import DIVISIONS, ELEMENTWISE, SHAPING
 from earwitness.backward.linear import CONVOLUTIONS, DENSE, NORMS, Layer, normalised, read_layer
 from earwitness.backward.relevance import Addition, LinearRule, Ratio, Rule, Use
@@ -234,6 +239,8 @@ def lrp(
         *_, found = _propagate(probe, convolution, dense, ledger)
         leaks = account("lrp", ledger, found, details["completeness_gap"], score)
         kept = -sum(leak.amount for leak in found if leak.linear) / score
+        lost = {**details, "completeness_gap": details["completeness_gap"] + kept * score}
+        require_complete("lrp", values, lost, leaks)
     return Map(values, {**details, "kept_by_biases": kept, "leaks": leaks, "rule": rule})
 
 
