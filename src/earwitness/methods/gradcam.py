@@ -97,7 +97,9 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
         details["activation"] = function
     maps = _class_maps(activation, gradient, axes)
     notes = _notes(probe, chosen, float(score.detach()), maps, activation, gradient)
-    return Map(_place(maps, axes, windows, probe), {**details, "notes": notes})
+    if notes:
+        details["notes"] = notes
+    return Map(_place(maps, axes, windows, probe), details)
 
 
 def _notes(
@@ -156,14 +158,14 @@ def _masked_score(probe: Probe, name: str, gains: Tensor) -> float:
 
 def _class_maps(activation: Tensor, gradient: Tensor, axes: LayerAxes) -> Tensor:
     """Return ReLU(sum over channels of mean gradient times activation), (window, freq, time)."""
-    places = [axis for axis in (axes.freq_axis, axes.time_axis) if axis is not None]
+    places = _place_axes(axes)
     weights = gradient.mean(dim=places, keepdim=True)
     return _per_cell(weights * activation, axes).relu()
 
 
 def _per_cell(values: Tensor, axes: LayerAxes) -> Tensor:
     """Return the sum over channels, shape (window, freq or 1, time)."""
-    places = [axis for axis in (axes.freq_axis, axes.time_axis) if axis is not None]
+    places = _place_axes(axes)
     channels = _channel_axes(values, axes)
     ordered = values.permute(0, *places, *channels)
     summed = ordered.flatten(1 + len(places)).sum(dim=-1) if channels else ordered
@@ -171,8 +173,11 @@ def _per_cell(values: Tensor, axes: LayerAxes) -> Tensor:
 
 
 def _channel_axes(values: Tensor, axes: LayerAxes) -> list[int]:
-    places = (axes.freq_axis, axes.time_axis)
-    return [axis for axis in range(1, values.ndim) if axis not in places]
+    return [axis for axis in range(1, values.ndim) if axis not in _place_axes(axes)]
+
+
+def _place_axes(axes: LayerAxes) -> list[int]:
+    return [axis for axis in (axes.freq_axis, axes.time_axis) if axis is not None]
 
 
 def _place(maps: Tensor, axes: LayerAxes, windows: list[tuple[int, int]], probe: Probe) -> Tensor:

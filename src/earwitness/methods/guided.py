@@ -87,8 +87,9 @@ def guided_backprop(probe: Probe) -> Map:
     """Compute ``d score / d |X|`` with negative gradients set to zero at every ReLU.
 
     The maps are sharp but depend more on the input than on the decision: they change little when
-    the upper layers are randomised (Adebayo et al. 2018). A network without ReLUs raises an error,
-    because the result would be the plain gradient.
+    the upper layers are randomised (Adebayo et al. 2018). A ReLU may be a module, a function or
+    written by hand (``x * (x > 0)``, ``torch.where``, ``clamp``, ``(x + abs(x)) / 2``). A network
+    without ReLUs raises an error, because the result would be the plain gradient.
     """
     mode = _GuidedMode()
     with mode:
