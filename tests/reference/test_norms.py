@@ -222,6 +222,18 @@ def test_a_slice_of_a_constant_is_written_anew_in_every_pass() -> None:
     np.testing.assert_allclose(found.values[4, 3:9].numpy(), wanted, rtol=1e-4, atol=1e-7)
 
 
+def test_a_constant_that_is_written_over_is_kept_for_the_backward_pass() -> None:
+    net = Cells(lambda x: torch.full_like(x, 2.0).div_(1 + x.square().sum(1, keepdim=True)))
+    where = probe(net)
+    found = explained("deep-shap", where, samples=1, noise=0.0)
+    cells = cells_of(where.magnitude[None, None].double())[0].numpy()
+    power = (cells**2).sum()
+    change = net.head.weight[0].double().sum().item() * (2 / (1 + power) - 2)
+    # squares are rescaled one by one, so each cell has its share of the power
+    wanted = change * cells**2 / power
+    np.testing.assert_allclose(found.values[4, 3:9].numpy(), wanted, rtol=0.01)
+
+
 def test_a_map_that_does_not_add_up_is_refused() -> None:
     # the gradient of x / (c + m) without that of m, integrated, gives x / m * log(1 + m / c)
     net = Cells(lambda x: x / (0.01 + x.detach().abs().mean(-1, keepdim=True)))

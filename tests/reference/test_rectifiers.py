@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from earwitness.backward.calls import Call
+from earwitness.backward.rules import RuleMode
 from earwitness.errors import NotApplicableError
 from tests.reference.nets import explained, probe, randomised
 
@@ -158,19 +161,38 @@ def test_a_leaky_rectifier_written_by_hand_adds_up() -> None:
     np.testing.assert_allclose(float(found.values.sum()), head @ (here - there), rtol=0.01)
 
 
-def test_a_mask_whose_input_is_written_over_is_a_constant() -> None:
-    def doubled(z: Tensor) -> Tensor:
+class _Again(RuleMode):
+    """Every call is made through its function of the tensors that depend on the sound."""
+
+    def __init__(self) -> None:
+        super().__init__(masks=True)
+        self.masked: list[bool] = []
+
+    def rule(self, call: Call) -> Any:
+        self.masked.append(call.masked)
+        found = call.function(*call.inputs)
+        return found if found.requires_grad else None
+
+
+def test_a_mask_whose_input_is_written_over_keeps_its_value() -> None:
+    def lowered(z: Tensor) -> Tensor:
         z = z.clone()
         mask = z > 0
-        z.mul_(2)  # the mask can no longer be computed from z
+        z.sub_(1)  # the mask can no longer be computed from z
         return z * mask
 
-    net = Cells(doubled)
-    where = probe(net)
-    found = explained("lrp", where, rule="epsilon", epsilon=0.0, biases="keep")
-    cells = where.magnitude[4, 3:8].double().numpy() * 400
-    one, head, here, _ = exact(net, cells)
-    wanted = 2 * cells * SIGNS * ((head * (here > 0)) @ one)
-    np.testing.assert_allclose(
-        found.values[4, 3:8].numpy(), wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max()
-    )
+    x = torch.linspace(-2, 2, 9, requires_grad=True)
+    mode = _Again()
+    with mode:
+        found = lowered(x)
+    wanted = torch.where(x > 0, x - 1, 0.0)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    assert mode.masked == [False] * len(mode.masked)
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_call_with_its_mask_gives_the_same_values(name: str) -> None:
+    x = torch.linspace(-2, 2, 9, requires_grad=True)
+    with _Again():
+        found = SPELLINGS[name](x)
+    torch.testing.assert_close(found, x.clamp(min=0), rtol=0, atol=1e-6)
