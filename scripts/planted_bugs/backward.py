@@ -88,6 +88,11 @@ BUGS = {
         "if ctx.rule.share_biases and not ctx.use.last:",
         "if ctx.rule.share_biases:",
     ),
+    "normalisation: constants of the score count twice": (
+        "methods/lrp.py",
+        "(one, ()))[1] if use not in terms]",
+        "(one, ()))[1]]",
+    ),
     "rule: a map that does not add up is accepted": (
         "backward/completeness.py",
         "_MOST_GAP = 0.5",

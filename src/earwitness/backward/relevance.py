@@ -24,7 +24,7 @@ class Rule:
     share_biases: bool
 
 
-@dataclass
+@dataclass(eq=False)
 class Use:
     """One call of a layer or of an addition of a constant in a forward pass.
 

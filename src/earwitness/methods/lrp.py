@@ -91,7 +91,7 @@ class _Relevance(RuleMode):
         first = id(call.sources[0])
         terms: list[Use] = []
         for one in call.sources:
-            terms += self._terms.get(id(one), (one, ()))[1]
+            terms += [use for use in self._terms.get(id(one), (one, ()))[1] if use not in terms]
         if call.in_place:  # the tensor no longer holds the recorded output
             for known in (self._uses, self._terms, self._gates):
                 known.pop(first, None)
