@@ -29,6 +29,16 @@ def length_notes(model: Model, samples: int) -> list[str]:
     return notes
 
 
+def batch_notes(model: Model) -> list[str]:
+    """Return a note if the model is evaluated on one input at a time."""
+    if not model.one_by_one:
+        return []
+    return [
+        "the model's output for one input depends on the others in its batch, or it takes one "
+        "input only: it was evaluated on one at a time, which takes longer"
+    ]
+
+
 def gap_notes(details: Mapping[str, Any]) -> list[str]:
     """Return a note if the completeness gap is large."""
     share = details.get("completeness_share")
