@@ -57,7 +57,8 @@ def perturb(
         What replaces the pieces that are off: ``silence``, ``noise-floor``, ``mean``, or the path
         of a sound. Scores are averaged over several, separated by commas.
     segments : int
-        Number of time segments; 0 for four per second, 20 at most.
+        Number of time segments; 0 for four per second (one per 20 windows on a plane with
+        windows shorter than 12.5 ms), 20 at most.
     bands : int
         Number of frequency bands.
     components : int
