@@ -30,6 +30,7 @@ def noise() -> Audio:
 
 
 def on_magnitude(net: nn.Module, **facts: Any) -> Model:
+    facts = {"output": "logits", **facts}
     return wrap(net.eval(), sample_rate=RATE, features=Magnitude(), **facts)
 
 
@@ -108,7 +109,7 @@ def test_many_channels_are_preferred_to_a_spectrogram() -> None:
         def forward(self, waves: Tensor) -> Tensor:
             return self.head(torch.relu(self.lines(self.spectrogram(waves) * 9)).mean(dim=2))
 
-    found = explain(wrap(Lines().eval(), sample_rate=RATE), noise(), "gradcam")
+    found = explain(on_waves(Lines()), noise(), "gradcam")
     assert found.attribution.details["layer"] == "lines"
     assert found.attribution.details["axes"] == "time only"
 
