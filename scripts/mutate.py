@@ -21,6 +21,8 @@ TESTS = ["tests/reference", "tests/contract/test_methods.py", "tests/contract/te
 TESTS += ["tests/unit"]
 LEFT_OUT = [f"tests/unit/test_{name}.py" for name in ("train", "command", "command_files")]
 _RULES = [f"tests/reference/test_{name}.py" for name in ("relevance", "captum", "methods")]
+_RULES += [f"tests/reference/test_{name}.py" for name in ("rectifiers", "norms")]
+_CAM = ["tests/unit/test_gradcam_layer.py", "tests/reference/test_methods.py"]
 _PIECES = ["tests/reference/test_perturbation.py", "tests/unit/test_pieces.py"]
 _ESTIMATORS = ["tests/reference/test_estimators.py", *_PIECES]
 _ZOO = ["tests/unit/test_models.py", "tests/unit/test_zoo.py"]
@@ -42,24 +44,26 @@ NEAREST: dict[str, list[str]] = {
     "data/": ["tests/unit/test_sounds.py"],
     "masks/": ["tests/unit/test_masks.py"],
     "methods/": ["tests/reference/test_methods.py", "tests/contract/test_methods.py"],
-    "backward/completeness.py": _RULES,
     "methods/deep_shap.py": _RULES,
     "perturbation/estimators/": _ESTIMATORS,
     "perturbation/background/": _PIECES,
     "methods/guided.py": _RULES,
-    "backward/linear.py": _RULES,
     "methods/lrp.py": _RULES,
     "methods/lmac.py": _LMAC,
     "decoders/objective.py": _LMAC,
     "methods/optimised_mask.py": _LMAC,
     "perturbation/perturb.py": _PIECES,
     "perturbation/pieces/": ["tests/unit/test_ultrasound.py", *_PIECES],
-    "backward/rules.py": _RULES,
+    "backward/": _RULES,
+    "backward/following.py": _CAM,
+    "methods/gradcam.py": _CAM,
+    "layers/choosing.py": _CAM,
+    "layers/influence.py": [*_CAM, *_LMAC],
     "backward/unfold.py": ["tests/reference/test_unfold.py", *_RULES],
     "audio.py": ["tests/unit/test_audio.py", "tests/unit/test_ultrasound.py"],
     "render/players.py": ["tests/unit/test_ultrasound.py", "tests/unit/test_figures.py"],
     "render/labels.py": ["tests/unit/test_figures.py"],
-    "evaluation/notes.py": ["tests/unit/test_ultrasound.py"],
+    "evaluation/notes.py": ["tests/unit/test_ultrasound.py", *_RULES],
     "metrics/": _METRICS,
     "evaluation/cases.py": _ASKED,
     "evaluation/orders.py": ["tests/unit/test_masks.py", "tests/unit/test_benchmark.py"],

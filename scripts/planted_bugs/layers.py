@@ -40,8 +40,33 @@ BUGS = {
     ),
     "lmac: layers that lead nowhere are read": (
         "layers/finding.py",
-        "if slope is not None}",
+        "if one.connected}",
         "}",
+    ),
+    "cam: heads that lead elsewhere are taken": (
+        "layers/choosing.py",
+        "for name, one in once.items() if one.effective}",
+        "for name, one in once.items()}",
+    ),
+    "cam: layers of one channel are preferred": (
+        "layers/choosing.py",
+        "FEW_CHANNELS = 8",
+        "FEW_CHANNELS = 1",
+    ),
+    "cam: the search is silent": (
+        "layers/axes.py",
+        "tick(len(some))",
+        "pass",
+    ),
+    "cam: a map of loudness is not noted": (
+        "methods/gradcam.py",
+        "_ELSEWHERE = 0.2",
+        "_ELSEWHERE = 1.0",
+    ),
+    "cam: a named head of another output gives an empty map": (
+        "methods/gradcam.py",
+        "if layer and not bool(gradient.any()):",
+        "if False:",
     ),
     "lmac: no slope is no number": (
         "layers/activations.py",

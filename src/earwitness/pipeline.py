@@ -255,7 +255,7 @@ def explain_subject(
     notes = [*audio.notes, *length_notes(model, probe.samples), *batch_notes(model)]
     notes += declaration_notes(model)
     notes += [*bandwidth_notes(model.plane, probe.samples, subject.magnitude, attribution)]
-    notes += gap_notes(found.details)
+    notes += [*gap_notes(found.details), *found.details.get("notes", ())]
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
     gains = torch.from_numpy(mask.gains).to(probe.device)

@@ -338,15 +338,18 @@ class Probe:
             total = back[0] if of_magnitude else back[0] * self.magnitude
         return torch.as_tensor(total)
 
-    def differentiate(self, scores: Tensor, by: Tensor) -> Tensor:
-        """Return the gradient of the summed scores, without accumulating any other gradient."""
-        gradient = self._gradient(scores, by)
+    def differentiate(self, scores: Tensor, by: Tensor, *, layer: str = "") -> Tensor:
+        """Return the gradient of the summed scores, without accumulating any other gradient.
+
+        If ``by`` is the output of a layer, its name is for the error.
+        """
+        gradient = self._gradient(scores, by, layer)
         self.tick(2 * len(scores))
         return gradient
 
-    def _gradient(self, scores: Tensor, by: Tensor) -> Tensor:
+    def _gradient(self, scores: Tensor, by: Tensor, layer: str = "") -> Tensor:
         if not scores.requires_grad:
-            raise self.no_gradient()
+            raise self.no_gradient(layer)
         try:
             (gradient,) = torch.autograd.grad(scores.sum(), by, allow_unused=True)
         except RuntimeError as error:
@@ -355,7 +358,7 @@ class Probe:
                 f"{self.model.name} cannot be differentiated ({text}); use lime or occlusion"
             ) from error
         if gradient is None:
-            raise self.no_gradient()
+            raise self.no_gradient(layer)
         return gradient.detach()
 
     def require_gradients(self) -> None:
@@ -366,8 +369,14 @@ class Probe:
                 "none, such as lime or occlusion"
             )
 
-    def no_gradient(self) -> NotApplicableError:
-        """Return the error for a score that does not depend differentiably on the sound."""
+    def no_gradient(self, layer: str = "") -> NotApplicableError:
+        """Return the error for a score that does not depend differentiably on sound or layer."""
+        if layer:
+            return NotApplicableError(
+                f"the score of {self.model.name} does not depend on its layer {layer!r}: the "
+                "gradient there is zero or undefined (the layer leads to another output, or the "
+                "graph is detached after it); name another layer, or use integrated-gradients"
+            )
         return NotApplicableError(
             f"the score of {self.model.name} does not depend differentiably on its waveform (an "
             "operation in the model or its features detaches the graph); use lime or occlusion"

@@ -324,6 +324,7 @@ class Map:
     values : Tensor, shape (freq, frame)
     details : mapping
         Figures about the run, plain JSON values: ``completeness_gap``, ``r2``, ``evaluations``, ...
+        ``notes``, a list of str, are shown with the explanation.
     played : Played, optional
         Of methods that work on pieces.
     """

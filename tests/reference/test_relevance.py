@@ -194,9 +194,11 @@ def test_functions_of_one_number_hand_on_all_they_get() -> None:
     where = probe(Curves())
     found = explained("lrp", where).values[4, 3:7].numpy()
     a, b, c, d = where.magnitude[4, 3:7].double().numpy() * 100
-    # of d - 1 the part of d is d / (d - 1): the constant keeps the rest
-    wanted = [a**2, np.tanh(b), np.log1p(c), d / (d - 1) / (1 + np.exp(1 - d))]
+    wanted = [a**2, np.tanh(b), np.log1p(c), 1 / (1 + np.exp(1 - d))]
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    # of d - 1 the part of d is d / (d - 1): a constant that keeps its relevance has the rest
+    found = explained("lrp", where, biases="keep").values[4, 3:7].numpy()
+    np.testing.assert_allclose(found, [*wanted[:3], wanted[3] * d / (d - 1)], rtol=1e-4)
 
 
 class Recurrent(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +12,8 @@ from earwitness.errors import NotApplicableError
 
 LEAK_THRESHOLD = 0.02  # relative gap from which the pass is repeated to find leaks
 _MOST_UNRULED = 0.05  # relative error of the map from which it is refused
+_MOST_GAP = 0.5  # relative gap of a method that is complete by its rules, else it is refused
+_ROUNDING = 1e-4  # relative to the sum of absolute attributions; smaller gaps may be rounding
 _MOST_REPORTED = 3  # leaks; the largest explain most of a gap
 _LEAST_REPORTED = 0.005  # share of the change of score; smaller leaks are negligible
 
@@ -35,6 +37,31 @@ def completeness(values: Tensor, wanted: float) -> dict[str, Any]:
     gap = float(values.double().sum()) - wanted
     share = abs(gap / wanted) if wanted else None
     return {"completeness_gap": gap, "completeness_share": share, "score_change": wanted}
+
+
+def require_complete(
+    method: str, values: Tensor, details: Mapping[str, Any], leaks: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raise ``NotApplicableError`` if a map does not nearly sum to the change of score.
+
+    Parameters
+    ----------
+    values : Tensor, shape (freq, frame)
+        Attribution.
+    details : mapping
+        What ``completeness`` returned.
+    leaks : sequence of mapping
+        What ``account`` returned.
+    """
+    gap, change = abs(details["completeness_gap"]), details["score_change"]
+    rounding = _ROUNDING * float(values.double().abs().sum())
+    if gap <= max(_MOST_GAP * abs(change), rounding):
+        return
+    where = f", mostly at {leaks[0]['at']}" if leaks else ""
+    raise NotApplicableError(
+        f"{method}: the map sums to {change + details['completeness_gap']:.3g}, the score changes "
+        f"by {change:.3g}{where}; its rules do not hold for this network, use integrated-gradients"
+    )
 
 
 def account(

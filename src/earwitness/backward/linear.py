@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from earwitness.backward.rules import Call
+from earwitness.backward.calls import Call
 
 CONVOLUTIONS = frozenset(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))
 DENSE = frozenset(["linear", "matmul", "__matmul__", "mm", "mv", "bmm", "einsum"])
-NORMS = frozenset(["layer_norm", "group_norm", "instance_norm", "normalize"])
+NORMS = frozenset(["layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"])
+Added = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,14 @@ def read_layer(call: Call) -> Layer | None:
     return None
 
 
-def normalised(call: Call) -> Tensor | None:
-    """Return a norm's output with its scale held constant (Ali et al. 2022, section 3.2)."""
+def normalised(call: Call, added: Added) -> Tensor | None:
+    """Return a norm's output with its scale held constant (Ali et al. 2022, section 3.2).
+
+    Parameters
+    ----------
+    added : callable
+        Applies the rule for a constant, the norm's bias: from values and the function that adds it.
+    """
     (values,) = call.inputs
     if call.name == "normalize":
         dim = call.kwargs.get("dim", call.args[2] if len(call.args) > 2 else 1)
@@ -82,6 +89,7 @@ def normalised(call: Call) -> Tensor | None:
         return values / norm
     names = {
         "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
+        "rms_norm": ("input", "normalized_shape", "weight", "eps"),
         "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
         "instance_norm": (
             "input", "running_mean", "running_var", "weight", "bias", "use_input_stats",
@@ -92,20 +100,28 @@ def normalised(call: Call) -> Tensor | None:
     if call.name == "instance_norm" and not given.get("use_input_stats", True):
         return None
     grouped = values
-    if call.name == "layer_norm":
+    if call.name in ("layer_norm", "rms_norm"):
         dims = list(range(-len(given["normalized_shape"]), 0))
     elif call.name == "group_norm":
         grouped = values.unflatten(1, (given["num_groups"], -1))
         dims = list(range(2, grouped.ndim))
     else:
         dims = list(range(2, values.ndim))
-    spread = grouped.detach().var(dims, correction=0, keepdim=True) + given.get("eps", 1e-5)
-    centred = (grouped - grouped.mean(dims, keepdim=True)) * spread.rsqrt()
-    centred = centred.reshape(values.shape)
+    if call.name == "rms_norm":
+        least = given.get("eps") or torch.finfo(values.dtype).eps
+        scale = (values.detach().square().mean(dims, keepdim=True) + least).rsqrt()
+        centred = values * scale
+    else:
+        spread = grouped.detach().var(dims, correction=0, keepdim=True) + given.get("eps", 1e-5)
+        centred = (grouped - grouped.mean(dims, keepdim=True)) * spread.rsqrt()
+        centred = centred.reshape(values.shape)
     shape = [1] * values.ndim
-    for axis in dims if call.name == "layer_norm" else [1]:
+    for axis in dims if call.name in ("layer_norm", "rms_norm") else [1]:
         shape[axis] = values.shape[axis]
-    for name, combine in (("weight", torch.mul), ("bias", torch.add)):
-        if given.get(name) is not None:
-            centred = combine(centred, given[name].reshape(shape))
-    return centred
+    weight, bias = given.get("weight"), given.get("bias")
+    if weight is not None:
+        centred = centred * weight.reshape(shape)
+    if bias is None:
+        return centred
+    offset = bias.reshape(shape)
+    return added(centred, lambda one: one + offset)

@@ -15,49 +15,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode, resolve_name
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten
 
-from earwitness.backward.functions import DIVISIONS, JOINTLY_LINEAR, MULTILINEAR
+from earwitness.backward.calls import (
+    Call,
+    bare_name,
+    inside,
+    is_in_place,
+    is_linear,
+    read_call,
+    varies,
+)
+from earwitness.backward.functions import SHAPING
+from earwitness.backward.outside import Origins
 from earwitness.backward.unfold import UNFOLDED
 from earwitness.models.model import Model
-
-
-@dataclass
-class Call:
-    """One call of a torch function whose output depends on the sound.
-
-    Attributes
-    ----------
-    name : str
-        The function's base name: ``relu`` for ``torch.relu``, ``Tensor.relu_`` and the like.
-    title : str
-        Its full name, for messages.
-    where : str
-        The calling module, as in ``named_modules``; empty without a ledger.
-    func : callable
-        The torch function itself.
-    function : callable
-        The call as a function of ``inputs`` only, never in place.
-    inputs : list of Tensor
-        The tensor arguments that depend on the sound, or copies of them.
-    sources : tuple of Tensor
-        The original tensors.
-    args, kwargs
-        All arguments.
-    in_place : bool
-    """
-
-    name: str
-    title: str
-    where: str
-    func: Callable[..., Any]
-    function: Callable[..., Any]
-    inputs: list[Tensor]
-    sources: tuple[Tensor, ...]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    in_place: bool
 
 
 @dataclass
@@ -115,7 +88,7 @@ class Ledger:
         """Record inputs of the call that are outputs of no intercepted call."""
         for one in call.inputs:
             if id(one) not in self._known and one.grad_fn is not None:
-                self.strangers.append(one.grad_fn.name() + _inside(call))
+                self.strangers.append(one.grad_fn.name() + inside(call))
             self._known[id(one)] = one
 
     def leave(self, call: Call, results: list[Tensor]) -> None:
@@ -125,7 +98,7 @@ class Ledger:
 
     def meet(self, result: Any) -> None:
         """Record tensors as outputs of an intercepted call."""
-        self._known.update({id(one): one for one in tree_flatten(result)[0] if _varies(one)})
+        self._known.update({id(one): one for one in tree_flatten(result)[0] if varies(one)})
 
 
 class RuleMode(TorchFunctionMode):
@@ -135,11 +108,15 @@ class RuleMode(TorchFunctionMode):
     ----------
     ledger : Ledger, optional
         Where to record the calls.
+    masks : bool
+        Whether masks and other values outside the graph are part of the calls that take them, or
+        constants.
     """
 
-    def __init__(self, ledger: Ledger | None = None) -> None:
+    def __init__(self, ledger: Ledger | None = None, *, masks: bool = False) -> None:
         super().__init__()
         self.ledger = ledger
+        self.origins = Origins() if masks else None
 
     def rule(self, call: Call) -> Any:
         """Return the output of a call with another backward pass, or None to keep the original.
@@ -160,83 +137,60 @@ class RuleMode(TorchFunctionMode):
     ) -> Any:
         given = dict(kwargs or {})
         if not torch.is_grad_enabled():
-            return func(*args, **given)
+            return self._plain(func, args, given)
         if func in UNFOLDED:
             with self:
                 return UNFOLDED[func](*args, **given)
         path = self.ledger.path if self.ledger is not None else []
-        call = read_call(func, args, given, path[-1] if path else "")
+        call = read_call(func, args, given, path[-1] if path else "", self.origins)
         if call is None:
-            return func(*args, **given)
+            return self._plain(func, args, given)
         if self.ledger is None:
             result = self.rule(call)
             if result is None:
-                result = func(*args, **given)
+                result = self._plain(func, args, given)
             elif call.in_place:
-                result = _written(result, args, given)
-            self.made(call, result)
+                result = _written(call, result)
+            self._note(call, result)
             return result
         self.ledger.enter(call)
         # separate input tensors, so that the gradient through this call alone can be computed
         call.inputs = [one.clone() if call.in_place else one.view_as(one) for one in call.inputs]
         ruled = self.rule(call)
         result = call.function(*call.inputs) if ruled is None else ruled
-        results = [one for one in tree_flatten(result)[0] if _varies(one)]
+        if not any(map(varies, tree_flatten(result)[0])) and not call.in_place:
+            return self._plain(func, args, given)
+        results = [one for one in tree_flatten(result)[0] if varies(one)]
         if results:
             self.ledger.leave(call, results)
         if call.in_place:
-            result = _written(result, args, given)
+            result = _written(call, result)
         elif isinstance(result, Tensor) and not result._is_view():
             result = result.clone()  # in-place changes must not reach the ledger's copy
         self.ledger.meet(result)
-        self.made(call, result)
+        self._note(call, result)
         return result
 
+    def _note(self, call: Call, result: Any) -> None:
+        if self.origins is not None and call.name in ("clone", "contiguous"):
+            self.origins.copied(result, call.sources[0])
+        self.made(call, result)
 
-def _written(result: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    def _plain(self, func: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+        """Make a call as it is; what it computes outside the graph is recorded."""
+        if self.origins is None:
+            return func(*args, **given)
+        name = getattr(func, "__name__", "")
+        in_place = is_in_place(name, args, given)
+        return self.origins.evaluate(func, bare_name(name), in_place, args, given)
+
+
+def _written(call: Call, result: Tensor) -> Tensor:
     """Copy a result into the first argument of an in-place function."""
-    own: Tensor = args[0] if args else kwargs["input"]
+    own: Tensor = call.args[0] if call.args else call.kwargs["input"]
+    if call.name in SHAPING:  # squeeze_ and the like change its shape too
+        call.func(*call.args, **call.kwargs)
     return own.copy_(result)
-
-
-def read_call(
-    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], where: str
-) -> Call | None:
-    """Return a call with its dependences, or None if no argument depends on the sound."""
-    leaves, shape = tree_flatten((args, dict(kwargs)))
-    places = [index for index, leaf in enumerate(leaves) if _varies(leaf)]
-    if not places:
-        return None
-    name = getattr(func, "__name__", "")
-    in_place = _in_place(name, args, kwargs)
-
-    def function(*values: Tensor) -> Any:
-        replaced = list(leaves)
-        for index, value in zip(places, values, strict=True):
-            replaced[index] = value.clone() if in_place else value
-        again, named = tree_unflatten(replaced, shape)
-        return func(*again, **named)
-
-    bare = name if name.startswith("__") else name.rstrip("_")
-    title = resolve_name(func) or name
-    inputs = [leaves[k] for k in places]
-    return Call(bare, title, where, func, function, inputs, tuple(inputs), args, kwargs, in_place)
-
-
-def _inside(call: Call) -> str:
-    return f" in {call.where}" if call.where else ""
-
-
-def _varies(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.requires_grad
-
-
-def _in_place(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    if name.startswith("__"):
-        return name.startswith("__i") and name not in ("__invert__", "__index__", "__int__")
-    if name.endswith("_") or kwargs.get("inplace"):
-        return True
-    return name in ("relu", "relu6", "silu", "mish") and args[1:] == (True,)
 
 
 @contextmanager
@@ -316,7 +270,7 @@ def find_leaks(
             )
             for values, there, gradients in sides
         )
-        where = entry.call.title + _inside(entry.call)
+        where = entry.call.title + inside(entry.call)
         leaks.append(Leak(where, inwards - outwards, has_rule(entry.call), is_linear(entry.call)))
     return sorted(leaks, key=lambda leak: -abs(leak.amount))
 
@@ -326,12 +280,3 @@ def _product(values: Tensor, gradient: Tensor | None) -> float:
         return 0.0
     product = (values.conj() * gradient).real if values.is_complex() else values * gradient
     return float(product.detach().double().sum())
-
-
-def is_linear(call: Call) -> bool:
-    """Return whether a call is affine in its inputs that depend on the sound."""
-    if call.name == "batch_norm":
-        return not bool(call.kwargs.get("training", call.args[5] if len(call.args) > 5 else False))
-    if call.name in DIVISIONS:
-        return len(call.inputs) == 1 and _varies(call.args[0])
-    return call.name in JOINTLY_LINEAR or (call.name in MULTILINEAR and len(call.inputs) == 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from earwitness.types import Attribution, Audio, FloatArray
 _NO_SOUND_DB = 60.0  # dB below the loudest cell, beyond which a band holds no sound to speak of
 _FULL_BAND = 0.9  # of half the rate; filters of resamplers begin about there
 _LEAST_SHARE = 0.01  # of a map, for a note
-_LARGE_GAP = 0.05  # share of the change of score; larger completeness gaps get a note
+_LARGE_GAP = 0.02  # share of the change of score; larger completeness gaps get a note
+_ROUNDING = 1e-6  # in units of the score; a gap where the score does not change at all
 
 
 def length_notes(model: Model, samples: int) -> list[str]:
@@ -100,7 +102,9 @@ def _percent(share: float) -> str:
 def gap_notes(details: Mapping[str, Any]) -> list[str]:
     """Return a note if the completeness gap is large."""
     share = details.get("completeness_share")
-    if share is None or share <= _LARGE_GAP:
+    if share is None:  # the score does not change, or the method is not complete
+        share = math.inf if abs(details.get("completeness_gap", 0.0)) > _ROUNDING else 0.0
+    if share <= _LARGE_GAP:
         return []
     text = (
         f"large completeness gap: the sum of the map differs from {details['score_change']:.3g} by "

@@ -9,6 +9,7 @@ level nearly constant, so this also works for networks that normalise their inpu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -58,7 +59,12 @@ class LayerAxes:
 
 
 def find_axes(
-    model: Model, modules: dict[str, nn.Module], samples: int, *, last: bool = False
+    model: Model,
+    modules: dict[str, nn.Module],
+    samples: int,
+    *,
+    enough: Callable[[str, LayerAxes], bool] = lambda _name, _axes: False,
+    tick: Callable[[int], None] = lambda _count: None,
 ) -> dict[str, LayerAxes]:
     """Return the axes of all modules whose output has a time axis, in order of execution.
 
@@ -72,9 +78,11 @@ def find_axes(
         Modules of ``model.module``.
     samples : int
         Length of the window to calibrate for; the model must accept it as one window.
-    last : bool
-        Whether to go from the last module back and return the first found with both axes alone,
-        which takes a fraction of the passes; all modules with a time axis if none has both.
+    enough : callable, optional
+        Whether to stop at a layer with these axes. Layers are located from the last back, so this
+        takes a fraction of the passes.
+    tick : callable, optional
+        Called after every batch with its number of forward passes.
     """
     seconds = samples / model.rate
     highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
@@ -83,7 +91,7 @@ def find_axes(
         missing = {name: module for name, module in modules.items() if name not in found}
         whole = (0.0, seconds), (0.0, highest)
         at_level: dict[str, LayerAxes] = {}
-        calibrated = _calibrate(model, missing, samples, level, *whole)
+        calibrated = _calibrate(model, missing, samples, level, *whole, tick)
         for name, bands in reversed(calibrated.items()):
             ranges = whole
             for _ in range(_ZOOMS):
@@ -92,16 +100,21 @@ def find_axes(
                     break
                 ranges = smaller
                 one = {name: modules[name]}
-                bands = _calibrate(model, one, samples, level, *ranges).get(name, bands)
+                bands = _calibrate(model, one, samples, level, *ranges, tick).get(name, bands)
             axes = _locate(*bands, seconds, highest)
             if axes.time_axis is not None:
                 at_level[name] = axes
-            if last and axes.time_axis is not None and axes.freq_axis is not None:
-                return {name: axes}
+                if enough(name, axes):
+                    return found | dict(reversed(at_level.items()))
         found |= dict(reversed(at_level.items()))
         if any(axes.freq_axis is not None for axes in found.values()) or len(found) == len(modules):
             break
     return found
+
+
+def calibration_noise(samples: int, level: float = _LEVELS[0]) -> Tensor:
+    """Return the same white noise (1, samples) in every use, of the given root mean square."""
+    return level * torch.randn(1, samples, generator=torch.Generator().manual_seed(_SEED))
 
 
 @dataclass(frozen=True)
@@ -153,12 +166,12 @@ def _calibrate(
     level: float,
     time_range: tuple[float, float],
     mel_range: tuple[float, float],
+    tick: Callable[[int], None],
 ) -> dict[str, tuple[_Bands, _Bands]]:
     """Attenuate each time segment, then each band, and record the change of every module."""
     plane = model.plane
     frames = plane.frames(samples)
-    noise = torch.randn(1, samples, generator=torch.Generator().manual_seed(_SEED))
-    spectrum = plane.analyse(noise.to(model.device) * level)[0]
+    spectrum = plane.analyse(calibration_noise(samples, level).to(model.device))[0]
     time_edges, times, columns = _bands(plane.times(frames), *time_range)
     mel_edges, mels, rows = _bands(hz_to_mel(plane.freqs()), *mel_range)
     whole, removed = torch.ones(plane.bins, frames), torch.tensor(_REMOVED)
@@ -190,6 +203,7 @@ def _calibrate(
                 model.from_magnitude(some * spectrum.abs())
             else:
                 model(plane.synthesise(some * spectrum, samples))
+            tick(len(some))
     return {
         name: (
             _Bands(time_edges, times, profiles[1 : 1 + len(columns)]),

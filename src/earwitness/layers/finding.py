@@ -8,6 +8,7 @@ frequency axis, such as a transformer's tokens, has shape (batch, channel, 1, fr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, find_axes
-from earwitness.layers.recording import gradient_leaf, recording
+from earwitness.layers.influence import find_influence
+from earwitness.layers.recording import recording
 from earwitness.models.model import Model
 from earwitness.registry import unknown
 
@@ -113,8 +115,14 @@ def find_layers(
     layers = [_layer(name, axes, shapes[name]) for name, axes in found.items() if name in shapes]
     sizes = {layer.name: _size(layer, shapes[layer.name]) for layer in layers}
     if not names:
-        connected = _connected(model, {one.name: modules[one.name] for one in layers}, samples)
-        everything = [layer for layer in layers if layer.name in connected]
+        located = {one.name: modules[one.name] for one in layers}
+        silence = torch.zeros(1, samples, device=model.device)
+        everything = layers
+        with suppress(NotApplicableError):  # training reports the cause
+            influence = find_influence(model, located, silence, torch.sum)
+            if influence is not None:
+                connected = {name for name, one in influence.items() if one.connected}
+                everything = [one for one in layers if one.name in connected]
         layers = _last_of_each(everything, sizes)
     if not layers:
         raise NotApplicableError(
@@ -145,31 +153,6 @@ def _shapes(model: Model, modules: dict[str, nn.Module], samples: int) -> dict[s
     with model.undisturbed(), torch.no_grad(), recording(modules, record):
         model(torch.zeros(1, samples, device=model.device))
     return shapes
-
-
-def _connected(model: Model, modules: dict[str, nn.Module], samples: int) -> set[str]:
-    """Return the layers whose output has a gradient; all layers, if the model has no gradient.
-
-    An LSTM of which only the last state is used is not connected: its output sequence has no
-    gradient.
-    """
-    kept: dict[str, Tensor] = {}
-
-    def keep(name: str, output: Tensor) -> Tensor | None:
-        if not output.is_floating_point() or output.is_inference():
-            return None
-        kept[name] = gradient_leaf(output)
-        return kept[name]
-
-    with model.undisturbed(), torch.enable_grad(), model.frozen(), recording(modules, keep):
-        outputs = model(torch.zeros(1, samples, device=model.device))
-        if not kept or not outputs.requires_grad:
-            return set(modules)
-        try:
-            found = torch.autograd.grad(outputs.sum(), list(kept.values()), allow_unused=True)
-        except RuntimeError:  # training reports the cause
-            return set(modules)
-    return {name for name, slope in zip(kept, found, strict=True) if slope is not None}
 
 
 def _layer(name: str, axes: LayerAxes, shape: torch.Size) -> HiddenLayer:

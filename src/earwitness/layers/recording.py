@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
 @contextmanager
 def recording(
-    modules: dict[str, nn.Module], callback: Callable[[str, Tensor], Tensor | None]
+    modules: Mapping[str, nn.Module], callback: Callable[[str, Tensor], Tensor | None]
 ) -> Iterator[None]:
     """Call ``callback(name, output)`` for the output tensor of each module within the context.
 
@@ -30,7 +31,8 @@ def recording(
     handles = []
     try:
         for name, module in modules.items():
-            handles.append(module.register_forward_hook(hook(name)))
+            if not isinstance(module, torch.jit.ScriptModule):  # it does not support hooks
+                handles.append(module.register_forward_hook(hook(name)))
         yield
     finally:
         for handle in handles:

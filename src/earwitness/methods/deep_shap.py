@@ -2,98 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from earwitness.backward.completeness import LEAK_THRESHOLD, account, completeness
-from earwitness.backward.functions import ELEMENTWISE, MULTILINEAR
-from earwitness.backward.rules import (
-    Call,
-    Leak,
-    Ledger,
-    RuleMode,
-    find_leaks,
-    is_linear,
-    tracing,
+from earwitness.backward.calls import Call, inside, is_linear
+from earwitness.backward.completeness import (
+    LEAK_THRESHOLD,
+    account,
+    completeness,
+    require_complete,
 )
+from earwitness.backward.functions import MULTILINEAR
+from earwitness.backward.mean_slope import MeanSlope
+from earwitness.backward.rules import Leak, Ledger, RuleMode, find_leaks, tracing
 from earwitness.errors import NotApplicableError
 from earwitness.methods.registry import register
 from earwitness.perturbation.noise import noise_floors
 from earwitness.probe import Probe
 from earwitness.types import Map
 
-_STEPS = (  # midpoints of a mean slope without closed form; the error falls as 1/n^2
-    16  # quadrature points of a mean slope without closed form; the midpoint error falls as 1/n^2
-)
-_SAME = 1e-6  # relative difference below which a ratio of float32 differences is rounding noise
-
-
-class _MeanSlope(torch.autograd.Function):
-    """A function whose backward pass uses its mean slope between reference inputs and inputs.
-
-    For an elementwise function the mean slope is DeepLIFT's rescale rule, a ratio of differences;
-    for others it is the gradient averaged along the straight line between the two.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        function: Callable[..., Tensor],
-        elementwise: bool,
-        steps: int,
-        there: list[Tensor],
-        *values: Tensor,
-    ) -> Tensor:
-        result = function(*values)
-        ctx.function, ctx.elementwise, ctx.there, ctx.steps = function, elementwise, there, steps
-        change = result - function(*there) if elementwise else result.new_zeros(0)
-        ctx.save_for_backward(change, *values)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        change, *values = ctx.saved_tensors
-        slopes = _mean_vjp(ctx.function, values, ctx.there, gradients[0], ctx.steps)
-        if ctx.elementwise:
-            here, there = values[0], ctx.there[0]
-            apart = here - there
-            far = apart.abs() > _SAME * (here.abs() + there.abs())
-            ratio = change / torch.where(far, apart, torch.ones_like(apart))
-            slopes = [torch.where(far, gradients[0] * ratio, slopes[0])]
-        return (None, None, None, None, *slopes)
-
-
-def _mean_vjp(
-    function: Callable[..., Tensor],
-    here: list[Tensor],
-    there: list[Tensor],
-    upstream: Tensor,
-    steps: int,
-) -> list[Tensor]:
-    """Return the vector-Jacobian product, averaged along the line between two sets of inputs."""
-    totals = [torch.zeros_like(one) for one in here]
-    for step in range(steps):
-        place = (step + 0.5) / steps
-        points = [
-            (start + place * (end - start)).requires_grad_()
-            for start, end in zip(there, here, strict=True)
-        ]
-        with torch.enable_grad():
-            found = torch.autograd.grad(function(*points), points, upstream)
-        for total, slope in zip(totals, found, strict=True):
-            total += slope / steps
-    return totals
-
 
 class _Reference(RuleMode):
     """Record the inputs of every nonlinear function in the pass on the baseline."""
 
     def __init__(self, ledger: Ledger | None) -> None:
-        super().__init__(ledger)
+        super().__init__(ledger, masks=True)
         self.seen: list[tuple[str, list[Tensor]]] = []
 
     def rule(self, call: Call) -> None:
@@ -105,7 +41,7 @@ class _Rescale(RuleMode):
     """Replace the gradient of every nonlinear function by its mean slope from the baseline."""
 
     def __init__(self, reference: _Reference, ledger: Ledger | None) -> None:
-        super().__init__(ledger)
+        super().__init__(ledger, masks=True)
         self.reference = iter(reference.seen)
 
     def rule(self, call: Call) -> Tensor | None:
@@ -115,19 +51,18 @@ class _Rescale(RuleMode):
         shapes = [one.shape for one in there]
         if name != call.name or shapes != [one.shape for one in call.inputs]:
             raise NotApplicableError(
-                "deep-shap: the network takes another path for the background than for the sound, "
-                "so their activations cannot be compared; use integrated-gradients"
+                f"deep-shap: the network takes another path for the background than for the sound, "
+                f"or selects by a mask ({call.title}{inside(call)}), so their activations cannot "
+                "be compared; use integrated-gradients"
             )
         if not _differentiable(call):
             return None
-        alone = len(call.inputs) == 1 and not call.inputs[0].is_complex()
-        elementwise = alone and call.name in ELEMENTWISE
-        # the slope of a product of two is linear along the line, so the midpoint gives its mean;
-        # an elementwise function uses the midpoint only where input and reference are equal
-        exact = elementwise or (call.name in MULTILINEAR and len(call.inputs) == 2)
+        # the slope of a product of two is linear along the line, so the midpoint gives its mean
+        linear_slope = not call.masked and call.name in MULTILINEAR and len(call.inputs) == 2
         values = [one.clone() for one in call.inputs]  # the network may modify its own in place
-        steps = 1 if exact else _STEPS
-        result: Tensor = _MeanSlope.apply(call.function, elementwise, steps, there, *values)  # type: ignore[no-untyped-call]
+        result: Tensor = MeanSlope.apply(  # type: ignore[no-untyped-call]
+            call.function, call.elementwise, linear_slope, there, *values
+        )
         return result
 
 
@@ -166,8 +101,10 @@ def deep_shap(
     function of several inputs, such as a maximum or a product of two activations, it is the mean
     gradient along the straight line from baseline to input, which equals the rescale rule in one
     dimension. The rules apply to every call, whether by a module, as a function, in place or
-    repeatedly. Functions without a rule keep their gradient; the resulting error is reported as
-    ``completeness_gap``, the sum of the map minus the change of score.
+    repeatedly. A value computed from the input without a gradient, such as the mask ``x > 0``, is
+    part of the function that takes it, so ``x * (x > 0)`` is a ReLU. What remains is reported as
+    ``completeness_gap``, the sum of the map minus the change of score; a gap of more than half of
+    that change raises an error.
 
     Parameters
     ----------
@@ -180,17 +117,21 @@ def deep_shap(
     total = torch.zeros_like(probe.magnitude)
     change = 0.0
     leaks: list[dict[str, Any]] = []
-    for number, background in enumerate(noise_floors(probe, samples, noise)):
+    worst = (LEAK_THRESHOLD, torch.zeros(0))
+    for background in noise_floors(probe, samples, noise):
         values, difference, _ = _between(probe, background)
         total += values / samples
         change += difference / samples
-        own = completeness(values, difference)
-        if number == 0 and (own["completeness_share"] or 0) > LEAK_THRESHOLD:
-            ledger = Ledger()
-            *_, found = _between(probe, background, ledger)
-            leaks = account("deep-shap", ledger, found, own["completeness_gap"], difference)
-    details = {**completeness(total, change), "leaks": leaks, "samples": samples}
-    return Map(total, details)
+        share = completeness(values, difference)["completeness_share"] or 0.0
+        worst = max(worst, (share, background), key=lambda one: one[0])
+    details = completeness(total, change)
+    if worst[1].numel():
+        ledger = Ledger()
+        values, difference, found = _between(probe, worst[1], ledger)
+        gap = completeness(values, difference)["completeness_gap"]
+        leaks = account("deep-shap", ledger, found, gap, difference)
+    require_complete("deep-shap", total, details, leaks)
+    return Map(total, {**details, "leaks": leaks, "samples": samples})
 
 
 def _between(

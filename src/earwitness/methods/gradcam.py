@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from earwitness.backward.following import Following
 from earwitness.errors import NotApplicableError
-from earwitness.layers.axes import LayerAxes, find_axes
+from earwitness.layers.axes import LayerAxes
+from earwitness.layers.choosing import (
+    FEW_CHANNELS,
+    ChosenLayer,
+    deciding_layer,
+    layer_module,
+    named_layer,
+)
 from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.methods.registry import register
-from earwitness.models.fingerprint import PerModel
-from earwitness.models.model import Model
 from earwitness.plane.knots import interpolate
 from earwitness.plane.windows import joined
 from earwitness.probe import Probe
-from earwitness.registry import unknown
 from earwitness.types import Map
 
-_LAYERS: PerModel[tuple[str, LayerAxes]] = PerModel()
+_ELSEWHERE = 0.2  # share of the map that may lie where the score's gradient is not, unnoted
+_NO_GRADIENT = 1e-4  # of the largest; a cell with less has none
+_WITHOUT_EFFECT = 0.01  # change of the score relative to that without the layer
 
 
 @register(
@@ -34,85 +43,141 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
 
     The map is placed at the measured time and frequency of the layer's receptive fields
     (``layers.axes``) and interpolated from there to the plane, not stretched like an image. A layer
-    without a frequency axis gives a map that is constant over frequency, marked "time only".
+    without a frequency axis gives a map that is constant over frequency, marked "time only". If the
+    layer's output goes straight into an activation function, ``A`` is the output of that: a channel
+    that a ReLU switches off is no evidence.
+
+    The mean gradient is one number per channel. In a layer of few channels it cannot tell the cells
+    that the score depends on from others, so a note says which share of the map lies where the
+    layer does not affect the score.
 
     Parameters
     ----------
     layer : str
-        Name of a module as in ``named_modules``; by default the last one whose output still has
-        both a time and a frequency axis, else the last one with a time axis.
+        Name of a module as in ``named_modules``; by default the last one that the score depends on
+        whose output has eight channels or more and both a time and a frequency axis, else a time
+        axis; else the last one with fewer channels.
+
+    Raises
+    ------
+    NotApplicableError
+        If the score does not depend on the layer, or no layer has a time axis.
     """
     probe.require_gradients()
     windows = probe.model.windows(probe.samples)
-    name, axes = choose_layer(probe.model, layer, windows[0][1])
-    kept: list[Tensor] = []
+    size = windows[0][1]
+    chosen = (
+        named_layer(probe.model, layer, size, probe.tick)
+        if layer
+        else deciding_layer(probe.model, probe.target, size, probe.tick)
+    )
+    name, axes = chosen.name, chosen.axes
+    following = Following()
 
     def keep(_: str, tensor: Tensor) -> Tensor:
         # the graph starts at this layer: nothing before it must be differentiable
-        kept.append(gradient_leaf(tensor))
-        return kept[-1]
+        following.start = gradient_leaf(tensor)
+        return following.start
 
     ones = torch.ones(1, *probe.shape, device=probe.device, requires_grad=True)
-    layer_module = {name: _module(probe.model, name)}
-    with torch.enable_grad(), probe.model.frozen(), recording(layer_module, keep):
-        score = probe.score(ones)
-        gradient = probe.differentiate(score, kept[-1])
-    maps = _class_maps(kept[-1].detach(), gradient, axes)
-    values = _place(maps, axes, windows, probe)
-    details = {"layer": name, "axes": "time only" if axes.freq_axis is None else "time, frequency"}
-    return Map(values, details)
+    hooked = {name: layer_module(probe.model, name)}
+    with torch.enable_grad(), probe.model.frozen():
+        with recording(hooked, keep), following:
+            score = probe.score(ones)
+        if following.start is None:
+            raise NotApplicableError(f"{probe.model.name} did not call its layer {name!r}")
+        activation, function = following.end()
+        gradient = probe.differentiate(score, activation, layer=name)
+    if layer and not bool(gradient.any()):
+        raise probe.no_gradient(layer)
+    activation = activation.detach()
+    details: dict[str, Any] = {"layer": name}
+    details["axes"] = "time only" if axes.freq_axis is None else "time, frequency"
+    if function:
+        details["activation"] = function
+    maps = _class_maps(activation, gradient, axes)
+    notes = _notes(probe, chosen, float(score.detach()), maps, activation, gradient)
+    if notes:
+        details["notes"] = notes
+    return Map(_place(maps, axes, windows, probe), details)
 
 
-def choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAxes]:
-    """Return the layer and its axes, determined once per model and length and then cached."""
-    known = _LAYERS.of(model)
-    if (wanted, samples) not in known:
-        known[wanted, samples] = _choose_layer(model, wanted, samples)
-    return known[wanted, samples]
+def _notes(
+    probe: Probe,
+    chosen: ChosenLayer,
+    score: float,
+    maps: Tensor,
+    activation: Tensor,
+    gradient: Tensor,
+) -> list[str]:
+    """Return a note if much of the map lies where the layer does not affect the score.
 
-
-def _choose_layer(model: Model, wanted: str, samples: int) -> tuple[str, LayerAxes]:
-    if wanted:
-        found = find_axes(model, {wanted: _module(model, wanted)}, samples)
-        if not found:
-            raise NotApplicableError(
-                f"gradcam: found no time axis in the output of layer {wanted!r}; name another "
-                "layer, or use integrated-gradients"
-            )
-        return wanted, found[wanted]
-    leaves = {
-        name: module
-        for name, module in (model.module or nn.Module()).named_modules()
-        if not any(module.children())
-    }
-    found = find_axes(model, leaves, samples, last=True)
-    if not found:
-        raise NotApplicableError(
-            f"gradcam: found no layer of {model.name} whose output has a time axis; use "
-            "integrated-gradients"
+    The reference is the map of local effects, the gradient times the activation in every cell. It
+    differs from the map if the gradient is not the same in all cells. With many channels that alone
+    is no fault: a maximum over time has a gradient at one frame only, but depends on all. So there
+    the cells without a gradient are tried: the score with the layer's output in these cells only is
+    compared with that without any output.
+    """
+    name, axes = chosen.name, chosen.axes
+    local = _per_cell(gradient * activation, axes).relu()
+    if not bool(maps.any()):
+        return []
+    both = [one / one.sum().clamp(min=1e-30) for one in (maps, local)]
+    elsewhere = 1 - float(torch.minimum(*both).sum())
+    if elsewhere <= _ELSEWHERE:
+        return []
+    channels = _channel_axes(gradient, axes)
+    reach = gradient.abs().amax(dim=channels, keepdim=True) if channels else gradient.abs()
+    dead = reach <= _NO_GRADIENT * reach.max()
+    few = FEW_CHANNELS
+    share = float((both[0] * _per_cell(dead.to(gradient), axes)).sum())
+    if share > _ELSEWHERE:
+        only, without = (
+            _masked_score(probe, name, gains) for gains in (dead, torch.zeros_like(dead))
         )
-    both = [name for name, axes in found.items() if axes.freq_axis is not None]
-    name = both[-1] if both else list(found)[-1]
-    return name, found[name]
+        if abs(only - without) <= _WITHOUT_EFFECT * abs(score - without):
+            return [f"{share:.0%} of the map lies where layer {name!r} has no effect on the score"]
+        few = 2  # after a maximum the local effect is no reference
+    count = chosen.channels(activation.shape)
+    if count >= few:
+        return []
+    return [
+        f"layer {name!r} has {count} channel{'s' if count > 1 else ''}, too few for Grad-CAM to "
+        f"separate what decides from what is loud: {elsewhere:.0%} of the map lies elsewhere than "
+        "the layer's local effect on the score"
+    ]
 
 
-def _module(model: Model, name: str) -> nn.Module:
-    modules: dict[str, nn.Module] = {}
-    if model.module is not None:
-        modules = dict(model.module.named_modules())
-    if name not in modules:
-        raise unknown("layer", name, [known for known in modules if known])
-    return modules[name]
+def _masked_score(probe: Probe, name: str, gains: Tensor) -> float:
+    """Return the score with a layer's output multiplied by gains that broadcast to it."""
+    hooked = {name: layer_module(probe.model, name)}
+    ones = torch.ones(1, *probe.shape, device=probe.device)
+    with torch.no_grad(), recording(hooked, lambda _, output: output * gains):
+        return float(probe.score(ones))
 
 
 def _class_maps(activation: Tensor, gradient: Tensor, axes: LayerAxes) -> Tensor:
     """Return ReLU(sum over channels of mean gradient times activation), (window, freq, time)."""
-    places = [axis for axis in (axes.freq_axis, axes.time_axis) if axis is not None]
-    channels = [axis for axis in range(1, activation.ndim) if axis not in places]
+    places = _place_axes(axes)
     weights = gradient.mean(dim=places, keepdim=True)
-    weighted = (weights * activation).permute(0, *places, *channels)
-    summed = weighted.flatten(1 + len(places)).sum(dim=-1) if channels else weighted
-    return summed.relu() if len(places) == 2 else summed.relu().unsqueeze(1)
+    return _per_cell(weights * activation, axes).relu()
+
+
+def _per_cell(values: Tensor, axes: LayerAxes) -> Tensor:
+    """Return the sum over channels, shape (window, freq or 1, time)."""
+    places = _place_axes(axes)
+    channels = _channel_axes(values, axes)
+    ordered = values.permute(0, *places, *channels)
+    summed = ordered.flatten(1 + len(places)).sum(dim=-1) if channels else ordered
+    return summed if len(places) == 2 else summed.unsqueeze(1)
+
+
+def _channel_axes(values: Tensor, axes: LayerAxes) -> list[int]:
+    return [axis for axis in range(1, values.ndim) if axis not in _place_axes(axes)]
+
+
+def _place_axes(axes: LayerAxes) -> list[int]:
+    return [axis for axis in (axes.freq_axis, axes.time_axis) if axis is not None]
 
 
 def _place(maps: Tensor, axes: LayerAxes, windows: list[tuple[int, int]], probe: Probe) -> Tensor:

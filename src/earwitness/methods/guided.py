@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from earwitness.backward.rules import Call, RuleMode
+from earwitness.backward.calls import Call, is_rectifier
+from earwitness.backward.rules import RuleMode
 from earwitness.errors import NotApplicableError
 from earwitness.methods.gradcam import gradcam
 from earwitness.methods.registry import register
@@ -31,26 +32,45 @@ class _Guided(torch.autograd.Function):
 
 
 class _GuidedMode(RuleMode):
-    """Replace every ReLU called within the context: module, function or method."""
+    """Replace every ReLU called within the context, however it is spelled."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(masks=True)
         self.replaced = 0
+        self._sizes: dict[int, tuple[Tensor, Tensor]] = {}  # by the id of |x|: that, and x
 
     def rule(self, call: Call) -> Tensor | None:
-        if not _is_relu(call):
+        """Replace a ReLU, and ``x + |x|``, which is twice a ReLU."""
+        if is_rectifier(call):
+            self.replaced += 1
+            return _guided(call.inputs[0])
+        whole = self._with_its_size(call)
+        if whole is None:
             return None
         self.replaced += 1
-        result: Tensor = _Guided.apply(call.inputs[0].clone())  # type: ignore[no-untyped-call]
-        return result
+        return 2 * _guided(whole)
+
+    def made(self, call: Call, result: object) -> None:
+        """Note an absolute value."""
+        if call.name in ("abs", "absolute", "__abs__") and isinstance(result, Tensor):
+            self._sizes[id(result)] = (result, call.sources[0])
+
+    def _with_its_size(self, call: Call) -> Tensor | None:
+        """Return ``x`` if the call is ``x + |x|``."""
+        if call.name not in ("add", "__add__", "__radd__", "__iadd__") or call.kwargs:
+            return None
+        if len(call.sources) != 2:
+            return None
+        for size, whole in (call.sources, call.sources[::-1]):
+            known = self._sizes.get(id(size))
+            if known is not None and known[1] is whole:
+                return whole
+        return None
 
 
-def _is_relu(call: Call) -> bool:
-    if call.name in ("clamp", "clamp_min", "clip"):
-        low = call.kwargs.get("min", call.args[1] if len(call.args) > 1 else None)
-        high = call.kwargs.get("max", call.args[2] if len(call.args) > 2 else None)
-        return low == 0 and high is None
-    return call.name == "relu"
+def _guided(values: Tensor) -> Tensor:
+    result: Tensor = _Guided.apply(values.clone())  # type: ignore[no-untyped-call]
+    return result
 
 
 @register(
@@ -67,8 +87,9 @@ def guided_backprop(probe: Probe) -> Map:
     """Compute ``d score / d |X|`` with negative gradients set to zero at every ReLU.
 
     The maps are sharp but depend more on the input than on the decision: they change little when
-    the upper layers are randomised (Adebayo et al. 2018). A network without ReLUs raises an error,
-    because the result would be the plain gradient.
+    the upper layers are randomised (Adebayo et al. 2018). A ReLU may be a module, a function or
+    written by hand (``x * (x > 0)``, ``torch.where``, ``clamp``, ``(x + abs(x)) / 2``). A network
+    without ReLUs raises an error, because the result would be the plain gradient.
     """
     mode = _GuidedMode()
     with mode:

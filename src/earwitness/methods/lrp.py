@@ -8,155 +8,44 @@ except for the share of the biases.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from earwitness.backward.completeness import LEAK_THRESHOLD, account, completeness
+from earwitness.backward.calls import Call, is_linear
+from earwitness.backward.completeness import (
+    LEAK_THRESHOLD,
+    account,
+    completeness,
+    require_complete,
+)
 from earwitness.backward.functions import DIVISIONS, ELEMENTWISE, SHAPING
 from earwitness.backward.linear import CONVOLUTIONS, DENSE, NORMS, Layer, normalised, read_layer
-from earwitness.backward.rules import (
-    Call,
-    Leak,
-    Ledger,
-    RuleMode,
-    find_leaks,
-    is_linear,
-    tracing,
-)
+from earwitness.backward.relevance import Addition, LinearRule, Ratio, Rule, Use
+from earwitness.backward.rules import Leak, Ledger, RuleMode, find_leaks, tracing
 from earwitness.methods.registry import register
 from earwitness.probe import Probe
 from earwitness.types import Map
 
 _PRODUCTS = frozenset(["mul", "multiply", "__mul__", "__rmul__", "__imul__"]) | DENSE
+_ADDITIONS = frozenset(
+    [
+        "add",
+        "sub",
+        "subtract",
+        "rsub",
+        "__add__",
+        "__radd__",
+        "__iadd__",
+        "__sub__",
+        "__rsub__",
+        "__isub__",
+    ]
+)
 _GATES = frozenset(["sigmoid", "hardsigmoid", "softmax"])
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """How a layer distributes relevance: epsilon rule if gamma is 0, else gamma rule."""
-
-    gamma: float
-    epsilon: float
-    share_biases: bool
-
-
-@dataclass
-class _Use:
-    """One call of a layer in a forward pass.
-
-    Attributes
-    ----------
-    layer : Layer
-    values : Tensor
-        Its input.
-    convolution : bool
-    last : bool
-        Whether only linear functions follow it before the score. Its bias is then a constant term
-        of the score, independent of the input.
-    passed : float
-        Relevance that the last layer propagated to its inputs, without the share of its bias.
-    made : Tensor
-        Its output.
-    """
-
-    layer: Layer
-    values: Tensor
-    convolution: bool
-    last: bool = False
-    passed: float = 0.0
-    made: Tensor | None = None
-
-
-class _Linear(torch.autograd.Function):
-    """A linear layer whose backward pass is an LRP rule."""
-
-    @staticmethod
-    def forward(ctx: Any, use: _Use, rule: _Rule, result: Tensor, values: Tensor) -> Tensor:
-        ctx.use, ctx.rule = use, rule
-        ctx.save_for_backward(values, result)
-        return result.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        values, result = ctx.saved_tensors
-        layer, rule = ctx.use.layer, ctx.rule
-        relevance = result * gradients[0]
-        least = rule.epsilon * result.square().mean().sqrt()
-        offset = layer.offset(result)
-        signs = (values.clamp(min=0), values.clamp(max=0))
-        weights = (layer.weights.clamp(min=0), layer.weights.clamp(max=0))
-        back = torch.zeros_like(values)
-        shared = torch.zeros_like(result)
-        # gamma favours positive contributions to positive outputs, negative ones to negative
-        for order, chosen, bound in ((1, result >= 0, {"min": 0}), (-1, result < 0, {"max": 0})):
-            favoured = torch.zeros_like(result)
-            if rule.gamma:
-                for sign, weight in zip(signs, weights[::order], strict=True):
-                    favoured = favoured + layer.apply(sign, weight)
-            whole = result + rule.gamma * (favoured + offset.clamp(**bound))
-            shares = _shares(torch.where(chosen, relevance, 0.0), whole, least, order)
-            shared += shares * (result - offset + rule.gamma * favoured)
-            back += _backward(layer, values, layer.weights, shares)
-            if rule.gamma:
-                for sign, weight in zip(signs, weights[::order], strict=True):
-                    extra = rule.gamma * _backward(layer, values, weight, shares)
-                    back += torch.where(sign != 0, extra, 0.0)
-        if ctx.use.last:
-            ctx.use.passed += float(shared.double().sum())
-        elif rule.share_biases:
-            # the bias's share goes to the inputs in proportion to |input * weight|
-            size = layer.apply(values.abs(), layer.weights.abs())
-            rest = torch.where(size > 0, (relevance - shared) / size.clamp(min=1e-30), 0.0)
-            back += values.sign() * _backward(layer, values, layer.weights.abs(), rest)
-        return None, None, None, back
-
-
-def _shares(relevance: Tensor, whole: Tensor, least: Tensor, sign: int) -> Tensor:
-    """Return relevance over the stabilised output, and 0 where that is 0."""
-    stable = whole + sign * least
-    some = stable != 0
-    return torch.where(some, relevance / torch.where(some, stable, 1.0), 0.0)
-
-
-def _backward(layer: Layer, values: Tensor, weights: Tensor, upstream: Tensor) -> Tensor:
-    with torch.enable_grad():
-        at = values.detach().requires_grad_()
-        (found,) = torch.autograd.grad(layer.apply(at, weights), at, upstream)
-    return found
-
-
-class _Ratio(torch.autograd.Function):
-    """An elementwise function that passes all relevance to its input: its gradient is the ratio of
-    output to input.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, function: Callable[[Tensor], Tensor], epsilon: float, values: Tensor
-    ) -> Tensor:
-        result = function(values)
-        ctx.function, ctx.epsilon = function, epsilon
-        ctx.save_for_backward(values, result)
-        return result.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        values, result = ctx.saved_tensors
-        with torch.enable_grad():
-            at = values.detach().requires_grad_()
-            (slope,) = torch.autograd.grad(ctx.function(at).sum(), at)
-        silent = ctx.function(torch.zeros_like(values))
-        # if f(0) is not 0, the ratio has a pole at 0
-        pole = ctx.epsilon * values.square().mean().sqrt()
-        least = torch.where(silent == 0, torch.zeros_like(values), pole)
-        stable = torch.where(values < 0, values - least, values + least)
-        some = stable != 0
-        ratio = torch.where(some, result / torch.where(some, stable, 1.0), slope)
-        return None, None, gradients[0] * ratio
 
 
 class _Relevance(RuleMode):
@@ -164,18 +53,18 @@ class _Relevance(RuleMode):
 
     Parameters
     ----------
-    convolution, dense : _Rule
+    convolution, dense : Rule
         For convolutions, and for all other functions.
     """
 
-    def __init__(self, convolution: _Rule, dense: _Rule, ledger: Ledger | None) -> None:
+    def __init__(self, convolution: Rule, dense: Rule, ledger: Ledger | None) -> None:
         super().__init__(ledger)
         self.rules = {True: convolution, False: dense}
         # keyed by the id of an output tensor, which is kept alive so that its id is not reused:
-        # outputs of layers, and outputs of linear functions of these
-        self._uses: dict[int, tuple[Tensor, _Use]] = {}
-        self._reaching: dict[int, tuple[Tensor, _Use]] = {}
-        self._latest: _Use | None = None
+        # layers by their outputs, and the calls whose biases are constant terms of a tensor
+        self._uses: dict[int, tuple[Tensor, Use]] = {}
+        self._terms: dict[int, tuple[Tensor, tuple[Use, ...]]] = {}
+        self._latest: Use | None = None
         self._gates: dict[int, Tensor] = {}
 
     def rule(self, call: Call) -> Any:
@@ -187,58 +76,73 @@ class _Relevance(RuleMode):
             return self._shared(layer, call)
         if alone and call.name in ELEMENTWISE:
             values = call.inputs[0].clone()  # the network may modify its own in place
-            return _Ratio.apply(call.function, self.rules[False].epsilon, values)  # type: ignore[no-untyped-call]
+            return Ratio.apply(call.function, self.rules[False].epsilon, values)  # type: ignore[no-untyped-call]
         if len(call.inputs) == 2 and call.name in _PRODUCTS:
             return self._product(call)
         if len(call.inputs) == 2 and call.name in DIVISIONS:
             return call.function(call.inputs[0], call.inputs[1].detach())
         if call.name in NORMS and alone:
-            return normalised(call)
+            return normalised(call, self._added)
+        if call.name in _ADDITIONS and alone:
+            return self._added(call.inputs[0], call.function)
         return None
 
     def made(self, call: Call, result: Any) -> None:
         first = id(call.sources[0])
+        terms: list[Use] = []
+        for one in call.sources:
+            terms += [use for use in self._terms.get(id(one), (one, ()))[1] if use not in terms]
         if call.in_place:  # the tensor no longer holds the recorded output
-            for known in (self._uses, self._reaching, self._gates):
+            for known in (self._uses, self._terms, self._gates):
                 known.pop(first, None)
         if isinstance(result, Tensor):
-            if self._latest is None and is_linear(call):
-                before = self._uses.get(first) or self._reaching.get(first)
-                if before is not None:
-                    self._reaching[id(result)] = (result, before[1])
-            if self._latest is not None:
+            if self._latest is not None and self._latest.layer is not None:
                 self._uses[id(result)] = (result, self._latest)
+                terms = []
+            if self._latest is not None:
+                terms.append(self._latest)
+            if terms and (self._latest is not None or is_linear(call)):
+                self._terms[id(result)] = (result, tuple(terms))
             if call.name in _GATES or (call.name in SHAPING and first in self._gates):
                 self._gates[id(result)] = result
         self._latest = None
 
-    def last(self, score: Tensor) -> _Use | None:
-        """Mark and return the layer whose bias is a constant term of the score, if there is one."""
-        found = {**self._uses, **self._reaching}.get(id(score))
-        if found is not None:
-            found[1].last = True
-        return None if found is None else found[1]
+    def last(self, score: Tensor) -> tuple[Use, ...]:
+        """Mark and return the calls whose biases are constant terms of the score."""
+        found = self._terms.get(id(score), (score, ()))[1]
+        for use in found:
+            use.last = True
+        return found
+
+    def _added(self, values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Apply the rule for an added constant."""
+        values = values.broadcast_to(function(values).shape).clone()
+        use = Use(None, values)
+        rule = self.rules[False]
+        made: Tensor = Addition.apply(use, rule, function, values)  # type: ignore[no-untyped-call]
+        use.made, self._latest = made, use
+        return made
 
     def _shared(self, layer: Layer, call: Call) -> Tensor:
         call.inputs = [call.inputs[0].clone()]  # the network may modify its own in place
-        use = _Use(layer, call.inputs[0], call.name in CONVOLUTIONS)
+        use = Use(layer, call.inputs[0], call.name in CONVOLUTIONS)
         return self._apply(use, call.function(*call.inputs))
 
-    def _apply(self, use: _Use, result: Tensor) -> Tensor:
+    def _apply(self, use: Use, result: Tensor) -> Tensor:
         self._latest = use
         rule = self.rules[use.convolution]
-        made: Tensor = _Linear.apply(use, rule, result.detach(), use.values)  # type: ignore[no-untyped-call]
+        made: Tensor = LinearRule.apply(use, rule, result.detach(), use.values)  # type: ignore[no-untyped-call]
         use.made = made
         return made
 
     def _folded(self, call: Call) -> Tensor | None:
         """Apply the rule to a batch norm folded into the layer before it."""
         made, before = self._uses.get(id(call.sources[0]), (None, None))
-        if made is None or before is None or before.layer.channels is None:
+        if made is None or before is None or before.layer is None or before.layer.channels is None:
             if not self.rules[False].share_biases:
                 return None
             values = call.inputs[0].clone()
-            return _Ratio.apply(call.function, self.rules[False].epsilon, values)  # type: ignore[no-untyped-call]
+            return Ratio.apply(call.function, self.rules[False].epsilon, values)  # type: ignore[no-untyped-call]
         layer = before.layer
         names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum")
         given = {**dict(zip((*names, "eps"), call.args, strict=False)), **call.kwargs}
@@ -249,7 +153,7 @@ class _Relevance(RuleMode):
         if given.get("bias") is not None:
             bias = bias + given["bias"]
         along = [1] * layer.weights.ndim
-        along[before.layer.channels] = -1
+        along[layer.channels or 0] = -1
         folded = replace(layer, weights=layer.weights * scale.reshape(along), bias=bias)
         call.inputs = [before.values]
         return self._apply(replace(before, layer=folded), call.function(made))
@@ -303,10 +207,12 @@ def lrp(
     attention layers are first unrolled into elementary functions.
 
     The relevance of a bias is distributed over the layer's inputs in proportion to the size of
-    their contributions, or kept by the bias. The bias of the last layer is a constant term of the
-    score and always keeps its share. ``completeness_gap`` is the sum of the map minus the score
-    without that constant, ``kept_by_biases`` is the share kept by other biases, and ``leaks`` lists
-    the functions where most is kept or lost. A function without a rule raises an error.
+    their contributions, or kept by the bias. A constant that is added to an activation, such as a
+    position embedding or the 1 of ``log(1 + x)``, is a bias too. Those of the last layer, or added
+    after it, are constant terms of the score and always keep their share. ``completeness_gap`` is
+    the sum of the map minus the score without these constants, ``kept_by_biases`` is the share kept
+    by other biases, and ``leaks`` lists the functions where most is kept or lost. A function
+    without a rule raises an error.
 
     Parameters
     ----------
@@ -321,8 +227,8 @@ def lrp(
         biases keep their relevance.
     """
     share = biases == "share"
-    convolution = _Rule(0.0 if rule == "epsilon" else gamma, epsilon, share)
-    dense = _Rule(gamma if rule == "gamma" else 0.0, epsilon, share)
+    convolution = Rule(0.0 if rule == "epsilon" else gamma, epsilon, share)
+    dense = Rule(gamma if rule == "gamma" else 0.0, epsilon, share)
     probe.require_gradients()
     values, score, _ = _propagate(probe, convolution, dense)
     details = completeness(values, score)
@@ -333,11 +239,13 @@ def lrp(
         *_, found = _propagate(probe, convolution, dense, ledger)
         leaks = account("lrp", ledger, found, details["completeness_gap"], score)
         kept = -sum(leak.amount for leak in found if leak.linear) / score
+        lost = {**details, "completeness_gap": details["completeness_gap"] + kept * score}
+        require_complete("lrp", values, lost, leaks)
     return Map(values, {**details, "kept_by_biases": kept, "leaks": leaks, "rule": rule})
 
 
 def _propagate(
-    probe: Probe, convolution: _Rule, dense: _Rule, ledger: Ledger | None = None
+    probe: Probe, convolution: Rule, dense: Rule, ledger: Ledger | None = None
 ) -> tuple[Tensor, float, list[Leak]]:
     """Return the map, the value it should sum to, and the leaks if a ledger is given."""
     with torch.enable_grad(), probe.model.frozen(), tracing(probe.model, ledger):
@@ -349,13 +257,15 @@ def _propagate(
         leaks = []
         if ledger is not None:
             # the share of the last layer's bias is expected and not a leak
-            made = None if last is None else last.made
+            made = [use.made for use in last]
             ledger.entries[:] = [
-                entry for entry in ledger.entries if all(one is not made for one in entry.results)
+                entry
+                for entry in ledger.entries
+                if all(one is not own for one in entry.results for own in made)
             ]
             leaks = find_leaks(ledger, score, _has_rule)
-        if last is not None:
-            last.passed = 0.0  # the search for leaks ran its backward pass too
+        for use in last:
+            use.kept = 0.0  # the search for leaks ran its backward pass too
         gradient = probe.differentiate(score, magnitude)[0]
-    wanted = float(score.detach().double()) if last is None else last.passed
+    wanted = float(score.detach().double()) - sum(use.kept for use in last)
     return probe.magnitude * gradient, wanted, leaks

@@ -1,0 +1,153 @@
+"""The layer that Grad-CAM uses: the last one of many channels that the score depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from earwitness.errors import NotApplicableError
+from earwitness.layers.axes import LayerAxes, calibration_noise, find_axes
+from earwitness.layers.influence import find_influence
+from earwitness.models.fingerprint import PerModel
+from earwitness.models.model import Model
+from earwitness.models.target import explained_score
+from earwitness.registry import unknown
+from earwitness.types import Target
+
+FEW_CHANNELS = 8  # with fewer, the weights can hardly tell the score's cells from loud ones
+_AT_ONCE = 8  # layers located at once, from the last back; earlier ones are large and slow
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class ChosenLayer:
+    """A layer with a time axis.
+
+    Attributes
+    ----------
+    name : str
+        As in ``named_modules``.
+    axes : LayerAxes
+    """
+
+    name: str
+    axes: LayerAxes
+
+    def channels(self, shape: torch.Size) -> int:
+        """Return the number of channels in an output of this shape (batch, ...)."""
+        places = {self.axes.time_axis, self.axes.freq_axis}
+        return torch.Size(n for k, n in enumerate(shape) if k and k not in places).numel()
+
+
+_CHOSEN: PerModel[ChosenLayer] = PerModel()
+
+
+def named_layer(model: Model, name: str, samples: int, tick: Tick) -> ChosenLayer:
+    """Return a layer chosen by the user, located once per model and length.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such module.
+    NotApplicableError
+        If its output has no time axis.
+    """
+    known = _CHOSEN.of(model)
+    if (name, samples) not in known:
+        found = find_axes(model, {name: layer_module(model, name)}, samples, tick=tick)
+        if not found:
+            raise NotApplicableError(
+                f"gradcam: found no time axis in the output of layer {name!r}; name another "
+                "layer, or use integrated-gradients"
+            )
+        known[name, samples] = ChosenLayer(name, found[name])
+    return known[name, samples]
+
+
+def deciding_layer(model: Model, target: Target, samples: int, tick: Tick) -> ChosenLayer:
+    """Return the last layer of many channels that the score of ``target`` depends on.
+
+    The layer has eight channels or more, and both a time and a frequency axis; else a time axis
+    only; a layer of fewer channels is used if there is no other. It is searched from the last back,
+    once per weights, length and set of layers that the score depends on.
+
+    Raises
+    ------
+    NotApplicableError
+        If the score does not depend differentiably on a layer with a time axis.
+    """
+    known = _CHOSEN.of(model)
+    whole = replace(target, span=None, frames=None)
+    if (whole, samples) not in known:
+        shapes = _influential(model, whole, samples, tick)
+        key = (tuple(shapes), samples)
+        if key not in known:
+            known[key] = _search(model, shapes, samples, tick)
+        known[whole, samples] = known[key]
+    return known[whole, samples]
+
+
+def layer_module(model: Model, name: str) -> nn.Module:
+    """Return the module of a layer."""
+    modules = {} if model.module is None else dict(model.module.named_modules())
+    if name not in modules:
+        raise unknown("layer", name, [known for known in modules if known])
+    return modules[name]
+
+
+def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict[str, torch.Size]:
+    """Return the shapes of layers called once that the score depends on, in order of execution."""
+    leaves = {
+        name: module
+        for name, module in (model.module or nn.Module()).named_modules()
+        if not any(module.children())
+    }
+    noise = calibration_noise(samples).to(model.device)
+    influence = find_influence(
+        model, leaves, noise, lambda outputs: explained_score(model, outputs, target)
+    )
+    tick(3)  # a backward pass counts two
+    if influence is None:
+        raise NotApplicableError(
+            f"gradcam: the score of {model.name} does not depend differentiably on any of its "
+            "layers (an operation after them detaches the graph); use lime or occlusion"
+        )
+    once = {name: one for name, one in influence.items() if one.calls == 1}
+    some = {name: one.shape for name, one in once.items() if one.effective}
+    if some:
+        return some
+    # the gradient is zero everywhere, perhaps because all activations are off
+    return {name: one.shape for name, one in once.items() if one.connected}
+
+
+def _search(model: Model, shapes: dict[str, torch.Size], samples: int, tick: Tick) -> ChosenLayer:
+    """Locate layers from the last back until one has many channels and both axes."""
+
+    def wide(name: str, axes: LayerAxes) -> bool:
+        return ChosenLayer(name, axes).channels(shapes[name]) >= FEW_CHANNELS
+
+    def enough(name: str, axes: LayerAxes) -> bool:
+        return axes.freq_axis is not None and wide(name, axes)
+
+    names = [name for name, shape in shapes.items() if len(shape) > 2]
+    found: dict[str, LayerAxes] = {}
+    for part in (names[-_AT_ONCE:], names[:-_AT_ONCE]):
+        if part:
+            modules = {name: layer_module(model, name) for name in part}
+            found = find_axes(model, modules, samples, enough=enough, tick=tick) | found
+        if any(enough(*one) for one in found.items()):
+            break
+    if not found:
+        raise NotApplicableError(
+            f"gradcam: found no layer of {model.name} that the score depends on and whose output "
+            "has a time axis; use integrated-gradients"
+        )
+    ranks = {
+        name: (wide(name, axes), axes.freq_axis is not None, order)
+        for order, (name, axes) in enumerate(found.items())
+    }
+    best = max(ranks, key=lambda name: ranks[name])
+    return ChosenLayer(best, found[best])
