@@ -22,6 +22,7 @@ TESTS += ["tests/unit"]
 LEFT_OUT = [f"tests/unit/test_{name}.py" for name in ("train", "command", "command_files")]
 _RULES = [f"tests/reference/test_{name}.py" for name in ("relevance", "captum", "methods")]
 _PIECES = ["tests/reference/test_perturbation.py", "tests/unit/test_pieces.py"]
+_BACKGROUND = ["tests/unit/test_background.py"]
 _ESTIMATORS = ["tests/reference/test_estimators.py", *_PIECES]
 _ZOO = ["tests/unit/test_models.py", "tests/unit/test_zoo.py"]
 _FAST = ["tests/unit/test_prepare.py", "tests/unit/test_mixtures.py"]
@@ -45,7 +46,11 @@ NEAREST: dict[str, list[str]] = {
     "backward/completeness.py": _RULES,
     "methods/deep_shap.py": _RULES,
     "perturbation/estimators/": _ESTIMATORS,
-    "perturbation/background/": _PIECES,
+    "perturbation/background/": [*_BACKGROUND, *_PIECES],
+    "perturbation/baseline.py": _BACKGROUND,
+    "evaluation/notes.py": _BACKGROUND,
+    "pipeline.py": _BACKGROUND,
+    "steps.py": [*_BACKGROUND, *_FAST],
     "methods/guided.py": _RULES,
     "backward/linear.py": _RULES,
     "methods/lrp.py": _RULES,

@@ -83,10 +83,20 @@ BUGS = {
         "change = spectrum - other",
         "change = spectrum",
     ),
+    "steps: the weight of a step left out is lost": (
+        "steps.py",
+        "one, self._waiting, 0.0",
+        "one, self._weights[first + row], 0.0",
+    ),
+    "steps: a path that is not finite is walked to its end": (
+        "steps.py",
+        "if self._last is None or len(self.skipped) >",
+        "if self._done == len(self._weights) and len(self.skipped) >",
+    ),
     "gradient: weights out of step": (
-        "probe.py",
-        "done += len(found)\n        if is_linear",
-        "done += 0\n        if is_linear",
+        "steps.py",
+        "self._done += len(found)",
+        "self._done += 0",
     ),
     "gradient: gain and magnitude confused": (
         "probe.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
-from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.evaluation.notes import gap_notes, length_notes
+from earwitness.errors import ParameterError
+from earwitness.evaluation.notes import background_notes, gap_notes, length_notes
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
@@ -29,6 +29,7 @@ from earwitness.models.target import make_target, over, probabilities
 from earwitness.probe import Probe
 from earwitness.provenance import versions
 from earwitness.render.evidence import render, render_pieces
+from earwitness.steps import undefined_gradients
 from earwitness.types import (
     Attribution,
     Audio,
@@ -241,6 +242,7 @@ def explain_subject(
         attribution, mask = _masked(subject, probe, found, keep)
         card, parts = trust_card(probe, mask, subject.outputs, subject.orders, request.trust)
     notes = [*audio.notes, *length_notes(model, probe.samples)]
+    notes += background_notes(model.task, settled.get("background"), found.details)
     notes += gap_notes(found.details)
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
@@ -252,7 +254,7 @@ def explain_subject(
         model=model.name,
         method=request.method,
         task=model.task,
-        options=settled,
+        options=stated_options(settled, found.details),
         target=target,
         input=audio,
         evidence=_audio(evidence, audio, "evidence"),
@@ -299,6 +301,12 @@ def count_passes(request: Request) -> int:
     return spec.passes(spec.settle(request.options)) + card_passes(request.trust)
 
 
+def stated_options(options: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with the background that was used in the place of ``auto``."""
+    used = {"background": details.get("background")} if "background" in options else {}
+    return {**options, **used}
+
+
 def _loaded(model: object) -> Model:
     if not isinstance(model, str):
         raise ParameterError(
@@ -315,10 +323,7 @@ def _masked(subject: Subject, probe: Probe, found: Map, keep: str) -> tuple[Attr
             f"the method gave a map of shape {values.shape} for a plane of {probe.shape}"
         )
     if not np.isfinite(values).all():
-        raise NotApplicableError(
-            f"{probe.model.name} has infinite or undefined gradients at this sound (a root or a "
-            "logarithm at silence, perhaps); add a small constant there, or use lime or occlusion"
-        )
+        raise undefined_gradients(probe.model.name)
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
     attribution = Attribution(values, freqs.astype(np.float32), times, dict(found.details))
     return attribution, make_mask(values, subject.magnitude, parse_keep(keep))

@@ -16,6 +16,7 @@ from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
 from earwitness.models.prepare import Checked, gradients_agree, outputs_agree, prepared
 from earwitness.models.target import explained_score
+from earwitness.steps import Steps
 from earwitness.types import Target
 
 T = TypeVar("T")
@@ -286,10 +287,11 @@ class Probe:
 
     def total_gradient(
         self, points: Iterable[Tensor], weights: Sequence[float], *, of_magnitude: bool = False
-    ) -> Tensor:
-        """Return the sum over maps (freq, frame) of weight times gradient, shape (freq, frame).
+    ) -> tuple[Tensor, list[int]]:
+        """Return the sum over maps of weight times gradient, and the numbers of maps left out.
 
-        The linear part of the front end is differentiated once, for the sum.
+        The linear part of the front end is differentiated once, for the sum. Maps at which the
+        model or its gradient is not finite are left out (``Steps``).
 
         Parameters
         ----------
@@ -322,21 +324,19 @@ class Probe:
         faster = self._faster
         quick = None if faster is None else gradient_of(faster)
         total: Tensor | float = 0.0
-        done = 0
+        steps = Steps(self.model.name, weights)
         evaluate = Checked(gradient_of(self), quick, gradients_agree, _WORTH_CHECKING)
-        for found in map(evaluate, batches):
-            self._counted(found)
-            self.tick(2 * len(found))
-            share = torch.tensor(weights[done : done + len(found)]).to(found)
-            total = total + torch.tensordot(share, found, dims=1)
-            done += len(found)
+        for batch in batches:
+            total = total + steps.sum(evaluate, batch)
+            self._counted(batch)
+            self.tick(2 * len(batch))
         if is_linear(frontend) and bands:
             leaf = torch.zeros_like(self.magnitude).unsqueeze(0).requires_grad_()
             with torch.enable_grad():
                 whole = frontend.linear(leaf)
             (back,) = torch.autograd.grad(whole, leaf, torch.as_tensor(total).expand_as(whole))
             total = back[0] if of_magnitude else back[0] * self.magnitude
-        return torch.as_tensor(total)
+        return torch.as_tensor(total), steps.skipped
 
     def differentiate(self, scores: Tensor, by: Tensor) -> Tensor:
         """Return the gradient of the summed scores, without accumulating any other gradient."""

@@ -22,8 +22,11 @@ from earwitness.backward.rules import (
 )
 from earwitness.errors import NotApplicableError
 from earwitness.methods.registry import register
+from earwitness.perturbation.background.registry import check_background
+from earwitness.perturbation.baseline import find_baseline
 from earwitness.perturbation.noise import noise_floors
 from earwitness.probe import Probe
+from earwitness.steps import undefined_gradients
 from earwitness.types import Map
 
 _STEPS = (  # midpoints of a mean slope without closed form; the error falls as 1/n^2
@@ -140,7 +143,7 @@ def _differentiable(call: Call) -> bool:
 
 @register(
     "deep-shap",
-    summary="DeepLIFT multipliers averaged over random noise baselines; complete on average",
+    summary="DeepLIFT multipliers averaged over random baselines, noise on a background",
     limits="paths through compiled or custom autograd functions: such models raise an error",
     paper="Lundberg, Lee: A Unified Approach to Interpreting Model Predictions, 2017, section 4.2; "
     "Shrikumar, Greenside, Kundaje: Learning Important Features Through Propagating Activation "
@@ -152,45 +155,55 @@ def _differentiable(call: Call) -> bool:
     linear=True,
     layerwise=True,
     cost=lambda options: 12 * options["samples"],
+    check=check_background,
 )
 def deep_shap(
     probe: Probe,
     *,
     samples: Annotated[int, Ge(1)] = 8,
     noise: Annotated[float, Ge(0)] = 0.01,
+    background: str = "auto",
 ) -> Map:
     """Compute the mean over ``b`` of ``(m - b)`` times the score's multiplier from ``b`` to ``m``.
 
-    ``m`` is the input's magnitude, ``b`` a baseline (the magnitude of complex Gaussian noise). The
-    multiplier of an elementwise function is the ratio of differences (the rescale rule). For a
-    function of several inputs, such as a maximum or a product of two activations, it is the mean
-    gradient along the straight line from baseline to input, which equals the rescale rule in one
-    dimension. The rules apply to every call, whether by a module, as a function, in place or
-    repeatedly. Functions without a rule keep their gradient; the resulting error is reported as
-    ``completeness_gap``, the sum of the map minus the change of score.
+    ``m`` is the input's magnitude, ``b`` a baseline (the magnitude of a background with complex
+    Gaussian noise added). The multiplier of an elementwise function is the ratio of differences
+    (the rescale rule). For a function of several inputs, such as a maximum or a product of two
+    activations, it is the mean gradient along the straight line from baseline to input, which
+    equals the rescale rule in one dimension. The rules apply to every call, whether by a module, as
+    a function, in place or repeatedly. Functions without a rule keep their gradient; the resulting
+    error is reported as ``completeness_gap``, the sum of the map minus the change of score.
 
     Parameters
     ----------
     samples : int
         Number of baselines.
     noise : float
-        Standard deviation of the baseline, relative to the root mean square of the magnitude.
+        Standard deviation of the noise, relative to the root mean square of the magnitude.
+    background : str
+        What the noise is added to: ``silence``, ``noise-floor``, ``mean``, or the path of a sound;
+        ``auto`` is the mean for a regression and for a model that does not depend on level, and
+        silence otherwise. Of several, separated by commas, each is used in turn.
     """
     probe.require_gradients()
+    baseline = find_baseline(probe, background)
     total = torch.zeros_like(probe.magnitude)
     change = 0.0
     leaks: list[dict[str, Any]] = []
-    for number, background in enumerate(noise_floors(probe, samples, noise)):
-        values, difference, _ = _between(probe, background)
+    floors = noise_floors(probe, samples, noise, baseline.magnitudes)
+    for number, floor in enumerate(floors):
+        values, difference, _ = _between(probe, floor)
+        if not bool(torch.isfinite(values).all()):
+            raise undefined_gradients(probe.model.name)
         total += values / samples
         change += difference / samples
         own = completeness(values, difference)
         if number == 0 and (own["completeness_share"] or 0) > LEAK_THRESHOLD:
             ledger = Ledger()
-            *_, found = _between(probe, background, ledger)
+            *_, found = _between(probe, floor, ledger)
             leaks = account("deep-shap", ledger, found, own["completeness_gap"], difference)
     details = {**completeness(total, change), "leaks": leaks, "samples": samples}
-    return Map(total, details)
+    return Map(total, {**details, **baseline.details})
 
 
 def _between(
