@@ -65,8 +65,9 @@ class Probe:
         self.spectrum = model.plane.analyse(self.wave.unsqueeze(0))[0]
         self.magnitude = self.spectrum.abs()
         self.background = None if background is None else background.to(self.spectrum)
-        self.seed = seed
-        self.tick = on_passes or _ignore
+        self._seed = seed
+        self._draws: list[int] = []  # shared with copies; not empty if the seed was read
+        self.tick = on_passes or (lambda _: None)
 
     def with_background(self, background: Tensor | None) -> Probe:
         """Return a copy with another background (freq, frame), complex; None for silence."""
@@ -83,6 +84,17 @@ class Probe:
         other = copy.copy(self)
         other.model = model
         return other
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything that a method draws."""
+        self._draws.append(self._seed)
+        return self._seed
+
+    @property
+    def drew(self) -> bool:
+        """Whether a method read the seed, here or in a copy, so that its map varies with it."""
+        return bool(self._draws)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -309,9 +321,8 @@ class Probe:
             batches = (frontend.linear(batch * factor) for batch in batches)
 
         def gradient_of(probe: Probe) -> Callable[[Tensor], Tensor]:
-            outputs: Callable[[Tensor], Tensor]
-            outputs = probe._outputs_of_magnitude if of_magnitude else probe._outputs
-            outputs = probe.model.from_linear if bands else outputs
+            masked = probe._outputs_of_magnitude if of_magnitude else probe._outputs
+            outputs = probe.model.from_linear if bands else masked
 
             def gradient(batch: Tensor) -> Tensor:
                 leaf = batch.detach().requires_grad_()
@@ -372,10 +383,6 @@ class Probe:
             f"the score of {self.model.name} does not depend differentiably on its waveform (an "
             "operation in the model or its features detaches the graph); use lime or occlusion"
         )
-
-
-def _ignore(_count: int) -> None:
-    """Ignore the number of passes."""
 
 
 def chunks(maps: Iterable[T], size: int) -> Iterator[list[T]]:
