@@ -28,13 +28,15 @@ _ZOO = ["tests/unit/test_models.py", "tests/unit/test_zoo.py"]
 _FAST = ["tests/unit/test_prepare.py", "tests/unit/test_mixtures.py"]
 _ASKED = ["tests/unit/test_passes.py", "tests/unit/test_figures.py"]
 _METRICS = ["tests/contract/test_metrics.py", "tests/reference/test_metrics.py"]
-_BENCH = ["tests/unit/test_tables.py", "tests/unit/test_benchmark.py"]
+_RESUME = ["tests/unit/test_resume.py"]
+_BENCH = ["tests/unit/test_tables.py", "tests/unit/test_benchmark.py", *_RESUME]
 _LMAC = [
     "tests/unit/test_activations.py",
     "tests/unit/test_decoder.py",
     "tests/reference/test_lmac.py",
 ]
 _LMAC += [f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume", "contamination")]
+_LMAC += _RESUME
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
@@ -85,7 +87,10 @@ NEAREST: dict[str, list[str]] = {
     "decoders/slim.py": _LMAC,
     "decoders/folder.py": _LMAC,
     "models/prepare.py": _FAST,
-    "models/fingerprint.py": [*_FAST, *_LMAC],
+    "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],
+    "models/registry.py": [*_RESUME, *_ZOO],
+    "train/classifier.py": _RESUME,
+    "train/progress.py": [*_RESUME, *_LMAC],
     "models/frontend.py": _FAST,
     "layers/finding.py": _LMAC,
     "decoders/published.py": _LMAC,

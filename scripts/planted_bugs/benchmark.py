@@ -133,4 +133,24 @@ BUGS = {
         "[item for item in items if item.label == TARGET] +",
         "",
     ),
+    "benchmark: models are known by their names": (
+        "benchmark/engine.py",
+        "        if difference:\n",
+        "        if False:\n",
+    ),
+    "benchmark: sounds are known by their names": (
+        "benchmark/engine.py",
+        "if digest != done[part.model, clip.name]:",
+        "if False:",
+    ),
+    "benchmark: files of options are known by their names": (
+        "benchmark/grid.py",
+        '"files": [digest_of(choice.files) for choice in self.methods],',
+        '"files": [list(map(str, choice.files)) for choice in self.methods],',
+    ),
+    "benchmark: a classifier is known by its folder": (
+        "benchmark/localisation/taught.py",
+        'if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != here:',
+        "if False:",
+    ),
 }

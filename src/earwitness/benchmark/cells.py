@@ -70,10 +70,11 @@ def measure_clip(
     tick : callable, optional
         Called with the number of forward passes, as they are made.
     """
-    head: Line = {"model": name, "clip": clip.name, "group": clip.group}
+    head: Line = {"model": name, "clip": clip.name, "group": clip.group, "sound": None}
     try:
         with torch.inference_mode(False), model.undisturbed():
             setting = prepare(model, clip)
+            head |= {"sound": setting.material.digest}
             head |= {"target": str(setting.target), "score": pack(_score(setting))}
             return [{**head, **line} for line in _Sound(setting, grid, tick).lines()]
     except EarwitnessError as error:

@@ -56,9 +56,12 @@ class Model(ABC):
         Whether gradients reach the waveform.
     optimise : bool or "compile"
         How forward passes on many inputs are accelerated (``earwitness.models.prepare``).
+    source : str
+        Digest of the Python files that made it, if it was loaded from one; else empty.
     """
 
     frontend: FrontEnd | None = None
+    source = ""
 
     def __init__(
         self,
