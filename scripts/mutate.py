@@ -78,9 +78,13 @@ NEAREST: dict[str, list[str]] = {
     "evaluation/passes.py": _ASKED,
     "metrics/ranking.py": ["tests/unit/test_ranking.py"],
     "metrics/sanity.py": ["tests/unit/test_sanity.py"],
-    "evaluation/trust.py": ["tests/unit/test_explanation.py", "tests/unit/test_targets.py"],
+    "evaluation/trust.py": [
+        f"tests/unit/test_{name}.py" for name in ("verdict", "explanation", "targets")
+    ],
+    "evaluation/verdict.py": ["tests/unit/test_verdict.py"],
     "mixing.py": _FAST,
     "models/": _ZOO,
+    "models/batching.py": ["tests/unit/test_batching.py"],
     "models/target.py": ["tests/unit/test_targets.py", "tests/unit/test_models.py"],
     "layers/axes.py": ["tests/unit/test_axes.py"],
     "models/zoo/cnn14.py": ["tests/unit/test_cnn14.py"],

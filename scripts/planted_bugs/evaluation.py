@@ -130,8 +130,53 @@ BUGS = {
     ),
     "sign: evidence for a low value judged as for a high one": (
         "evaluation/trust.py",
-        "ours = card.sign * (",
-        "ours = (",
+        "lost = [sign * (whole - one) for one in self.remainder]",
+        "lost = [whole - one for one in self.remainder]",
+    ),
+    "effect: only what the evidence adds": (
+        "evaluation/trust.py",
+        "return [(a + b) / 2 for a, b in zip(gained, lost, strict=True)]",
+        "return gained",
+    ),
+    "effect: the background is ignored": (
+        "evaluation/trust.py",
+        "outputs = probe.model(probe.sound(torch.stack(some)))",
+        "outputs = probe.model(probe.with_background(None).sound(torch.stack(some)))",
+    ),
+    "effect: a background for silence": (
+        "pipeline.py",
+        'absent = with_backgrounds(probe, found.details.get("background", AUTO))',
+        'absent = with_backgrounds(probe, "silence")',
+    ),
+    "effect: the declared range is ignored": (
+        "evaluation/trust.py",
+        'limits = probe.model.range if probe.target.kind == "value" else None',
+        "limits = None",
+    ),
+    "effect: a distance of nothing is a full range": (
+        "evaluation/trust.py",
+        "return distance if distance >= _SMALL * abs(score) else abs(score)",
+        "return distance",
+    ),
+    "verdict: the best control counts": (
+        "evaluation/verdict.py",
+        "if share < MODERATE or ties:",
+        "if share < MODERATE:",
+    ),
+    "verdict: silence is no control": (
+        "evaluation/verdict.py",
+        'if name != "silence":',
+        "if True:",
+    ),
+    "verdict: a small effect is evidence": (
+        "evaluation/verdict.py",
+        "if share < WEAK or ",
+        "if ",
+    ),
+    "verdict: missing sound counts as a tie with silence": (
+        "evaluation/verdict.py",
+        "    if missing:",
+        "    if False:",
     ),
     "trust: a light card is a full one": (
         "evaluation/trust.py",

@@ -28,6 +28,31 @@ BUGS = {
         'if model.task == "multi-label" else outputs.softmax',
         'if model.task != "regression" else outputs.softmax',
     ),
+    "batch: items always share a batch": (
+        "models/model.py",
+        "if len(data) > 1 and not self._batching.together(data, evaluate, self.dtype):",
+        "if False:",
+    ),
+    "batch: tried on equal items": (
+        "models/batching.py",
+        "return [item, quiet, noise * item.square().mean().sqrt().clamp(min=_QUIET)]",
+        "return [item, item, item]",
+    ),
+    "batch: no note": (
+        "evaluation/notes.py",
+        "if not model.one_by_one:",
+        "if True:",
+    ),
+    "batch: hidden layers located in batches of items that affect each other": (
+        "layers/axes.py",
+        "size = 1 if model.one_by_one else _BATCH",
+        "size = _BATCH",
+    ),
+    "batch: not decided before the method": (
+        "pipeline.py",
+        "self.model.settle(self.wave.unsqueeze(0))[0]",
+        "self.model(self.wave.unsqueeze(0))[0]",
+    ),
     "trace: training mode not restored": (
         "models/model.py",
         "module.training = training",

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earwitness.evaluation.verdict import verdict
 from earwitness.types import (
     Attribution,
     Audio,
@@ -17,6 +18,7 @@ from earwitness.types import (
     Target,
     Task,
     TrustCard,
+    Verdict,
 )
 
 if TYPE_CHECKING:
@@ -96,8 +98,14 @@ class Explanation:
     pieces: tuple[Piece, ...] = ()
     piece_sounds: tuple[Audio, ...] = ()
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """The grade of the explanation with its reasons; None without a trust card."""
+        return verdict(self.trust, self.mask)
+
     def facts(self) -> dict[str, Any]:
         """Return everything but sounds and maps, as plain JSON values."""
+        found = self.verdict
         return {
             "schema": SCHEMA,
             "clip": self.clip,
@@ -107,6 +115,7 @@ class Explanation:
             "options": dict(self.options),
             "target": asdict(self.target),
             "trust": None if self.trust is None else asdict(self.trust),
+            "verdict": None if found is None else {**vars(found), "reasons": [*found.reasons]},
             "mask": {k: v for k, v in vars(self.mask).items() if k != "gains"},
             "details": dict(self.attribution.details),
             "outputs": [asdict(output) for output in self.outputs],

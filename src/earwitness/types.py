@@ -17,6 +17,7 @@ Output = Literal["logits", "probabilities", "scores"]
 Kind = Literal["probability", "logit-difference", "value"]
 Direction = Literal["up", "down"]
 Trust = Literal["full", "light", "none"]
+Grade = Literal["strong", "moderate", "weak", "none", "degenerate"]
 Optimise = bool | Literal["compile"]
 FloatArray = NDArray[np.float32]
 
@@ -221,10 +222,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Control:
-    """What a mask of the same gains in another order scores.
+    """What a mask of the same gains in another order scores, or no mask at all.
 
     ``mean`` is over ``draws`` orders; ``low`` and ``high`` are their extremes (equal to the mean
-    for the energy control, which has one order).
+    if there is one). ``effect`` is the largest of the orders' (``Effect.value``); None in files of
+    earlier versions.
     """
 
     mean: Outcome
@@ -233,6 +235,39 @@ class Control:
     draws: int
     area: float
     energy: float
+    effect: float | None = None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How much of the score the evidence accounts for.
+
+    The Shapley value of the evidence in the game of evidence and remainder: the mean of what it
+    adds to the background and of what the input loses without it, in the direction of the target.
+
+    Attributes
+    ----------
+    value : float
+        In the unit of the score.
+    share : float
+        ``value / of``; 0 if ``of`` is 0.
+    of : float
+        The output's range: 1 for a probability, the declared range of a value. Without a declared
+        range, and for a difference of logits, the distance of the input's score from the score of
+        the background, or the score's own size if the distance is less than 5 % of it.
+    """
+
+    value: float
+    share: float
+    of: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The conclusion from a trust card: a grade, and its reasons in words."""
+
+    grade: Grade
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -248,9 +283,13 @@ class TrustCard:
     outcome : Outcome
         The same for evidence and remainder.
     controls : mapping of str to Control
-        ``random`` and ``energy``, at the mask's own area.
+        ``random`` and ``energy``, at the mask's own area; ``silence`` as the evidence, and
+        ``background`` as the evidence if it is not silence. Silence is left out if the model has
+        no finite output for it.
     sign : int
         The target's: -1 if the evidence is for a low score.
+    effect : Effect or None
+        None in files of earlier versions.
     """
 
     kind: Kind
@@ -258,6 +297,7 @@ class TrustCard:
     outcome: Outcome
     controls: Mapping[str, Control]
     sign: int = 1
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True)

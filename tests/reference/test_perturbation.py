@@ -38,7 +38,9 @@ def test_the_model_hears_every_draw_and_no_draw_twice() -> None:
     # published code asked the model about the same unperturbed inputs whatever was drawn, and
     # dropped rows at the end of batches
     where = game(13, tangled)
-    toy = where._probes[0].model.module
+    probe = where._probes[0]
+    probe.model.settle(probe.wave[None])
+    toy = probe.model.module
     toy.asked.clear()
     draws = fair_draws(13, 150, torch.Generator().manual_seed(0))
     scores = where.scores(torch.cat([draws, draws[:40]]))

@@ -30,13 +30,14 @@ def test_a_folder_with_equal_names(place: Path, capsys: pytest.CaptureFixture[st
 
 def check_line(line: dict[str, Any]) -> None:
     wanted = {"clip", "method", "target", "label", "score", "mask", "controls", "files", "seconds"}
+    wanted |= {"effect", "verdict"}
     assert wanted <= set(line)
     assert {"kind", "input", "evidence", "remainder"} == set(line["score"])
     assert line["score"]["kind"] in ("probability", "logit-difference", "value")
     for side in ("evidence", "remainder"):
         assert {"spectrogram", "audio"} == set(line["score"][side])
     assert {"area", "energy"} <= set(line["mask"])
-    assert {"random", "energy"} == set(line["controls"])
+    assert {"random", "energy", "silence"} == set(line["controls"])
     wanted = {"input", "evidence", "remainder", "attribution", "labels", "explanation"}
     assert wanted == set(line["files"])
 

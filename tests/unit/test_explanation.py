@@ -10,7 +10,8 @@ import soundfile
 import torch
 
 from earwitness.errors import OutputError, ParameterError, UnknownNameError
-from earwitness.evaluation.trust import ahead_of, card_passes, verdict
+from earwitness.evaluation.trust import card_passes
+from earwitness.evaluation.verdict import ahead_of, sentence
 from earwitness.explanation import Explanation
 from earwitness.pipeline import explain, predict
 from earwitness.store import save_input, storable
@@ -66,11 +67,12 @@ def test_evidence_scores_high_and_the_remainder_low(explanation: Explanation) ->
     assert outcome.evidence.audio > 0.9 > 0.2 > outcome.remainder.audio
     random = explanation.trust.controls["random"].mean
     assert outcome.evidence.audio > random.evidence.audio
-    assert ahead_of(explanation.trust, explanation.mask) == ["random", "energy"]
+    assert ahead_of(explanation.trust, explanation.mask) == ["random", "energy", "silence"]
 
 
 def test_controls_are_of_the_same_size(explanation: Explanation) -> None:
-    for control in explanation.trust.controls.values():
+    for name in ("random", "energy"):
+        control = explanation.trust.controls[name]
         assert control.area == explanation.mask.area
         assert control.low.evidence.audio <= control.mean.evidence.audio
         assert control.mean.evidence.audio <= control.high.evidence.audio
@@ -229,13 +231,15 @@ def test_degenerate_masks_are_named_and_never_good(white: Audio) -> None:
     found = explain(spectral(), white, "all-ones")
     assert found.mask.degenerate == "full"
     assert ahead_of(found.trust, found.mask) == []
-    assert "does not localise" in verdict(found.trust, found.mask)
+    assert found.verdict.grade == "degenerate"
+    assert "does not localise" in sentence(found.verdict)
     assert any("degenerate" in note for note in found.notes)
 
 
 def test_nothing_is_ahead_that_keeps_nothing(explanation: Explanation) -> None:
-    low = Pair(0.001, 0.001)
-    card = replace(explanation.trust, outcome=Outcome(low, Pair(0.0, 0.5)))
+    card = explanation.trust
+    kept = Outcome(Pair(0.001, 0.001), card.controls["silence"].mean.remainder)
+    card = replace(card, outcome=kept, effect=replace(card.effect, value=0.0, share=0.0))
     assert ahead_of(card, explanation.mask) == []
 
 
@@ -337,12 +341,12 @@ def test_folders_of_the_former_schema_load(tmp_path: Path, explanation: Explanat
 def test_a_card_costs_what_it_says(level: str, white: Audio) -> None:
     counts: list[int] = []
     found = explain(spectral(), white, "saliency", trust=level, on_passes=counts.append)
-    passes = {"full": 24, "light": 6, "none": 0}[level]
+    passes = {"full": 25, "light": 7, "none": 0}[level]
     assert sum(counts) - 3 == passes == card_passes(level)  # a gradient counts three
     if level == "none":
         assert found.trust is None
         assert found.outputs[0].evidence is None
-        assert verdict(None, found.mask) == "Not scored (no trust card)."
+        assert sentence(found.verdict) == "Not graded (no trust card)."
         assert str(found).startswith("white: ")
         return
     full = explain(spectral(), white, "saliency")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.evaluation.cases import make_cases, measure
-from earwitness.evaluation.trust import ahead_of
+from earwitness.evaluation.verdict import ahead_of
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.models.target import explained_score, make_target, reported_score
@@ -170,7 +170,7 @@ def test_evidence_for_a_low_value_is_judged_the_other_way_round(white: Audio) ->
     assert str(found.target) == "lower value"
     outcome = found.trust.outcome
     assert outcome.evidence.audio < 0 < outcome.remainder.audio
-    assert ahead_of(found.trust, found.mask) == ["random", "energy"]
+    assert ahead_of(found.trust, found.mask) == ["random", "energy", "silence"]
     np.testing.assert_allclose(found.trust.input, float(model(_wave(white))), rtol=1e-4)
     # the very same figures, read as if high values were wanted, are behind
     other = explain(model, white, "occlusion", keep="99%", **silence)

@@ -65,7 +65,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 )  # fmt: skip
 @click.option(
     "--trust", type=click.Choice(["full", "light", "none"]), default="full", show_default=True,
-    help="Scores of the trust card: 24 forward passes for each explanation, 6, or none.",
+    help="Scores of the trust card: 25 forward passes for each explanation, 7, or none.",
 )  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option(

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from earwitness.audio import write_audio
 from earwitness.cli.options import DEFAULT_MODEL, say
-from earwitness.evaluation.trust import verdict
+from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
 from earwitness.metrics.localisation import relevance_mass, si_sdr, true_cells
 from earwitness.models.model import Model
@@ -50,7 +50,7 @@ def explain_scene(seed: int, output: str, overwrite: bool) -> int:
             f"to the true source: evidence {truth['si_sdr_evidence']:+.1f} dB, "
             f"input {truth['si_sdr_input']:+.1f} dB"
         )
-        click.echo(f"  {verdict(found.trust, found.mask)}")
+        click.echo(f"  {sentence(found.verdict)}")
     say(f"report: {folder.finish(model)}")
     return 0
 

@@ -60,6 +60,16 @@ def background_notes(task: Task, given: object, details: Mapping[str, Any]) -> l
     return notes
 
 
+def batch_notes(model: Model) -> list[str]:
+    """Return a note if the model is evaluated on one input at a time."""
+    if not model.one_by_one:
+        return []
+    return [
+        "the model's output for one input depends on the others in its batch, or it takes one "
+        "input only: it was evaluated on one at a time, which takes longer"
+    ]
+
+
 def gap_notes(details: Mapping[str, Any]) -> list[str]:
     """Return notes on a large completeness gap, and on steps that were left out."""
     notes = []

@@ -1,5 +1,5 @@
 """The trust card: the target's score for the evidence alone, for the remainder alone, and for
-controls of the same size that do not depend on the model.
+controls that do not depend on the model.
 
 Conventions
 -----------
@@ -8,38 +8,55 @@ the resynthesised sound with the whole model, on the float32 samples of the save
 masks the two differ, because a masked STFT is usually not the STFT of any sound; verdicts use the
 audio scores.
 
-Controls are permutations of the mask's gains (``earwitness.evaluation.orders``): by energy, and at
-random. Random orders are scored as audio only.
+Two controls are permutations of the mask's gains (``earwitness.evaluation.orders``): by energy, and
+at random. The others are no sound of the input at all: silence, and the background that stands in
+for what is removed. Random orders, silence and background are scored as audio only.
+
+The effect of a mask is the Shapley value of its evidence in the game of evidence and remainder,
+``((v(evidence) - v(nothing)) + (v(input) - v(remainder))) / 2``, where ``v`` is the score of a
+sound in which the background replaces the part that is absent (Shapley 1953).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from earwitness.errors import ModelError
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import BOTH, Passes, Routes, evaluate
 from earwitness.masks.measure import kept_energy
 from earwitness.models.target import reported_score
-from earwitness.probe import Probe
-from earwitness.types import Control, Mask, Outcome, Pair, Trust, TrustCard
+from earwitness.probe import Probe, chunks
+from earwitness.types import Control, Effect, FloatArray, Mask, Outcome, Pair, Trust, TrustCard
 
 RANDOM_DRAWS = {"full": 8, "light": 1, "none": 0}  # random orders; two forward passes each
+_SMALL = 0.05  # share of the score
 _ROUTES: dict[Trust, Routes] = {"full": BOTH, "light": ("audio",), "none": ()}
-_MARGIN = 1e-3  # probability or score; above float32 rounding and batching effects of a model
 
 
 def card_passes(level: Trust) -> int:
-    """Return the number of forward passes of a card: 24 if full, 6 if light."""
+    """Return the number of forward passes of a card: 25 if full, 7 if light.
+
+    A background other than silence needs as many passes again for sounds that it fills: 21 if
+    full, 7 if light.
+    """
     both = 2 * len(_ROUTES[level])  # evidence and remainder
-    return 2 * both + 2 * RANDOM_DRAWS[level] if both else 0
+    return 2 * both + 2 * RANDOM_DRAWS[level] + 1 if both else 0
 
 
 def trust_card(
-    probe: Probe, mask: Mask, whole: Tensor, orders: Orders, level: Trust = "full"
+    probe: Probe,
+    mask: Mask,
+    whole: Tensor,
+    orders: Orders,
+    level: Trust = "full",
+    backgrounds: Sequence[Probe] = (),
 ) -> tuple[TrustCard | None, dict[str, Tensor]]:
     """Score a mask, its complement and its controls.
 
@@ -52,6 +69,8 @@ def trust_card(
     level : {"full", "light", "none"}
         Full: evidence, remainder and the energy control by both routes, and eight random orders as
         audio. Light: audio only, with one random order.
+    backgrounds : sequence of Probe
+        The probe with each background; the effect is averaged over them. Silence if empty.
 
     Returns
     -------
@@ -65,17 +84,103 @@ def trust_card(
     own = evaluate(probe, (mask.gains, by_energy), routes=_ROUTES[level])
     randoms = orders.at_random(mask.gains, RANDOM_DRAWS[level])
     others = evaluate(probe, randoms, routes=("audio",))
-    evidence, energy = _outcomes(probe, own)
-    random = _outcomes(probe, others)
+    outcomes = [*_outcomes(probe, own), *_outcomes(probe, others)]
+    score = float(reported_score(probe.model, whole[None], probe.target)[0])
+    silence = _silence(probe)
+    masks = (mask.gains, by_energy, *randoms)
+    games = [
+        _Game(silence, [one.evidence.audio for one in outcomes],
+              [one.remainder.audio for one in outcomes])
+        if background.background is None else _filled(background, masks)
+        for background in backgrounds or (probe,)
+    ]  # fmt: skip
+    values = np.mean([game.effects(score, probe.target.sign) for game in games], axis=0)
     # the mean over draws of energies is the energy of the mean square
     kept = kept_energy(np.sqrt(np.mean(np.square(randoms), axis=0)), orders.power)
     controls = {
-        "random": _summary(random, kept, mask.area),
-        "energy": _summary([energy], kept_energy(by_energy, orders.power), mask.area),
+        "random": _summary(outcomes[2:], kept, mask.area, float(values[2:].max())),
+        "energy": _summary(
+            outcomes[1:2], kept_energy(by_energy, orders.power), mask.area, float(values[1])
+        ),
     }
-    score = float(reported_score(probe.model, whole[None], probe.target)[0])
-    card = TrustCard(probe.target.kind, score, evidence, controls, probe.target.sign)
+    if silence is not None:
+        controls["silence"] = _summary([_without(silence, score)], 0.0, 0.0, None)
+    known = [game.nothing for game in games if game.nothing is not None]
+    if any(background.background is not None for background in backgrounds) and known:
+        controls["background"] = _summary([_without(float(np.mean(known)), score)], 0.0, 0.0, 0.0)
+    card = TrustCard(
+        probe.target.kind, score, outcomes[0], controls, probe.target.sign,
+        _effect(float(values[0]), _range(probe, score, known)),
+    )  # fmt: skip
     return card, {"evidence": own.audio.evidence[0], "remainder": own.audio.remainder[0]}
+
+
+@dataclass(frozen=True)
+class _Game:
+    """Scores of evidence and remainder of some masks, with one background where a part is absent.
+
+    ``nothing`` is the score of the background; None if the model has no finite output for it.
+    """
+
+    nothing: float | None
+    evidence: Sequence[float]
+    remainder: Sequence[float]
+
+    def effects(self, whole: float, sign: int) -> list[float]:
+        """Return the effect of every mask (see the module)."""
+        lost = [sign * (whole - one) for one in self.remainder]
+        if self.nothing is None:
+            return lost
+        gained = [sign * (one - self.nothing) for one in self.evidence]
+        return [(a + b) / 2 for a, b in zip(gained, lost, strict=True)]
+
+
+def _filled(probe: Probe, masks: Sequence[FloatArray]) -> _Game:
+    """Score evidence and remainder as sound, with the probe's background where they are absent."""
+    gains = [np.zeros_like(masks[0]), *masks, *(1 - one for one in masks)]
+    scores: list[float] = []
+    with torch.no_grad():
+        for some in chunks((torch.from_numpy(one).to(probe.device) for one in gains), probe.chunk):
+            outputs = probe.model(probe.sound(torch.stack(some)))
+            probe.tick(len(outputs))
+            scores += reported_score(probe.model, outputs, probe.target).tolist()
+    nothing, *both = scores
+    return _Game(nothing, both[: len(masks)], both[len(masks) :])
+
+
+def _silence(probe: Probe) -> float | None:
+    """Return the score of silence; None if the model has no finite output for it."""
+    try:
+        with torch.no_grad():
+            outputs = probe.model(torch.zeros_like(probe.wave)[None])
+    except ModelError:
+        return None
+    probe.tick(1)
+    return float(reported_score(probe.model, outputs, probe.target)[0])
+
+
+def _range(probe: Probe, score: float, nothing: Sequence[float]) -> float:
+    """Return the range of the score, or its distance from the score of the background.
+
+    If that distance is less than 5 % of the score itself, the sound hardly changes the score, and
+    the range is the score's absolute value.
+    """
+    if probe.target.kind == "probability":
+        return 1.0
+    limits = probe.model.range if probe.target.kind == "value" else None
+    if limits is not None and probe.target.versus_index is None:
+        return limits[1] - limits[0]
+    distance = abs(score - float(np.mean(nothing))) if nothing else 0.0
+    return distance if distance >= _SMALL * abs(score) else abs(score)
+
+
+def _effect(value: float, of: float) -> Effect:
+    return Effect(value, value / of if of > 0 else 0.0, of)
+
+
+def _without(nothing: float, whole: float) -> Outcome:
+    """Return the outcome of a mask that keeps nothing: the whole input is the remainder."""
+    return Outcome(Pair(None, nothing), Pair(None, whole))
 
 
 def _outcomes(probe: Probe, passes: Passes) -> list[Outcome]:
@@ -95,7 +200,7 @@ def _outcomes(probe: Probe, passes: Passes) -> list[Outcome]:
     return [Outcome(Pair(*row[:2]), Pair(*row[2:])) for row in rows]
 
 
-def _summary(outcomes: list[Outcome], energy: float, area: float) -> Control:
+def _summary(outcomes: list[Outcome], energy: float, area: float, effect: float | None) -> Control:
     """Return mean, minimum and maximum of the scores of several orders."""
 
     def over(function: Callable[[list[float]], Any]) -> Outcome:
@@ -107,40 +212,4 @@ def _summary(outcomes: list[Outcome], energy: float, area: float) -> Control:
         return Outcome(pair([o.evidence for o in outcomes]), pair([o.remainder for o in outcomes]))
 
     mean, low, high = over(np.mean), over(min), over(max)
-    return Control(mean, low, high, len(outcomes), area, energy)
-
-
-def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
-    """Return the controls that the explanation is ahead of, by its audio scores.
-
-    It is ahead if evidence minus remainder is positive and larger than for every order of the
-    control's gains; the sign is reversed for a target with direction ``down``. A degenerate mask is
-    ahead of no control.
-    """
-    if mask.degenerate:
-        return []
-    ours = card.sign * (card.outcome.evidence.audio - card.outcome.remainder.audio)
-    ahead = []
-    for name, control in card.controls.items():
-        best, worst = (control.high, control.low)[:: card.sign]
-        theirs = card.sign * (best.evidence.audio - worst.remainder.audio)
-        if ours > max(theirs, 0.0) + _MARGIN:
-            ahead.append(name)
-    return ahead
-
-
-def verdict(card: TrustCard | None, mask: Mask) -> str:
-    """Return the conclusion from the scores as a sentence."""
-    if mask.degenerate:
-        return f"The mask is {mask.degenerate}: it does not localise the evidence."
-    if card is None:
-        return "Not scored (no trust card)."
-    names = ahead_of(card, mask)
-    others = [name for name in card.controls if name not in names]
-    if not others:
-        return "Ahead of every control of the same size."
-    if names:
-        return (
-            f"Ahead of the {names[0]} control of the same size, but not of the {others[0]} control."
-        )
-    return "Not ahead of controls of the same size: do not rely on this explanation."
+    return Control(mean, low, high, len(outcomes), area, energy, effect)

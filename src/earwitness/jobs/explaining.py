@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from earwitness.errors import EarwitnessError, ModelError
-from earwitness.evaluation.trust import verdict
+from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.pipeline import Subject, explain_subject, open_subject
@@ -98,7 +98,7 @@ def explain_task(
                 yield Outcome(task.clip, request.method, None, (_reason(task, request, error),))
                 continue
             saved.append((folder, one))
-            lines = (str(one), f"  {verdict(one.trust, one.mask)}", *(f"  {n}" for n in one.notes))
+            lines = (str(one), f"  {sentence(one.verdict)}", *(f"  {n}" for n in one.notes))
             yield Outcome(task.clip, request.method, folder, lines, summary(one, files))
     finally:
         if saved:
@@ -122,16 +122,18 @@ def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
     """Return one explanation as plain JSON values, without maps and sounds."""
     facts = explanation.facts()
     trust, target = facts["trust"], explanation.target
-    scored: dict[str, Any] = {"score": None, "controls": {}}
+    scored: dict[str, Any] = {"score": None, "effect": None, "controls": {}}
     if trust is not None:
         scored = {
             "score": {"kind": trust["kind"], "input": trust["input"], **trust["outcome"]},
+            "effect": trust["effect"],
             "controls": {
                 name: {
                     "score": control["mean"],
                     "low": control["low"],
                     "high": control["high"],
                     "draws": control["draws"],
+                    "effect": control["effect"],
                     "mask": {"area": control["area"], "energy": control["energy"]},
                 }
                 for name, control in trust["controls"].items()
@@ -147,6 +149,7 @@ def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
         "span": target.span,
         "direction": "up" if target.sign > 0 else "down",
         **scored,
+        "verdict": facts["verdict"],
         "mask": facts["mask"],
         "details": facts["details"],
         "notes": facts["notes"],

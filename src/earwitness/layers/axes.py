@@ -184,7 +184,8 @@ def _calibrate(
         changed[name] += [list(profiles) for profiles in zip(*along, strict=True)]
 
     with torch.no_grad(), model.undisturbed(), recording(modules, compare):
-        for some in torch.stack(gains).to(model.device).split(_BATCH):
+        size = 1 if model.one_by_one else _BATCH
+        for some in torch.stack(gains).to(model.device).split(size):
             if model.frontend is not None:
                 model.from_magnitude(some * spectrum.abs())
             else:

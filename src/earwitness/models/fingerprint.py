@@ -91,9 +91,10 @@ def _outputs(model: Model) -> list[float]:
     for _ in range(2):
         try:
             with model.undisturbed(), torch.no_grad():
-                outputs = model(waves.to(model.device)).double().cpu()
+                each = [model(wave.to(model.device)) for wave in waves.split(1)]
         except EarwitnessError:
             return []
+        outputs = torch.cat(each).double().cpu()
         outputs = outputs.mean(dim=-1) if outputs.ndim > 2 else outputs
         directions = torch.randn(
             outputs.shape[1], _DIRECTIONS, generator=generator.manual_seed(_SEED)

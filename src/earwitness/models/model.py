@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import EarwitnessError, ModelError, ParameterError
+from earwitness.models.batching import Batching
 from earwitness.models.frontend import FrontEnd
 from earwitness.plane.stft import Plane, default_plane
 from earwitness.plane.windows import joined
@@ -58,6 +59,8 @@ class Model(ABC):
         How forward passes on many inputs are accelerated (``earwitness.models.prepare``).
     source : str
         Digest of the Python files that made it, if it was loaded from one; else empty.
+    range : (float, float) or None
+        Least and largest value of a regression, if declared.
     """
 
     frontend: FrontEnd | None = None
@@ -76,6 +79,7 @@ class Model(ABC):
         plane: Plane | None = None,
         per_frame: bool = False,
         optimise: Optimise = True,
+        range: tuple[float, float] | None = None,  # noqa: A002
     ) -> None:
         if optimise not in (True, False, "compile"):
             raise ParameterError(f"optimise is True, False or 'compile', got {optimise!r}")
@@ -106,6 +110,8 @@ class Model(ABC):
         self.shortest, self.longest = _lengths(lengths, self.rate)
         self._labels = None if labels is None else tuple(map(str, labels))
         self.optimise: Optimise = optimise
+        self.range = _range(range, self.task)
+        self._batching = Batching()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -146,7 +152,28 @@ class Model(ABC):
 
     def __call__(self, waves: Tensor) -> Tensor:
         """Map waves (batch, samples) to outputs (batch, output[, frame])."""
-        return self._windowed(waves, self.shortest, self.longest, self._evaluate)
+        return self._route(waves, self._evaluate)
+
+    def settle(self, waves: Tensor) -> Tensor:
+        """Return the same as a call, after deciding whether inputs can share a batch.
+
+        A call decides it for the first batch of several inputs. Methods that record layers need it
+        decided before.
+        """
+
+        def settled(data: Tensor) -> Tensor:
+            self._batching.together(data, self._evaluate_together, self.dtype)
+            return self._evaluate(data)
+
+        return self._route(waves, settled)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether it is evaluated on one input at a time, because inputs of a batch interact."""
+        return self._batching.one_by_one
+
+    def _route(self, waves: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Tensor:
+        return self._windowed(waves, self.shortest, self.longest, evaluate)
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """Map magnitudes on the plane (batch, freq, frame) to outputs, without an inverse."""
@@ -166,6 +193,18 @@ class Model(ABC):
         """Evaluate the network on waves of a length that it takes."""
 
     def _evaluate(self, data: Tensor, forward: Callable[[Tensor], Any] | None = None) -> Tensor:
+        """Evaluate in one batch, or one by one if inputs of a batch affect each other."""
+
+        def evaluate(some: Tensor) -> Tensor:
+            return self._evaluate_together(some, forward)
+
+        if len(data) > 1 and not self._batching.together(data, evaluate, self.dtype):
+            return torch.cat([evaluate(one) for one in data.split(1)])
+        return evaluate(data)
+
+    def _evaluate_together(
+        self, data: Tensor, forward: Callable[[Tensor], Any] | None = None
+    ) -> Tensor:
         try:
             outputs = (forward or self._forward)(data.clone())  # may modify its input
         except EarwitnessError:
@@ -306,6 +345,20 @@ class Model(ABC):
             if tensor.is_floating_point()
         )
         return next(floats, None)
+
+
+def _range(limits: tuple[float, float] | None, task: Task) -> tuple[float, float] | None:
+    if limits is None:
+        return None
+    if task != "regression":
+        raise ParameterError("range is for output='scores'; probabilities range from 0 to 1")
+    try:
+        low, high = map(float, limits)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise ParameterError(f"range is (least, largest) value of the outputs, got {limits!r}")
+    return low, high
 
 
 def _lengths(

@@ -27,6 +27,7 @@ def wrap(
     lengths: tuple[float | None, float | None] = (None, None),
     per_frame: bool = False,
     optimise: Optimise = True,
+    range: tuple[float, float] | None = None,  # noqa: A002
     name: str | None = None,
 ) -> Model:
     """Wrap a torch module or a function as a model.
@@ -59,6 +60,9 @@ def wrap(
         Whether passes on many inputs use a copy of the network with batch norms folded into
         convolutions (True), a copy by ``torch.compile``, or the network itself (False). Results
         are compared with those of the network in every run.
+    range : (float, float), optional
+        Least and largest value of scores, such as ``(1, 5)`` for a mean opinion score. Effects are
+        stated as a share of it.
     name : str, optional
 
     Returns
@@ -79,6 +83,7 @@ def wrap(
         "lengths": lengths,
         "per_frame": per_frame,
         "optimise": optimise,
+        "range": range,
     }
     if isinstance(model, type):
         raise ParameterError(f"{model.__name__} is a class: give an instance, {model.__name__}()")

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 
 from earwitness.audio import read_audio
-from earwitness.evaluation.trust import ahead_of, verdict
+from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
 from earwitness.files import write_text
 from earwitness.methods.registry import METHODS
@@ -85,7 +85,6 @@ def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
         files = {name: os.path.relpath(path, root) for name, path in files_in(folder).items()}
         three = zip(("input", "evidence", "remainder"), (original, *made[:2]), strict=True)
         del made[:2]
-        ahead = [] if one.trust is None else ahead_of(one.trust, one.mask)
         yield {
             "one": one,
             "number": number,
@@ -107,8 +106,8 @@ def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
             "freqs": _ticks(one.attribution.freqs / 1000, "kHz"),
             "span": _span(one),
             "rows": [] if one.trust is None else _rows(one, one.trust),
-            "verdict": verdict(one.trust, one.mask),
-            "ahead": one.trust is not None and len(ahead) == len(one.trust.controls),
+            "verdict": sentence(one.verdict),
+            "grade": "ungraded" if one.verdict is None else one.verdict.grade,
             "files": {name: path.replace(os.sep, "/") for name, path in files.items()},
         }
 
@@ -141,6 +140,8 @@ def _rows(one: Explanation, trust: TrustCard) -> list[dict[str, Any]]:
     places = {
         "random": "control: same gains in random places",
         "energy": "control: same gains on the cells of most energy",
+        "silence": "control: silence instead of evidence, nothing removed",
+        "background": "control: the background instead of evidence, nothing removed",
     }
     for name, control in trust.controls.items():
         spread: tuple[Outcome, Outcome] | None = None

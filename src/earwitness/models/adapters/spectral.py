@@ -29,9 +29,8 @@ class SpectralModel(Model):
         """The network, and the front end if it is a module."""
         return tuple(p for p in (self.module, self.frontend) if isinstance(p, nn.Module))
 
-    def __call__(self, waves: Tensor) -> Tensor:
-        """Map waves (batch, samples) to outputs through the plane."""
-        return self.from_magnitude(self.plane.analyse(waves).abs())
+    def _route(self, waves: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Tensor:
+        return self._in_frames(self.plane.analyse(waves).abs(), evaluate)
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """Map magnitudes (batch, freq, frame) to outputs."""

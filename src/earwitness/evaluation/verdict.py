@@ -1,0 +1,122 @@
+"""The verdict on an explanation: a grade with its reasons, from the figures of its trust card.
+
+An explanation that is ahead of all controls is strong, moderate or weak by the size of its effect.
+It is at most weak if one of the controls does as well. It is none if its effect is small, or if the
+loudest cells and random places both do as well.
+"""
+
+from __future__ import annotations
+
+import math
+
+from earwitness.types import Grade, Mask, TrustCard, Verdict
+
+STRONG, MODERATE, WEAK = 0.5, 0.2, 0.05  # least share of the output's range
+_MARGIN = 0.01  # share of the range; smaller differences between effects are a tie
+_SILENT = 0.03  # share of the input's energy (-15 dB); less is nearly silent beside the input
+_TITLES: dict[Grade, str] = {
+    "strong": "Strong evidence",
+    "moderate": "Moderate evidence",
+    "weak": "Weak evidence",
+    "none": "Nothing explained",
+    "degenerate": "Degenerate mask",
+}
+_UNITS = {"probability": "probability", "logit-difference": "difference of logits"}
+_TIES = {
+    "random": "the same gains in random places do as well",
+    "energy": "the loudest cells of the same size do as well",
+    "silence": "silence does as well as the evidence",
+    "background": "the background does as well as the evidence",
+}
+
+
+def verdict(card: TrustCard | None, mask: Mask) -> Verdict | None:
+    """Return the grade of an explanation and its reasons.
+
+    None without a trust card, and for a card of an earlier version, which has no effect.
+    """
+    if mask.degenerate:
+        why = (f"it is {mask.degenerate}", "it does not localise the evidence")
+        return Verdict("degenerate", why)
+    if card is None or card.effect is None:
+        return None
+    ahead = ahead_of(card, mask)
+    ties = [name for name in card.controls if name not in ahead]
+    missing = ties == ["silence"] and "background" in ahead and mask.energy < _SILENT
+    if missing:
+        grade = _grade(card.effect.share, [])
+        grade = "moderate" if grade == "strong" else grade
+        why = ["the evidence is nearly silent itself: the cause is sound that is missing there"]
+    else:
+        grade = _grade(card.effect.share, ties)
+        why = [_TIES[name] for name in ties]
+        if card.effect.share <= -_MARGIN:
+            why.insert(0, "the opposite of what was asked")
+    if not ties:
+        why.append("random places and the loudest cells of the same size do less")
+    if "silence" not in card.controls:
+        why.append("the model has no finite output for silence, so silence is no control")
+    if grade == "none":
+        why.append("draw no conclusion from this map")
+        if card.sign < 0 and "silence" in ties and "background" not in card.controls:
+            why.append("if sound is missing there, the background mean can show it")
+    return Verdict(grade, (_effect(card), *why))
+
+
+def sentence(found: Verdict | None) -> str:
+    """Return a verdict as one line."""
+    if found is None:
+        return "Not graded (no trust card)."
+    return f"{_TITLES[found.grade]}: {'; '.join(found.reasons)}."
+
+
+def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
+    """Return the controls whose effect is exceeded by more than 1 % of the output's range.
+
+    A degenerate mask is ahead of no control.
+    """
+    if mask.degenerate or card.effect is None:
+        return []
+    least = _MARGIN * card.effect.of
+    return [name for name in card.controls if _lead(card, name) > least]
+
+
+def _lead(card: TrustCard, name: str) -> float:
+    """Return how far the effect exceeds a control's.
+
+    Silence is compared by the audio scores, because no background fills the sound that is played.
+    """
+    control, effect = card.controls[name], card.effect
+    if name != "silence":
+        return (effect.value if effect else 0.0) - (control.effect or 0.0)
+    nothing, own = control.mean, card.outcome
+    gained = own.evidence.audio - nothing.evidence.audio
+    lost = nothing.remainder.audio - own.remainder.audio
+    return card.sign * (gained + lost) / 2
+
+
+def _grade(share: float, ties: list[str]) -> Grade:
+    if share < WEAK or {"random", "energy"} <= {*ties}:
+        return "none"
+    if share < MODERATE or ties:
+        return "weak"
+    return "moderate" if share < STRONG else "strong"
+
+
+def _effect(card: TrustCard) -> str:
+    """Return the effect in words."""
+    effect = card.effect
+    if effect is None:
+        return ""
+    change = card.sign * effect.value
+    verb, unit = "raises" if change >= 0 else "lowers", _UNITS.get(card.kind, "value")
+    text = f"the evidence {verb} the {unit} by {abs(change):.2g}"
+    if card.kind == "probability":
+        return text
+    absent = card.controls.get("background", card.controls.get("silence"))
+    distance = abs(card.input - absent.mean.evidence.audio) if absent else math.nan
+    if math.isclose(distance, effect.of, rel_tol=1e-6):
+        return f"{text} ({abs(effect.share):.0%} of its distance from the background's)"
+    if math.isclose(abs(card.input), effect.of, rel_tol=1e-6):
+        return f"{text}; the whole sound hardly changes it (a range can be declared in wrap)"
+    return f"{text} ({abs(effect.share):.0%} of its range)"
