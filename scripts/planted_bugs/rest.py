@@ -78,6 +78,21 @@ BUGS = {
         "whole = wave - plane.synthesise((left * change)",
         "whole = wave - 0 * plane.synthesise((left * change)",
     ),
+    "mixing: the floor is left out of the bands": (
+        "mixing.py",
+        "change = magnitude if floor is None else magnitude - floor",
+        "change = magnitude",
+    ),
+    "mixing: any background has the input's phase": (
+        "probe.py",
+        "and has_phase(self.background, self.phase)",
+        "",
+    ),
+    "gradient: the floor is forgotten": (
+        "probe.py",
+        "factor = 1.0 if of_magnitude else self.magnitude - floor",
+        "factor = 1.0 if of_magnitude else self.magnitude",
+    ),
     "mixing: background forgotten": (
         "mixing.py",
         "change = spectrum - other",
@@ -100,7 +115,7 @@ BUGS = {
     ),
     "gradient: gain and magnitude confused": (
         "probe.py",
-        "total = back[0] if of_magnitude else back[0] * self.magnitude",
+        "total = back[0] * factor",
         "total = back[0]",
     ),
     "sounds: levels in magnitude": (

@@ -1,14 +1,16 @@
-"""Gradients at the steps of a path, of which single ones may be undefined."""
+"""Steps of a path in batches, and their gradients, of which single ones may be undefined."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from earwitness.errors import EarwitnessError, ModelError, NotApplicableError
 
+T = TypeVar("T")
 _MOST = 0.1  # share of the steps; with more undefined, the rest is no longer the path
 
 
@@ -87,3 +89,15 @@ def undefined_gradients(name: str) -> NotApplicableError:
         f"{name} has infinite or undefined gradients at this sound (a root or a logarithm at "
         "silence, perhaps); add a small constant there, or use lime or occlusion"
     )
+
+
+def chunks(maps: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield maps in lists of at most ``size``; the iterable is consumed lazily."""
+    some: list[T] = []
+    for one in maps:
+        some.append(one)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some

@@ -12,8 +12,8 @@ from earwitness.methods.registry import register
 from earwitness.perturbation.background.registry import check_background
 from earwitness.perturbation.baseline import find_baseline
 from earwitness.perturbation.noise import noise_floors
-from earwitness.probe import Probe, chunks
-from earwitness.steps import Steps
+from earwitness.probe import Probe
+from earwitness.steps import Steps, chunks
 from earwitness.types import Map
 
 
