@@ -85,7 +85,7 @@ BUGS = {
     ),
     "mixing: any background has the input's phase": (
         "probe.py",
-        "and has_phase(self.background, self.phase)",
+        "and same_phase(self.background, self.spectrum)",
         "",
     ),
     "gradient: the floor is forgotten": (

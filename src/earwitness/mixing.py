@@ -18,6 +18,7 @@ from earwitness.plane.stft import Plane
 Mixer = Callable[[Tensor], Tensor]
 
 _ROUNDING = 1e-6  # gain; a smaller deviation of the gains' sum from one is rounding
+_SAME_PHASE = 1e-5  # rad; float32 rounds to a hundredth of it
 _AT_ONCE = 8  # pieces whose gains are in memory together
 _BLOCK = 4096  # samples per block; pieces outside a block cost nothing in it
 
@@ -27,10 +28,11 @@ def one_by_one(count: int, device: torch.device) -> Iterator[Tensor]:
     yield from torch.eye(count, device=device).split(_AT_ONCE)
 
 
-def has_phase(background: Tensor, phase: Tensor) -> bool:
-    """Whether a background (freq, frame) has a given phase, to rounding, wherever it is not 0."""
-    turned = background * phase.conj()
-    return float((turned - turned.abs()).abs().max()) <= _ROUNDING * float(turned.abs().max())
+def same_phase(one: Tensor, other: Tensor) -> bool:
+    """Whether two STFTs have the same phase, to rounding, wherever neither is zero."""
+    turned = one * other.conj()
+    size = turned.abs()
+    return bool(((turned - size).abs() <= _SAME_PHASE * size).all())
 
 
 def band_mixer(

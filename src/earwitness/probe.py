@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import NotApplicableError
-from earwitness.mixing import Mixer, band_mixer, has_phase, sound_mixer
+from earwitness.mixing import Mixer, band_mixer, same_phase, sound_mixer
 from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
 from earwitness.models.prepare import Checked, gradients_agree, outputs_agree, prepared
@@ -77,7 +77,7 @@ class Probe:
         """Set the background; the magnitude of one with the input's phase mixes linearly."""
         self.background = None if background is None else background.to(self.spectrum)
         self.floor: Tensor | None = None
-        if self.background is not None and has_phase(self.background, self.phase):
+        if self.background is not None and same_phase(self.background, self.spectrum):
             self.floor = self.background.abs()
 
     @property

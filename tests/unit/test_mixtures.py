@@ -183,7 +183,7 @@ def test_the_total_is_the_sum_of_gradients(
 ) -> None:
     where = probe(make(), background)
     generator = torch.Generator().manual_seed(5)
-    points = [0.2 + torch.rand(where.shape, generator=generator) for _ in range(40)]
+    points = [0.2 + 0.8 * torch.rand(where.shape, generator=generator) for _ in range(40)]
     if of_magnitude:
         points = [one * where.magnitude for one in points]
     weights = torch.randn(40, generator=generator).tolist()
