@@ -160,7 +160,7 @@ BUGS = {
     ),
     "verdict: the best control counts": (
         "evaluation/verdict.py",
-        "if share < MODERATE or ties:",
+        "if share < MODERATE or limited:",
         "if share < MODERATE:",
     ),
     "verdict: silence is no control": (
@@ -170,13 +170,18 @@ BUGS = {
     ),
     "verdict: a small effect is evidence": (
         "evaluation/verdict.py",
-        "if share < WEAK or ",
-        "if ",
+        "    if share < WEAK:",
+        "    if False:",
     ),
     "verdict: missing sound counts as a tie with silence": (
         "evaluation/verdict.py",
-        "    if missing:",
-        "    if False:",
+        'if ties == ["silence"] and "background" in ahead and mask.energy < _SILENT:',
+        "if False:",
+    ),
+    "verdict: evidence that is not sufficient is strong": (
+        "evaluation/verdict.py",
+        "limited=bool(ties) or alone",
+        "limited=bool(ties)",
     ),
     "trust: a light card is a full one": (
         "evaluation/trust.py",

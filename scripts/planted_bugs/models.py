@@ -50,8 +50,8 @@ BUGS = {
     ),
     "batch: not decided before the method": (
         "pipeline.py",
-        "self.model.settle(self.wave.unsqueeze(0))[0]",
-        "self.model(self.wave.unsqueeze(0))[0]",
+        "outputs_for(self.model, self.wave, batches=True)",
+        "outputs_for(self.model, self.wave)",
     ),
     "trace: training mode not restored": (
         "models/model.py",
@@ -149,7 +149,7 @@ BUGS = {
         "first = min(int(start / length * count) + 1, count - 1)",
     ),
     "axis: windows of frames laid on one another": (
-        "models/model.py",
+        "plane/windows.py",
         "round(start / starts[-1] * last) for",
         "0 for",
     ),
@@ -182,5 +182,110 @@ BUGS = {
         "methods/lmac.py",
         "for name in FILES",
         "for name in FILES[:1]",
+    ),
+    "declared: a softmax is applied twice": (
+        "models/declared.py",
+        "if all(map(_sums_to_one, every)):",
+        "if False:",
+    ),
+    "declared: sigmoids are logits by default": (
+        "models/declared.py",
+        "if model.declared:",
+        "if True:",
+    ),
+    "declared: one sound is enough": (
+        "models/declared.py",
+        "every = [outputs, *_noises(model, wave)]",
+        "every = [outputs]",
+    ),
+    "declared: log-softmax of several labels": (
+        "models/declared.py",
+        'if model.task == "multi-label":',
+        "if False:",
+    ),
+    "declared: log-probabilities are not said": (
+        "models/declared.py",
+        'return ("outputs are log-probabilities: read as logits, which is the same",)',
+        "return ()",
+    ),
+    "declared: checked for every sound": (
+        "models/declared.py",
+        "if not known and",
+        "if",
+    ),
+    "declared: frames are classes": (
+        "models/declared.py",
+        "        except OutputShapeError:\n            raise\n",
+        "",
+    ),
+    "declared: logits that are zero are sigmoids": (
+        "models/declared.py",
+        " and bool(outputs.any())",
+        "",
+    ),
+    "declared: regressions are checked as logits": (
+        "models/declared.py",
+        'if model.output != "logits":',
+        "if False:",
+    ),
+    "output: whole numbers are scores": (
+        "models/outputs.py",
+        "if not outputs.is_floating_point():",
+        "if False:",
+    ),
+    "output: counts are refused": (
+        "models/outputs.py",
+        'if model.task == "regression" and outputs.dtype != torch.bool:',
+        "if False:",
+    ),
+    "output: imaginary part of features is lost": (
+        "models/model.py",
+        "return data if data.is_complex() else data.to(self.dtype)",
+        "return data.to(self.dtype)",
+    ),
+    "output: imaginary part of a black box is lost": (
+        "models/adapters/black_box.py",
+        '"c": np.complex64',
+        '"c": np.float32',
+    ),
+    "labels: names and indices change places": (
+        "models/wrapping.py",
+        "pairs = [(value, key) for key, value in pairs]",
+        "pass",
+    ),
+    "labels: order of the mapping": (
+        "models/wrapping.py",
+        "return [by_index[k] for k in range(len(pairs))]",
+        "return list(by_index.values())",
+    ),
+    "labels: a set is a list": (
+        "models/wrapping.py",
+        "if isinstance(labels, set | frozenset):",
+        "if False:",
+    ),
+    "plane: window is the transform": (
+        "plane/observed.py",
+        'window, hop = call.get("win_length") or size',
+        "window, hop = size",
+    ),
+    "plane: rate of the network": (
+        "plane/observed.py",
+        "ratio = self._shape[-1] / length if same else 1.0",
+        "ratio = 1.0",
+    ),
+    "plane: the model's own is not observed": (
+        "plane/observed.py",
+        "if func in _STFT and",
+        "if False and",
+    ),
+    "plane: attributes are not read": (
+        "plane/observed.py",
+        "watch.found or _attributes(parts)",
+        "watch.found",
+    ),
+    "plane: the given one is forgotten": (
+        "models/wrapping.py",
+        'facts["plane"] = _plane(plane, sample_rate)',
+        "pass",
     ),
 }

@@ -203,4 +203,14 @@ BUGS = {
         "for one in self._scorers]).mean(dim=0)",
         "for one in self._scorers])[-1]",
     ),
+    "pieces: segments of speech on any plane": (
+        "perturbation/pieces/time.py",
+        "return min(1.0, plane.n_fft / plane.rate / _WHOLE_WINDOW)",
+        "return 1.0",
+    ),
+    "pieces: names of two decimals": (
+        "perturbation/pieces/time.py",
+        "decimals = 2 if step >= _LEAST_STEP else",
+        "decimals = 2 if True else",
+    ),
 }

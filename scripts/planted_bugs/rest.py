@@ -183,4 +183,94 @@ BUGS = {
         "        if saved:\n            finish(",
         "        if len(saved) == len(task.requests):\n            finish(",
     ),
+    "audio: bands are channels": (
+        "audio.py",
+        "if samples.ndim == 2 and max(samples.shape) > _MOST_CHANNELS < min(samples.shape):",
+        "if False:",
+    ),
+    "audio: rate before samples": (
+        "audio.py",
+        "if samples.ndim == 0 and given_rate.ndim:",
+        "if False:",
+    ),
+    "audio: tensors with gradients": (
+        "audio.py",
+        "given = given.detach().cpu()",
+        "given = given.cpu()",
+    ),
+    "audio: half precision": (
+        "audio.py",
+        "given = given.float() if given.is_floating_point() else given",
+        "pass",
+    ),
+    "audio: skipped in silence": (
+        "audio.py",
+        "if others:\n                _LOG",
+        "if False:\n                _LOG",
+    ),
+    "audio: milliseconds are too short at any rate": (
+        "audio.py",
+        "_SHORTEST_SECONDS * min(rate, _HIGHEST_RATE) / rate",
+        "_SHORTEST_SECONDS",
+    ),
+    "players: ultrasound is resampled away": (
+        "render/players.py",
+        "return EXPANSION",
+        "return 1",
+    ),
+    "players: high rates only": (
+        "render/players.py",
+        "else _MOSTLY",
+        "else 2.0",
+    ),
+    "players: faint calls are lost": (
+        "render/players.py",
+        "_PRESENT = 1e-4",
+        "_PRESENT = 1e-2",
+    ),
+    "players: label of the expansion": (
+        "render/players.py",
+        'if factor > 1 else ""',
+        'if factor > 10 else ""',
+    ),
+    "players: pieces at another speed": (
+        "render/players.py",
+        "return [_player(sound, gain_db, 0.0, factor) for sound in sounds]",
+        "return [_player(sound, gain_db, 0.0, 1) for sound in sounds]",
+    ),
+    "notes: edges are bands": (
+        "evaluation/notes.py",
+        "(inner if inner.shape[1] else magnitude)",
+        "magnitude",
+    ),
+    "notes: share below the end": (
+        "evaluation/notes.py",
+        "size[loud[-1] + 1 :].sum()",
+        "size[: loud[-1] + 1].sum()",
+    ),
+    "notes: bandwidth is not said": (
+        "evaluation/notes.py",
+        "if share < _LEAST_SHARE:",
+        "if True:",
+    ),
+    "labels: count from the part": (
+        "render/labels.py",
+        "start, end = start + offset, end + offset",
+        "pass",
+    ),
+    "report: sub-folders are dropped": (
+        "report/folder.py",
+        "inner = clip.relative_to(below) if below else Path(clip.name)",
+        "inner = Path(clip.name)",
+    ),
+    "report: a sound lies in another's folder": (
+        "report/folder.py",
+        "return str(here) not in self._above and not lines & self._taken",
+        "return str(here) not in self._taken",
+    ),
+    "report: heading without sub-folders": (
+        "report/sections.py",
+        "(place.relative_to(root).parent / Path(first.clip).name).as_posix()",
+        "Path(first.clip).name",
+    ),
 }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import logging
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -17,23 +18,33 @@ import soxr
 from numpy.typing import ArrayLike, NDArray
 
 from earwitness.errors import AudioError, ParameterError
-from earwitness.types import Audio, FloatArray
+from earwitness.types import Audio
 
-SHORTEST_SECONDS = 0.05  # s, one window of the default plane
+_SHORTEST_SECONDS = 0.05  # s, one window of the default plane
+_HIGHEST_RATE = 48000  # Hz; at higher rates, of ultrasound, as many samples as at this one suffice
 SUFFIXES = frozenset(
     f".{name}"
     for name in (
         *("wav", "wave", "w64", "rf64", "flac", "ogg", "oga", "opus", "mp3"),
-        *("aif", "aiff", "aifc", "au", "snd", "caf"),
+        *("aif", "aiff", "aifc", "au", "snd", "caf", "voc", "nist", "sph"),
     )
 )
-VORBIS_RATES = (8000, 96000)  # Hz, lowest and highest that the encoder takes
-_ENCODED = 1 << 14  # samples per write: the encoder overflows its stack on more
+UNDECODED = frozenset(  # sounds that libsndfile cannot decode
+    f".{name}"
+    for name in (
+        *("m4a", "m4b", "mp4", "aac", "webm", "mka", "wma", "amr", "awb", "3gp", "3gpp", "gsm"),
+        *("ac3", "eac3", "dts", "ape", "wv", "tta", "mpc", "spx", "ra", "rm", "dsf", "dff"),
+    )
+)
 _BLOCK = 1 << 11  # frames per read; at most so many are lost at the end of a truncated file
+_MOST_CHANNELS = 8  # of an array (7.1 surround); more are taken for bands of a spectrogram
+_LOG = logging.getLogger("earwitness")
 
 
 def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the sound files at the given paths; folders are searched recursively.
+
+    Sounds in folders that cannot be decoded are skipped, with a warning in the log ``earwitness``.
 
     Raises
     ------
@@ -43,11 +54,21 @@ def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     clips: list[Path] = []
     for place in map(Path, places):
         if place.is_dir():
-            inside = sorted(path for path in place.rglob("*") if _is_clip(path, place))
+            visible = sorted(path for path in place.rglob("*") if _is_visible(path, place))
+            inside = [path for path in visible if path.suffix.lower() in SUFFIXES]
+            others = [path for path in visible if path.suffix.lower() in UNDECODED]
+            skipped = _listed(others)
             if not inside:
                 raise AudioError(
-                    f"{place}: no sound files in this folder (looked for "
-                    f"{' '.join(sorted(SUFFIXES))})"
+                    f"{place}: no sound files in this folder that can be decoded (looked for "
+                    f"{' '.join(sorted(SUFFIXES))}"
+                    + (f"; convert {skipped} first)" if others else ")")
+                )
+            if others:
+                _LOG.warning(
+                    "%s: skipped %s, which cannot be decoded; convert to WAV or FLAC first",
+                    place,
+                    skipped,
                 )
             clips += inside
         else:
@@ -55,9 +76,17 @@ def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return list(dict.fromkeys(clips))
 
 
-def _is_clip(path: Path, root: Path) -> bool:
+def _is_visible(path: Path, root: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return not hidden and path.suffix.lower() in SUFFIXES and path.is_file()
+    return not hidden and path.is_file()
+
+
+def _listed(paths: list[Path]) -> str:
+    """Return the name of one file, or how many there are of each ending."""
+    if len(paths) == 1:
+        return paths[0].name
+    counts = Counter(path.suffix.lower() for path in paths)
+    return ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
 
 
 def read_audio(
@@ -99,20 +128,23 @@ def read_audio(
         raise AudioError(f"{path}: cut off before any sound")
     # names that are not valid UTF-8 cannot be written to JSON or HTML
     name = str(path).encode("utf-8", "replace").decode("utf-8")
-    audio = as_audio((samples, file_rate), rate=rate, name=name)
-    return replace(audio, notes=(*notes, *audio.notes))
+    return _as_audio(samples, file_rate, rate, name, notes)
 
 
 def as_audio(
-    clip: Audio | tuple[ArrayLike, int], *, rate: int | None = None, name: str = "clip"
+    clip: Audio | tuple[ArrayLike, int] | Mapping[str, Any],
+    *,
+    rate: int | None = None,
+    name: str = "clip",
 ) -> Audio:
     """Convert samples and their sampling rate to mono audio at ``rate``.
 
     Parameters
     ----------
-    clip : Audio or (samples, rate)
+    clip : Audio, (samples, rate), (rate, samples) or mapping
         Samples of shape (time,) or (time, channel), float with full scale ±1, or integers of any
-        width. Channels are averaged.
+        width; also a tensor. Up to eight channels are averaged; more are taken for a spectrogram,
+        and refused. A mapping has ``array`` and ``sampling_rate``, as in data sets of Hugging Face.
     rate : int, optional
         Sampling rate in Hz to resample to.
 
@@ -121,23 +153,60 @@ def as_audio(
     >>> as_audio((np.zeros(1000), 8000)).seconds
     0.125
     """
-    notes: list[str] = []
+    notes: tuple[str, ...] = ()
     if isinstance(clip, Audio):
-        samples, given_rate, name = np.asarray(clip.samples), clip.rate, clip.name
-        notes += clip.notes
-    else:
-        if not isinstance(clip, tuple) or len(clip) != 2:
+        given: Any = (clip.samples, clip.rate)
+        name, notes = clip.name, clip.notes
+    elif isinstance(clip, Mapping):
+        if not {"array", "sampling_rate"} <= clip.keys():
             raise ParameterError(
-                "a clip is a path, an Audio, or a pair (samples, rate); got "
-                f"{type(clip).__name__} without a rate"
+                "a mapping needs array and sampling_rate to be a clip, got the keys "
+                f"{', '.join(map(str, clip))}"
             )
-        try:
-            samples, given_rate = np.asarray(clip[0]), int(clip[1])
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ParameterError(
-                f"a clip is a pair (samples, rate) of an array and a number; got "
-                f"({type(clip[0]).__name__}, {clip[1]!r})"
-            ) from error
+        given = (clip["array"], clip["sampling_rate"])
+        name = str(clip.get("path") or name)
+    else:
+        given = clip
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise ParameterError(
+            "a clip is a path, an Audio, or a pair (samples, rate); got "
+            f"{type(clip).__name__} without a rate"
+        )
+    try:
+        samples, given_rate = (_array(one) for one in given)
+        if samples.ndim == 0 and given_rate.ndim:  # the order of scipy.io.wavfile
+            samples, given_rate = given_rate, samples
+        number = int(given_rate)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ParameterError(
+            f"a clip is a pair (samples, rate) of an array and a number; got "
+            f"({type(given[0]).__name__}, {_short(given[1])})"
+        ) from error
+    if samples.ndim == 2 and max(samples.shape) > _MOST_CHANNELS < min(samples.shape):
+        raise ParameterError(
+            f"{name}: an array of shape {samples.shape} is a spectrogram or features, not samples; "
+            f"give the waveform, (time,) or (time, channel) with up to {_MOST_CHANNELS} channels"
+        )
+    return _as_audio(samples, number, rate, name, notes)
+
+
+def _array(given: Any) -> NDArray[Any]:
+    """Return an array; a tensor without its gradient, and in a precision that numpy has."""
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+        given = given.float() if given.is_floating_point() else given
+    return np.asarray(given)
+
+
+def _short(given: object) -> str:
+    text = repr(given)
+    return text if len(text) < 40 else type(given).__name__
+
+
+def _as_audio(
+    samples: NDArray[Any], given_rate: int, rate: int | None, name: str, known: Iterable[str]
+) -> Audio:
+    notes = list(known)
     if given_rate <= 0:
         raise ParameterError(f"{name}: the sampling rate must be positive, got {given_rate}")
     samples = _as_float(samples, name)
@@ -160,27 +229,6 @@ def as_audio(
 def write_audio(path: str | os.PathLike[str], audio: Audio) -> None:
     """Write a 32-bit float WAV: samples are stored exactly and do not clip."""
     soundfile.write(path, audio.samples, audio.rate, format="WAV", subtype="FLOAT")
-
-
-def encode_vorbis(samples: FloatArray, rate: int, quality: float) -> bytes:
-    """Return a sound as Ogg Vorbis, which keeps its length and adds no delay.
-
-    Parameters
-    ----------
-    samples : ndarray, shape (time,)
-        Full scale at 1.
-    rate : int
-        In Hz, within ``VORBIS_RATES``: others crash the encoder.
-    quality : float in [0, 1]
-        1 for the best.
-    """
-    buffer = io.BytesIO()
-    with soundfile.SoundFile(
-        buffer, "w", rate, 1, format="OGG", subtype="VORBIS", compression_level=1 - quality
-    ) as file:
-        for start in range(0, len(samples), _ENCODED):
-            file.write(samples[start : start + _ENCODED])
-    return buffer.getvalue()
 
 
 def _decode(
@@ -316,11 +364,12 @@ def _mix_down(samples: NDArray[np.float32], name: str, notes: list[str]) -> NDAr
 def _check(samples: NDArray[np.float32], rate: int, name: str) -> None:
     if len(samples) == 0:
         raise AudioError(f"{name}: no samples in it")
-    if len(samples) < SHORTEST_SECONDS * rate:
+    shortest = _SHORTEST_SECONDS * min(rate, _HIGHEST_RATE) / rate
+    if len(samples) < shortest * rate:
         count = "1 sample" if len(samples) == 1 else f"{len(samples)} samples"
         raise AudioError(
             f"{name}: {count} ({1000 * len(samples) / rate:.3g} ms); an explanation needs at least "
-            f"{1000 * SHORTEST_SECONDS:.0f} ms"
+            f"{1000 * shortest:.3g} ms"
         )
     if not np.isfinite(samples).all():
         raise AudioError(f"{name}: contains NaN or infinite samples; repair or remove them first")

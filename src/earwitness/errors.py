@@ -17,6 +17,10 @@ class ModelError(EarwitnessError):
     """A model cannot be found or loaded, or its outputs contradict its declaration."""
 
 
+class OutputShapeError(ModelError):
+    """A model's outputs are not as many as its labels, or depend on the length of the sound."""
+
+
 class ParameterError(EarwitnessError, ValueError):
     """An argument is out of range or inconsistent with others."""
 

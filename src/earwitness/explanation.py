@@ -189,7 +189,7 @@ class Explanation:
         return players_html(str(self), sounds)
 
     def __str__(self) -> str:
-        text = f"{Path(self.clip).name}: {self.target} by {self.method}"
+        text = f"{self.clip}: {self.target} by {self.method}"
         if self.trust is not None:
             outcome = self.trust.outcome
             text += (

@@ -17,12 +17,20 @@ from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
 from earwitness.errors import ParameterError
-from earwitness.evaluation.notes import background_notes, batch_notes, gap_notes, length_notes
+from earwitness.evaluation.notes import (
+    background_notes,
+    bandwidth_notes,
+    batch_notes,
+    gap_notes,
+    length_notes,
+    ultrasound_notes,
+)
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Method
+from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target, over, probabilities
@@ -46,7 +54,7 @@ from earwitness.types import (
 
 _LEADING = 5  # outputs that are listed
 _MOST_CELLS = 60_000_000  # of the plane, some 4 GB while explaining; half an hour at 16 kHz
-Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int]
+Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int] | Mapping[str, Any]
 Tick = Callable[[int], None]
 
 
@@ -97,8 +105,9 @@ def explain(
     ----------
     model : Model or str
         What ``wrap`` or ``load_model`` returned, or a name for the latter.
-    clip : path, Audio or (samples, rate)
-        Samples of shape (time,) or (time, channel), full scale ±1; rate in Hz.
+    clip : path, Audio, (samples, rate) or mapping
+        Samples of shape (time,) or (time, channel), full scale ±1; rate in Hz. A mapping has
+        ``array`` and ``sampling_rate``.
     method : str
         One of ``list_methods()``.
     target, versus : label or index, optional
@@ -174,8 +183,7 @@ class Subject:
     @cached_property
     def outputs(self) -> Tensor:
         """The model's outputs (output[, frame])."""
-        with torch.no_grad():
-            return self.model.settle(self.wave.unsqueeze(0))[0]
+        return outputs_for(self.model, self.wave, batches=True)
 
     @cached_property
     def magnitude(self) -> FloatArray:
@@ -248,11 +256,15 @@ def explain_subject(
         )
     notes = [*audio.notes, *length_notes(model, probe.samples), *batch_notes(model)]
     notes += background_notes(model.task, settled.get("background"), found.details)
+    notes += declaration_notes(model)
+    notes += [*bandwidth_notes(model.plane, probe.samples, subject.magnitude, attribution)]
     notes += gap_notes(found.details)
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")
     gains = torch.from_numpy(mask.gains).to(probe.device)
     evidence, remainder = render(model.plane, probe.spectrum, gains, probe.wave)
+    sounds = (_audio(evidence, audio, "evidence"), _audio(remainder, audio, "remainder"))
+    notes += ultrasound_notes((replace(audio, name="input"), *sounds))
     pieces, piece_sounds = _pieces(probe, found, audio)
     return Explanation(
         clip=audio.name,
@@ -262,8 +274,8 @@ def explain_subject(
         options=stated_options(settled, found.details),
         target=target,
         input=audio,
-        evidence=_audio(evidence, audio, "evidence"),
-        remainder=_audio(remainder, audio, "remainder"),
+        evidence=sounds[0],
+        remainder=sounds[1],
         magnitude=subject.magnitude,
         attribution=attribution,
         mask=mask,
@@ -287,9 +299,9 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
         and ``probability`` of the largest.
     """
     audio = load_clip(clip, model.rate)
-    wave = torch.from_numpy(audio.samples).to(model.device).unsqueeze(0)
-    with model.undisturbed(), torch.no_grad():
-        found = probabilities(model, model(wave))
+    wave = torch.from_numpy(audio.samples).to(model.device)
+    with model.undisturbed():
+        found = probabilities(model, outputs_for(model, wave).unsqueeze(0))
     values = (found.mean(dim=-1) if model.per_frame else found)[0].tolist()
     answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
     answer["outputs"] = dict(zip(model.labels, values, strict=True))
@@ -297,7 +309,8 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
         answer["label"], answer["probability"] = max(
             answer["outputs"].items(), key=lambda pair: pair[1]
         )
-    return {**answer, "notes": [*audio.notes, *length_notes(model, len(audio.samples))]}
+    notes = [*audio.notes, *length_notes(model, len(audio.samples)), *declaration_notes(model)]
+    return {**answer, "notes": notes}
 
 
 def count_passes(request: Request) -> int:

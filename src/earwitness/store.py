@@ -133,7 +133,8 @@ def _write(explanation: Explanation, folder: Path, extras: set[str], own_input: 
     _write_arrays(folder / _NAMES["attribution"], arrays)
     if "picture" in extras:
         explanation.plot().savefig(folder / _NAMES["picture"], dpi=110)
-    labels = region_labels(attribution, mask, str(explanation.target))
+    offset = explanation.provenance.get("start") or 0.0
+    labels = region_labels(attribution, mask, str(explanation.target), offset)
     (folder / _NAMES["labels"]).write_text(labels, encoding="utf-8")
     facts = explanation.facts()
     if "pieces" not in extras:

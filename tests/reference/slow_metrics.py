@@ -82,7 +82,8 @@ def mass(values: Array, truth: Array) -> float:
 
 def rank(values: Array, truth: Array) -> float:
     """Mean over random orders of cells that are equal, by drawing every tie's expectation."""
-    pairs = sorted(zip(values.flat, truth.flat, strict=True), key=lambda p: -p[0])
+    positive = [max(float(v), 0.0) for v in values.flat]
+    pairs = sorted(zip(positive, truth.flat, strict=True), key=lambda p: -p[0])
     count = int(truth.sum())
     left, hits = count, 0.0
     for _, group in itertools.groupby(pairs, key=lambda p: p[0]):
@@ -94,14 +95,14 @@ def rank(values: Array, truth: Array) -> float:
 
 
 def pointing(values: Array, truth: Array) -> float:
-    best = max(values.flat)
-    hits = [bool(t) for v, t in zip(values.flat, truth.flat, strict=True) if v == best]
+    best = max(0.0, *values.flat)
+    hits = [bool(t) for v, t in zip(values.flat, truth.flat, strict=True) if max(v, 0.0) == best]
     return sum(hits) / len(hits)
 
 
 def auc(values: Array, truth: Array) -> float:
-    inside = [v for v, t in zip(values.flat, truth.flat, strict=True) if t]
-    outside = [v for v, t in zip(values.flat, truth.flat, strict=True) if not t]
+    inside = [max(v, 0.0) for v, t in zip(values.flat, truth.flat, strict=True) if t]
+    outside = [max(v, 0.0) for v, t in zip(values.flat, truth.flat, strict=True) if not t]
     wins = sum((a > b) + 0.5 * (a == b) for a in inside for b in outside)
     return wins / (len(inside) * len(outside))
 

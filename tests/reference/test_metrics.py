@@ -119,7 +119,8 @@ CLOSED: dict[str, tuple[tuple[Any, ...], float]] = {
     "relevance-mass": ((ONE, TRUTH), 0.75),
     "relevance-rank": ((ONE, TRUTH), 0.5),
     "pointing-game": ((ONE, TRUTH), 1.0),
-    "roc-auc": ((ONE, TRUTH), 0.5),  # 3 beats both others, -5 neither
+    # positive parts 3 and 0 of true cells, 1 and 0 of others: 3 beats both, 0 ties with one
+    "roc-auc": ((ONE, TRUTH), 0.625),
     "relevance-mass-time": ((np.array([[3.0, 1.0]]), np.array([True, False])), 0.75),
     "relevance-rank-time": ((np.array([[3.0, 1.0]]), np.array([True, False])), 1.0),
     "pointing-game-time": ((np.array([[3.0, 3.0]]), np.array([True, False])), 0.5),
@@ -139,6 +140,25 @@ CLOSED: dict[str, tuple[tuple[Any, ...], float]] = {
     "sanity-spearman": ((SLOPE, -SLOPE[None]), 1.0),
     "sanity-ssim": ((SLOPE, -3 * SLOPE[None]), 1.0),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "wanted"),
+    [
+        # -1 and -2 are tied at zero, so that half of the second place is true
+        ("relevance-rank", [3.0, -1.0, -2.0], 0.75),
+        # 3 beats the other cell, -2 ties with it
+        ("roc-auc", [3.0, -1.0, -2.0], 0.75),
+        # nothing is positive: two of three cells are true
+        ("pointing-game", [-3.0, -1.0, -2.0], 2 / 3),
+        ("roc-auc", [-3.0, -1.0, -2.0], 0.5),
+    ],
+)
+def test_negative_attribution_ranks_as_zero(name: str, values: list[float], wanted: float) -> None:
+    truth = np.array([True, False, True])
+    for suffix in ("", "-time", "-frequency"):
+        (found,) = METRICS.get(name + suffix).function(np.array([values]), truth)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", [metric.name for metric in METRICS.all()])

@@ -281,7 +281,7 @@ def test_what_cannot_be_differentiated_is_refused_in_one_line(how: str) -> None:
 
     class Hard(Deep):
         def forward(self, waves: Tensor) -> Tensor:
-            found = nn.functional.one_hot(super().forward(waves).argmax(dim=1), 3)
+            found = nn.functional.one_hot(super().forward(waves).argmax(dim=1), 3).float()
             return found if how == "whole numbers" else super().forward(waves)
 
     network = Hard(after)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from earwitness.audio import as_audio, find_clips, read_audio, write_audio
 from earwitness.errors import AudioError, ParameterError
@@ -174,11 +176,69 @@ def test_parts_outside_the_file_are_refused(
         ((np.zeros(4000), None), "an array and a number"),
         (([[1, 2], [3]], RATE), "an array and a number"),
         ((np.zeros((4000, 0)), RATE), "no channels"),
+        ((np.zeros((128, 300)), RATE), "is a spectrogram or features"),
+        ((np.zeros((1000, 128)), RATE), "is a spectrogram or features"),
+        ((np.zeros((1000, 13)), RATE), "is a spectrogram or features"),
+        (Audio(np.zeros((64, 2000), np.float32), RATE), "is a spectrogram or features"),
+        ((np.zeros((1, 80, 3000)), RATE), "shape"),
+        (
+            {"bytes": b"RIFF", "path": "x.wav"},
+            "array and sampling_rate .* keys bytes, path",
+        ),
     ],
 )
 def test_bad_arrays_are_refused(clip: object, words: str) -> None:
     with pytest.raises(ParameterError, match=words):
         as_audio(clip)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [
+        (RATE, sine()),
+        (np.int64(RATE), sine()),
+        (sine(), np.array(RATE)),
+        {"array": sine(), "sampling_rate": RATE, "path": "clip"},
+        {"array": sine().tolist(), "sampling_rate": RATE},
+        (torch.from_numpy(sine()).requires_grad_(), RATE),
+        (torch.from_numpy(sine())[:, None].requires_grad_(), torch.tensor(RATE)),
+        {"array": torch.from_numpy(sine()).requires_grad_(), "sampling_rate": RATE},
+        Audio(torch.from_numpy(sine()).requires_grad_(), RATE),  # type: ignore[arg-type]
+    ],
+)
+def test_pairs_in_either_order_mappings_and_tensors_are_read(clip: Any) -> None:
+    found = as_audio(clip)
+    np.testing.assert_allclose(found.samples, sine(), rtol=0, atol=1e-7)
+    assert (found.rate, found.name, found.notes) == (RATE, "clip", ())
+
+
+def test_tensors_of_half_precision_are_read() -> None:
+    found = as_audio((torch.from_numpy(sine()).bfloat16(), RATE))
+    np.testing.assert_allclose(found.samples, sine(), rtol=2**-8)
+
+
+def test_eight_channels_are_sound_and_more_of_a_file_too(tmp_path: Path) -> None:
+    many = np.stack([sine()] * 16, axis=1)
+    np.testing.assert_allclose(as_audio((many[:, :8], RATE)).samples, sine(), atol=1e-7)
+    soundfile.write(tmp_path / "array.wav", many, RATE, "FLOAT")
+    np.testing.assert_allclose(read_audio(tmp_path / "array.wav").samples, sine(), atol=1e-7)
+
+
+def test_sounds_that_cannot_be_decoded_are_not_skipped_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.m4a", "b.M4A", "c.webm", "d.amr", "e.gsm", "notes.txt", ".hidden.m4a"):
+        (tmp_path / name).touch()
+    with pytest.raises(AudioError, match=r"convert 1 \.amr, 1 \.gsm, 2 \.m4a, 1 \.webm first"):
+        find_clips([tmp_path])
+    (tmp_path / "x.wav").touch()
+    assert find_clips([tmp_path]) == [tmp_path / "x.wav"]
+    (said,) = caplog.messages
+    assert said.startswith(f"{tmp_path}: skipped 1 .amr, 1 .gsm, 2 .m4a, 1 .webm, which cannot")
+    for name in ("b.M4A", "c.webm", "d.amr", "e.gsm"):
+        (tmp_path / name).unlink()
+    find_clips([tmp_path])
+    assert "skipped a.m4a, which cannot be decoded" in caplog.messages[1]
 
 
 def test_folders_are_searched(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,40 @@ def test_a_folder_with_equal_names(place: Path, capsys: pytest.CaptureFixture[st
     page = (place / "r" / "index.html").read_text()
     assert page.count("<article") == 6
     assert "report: r/index.html" in err
+
+
+def test_sub_folders_are_kept(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("north/dawn", "south/dawn", "north"):
+        (place / "rec" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(place / "b.wav", place / "rec" / f"{name}.wav")
+    words = ("rec", "--method", "energy", "-o", "r", "--trust", "none")
+    for again in ((), ("--overwrite",)):
+        code, out, _ = explain(capsys, *words, *again)
+        assert code == 0
+        found = sorted(str(path.parent.relative_to("r")) for path in Path("r").rglob("input.wav"))
+        # north.wav cannot lie around the sounds of the folder north
+        assert found == ["north/dawn", "rec/north", "south/dawn"]
+        heads = re.findall(r"<h2 [^>]*>([^<]*)</h2>", Path("r/index.html").read_text())
+        assert heads == ["north/dawn.wav", "rec/north.wav", "south/dawn.wav"]
+        assert "rec/south/dawn.wav: " in out
+    assert explain(capsys, "b.wav", *words[1:], "--overwrite")[0] == 0
+    assert sorted(str(one) for one in Path("r").iterdir()) == [
+        "r/b",
+        "r/index.html",
+        "r/report.json",
+    ]
+
+
+def test_recorders_with_equal_names_are_told_apart(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("north", "south"):
+        (place / name).mkdir()
+        shutil.copy(place / "b.wav", place / name / "dawn.wav")
+    code, *_ = explain(capsys, "north", "south/dawn.wav", "--method", "energy", "-o", "r")
+    assert code == 0
+    heads = re.findall(r"<h2 [^>]*>([^<]*)</h2>", Path("r/index.html").read_text())
+    assert heads == ["dawn.wav", "south/dawn.wav"]
 
 
 def check_line(line: dict[str, Any]) -> None:

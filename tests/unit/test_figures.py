@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
+from earwitness.audio import write_audio
 from earwitness.metrics.calibration import expected_calibration_error
+from earwitness.pipeline import explain
 from earwitness.render.picture import attribution_image, spectrogram_image, strength
 from earwitness.render.players import loudness, players
 from earwitness.types import Audio
 from tests.reference import slow
+from tests.toys import spectral
 
 RATE = 16000
 
@@ -101,3 +105,16 @@ def test_one_cell_cannot_hide_the_others() -> None:
     values[0, 0] = 1e6
     np.testing.assert_allclose(np.median(strength(values)), 1.0)
     np.testing.assert_array_equal(strength(np.zeros((3, 3), np.float32)), np.zeros((3, 3)))
+
+
+def test_labels_count_from_the_beginning_of_the_file(tmp_path: Path) -> None:
+    """The low region, at 1.00 to 1.25 s of the part, lies 0.5 s later in the file."""
+    wave = 0.1 * np.random.default_rng(0).standard_normal(40000).astype(np.float32)
+    facts = {"target": "low", "keep": "80%", "trust": "none", "start": 0.5}
+    for clip in ((wave, RATE), tmp_path / "x.wav"):
+        if isinstance(clip, Path):
+            write_audio(clip, Audio(wave, RATE))
+        found = explain(spectral(), clip, "input-x-gradient", **facts)  # type: ignore[arg-type]
+        files = found.save(tmp_path / type(clip).__name__)
+        start, end, _ = files["labels"].read_text().splitlines()[0].split("\t")
+        assert 1.5 - 0.03 <= float(start) < float(end) <= 1.75 + 0.03

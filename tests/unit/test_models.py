@@ -60,7 +60,8 @@ def test_the_shortcut_and_the_waveform_agree_for_smooth_gains() -> None:
     wave = noise()[0]
     answers = []
     for one in (spectral(), waveform()):
-        one.plane = TOY_PLANE
+        assert one.plane == TOY_PLANE
+        assert one.plane == TOY_PLANE
         probe = Probe(one, wave, make_target(one, torch.zeros(2), 0))
         slope = torch.linspace(1, 0.2, probe.shape[0])[:, None] * torch.linspace(
             0.5, 1, probe.shape[1]
@@ -150,7 +151,7 @@ def test_answers_that_break_the_declaration(
     [
         ({"output": "softmax"}, "output must be"),
         ({"task": "tagging"}, "task must be"),
-        ({"task": "regression"}, "does not go with"),
+        ({"task": "regression", "output": "logits"}, "does not go with"),
         ({"labels": ["a", "a"]}, "different"),
         ({"sample_rate": 0}, "positive"),
         ({"sample_rate": 44100.5}, "whole"),
@@ -270,7 +271,8 @@ def test_a_model_that_writes_on_its_input_does_no_harm(method: str) -> None:
             return torch.stack([waves.abs().mean(dim=1), waves.std(dim=1)], dim=1)
 
     wave = noise()[0].numpy()
-    found = explain(wrap(Greedy(), sample_rate=RATE), (wave.copy(), RATE), method, target=0)
+    one = wrap(Greedy(), sample_rate=RATE, output="logits")
+    found = explain(one, (wave.copy(), RATE), method, target=0)
     np.testing.assert_array_equal(found.input.samples, wave)
     total = found.evidence.samples.astype(float) + found.remainder.samples
     np.testing.assert_allclose(total, wave, atol=1e-5)
@@ -351,5 +353,6 @@ def test_a_backward_pass_that_fails_says_so() -> None:
             heard *= 0.5
             return torch.stack([heard.mean(dim=1), heard.std(dim=1)], dim=1)
 
+    one = wrap(Clumsy(), sample_rate=RATE, output="logits")
     with pytest.raises(NotApplicableError, match="cannot be differentiated"):
-        explain(wrap(Clumsy(), sample_rate=RATE), (noise()[0].numpy(), RATE), "saliency")
+        explain(one, (noise()[0].numpy(), RATE), "saliency")

@@ -63,6 +63,47 @@ def unquote(text: str) -> str:
     return unquote(unescape(text))
 
 
+def test_sub_folders_and_equal_names_have_folders_of_their_own(tmp_path: Path) -> None:
+    folder = ReportFolder(tmp_path / "r", overwrite=False)
+    rec = Path("rec")
+    names = [
+        folder.place_of(str(clip), below).relative_to(folder.root).as_posix()
+        for clip, below in (
+            (rec / "north" / "dawn.wav", rec),
+            (rec / "south" / "dawn.wav", rec),
+            (rec / "north.wav", rec),  # would lie around the first
+            (rec / "south" / "dawn" / "wind.wav", rec),  # would lie in the second
+            (Path("other") / "north" / "DAWN.wav", Path("other")),
+            (rec / "dusk.wav", None),
+            (rec / "dusk.flac", None),
+            (rec / "dusk.ogg", None),
+            (rec / "index.html.wav", rec),
+        )
+    ]
+    assert names == [
+        *("north/dawn", "south/dawn", "rec/north", "rec/south/dawn/wind", "other/north/DAWN"),
+        *("dusk", "rec/dusk", "dusk-2", "rec/index.html"),
+    ]
+    assert folder.place_of("rec/south/dawn.wav") == folder.root / "south" / "dawn"
+
+
+def test_headings_name_the_sub_folder(tmp_path: Path) -> None:
+    model = spectral()
+    folder = ReportFolder(tmp_path / "r", overwrite=False)
+    folder.prepare()
+    wave = 0.1 * np.random.default_rng(0).standard_normal(8000).astype(np.float32)
+    for name in ("north", "south"):
+        path = tmp_path / "rec" / name / "dawn.wav"
+        path.parent.mkdir(parents=True)
+        write_audio(path, Audio(wave, RATE))
+        folder.place_of(str(path), tmp_path / "rec")
+        folder.add(explain(model, path, "energy", trust="none", start=0.1))
+    text = folder.finish(model).read_text()
+    assert re.findall(r"<h2 [^>]*>([^<]*)</h2>", text) == ["north/dawn.wav", "south/dawn.wav"]
+    assert len(set(re.findall(r'<section id="([^"]*)"', text))) == 2
+    assert text.count("0.40 s from 0.10 s of the file on") == 2
+
+
 def test_axes_are_true() -> None:
     centres = np.arange(126) * 0.016  # 0 to 2 s
     ticks = {tick["text"]: tick["at"] for tick in _ticks(centres, "s")}

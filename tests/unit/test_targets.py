@@ -128,7 +128,7 @@ def test_models_that_answer_once_refuse_spans() -> None:
 
 def test_answers_of_the_wrong_shape_are_named() -> None:
     clip = steps()
-    with pytest.raises(ModelError, match=r"got shape \(1, 60, 2\); if it has outputs per frame"):
+    with pytest.raises(ModelError, match=r"got shape \(1, 60, 2\); if .* use per_frame=True"):
         explain(levels(per_frame=False), clip, "energy")
     once = wrap(lambda waves: np.zeros((len(waves), 2, 3, 4)), sample_rate=RATE, per_frame=True)
     with pytest.raises(ModelError, match=r"outputs must be \(batch, frame, output\)"):

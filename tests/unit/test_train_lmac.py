@@ -51,6 +51,16 @@ def test_gains_are_where_the_model_listens(
         assert found.mask.soft
 
 
+def test_a_softmax_is_not_trained_through_twice(sounds: list[Path], tmp_path: Path) -> None:
+    class Sure(RegionNet):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return super().forward(features).softmax(dim=1)
+
+    model = wrap(Sure(stride=STRIDE), sample_rate=RATE, labels=["a", "b"], features=Magnitude())
+    with pytest.raises(ModelError, match="use output='probabilities'"):
+        trained(model, sounds, tmp_path)
+
+
 def test_the_model_is_left_as_it_was(sounds: list[Path], tmp_path: Path) -> None:
     model = waveform(stride=STRIDE)
     model.module.train()

@@ -296,6 +296,26 @@ def test_a_grade_is_never_better_than_the_weakest_control(
             assert f"{words[name]}" in sentence(found)
 
 
+def test_evidence_that_is_not_sufficient_is_weak() -> None:
+    card = replace(made_card(0.5), outcome=Outcome(Pair(0.0, 0.0), Pair(0.0, 0.0)))
+    assert ahead_of(card, SOME) == ["random", "energy", "silence"]
+    found = verdict(card, SOME)
+    assert found.grade == "weak"
+    assert "not sufficient" in sentence(found)
+
+
+def test_evidence_that_is_the_loudest_sound_is_told_so_as_a_fact() -> None:
+    def judged(energy: float) -> str:
+        card = made_card(0.9, energy=0.9)
+        loudest = replace(card.controls["energy"], energy=0.8)
+        card = replace(card, controls={**card.controls, "energy": loudest})
+        return sentence(verdict(card, replace(SOME, energy=energy)))
+
+    assert judged(0.7).startswith("No better than loudness: ")
+    assert "mostly the loudest sound" in judged(0.7)
+    assert "mostly the loudest sound" not in judged(0.2)
+
+
 def test_a_degenerate_mask_has_its_own_grade() -> None:
     found = verdict(made_card(0.9), replace(SOME, degenerate="full"))
     assert found.grade == "degenerate"

@@ -26,6 +26,7 @@ from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, true_cells
 from earwitness.metrics.registry import METRICS, Case, Metric
+from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import make_target, reported_score
 from earwitness.pipeline import stated_options
@@ -85,8 +86,7 @@ def prepare(model: Model, clip: Clip) -> Setting:
     """Make a sound, evaluate the model on it, and determine the target and the true source."""
     material = clip.make(model.rate)
     wave = torch.from_numpy(material.input).to(model.device)
-    with torch.no_grad():
-        whole = model(wave.unsqueeze(0))[0]
+    whole = outputs_for(model, wave)
     seconds = len(material.input) / model.rate
     target = make_target(model, whole, clip.target, seconds=seconds)
     truth: dict[str, Any] = {}

@@ -6,6 +6,7 @@ paired test, which removes the variance between sounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ Values = NDArray[np.floating]
 
 DRAWS = 9999  # resamples, or changes of sign; the least p value is 1e-4
 LEVEL = 0.95  # of the intervals
+FEWEST = 8  # sounds of an interval
+_ROUNDING = 1e-12  # relative; values that differ by less are equal
 _SEED = 0  # equal data have equal intervals
 _ROWS = 64  # samples of the same size that are resampled together
 _CELLS = 2**19  # values in memory at a time, 4 MB
@@ -27,10 +30,13 @@ def interval(values: Values) -> tuple[float, float]:
 
 
 def intervals(samples: Sequence[Values]) -> list[tuple[float, float]]:
-    """Return the 95 % percentile bootstrap interval of the mean of each of several samples.
+    """Return the 95 % bootstrap interval (BCa) of the mean of each of several samples.
 
-    Efron and Tibshirani: An Introduction to the Bootstrap, 1993, section 13.3, as implemented in
-    scipy. Samples of one size are computed together, which is faster and gives the same result.
+    Bias-corrected and accelerated: Efron and Tibshirani: An Introduction to the Bootstrap, 1993,
+    section 14.3, as implemented in scipy, at a level expanded for the size of the sample:
+    bootstraps of few values are too narrow (Hesterberg: What Teachers Should Know About the
+    Bootstrap, 2015, section 5.3). Samples below 8 sounds have no interval. Samples of one size are
+    computed together, which is faster and gives the same result.
 
     Parameters
     ----------
@@ -39,23 +45,37 @@ def intervals(samples: Sequence[Values]) -> list[tuple[float, float]]:
     Returns
     -------
     list of (float, float)
-        nan if a sample has fewer than two values, or an infinite one.
+        nan if a sample has fewer than 8 values, or an infinite one; the value itself twice if all
+        are equal.
     """
     found = [(float("nan"), float("nan"))] * len(samples)
-    for places, rows in _together(samples):
+    for places, every in _together(samples, FEWEST):
+        varied = np.ptp(every, axis=1) > _ROUNDING * np.abs(every).max(axis=1)
+        for place, row in zip(np.array(places)[~varied].tolist(), every[~varied], strict=True):
+            found[place] = (float(row[0]), float(row[0]))
+        if not varied.any():
+            continue
+        rows = every[varied]
         ends = stats.bootstrap(
             (rows,),
             np.mean,
             axis=-1,
-            confidence_level=LEVEL,
-            method="percentile",
+            confidence_level=_expanded(rows.shape[1]),
+            method="BCa",
             n_resamples=DRAWS,
             batch=max(1, _CELLS // rows.size),
             rng=np.random.default_rng(_SEED),
         ).confidence_interval
-        for place, low, high in zip(places, ends.low.tolist(), ends.high.tolist(), strict=True):
+        kept = np.array(places)[varied].tolist()
+        for place, low, high in zip(kept, ends.low.tolist(), ends.high.tolist(), strict=True):
             found[place] = (low, high)
     return found
+
+
+def _expanded(count: int) -> float:
+    """Return the level at which a bootstrap of so many values is as wide as Student's interval."""
+    width = math.sqrt(count / (count - 1)) * stats.t.ppf((1 + LEVEL) / 2, count - 1)
+    return float(1 - 2 * stats.norm.sf(width))
 
 
 def paired_test(differences: Values) -> float:
@@ -81,7 +101,7 @@ def paired_tests(samples: Sequence[Values]) -> list[float]:
         nan if a sample has fewer than two differences, or an infinite one.
     """
     found = [float("nan")] * len(samples)
-    for places, rows in _together(samples):
+    for places, rows in _together(samples, 2):
 
         def sizes(signs: Values, axis: int, rows: Values = rows) -> Values:
             del axis  # the last one, as set below
@@ -117,13 +137,13 @@ def holm(values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _together(samples: Sequence[Values]) -> Iterator[tuple[list[int], Values]]:
+def _together(samples: Sequence[Values], fewest: int) -> Iterator[tuple[list[int], Values]]:
     """Yield the indices of samples of one size with the samples (row, sound), in batches; samples
-    without an interval are left out.
+    of fewer values, or that are not finite, are left out.
     """
     sizes: dict[int, list[int]] = {}
     for place, values in enumerate(samples):
-        if len(values) >= 2 and np.isfinite(values).all():
+        if len(values) >= fewest and np.isfinite(values).all():
             sizes.setdefault(len(values), []).append(place)
     for places in sizes.values():
         for start in range(0, len(places), _ROWS):

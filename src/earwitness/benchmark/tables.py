@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from earwitness.benchmark.cells import MATCHED
 from earwitness.benchmark.rows import Figure, Row, column_order
+from earwitness.benchmark.statistics import FEWEST
 from earwitness.masks.keep import parse_keep
 from earwitness.metrics.registry import METRICS
 
@@ -65,14 +66,16 @@ def cell_text(figure: Figure | None) -> str:
     if figure is None or math.isnan(figure.mean):
         return ""
     text = f"**{figure.mean:.3g}**" if figure.best else f"{figure.mean:.3g}"
-    if not math.isnan(figure.low):
-        text += f" [{figure.low:.3g}, {figure.high:.3g}]"
+    known = not math.isnan(figure.low)
+    text += f" [{figure.low:.3g}, {figure.high:.3g}]" if known else " [\u2013]"
     ahead = [name[0] for name in MATCHED if name in figure.against and figure.against[name].ahead]
     return text + (f" >{''.join(ahead)}" if ahead else "")
 
 
 LEGEND = (
-    "Mean over sounds with its 95 % bootstrap interval; bold: the best method of the table. "
+    "Mean over sounds with its 95 % bootstrap interval (BCa); "
+    f"[\u2013]: fewer than {FEWEST} sounds, too few for an interval; bold: the best method of the "
+    "table. "
     "`>r`: ahead of the random control, `>e`: of the energy control, `>re`: of both (for masks: "
     "permutations of their gains), by a paired test over sounds, p < 0.05 after Holm's correction. "
     "`degenerate`: masks that are empty, full or constant; they are left out of the means."

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,9 +41,9 @@ from earwitness.types import Request
 _WORTH_AN_ESTIMATE = 60.0  # s; shorter runs print no estimate of the time
 
 
-def _finish(task: Task, saved: Saved) -> None:
+def _finish(root: Path, _task: Task, saved: Saved) -> None:
     """Write the report's section of a sound beside its explanations."""
-    write_section(task.folder, saved)
+    write_section(root, saved)
 
 
 @dataclass(frozen=True)
@@ -142,20 +142,22 @@ class Run:
         say(f"report: {page}")
         return 1 if self.failed or stopped else 0
 
-    def _clips(self, places: Sequence[str]) -> list[Path]:
-        clips: list[Path] = []
+    def _clips(self, places: Sequence[str]) -> dict[Path, Path]:
+        """Return the sounds, each with the folder that was searched or holds it."""
+        clips: dict[Path, Path] = {}
         for place in places:
             try:
                 found = find_clips([place])
                 missing = [clip for clip in found if not clip.exists()]
                 if missing:
                     raise AudioError(f"{missing[0]}: no such file or folder")
-                clips += found
+                root = Path(place) if Path(place).is_dir() else Path(place).parent
+                clips |= {clip: root for clip in found if clip not in clips}
             except EarwitnessError as error:
                 self._fail(str(error))
-        return list(dict.fromkeys(clips))
+        return clips
 
-    def _all(self, clips: list[Path]) -> None:
+    def _all(self, clips: Mapping[Path, Path]) -> None:
         console = Console(stderr=True)
         progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
@@ -163,10 +165,10 @@ class Run:
         )  # fmt: skip
         tasks = [
             Task(
-                clip, self.folder.place_of(str(clip)), self.requests, self.settings.files,
+                clip, self.folder.place_of(str(clip), root), self.requests, self.settings.files,
                 self.settings.overwrite,
             )
-            for clip in clips
+            for clip, root in clips.items()
         ]  # fmt: skip
         with progress if console.is_terminal else nullcontext():
             passes = {request.method: count_passes(request) for request in self.requests}
@@ -180,7 +182,7 @@ class Run:
                 self._print(outcome)
 
     def _outcomes(self, tasks: list[Task], tick: Any) -> Iterator[Outcome]:
-        work = partial(explain_task, finish=_finish)
+        work = partial(explain_task, finish=partial(_finish, self.folder.root))
         several = self.settings.workers > 1
         model = self.named if several else self.model
         with closing(

@@ -76,7 +76,7 @@ class Explainer:
         if self.plane != model.plane:
             raise NotApplicableError(
                 f"this decoder was trained for {self.name} on another plane ({self.plane}), not "
-                f"for {model.name} on {model.plane}"
+                f"for {model.name} on {model.plane}; wrap(..., plane=) sets the plane of a model"
             )
         if self.model["weights"] != fingerprint(model):
             raise NotApplicableError(

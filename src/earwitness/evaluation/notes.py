@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from earwitness.models.model import Model
-from earwitness.types import Task
+import numpy as np
 
+from earwitness.models.model import Model
+from earwitness.plane.stft import Plane
+from earwitness.render.players import AUDIBLE, HIGHEST_RATE, expansion, expansion_text, ultrasound
+from earwitness.types import Attribution, Audio, FloatArray, Task
+
+_NO_SOUND_DB = 60.0  # dB below the loudest cell, beyond which a band holds no sound to speak of
+_FULL_BAND = 0.9  # of half the rate; filters of resamplers begin about there
+_LEAST_SHARE = 0.01  # of a map, for a note
 _LARGE_GAP = 0.05  # share of the change of score; larger completeness gaps get a note
 _MOST_NAMED = 5  # steps
 _SUDDEN = "the score changes only within the first 0.1 % of the path"
@@ -68,6 +75,58 @@ def batch_notes(model: Model) -> list[str]:
         "the model's output for one input depends on the others in its batch, or it takes one "
         "input only: it was evaluated on one at a time, which takes longer"
     ]
+
+
+def bandwidth_notes(
+    plane: Plane, samples: int, magnitude: FloatArray, attribution: Attribution
+) -> list[str]:
+    """Return a note if the sound ends below half the rate, and a part of the map lies above it.
+
+    Such as telephone speech stored at a higher rate: gains of silent cells change nothing that is
+    heard, but some methods give them large values.
+
+    Parameters
+    ----------
+    samples : int
+        Length of the sound. Windows that reach over its ends show the cut, and are left out.
+    magnitude : ndarray, shape (freq, frame)
+        Of the input, on the plane.
+    """
+    half = plane.n_fft // 2
+    inner = magnitude[:, -(-half // plane.hop) : (samples - half) // plane.hop + 1]
+    peaks = (inner if inner.shape[1] else magnitude).max(axis=1)
+    loud = np.flatnonzero(peaks > peaks.max() * 10 ** (-_NO_SOUND_DB / 20))
+    if not len(loud) or loud[-1] >= _FULL_BAND * (len(peaks) - 1):
+        return []
+    size = np.abs(attribution.values).sum(axis=1, dtype=np.float64)
+    share = float(size[loud[-1] + 1 :].sum() / max(size.sum(), 1e-300))
+    if share < _LEAST_SHARE:
+        return []
+    top, whole = attribution.freqs[loud[-1]] / 1000, attribution.freqs[-1] / 1000
+    return [
+        f"the sound ends at {top:.1f} of {whole:g} kHz (above, all is {_NO_SOUND_DB:.0f} dB below "
+        f"the loudest), and {share:.0%} of the map lies above, where there is nothing to hear"
+    ]
+
+
+def ultrasound_notes(sounds: Sequence[Audio]) -> list[str]:
+    """Return a note if sounds (input, evidence, remainder) are ultrasound, or players cut them."""
+    shares = ", ".join(f"{_percent(ultrasound(one))} of the {one.name}" for one in sounds)
+    shares = f"{shares} (of the energy) above {AUDIBLE // 1000} kHz"
+    factor = expansion(sounds)
+    if factor > 1:
+        return [
+            f"ultrasound: {shares}; players are {expansion_text(factor)}, so that 40 kHz is heard "
+            f"at {40 / factor:g} kHz; WAV files keep their rate"
+        ]
+    if sounds[0].rate > HIGHEST_RATE:
+        return [f"players hold up to {HIGHEST_RATE // 2000} kHz: {shares}"]
+    return []
+
+
+def _percent(share: float) -> str:
+    """Return a share in whole percent, or by two digits below one percent."""
+    return f"{share:.0%}" if share >= 0.01 else f"{100 * share:.2g}%"
 
 
 def gap_notes(details: Mapping[str, Any]) -> list[str]:

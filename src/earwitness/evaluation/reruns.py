@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import soundfile
 
-from earwitness.audio import VORBIS_RATES, encode_vorbis
 from earwitness.errors import NotApplicableError
+from earwitness.render.vorbis import VORBIS_RATES, encode_vorbis
 from earwitness.types import FloatArray
 
 NOISE_DB = -40.0  # dB relative to the level of the sound; barely audible

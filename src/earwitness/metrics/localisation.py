@@ -11,8 +11,8 @@ energy there than the rest (``true_cells``). Every metric is computed on cells, 
 (``-time``) and on bins (``-frequency``); for the latter two, positive attribution and energies are
 summed over the other axis.
 
-Only positive attribution counts. Ties get their expected value in random order, so a constant map
-scores at chance level.
+Only positive attribution counts: negative values are zero, and tied. Ties get their expected value
+in random order, so a map that is constant, or nowhere positive, scores at chance level.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def relevance_mass(maps: Array, truth: Truth) -> Array:
     >>> relevance_mass(np.array([[3.0, 1.0, -5.0]]), np.array([True, False, False])).tolist()
     [0.75]
     """
-    positive = np.maximum(maps.reshape(len(maps), -1), 0).astype(np.float64)
+    positive = _positive(maps)
     whole = positive.sum(axis=1)
     inside = positive[:, truth.ravel()].sum(axis=1)
     return np.divide(inside, whole, out=np.zeros_like(whole), where=whole > 0)
@@ -99,7 +99,7 @@ def relevance_rank(maps: Array, truth: Truth) -> Array:
     >>> relevance_rank(np.array([[3.0, 2.0, 1.0]]), np.array([True, False, True])).tolist()
     [0.5]
     """
-    flat, inside = maps.reshape(len(maps), -1), truth.ravel()
+    flat, inside = _positive(maps), truth.ravel()
     count = int(inside.sum())
     if not count:
         return np.full(len(maps), np.nan)
@@ -130,7 +130,7 @@ def pointing_game(maps: Array, truth: Truth) -> Array:
     >>> pointing_game(np.array([[3.0, 2.0]]), np.array([True, False])).tolist()
     [1.0]
     """
-    flat = maps.reshape(len(maps), -1)
+    flat = _positive(maps)
     strongest = flat == flat.max(axis=1, keepdims=True)
     return (strongest & truth.ravel()).sum(axis=1) / strongest.sum(axis=1)
 
@@ -155,12 +155,17 @@ def roc_auc(maps: Array, truth: Truth) -> Array:
     [0.5]
     """
     # from scipy 1.18 on, ranks have the dtype of what is ranked
-    flat, inside = maps.reshape(len(maps), -1).astype(np.float64), truth.ravel()
+    flat, inside = _positive(maps), truth.ravel()
     true, false = int(inside.sum()), int((~inside).sum())
     if not true or not false:
         return np.full(len(maps), np.nan)
     ranks = rankdata(flat, axis=1)[:, inside].sum(axis=1)
     return (ranks - true * (true + 1) / 2) / (true * false)
+
+
+def _positive(maps: Array) -> Array:
+    """Return the positive part of attributions (map, ...) as (map, cell), in double precision."""
+    return np.maximum(maps.reshape(len(maps), -1), 0).astype(np.float64)
 
 
 @register(

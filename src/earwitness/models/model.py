@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from earwitness.errors import EarwitnessError, ModelError, ParameterError
 from earwitness.models.batching import Batching
 from earwitness.models.frontend import FrontEnd
+from earwitness.models.outputs import check_count, check_values, shaped
+from earwitness.plane.observed import observed_plane
 from earwitness.plane.stft import Plane, default_plane
-from earwitness.plane.windows import joined
+from earwitness.plane.windows import overlapped
 from earwitness.types import Optimise, Output, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
@@ -43,6 +45,10 @@ class Model(ABC):
         ``single-label`` (one of many), ``multi-label`` (several at once) or ``regression``.
     output : str
         What the outputs are: ``logits``, ``probabilities`` or ``scores``.
+    declared : bool
+        Whether ``output`` was given, and is not the default.
+    labelled : bool
+        Whether ``labels`` were given.
     per_frame : bool
         Whether it has outputs for every frame of the sound.
     shortest, longest : int or None
@@ -72,7 +78,7 @@ class Model(ABC):
         name: str,
         rate: int,
         labels: Sequence[str] | None,
-        output: Output,
+        output: Output | None,
         task: Task | None,
         lengths: tuple[float | None, float | None],
         module: nn.Module | None,
@@ -83,6 +89,9 @@ class Model(ABC):
     ) -> None:
         if optimise not in (True, False, "compile"):
             raise ParameterError(f"optimise is True, False or 'compile', got {optimise!r}")
+        self.declared, self.labelled = output is not None, labels is not None
+        if output is None:
+            output = "scores" if task == "regression" else "logits"
         if output not in _OUTPUTS:
             raise ParameterError(f"output must be one of {', '.join(_OUTPUTS)}; got {output!r}")
         self.task: Task = task or ("regression" if output == "scores" else "single-label")
@@ -106,7 +115,7 @@ class Model(ABC):
         self.output: Output = output
         self.per_frame = bool(per_frame)
         self.module = module
-        self.plane = plane or default_plane(self.rate)
+        self._plane = plane
         self.shortest, self.longest = _lengths(lengths, self.rate)
         self._labels = None if labels is None else tuple(map(str, labels))
         self.optimise: Optimise = optimise
@@ -121,6 +130,13 @@ class Model(ABC):
                 samples = self.shortest or self.rate
                 self(torch.zeros(1, samples, device=self.device))
         return self._labels or ()
+
+    @property
+    def plane(self) -> Plane:
+        """The plane of its explanations: the given one, the model's own, or the default."""
+        if self._plane is None:
+            self._plane = self._own_plane() or default_plane(self.rate)
+        return self._plane
 
     @property
     def parts(self) -> tuple[nn.Module, ...]:
@@ -217,6 +233,19 @@ class Model(ABC):
             ) from error
         return self._checked(outputs, len(data))
 
+    def _cast(self, data: Tensor) -> Tensor:
+        """Return data in the precision of the parameters; complex features stay complex."""
+        return data if data.is_complex() else data.to(self.dtype)
+
+    def _own_plane(self) -> Plane | None:
+        """Return the plane of a spectrogram that the model computes itself, if it does."""
+        if self.module is None:
+            return None
+        samples = self.shortest or min(self.rate, self.longest or self.rate)
+        with self.undisturbed(), torch.no_grad():
+            noise = 0.1 * torch.randn(1, samples, device=self.device)
+            return observed_plane(self.parts, self._forward, noise, self.rate)
+
     def _starts(self, length: int, longest: int | None = None) -> list[int]:
         longest = longest or self.longest
         if longest is None or length <= longest:
@@ -240,63 +269,15 @@ class Model(ABC):
             return evaluate(data)
         parts = torch.stack([data[..., start : start + (longest or 0)] for start in starts])
         outputs = evaluate(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
-        return _overlap(outputs, starts, length) if self.per_frame else outputs.mean(dim=0)
+        return overlapped(outputs, starts, length) if self.per_frame else outputs.mean(dim=0)
 
     def _checked(self, outputs: Any, batch: int) -> Tensor:
-        outputs = getattr(outputs, "logits", outputs)
-        if isinstance(outputs, Tensor) and outputs.is_complex():
-            raise ModelError(f"{self.name}: outputs must be real numbers, got {outputs.dtype}")
-        if not isinstance(outputs, Tensor):
-            raise ModelError(
-                f"{self.name}: outputs must be a tensor (batch, output), got "
-                f"{type(outputs).__name__}; wrap a module that returns the tensor to explain"
-            )
-        shape = tuple(outputs.shape)
-        if outputs.ndim == 1 + self.per_frame and len(outputs) == batch:
-            outputs = outputs.unsqueeze(-1)
-        if outputs.ndim != 2 + self.per_frame or len(outputs) != batch:
-            wanted = "(batch, frame, output)" if self.per_frame else "(batch, output)"
-            hint = ""
-            if outputs.ndim == 3 and len(outputs) == batch:
-                hint = "; if it has outputs per frame, use per_frame=True"
-            raise ModelError(
-                f"{self.name}: outputs must be {wanted} = ({batch}, ...), got shape {shape}{hint}"
-            )
-        if self.per_frame:
-            outputs = outputs.movedim(1, -1)
-        if self.task == "single-label" and outputs.shape[1] == 1:
-            raise ModelError(
-                f"{self.name}: one output cannot be single-label; use task='multi-label' for a "
-                "detector, or output='scores' for a regression"
-            )
+        outputs = shaped(self, outputs, batch)
         if self._labels is None:
             self._labels = tuple(str(index) for index in range(outputs.shape[1]))
-        if outputs.shape[1] != len(self._labels):
-            raise ModelError(
-                f"{self.name}: {len(self._labels)} labels were given, but the model has "
-                f"{outputs.shape[1]} outputs; give one label for each"
-            )
-        self._check_values(outputs.detach())
+        check_count(self, outputs, len(self._labels))
+        check_values(self, outputs.detach())
         return outputs
-
-    def _check_values(self, outputs: Tensor) -> None:
-        if not bool(torch.isfinite(outputs).all()):
-            raise ModelError(
-                f"{self.name}: outputs are NaN or infinite; if it divides by the level of its "
-                "input, add a small constant, because explanations evaluate silence too"
-            )
-        if self.output != "probabilities":
-            return
-        if bool((outputs < -1e-3).any()) or bool((outputs > 1 + 1e-3).any()):
-            raise ModelError(
-                f"{self.name}: outputs were declared probabilities but are outside [0, 1]; if they "
-                "precede the softmax, use output='logits'"
-            )
-        if self.task == "single-label" and bool(((outputs.sum(dim=1) - 1).abs() > 1e-2).any()):
-            raise ModelError(
-                f"{self.name}: single-label probabilities must sum to 1; for several labels at "
-                "once, use task='multi-label'"
-            )
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -378,12 +359,3 @@ def _lengths(
     shortest = None if low is None else math.ceil(low * rate)
     longest = None if high is None else math.floor(high * rate)
     return shortest, longest
-
-
-def _overlap(outputs: Tensor, starts: list[int], length: int) -> Tensor:
-    """Join outputs (window, batch, output, frame) of windows that start at samples of a sound."""
-    count = outputs.shape[-1]
-    per_window = length - starts[-1]  # samples; the last window ends where the sound does
-    last = max(1, round(starts[-1] * count / per_window))
-    places = [round(start / starts[-1] * last) for start in starts]
-    return joined(list(outputs), places, last + count)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 from torch import Tensor, nn
 
 from earwitness.errors import ParameterError
@@ -13,17 +14,21 @@ from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.adapters.torch import FeatureModel, WaveModel
 from earwitness.models.frontend import FrontEnd
 from earwitness.models.model import Model
+from earwitness.plane.stft import LEAST_WINDOW, Plane, default_plane
 from earwitness.types import Optimise, Output, Task
+
+_LONGEST_WINDOW = 10.0  # s
 
 
 def wrap(
     model: nn.Module | Callable[[Any], Any],
     *,
     sample_rate: int,
-    labels: Sequence[str] | None = None,
-    output: Output = "logits",
+    labels: Sequence[str] | Mapping[Any, Any] | None = None,
+    output: Output | None = None,
     task: Task | None = None,
     features: Callable[[Tensor], Tensor] | FrontEnd | None = None,
+    plane: Plane | float | None = None,
     lengths: tuple[float | None, float | None] = (None, None),
     per_frame: bool = False,
     optimise: Optimise = True,
@@ -40,16 +45,26 @@ def wrap(
         of float32 and returns an array (batch, output); methods that need gradients refuse it.
     sample_rate : int
         Sampling rate in Hz of its input.
-    labels : sequence of str, optional
-        Names of the outputs; numbers if None.
-    output : {"logits", "probabilities", "scores"}
-        What the outputs are. It is not guessed, because a softmax applied twice is a common error.
+    labels : sequence of str or mapping, optional
+        Names of the outputs; numbers if None. A mapping goes from index to name (``id2label``, also
+        with indices as text) or from name to index (``label2id``).
+    output : {"logits", "probabilities", "scores"}, optional
+        What the outputs are: by default scores of a regression, and logits otherwise. It is not
+        guessed, but outputs that cannot be what they are declared as are refused with the first
+        sound: logits that lie in [0, 1] and sum to one for the sound and for noise, and, if
+        ``output`` is not given, any that lie in [0, 1] for both.
     task : {"single-label", "multi-label", "regression"}, optional
         By default regression for scores, single-label otherwise.
     features : callable, optional
         For a module on features: a differentiable torch function from waveforms to its input, or a
         front end on the plane (such as ``earwitness.models.frontend.LogMel``), with which
         explanations skip the inverse transform.
+    plane : Plane or float, optional
+        The plane of explanations, or the length of its window in seconds (rounded to a power of two
+        in samples, hop a quarter of it): as long as the events to be told apart, such as 0.002 for
+        calls of bats. By default that of ``features``; else window and hop of the first
+        ``torch.stft`` that the network computes (or its attributes ``n_fft`` and ``hop_length``);
+        else about 50 ms.
     lengths : (float or None, float or None)
         Shortest and longest sound that it takes, in seconds. Shorter sounds are padded with
         silence, longer ones are read in overlapping windows.
@@ -77,7 +92,7 @@ def wrap(
     facts: dict[str, Any] = {
         "name": name or getattr(model, "__name__", type(model).__name__),
         "rate": sample_rate,
-        "labels": labels,
+        "labels": _names(labels),
         "output": output,
         "task": task,
         "lengths": lengths,
@@ -87,14 +102,63 @@ def wrap(
     }
     if isinstance(model, type):
         raise ParameterError(f"{model.__name__} is a class: give an instance, {model.__name__}()")
+    if hasattr(features, "plane") and isinstance(model, nn.Module):
+        if plane is not None:
+            raise ParameterError("plane: features on a plane have their own; leave plane out")
+        return SpectralModel(cast(FrontEnd, features), module=model, **facts)
+    facts["plane"] = _plane(plane, sample_rate)
     if isinstance(model, nn.Module):
         if features is None:
             return WaveModel(module=model, **facts)
-        if hasattr(features, "plane"):
-            return SpectralModel(cast(FrontEnd, features), module=model, **facts)
         return FeatureModel(features, module=model, **facts)
     if not callable(model):
         raise ParameterError(f"a model is a torch module or a function, got {type(model).__name__}")
     if features is not None:
         raise ParameterError("features need a torch module; let the function compute its own")
     return BlackBox(model, **facts)
+
+
+def _names(labels: Any) -> Any:
+    """Return the names in a mapping between indices and names, in order; else what was given."""
+    if isinstance(labels, set | frozenset):
+        raise ParameterError("labels: a set has no order; give a list of names")
+    if not isinstance(labels, Mapping):
+        return labels
+    pairs = list(labels.items())
+    if not all(_is_index(key) for key, _ in pairs) or (
+        all(isinstance(key, str) and _is_index(value, text=False) for key, value in pairs)
+    ):
+        pairs = [(value, key) for key, value in pairs]
+    if not all(_is_index(key) for key, _ in pairs):
+        raise ParameterError(
+            "labels: a mapping goes from index to name or from name to index, got "
+            f"{dict(list(labels.items())[:3])!r}"
+        )
+    by_index = {int(key): str(name) for key, name in pairs}
+    missing = [k for k in range(len(pairs)) if k not in by_index]
+    if missing:
+        raise ParameterError(f"labels: {len(pairs)} names, but none for output {missing[0]}")
+    return [by_index[k] for k in range(len(pairs))]
+
+
+def _is_index(value: object, *, text: bool = True) -> bool:
+    if isinstance(value, str):
+        return text and value.isdecimal()
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _plane(plane: Plane | float | None, rate: int) -> Plane | None:
+    """Return a plane given as such, or by its window in seconds."""
+    if plane is None or not isinstance(rate, int | float | np.number) or not rate > 0:
+        return None  # an invalid rate is refused by the model
+    if isinstance(plane, Plane):
+        if plane.rate != rate:
+            raise ParameterError(f"plane: its rate is {plane.rate} Hz, the model's {rate} Hz")
+        return plane
+    least = LEAST_WINDOW / rate
+    if not isinstance(plane, int | float) or not least <= plane <= _LONGEST_WINDOW:
+        raise ParameterError(
+            f"plane is a Plane, or a window of {least:.2g} to {_LONGEST_WINDOW:g} s at {rate} Hz; "
+            f"got {plane!r}"
+        )
+    return default_plane(rate, plane)

@@ -62,7 +62,8 @@ def perturb(
         of a sound; ``auto`` is the mean for a regression, and silence otherwise. Scores are
         averaged over several, separated by commas.
     segments : int
-        Number of time segments; 0 for four per second, 20 at most.
+        Number of time segments; 0 for four per second (one per 20 windows on a plane with
+        windows shorter than 12.5 ms), 20 at most.
     bands : int
         Number of frequency bands.
     components : int

@@ -15,6 +15,7 @@ from torch import Tensor
 from earwitness.errors import ParameterError
 
 _WINDOW_SECONDS = 0.05  # s, length of the default window
+LEAST_WINDOW = 32  # samples; a shorter window hardly resolves a frequency
 
 
 @dataclass(frozen=True)
@@ -123,16 +124,23 @@ class Plane:
         return torch.hann_window(self.n_fft, dtype=like.dtype, device=like.device)
 
 
-def default_plane(rate: int) -> Plane:
+def default_plane(rate: int, window: float = _WINDOW_SECONDS) -> Plane:
     """Return the plane for models without a spectrogram of their own.
 
-    A window of about 50 ms (the nearest power of two) resolves the harmonics of most voices and
-    localises onsets to about 10 ms. An overlap of 75 % avoids clicks in masked sounds.
+    A window of about 50 ms resolves the harmonics of most voices and localises onsets to about
+    10 ms. An overlap of 75 % avoids clicks in masked sounds.
+
+    Parameters
+    ----------
+    rate : int
+        In Hz.
+    window : float
+        Length of the window in seconds, rounded to a power of two in samples, at least 32.
 
     Examples
     --------
     >>> default_plane(16000)
     Plane(rate=16000, n_fft=1024, hop=256)
     """
-    n_fft = max(32, 2 ** round(math.log2(_WINDOW_SECONDS * rate)))
+    n_fft = max(LEAST_WINDOW, 2 ** round(math.log2(window * rate)))
     return Plane(rate, n_fft, n_fft // 4)

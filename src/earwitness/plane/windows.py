@@ -39,3 +39,20 @@ def joined(
         total[..., inside] += weights * one
         cover[inside] += weights
     return (total / cover.clamp(min=1e-9))[..., :length]
+
+
+def overlapped(outputs: Tensor, starts: Sequence[int], length: int) -> Tensor:
+    """Join outputs (window, batch, output, frame) of windows that start at samples of a sound.
+
+    Parameters
+    ----------
+    starts : sequence of int
+        In samples; at least two, the first one 0.
+    length : int
+        Of the sound, in samples; the last window ends where the sound does.
+    """
+    count = outputs.shape[-1]
+    per_window = length - starts[-1]
+    last = max(1, round(starts[-1] * count / per_window))
+    places = [round(start / starts[-1] * last) for start in starts]
+    return joined(list(outputs), places, last + count)

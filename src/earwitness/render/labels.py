@@ -11,11 +11,18 @@ _MOST_REGIONS = 12  # labels; more are unreadable in an editor
 _LEAST_SHARE = 0.01  # of the positive attribution
 
 
-def region_labels(attribution: Attribution, mask: Mask, name: str) -> str:
+def region_labels(attribution: Attribution, mask: Mask, name: str, offset: float = 0.0) -> str:
     """Return regions in Audacity's label format: start and end in seconds, text, range in Hz.
 
     A region is a connected component of the mask. The twelve strongest are listed in order of time,
     with their share of the positive attribution; regions below 1 % are omitted.
+
+    Parameters
+    ----------
+    name : str
+        The text of every label.
+    offset : float
+        Seconds from the beginning of the file to the explained part.
     """
     found, count = ndimage.label(mask.gains > 0.5, structure=np.ones((3, 3)))
     positive = np.maximum(attribution.values, 0).astype(np.float64)
@@ -34,6 +41,7 @@ def region_labels(attribution: Attribution, mask: Mask, name: str) -> str:
         start = max(0.0, float(attribution.times[columns.start]) - half_time)
         end = float(attribution.times[columns.stop - 1]) + half_time
         low, high = attribution.freqs[rows.start], attribution.freqs[rows.stop - 1]
+        start, end = start + offset, end + offset
         lines.append(f"{start:.6f}\t{end:.6f}\t{name} {100 * shares[k]:.0f}%")
         lines.append(f"\\\t{low:.2f}\t{high:.2f}")
     return "".join(line + "\n" for line in lines)

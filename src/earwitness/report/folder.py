@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from earwitness.errors import OutputError
 from earwitness.explanation import Explanation
@@ -49,6 +50,8 @@ class ReportFolder:
         self.root = root
         self.entries: list[Entry] = []
         self._names: dict[str, str] = {}
+        self._taken = {"index.html", _RECORD}  # in lower case, as are the folders above them
+        self._above: set[str] = set()
         self._open: list[tuple[Path, Explanation]] = []
         self._made = False
         self._overwrite = overwrite
@@ -81,9 +84,20 @@ class ReportFolder:
                 f"{self.root}: cannot be written ({error.strerror}); choose another place with -o"
             ) from error
 
-    def place_of(self, clip: str) -> Path:
-        """Return the folder of a sound, named after its stem; numbered if the name is taken."""
-        return self.root / self._name(clip)
+    def place_of(self, clip: str, below: Path | None = None) -> Path:
+        """Return the folder of a sound, named after its file without the ending.
+
+        Parameters
+        ----------
+        clip : str
+            Path or name of the sound.
+        below : Path, optional
+            The folder that was searched for sounds; its sub-folders are kept. Of equal names, the
+            second one gets the name of its own folder before it, or a number.
+        """
+        if clip not in self._names:
+            self._names[clip] = self._new_name(Path(clip), below)
+        return self.root / self._names[clip]
 
     def add(self, explanation: Explanation, place: str | None = None) -> dict[str, Path]:
         """Save one explanation in ``place``, by default its method's name, and return its files.
@@ -121,7 +135,7 @@ class ReportFolder:
     def _close(self) -> None:
         """Write the section of the current sound."""
         if self._open:
-            write_section(self._open[0][0].parent, self._open)
+            write_section(self.root, self._open)
         self._open = []
 
     def discard(self) -> None:
@@ -135,17 +149,23 @@ class ReportFolder:
         """Position of each sound, in order of first use."""
         return {clip: number for number, clip in enumerate(self._names)}
 
-    def _name(self, clip: str) -> str:
-        """Return a folder name for a clip: its stem, numbered if the name is taken."""
-        if clip not in self._names:
-            stem = "".join(c if c.isalnum() or c in "-_. " else "_" for c in Path(clip).stem)
-            stem = stem.strip(" .")[:80] or "clip"
-            taken = {name.lower() for name in self._names.values()}
-            name, number = stem, 2
-            while name.lower() in taken or name in ("index.html", _RECORD):
-                name, number = f"{stem}-{number}", number + 1
-            self._names[clip] = name
-        return self._names[clip]
+    def _new_name(self, clip: Path, below: Path | None) -> str:
+        """Return a relative path that neither is nor holds nor lies in another sound's folder."""
+        inner = clip.relative_to(below) if below else Path(clip.name)
+        parts = [_folder_name(part) for part in (*inner.parent.parts, inner.stem)]
+        own = _folder_name((below or clip.parent).absolute().name)
+
+        def free(name: str) -> bool:
+            here = PurePosixPath(name.lower())
+            lines = {str(one) for one in (here, *here.parents)}
+            return str(here) not in self._above and not lines & self._taken
+
+        plain, longer = "/".join(parts), "/".join([own, *parts])
+        numbered = (f"{plain}-{number}" for number in itertools.count(2))
+        chosen = next(name for name in itertools.chain((plain, longer), numbered) if free(name))
+        self._taken.add(chosen.lower())
+        self._above |= {str(one) for one in PurePosixPath(chosen.lower()).parents}
+        return chosen
 
     def _record(self) -> None:
         own = [os.path.relpath(entry.folder, self.root) for entry in self.entries]
@@ -162,11 +182,17 @@ class ReportFolder:
             shared = [folder.parent / "input.wav", folder.parent / SECTION]
             for path in (*own_files(folder), *shared):
                 path.unlink(missing_ok=True)
-            for place in (folder, folder.parent):
-                if place.is_dir() and not any(place.iterdir()):
+            above = folder.relative_to(self.root).parents
+            for place in (folder, *(self.root / one for one in above)):
+                if place != self.root and place.is_dir() and not any(place.iterdir()):
                     place.rmdir()
         (self.root / "index.html").unlink(missing_ok=True)
         record.unlink()
+
+
+def _folder_name(text: str) -> str:
+    name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in text)
+    return name.strip(" .")[:80].strip(" .") or "clip"
 
 
 def _recorded(record: Path) -> list[str]:

@@ -39,7 +39,9 @@ def write_page(path: Path, root: Path, folders: Sequence[Path], model: Model) ->
         .stream(
             version=__version__,
             model=model,
-            contents=[(place.name, anchor(place)) for place, _ in groups],
+            contents=[
+                (place.relative_to(root).as_posix(), anchor(root, place)) for place, _ in groups
+            ],
             sections=_sections(root, groups),
         )
     )

@@ -21,9 +21,9 @@ from earwitness.explanation import Explanation
 from earwitness.files import write_text
 from earwitness.methods.registry import METHODS
 from earwitness.render.picture import attribution_image, spectrogram_image
-from earwitness.render.players import Player, copies, players
+from earwitness.render.players import Player, copies, expansion, expansion_text, players
 from earwitness.store import files_in
-from earwitness.types import Outcome, TrustCard
+from earwitness.types import Audio, Outcome, TrustCard
 
 SECTION = ".section.html"
 _TICKS = 6  # most labels on an axis; more would overlap on a phone
@@ -43,14 +43,14 @@ def environment() -> Environment:
     return made
 
 
-def anchor(place: Path) -> str:
+def anchor(root: Path, place: Path) -> str:
     """Return a name for a sound's section that is valid in a URL and in an id."""
-    return quote(place.name, safe="").replace("%", "_x")
+    return quote(place.relative_to(root).as_posix(), safe="").replace("%", "_x")
 
 
-def write_section(folder: Path, saved: Saved) -> None:
-    """Write the section of one sound to a hidden file in its folder."""
-    write_text(folder / SECTION, render_section(folder.parent, saved))
+def write_section(root: Path, saved: Saved) -> None:
+    """Write the section of one sound to a hidden file in its folder; ``root`` holds the page."""
+    write_text(saved[0][0].parent / SECTION, render_section(root, saved))
 
 
 def render_section(root: Path, saved: Saved) -> str:
@@ -63,23 +63,28 @@ def render_section(root: Path, saved: Saved) -> str:
     saved : sequence of (Path, Explanation)
         Explanations of one sound, with their folders.
     """
-    first = saved[0][1]
+    first, place = saved[0][1], saved[0][0].parent
+    factor = expansion(_sounds(saved))
     clip = {
-        "anchor": anchor(saved[0][0].parent),
-        "name": Path(first.clip).name,
+        "anchor": anchor(root, place),
+        "name": (place.relative_to(root).parent / Path(first.clip).name).as_posix(),
         "first": first,
         "spectrogram": uri("image/webp", spectrogram_image(first.magnitude)),
         "original": _original(root, first),
-        "parts": _parts(root, saved),
+        "expansion": expansion_text(factor),
+        "parts": _parts(root, saved, factor),
     }
     return environment().get_template("section.html").render(clip=clip)
 
 
-def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
+def _sounds(saved: Saved) -> list[Audio]:
+    """Return the input, then evidence and remainder of each explanation."""
+    return [saved[0][1].input, *(one for _, e in saved for one in (e.evidence, e.remainder))]
+
+
+def _parts(root: Path, saved: Saved, factor: int) -> Iterator[dict[str, Any]]:
     """Yield the template values of each explanation of one sound; all players have equal level."""
-    sounds = [saved[0][1].input]
-    sounds += [sound for _, one in saved for sound in (one.evidence, one.remainder)]
-    original, *made = players(sounds)
+    original, *made = players(_sounds(saved), factor)
     gain_db = original.gain_db or 0.0
     for number, (folder, one) in enumerate(saved):
         files = {name: os.path.relpath(path, root) for name, path in files_in(folder).items()}
@@ -99,8 +104,9 @@ def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
                 }
                 for name, player in three
             ],
-            "pieces": _pieces(one, gain_db),
-            "truth": _truth(root, one),
+            "pieces": _pieces(one, gain_db, factor),
+            "expansion": expansion_text(factor),
+            "truth": _truth(root, one, factor),
             "overlay": uri("image/webp", attribution_image(one.attribution.values)),
             "times": _ticks(one.attribution.times, "s"),
             "freqs": _ticks(one.attribution.freqs / 1000, "kHz"),
@@ -112,12 +118,13 @@ def _parts(root: Path, saved: Saved) -> Iterator[dict[str, Any]]:
         }
 
 
-def _pieces(one: Explanation, gain_db: float) -> list[dict[str, Any]]:
+def _pieces(one: Explanation, gain_db: float, factor: int) -> list[dict[str, Any]]:
     """Return the template values of the pieces that have a sound, with the input's gain."""
     by_file = {piece.name: piece for piece in one.pieces if piece.file}
     others = len(one.pieces) - len(by_file)
     rows = []
-    for sound, player in zip(one.piece_sounds, copies(one.piece_sounds, gain_db), strict=True):
+    made = copies(one.piece_sounds, gain_db, factor)
+    for sound, player in zip(one.piece_sounds, made, strict=True):
         piece = by_file.get(sound.name)
         rows.append(
             {
@@ -172,17 +179,18 @@ def _original(root: Path, one: Explanation) -> str | None:
         return None
 
 
-def _truth(root: Path, one: Explanation) -> dict[str, Any] | None:
+def _truth(root: Path, one: Explanation, factor: int) -> dict[str, Any] | None:
     """Return a player of the true source and the agreement with it, if the source is known."""
     truth = one.attribution.details.get("truth")
     if truth is None:
         return None
-    (player,) = players([read_audio(root / truth["file"])])
+    (player,) = players([read_audio(root / truth["file"])], factor)
     return {**truth, "src": _source(player), "gain": _gain(player)}
 
 
 def _gain(player: Player) -> str:
-    return "silence" if player.gain_db is None else f"{player.gain_db:+.0f} dB"
+    gain = "silence" if player.gain_db is None else f"{player.gain_db:+.0f} dB"
+    return ", ".join(filter(None, (gain, expansion_text(player.expansion))))
 
 
 def _source(player: Player) -> str:

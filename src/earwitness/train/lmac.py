@@ -19,6 +19,7 @@ from earwitness.decoders.slim import Decoder, default_widths
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.files import digest_of
 from earwitness.layers.finding import find_layers
+from earwitness.models.declared import outputs_for
 from earwitness.models.fingerprint import digest, identity
 from earwitness.models.model import Model
 from earwitness.models.target import overall
@@ -93,6 +94,9 @@ class Training:
         self.ramp = 0.0 if start else _RAMP
         self.decoder = self._decoder(start).to(model.device)
         self.joined = self.workers.joined(self.decoder)
+        with model.undisturbed():  # outputs that are not what is declared are refused
+            first = self.sounds.part(0, self.length, torch.Generator().manual_seed(settings.seed))
+            outputs_for(model, first.to(model.device))
         self.target_counts = [0] * len(model.labels)
         self.scale = self._scale()
         self.validation = Validation(

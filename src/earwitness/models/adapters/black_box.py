@@ -21,7 +21,9 @@ class BlackBox(Model):
         self._function = function
 
     def _forward(self, waves: Tensor) -> Any:
-        outputs = np.asarray(self._function(waves.detach().cpu().numpy().astype(np.float32)))
-        if not np.issubdtype(outputs.dtype, np.number):
+        found = self._function(waves.detach().cpu().numpy().astype(np.float32))
+        outputs = np.asarray(found.detach().cpu() if isinstance(found, Tensor) else found)
+        if outputs.dtype.kind not in "buifc":
             raise ModelError(f"{self.name}: outputs must be numbers, got {outputs.dtype}")
-        return torch.from_numpy(np.ascontiguousarray(outputs, dtype=np.float32))
+        kept = {"b": np.bool_, "u": np.int64, "i": np.int64, "f": np.float32, "c": np.complex64}
+        return torch.from_numpy(np.ascontiguousarray(outputs, kept[outputs.dtype.kind]))

@@ -55,8 +55,8 @@ class SpectralModel(Model):
         return [(start * hop, length) for start in self._starts(frames, longest)]
 
     def _forward(self, magnitude: Tensor) -> Any:
-        return self.module(self.frontend(magnitude).to(self.dtype))
+        return self.module(self._cast(self.frontend(magnitude)))
 
     def _rest(self, linear: Tensor) -> Any:
         frontend = cast(LinearFrontEnd, self.frontend)
-        return self.module(frontend.nonlinear(linear).to(self.dtype))
+        return self.module(self._cast(frontend.nonlinear(linear)))

@@ -34,4 +34,4 @@ class FeatureModel(Model):
         return tuple(p for p in (self.module, self._features) if isinstance(p, nn.Module))
 
     def _forward(self, waves: Tensor) -> Any:
-        return self.module(self._features(waves).to(self.dtype))
+        return self.module(self._cast(self._features(waves)))

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.registry import Sizes, register
+from earwitness.perturbation.pieces.time import event_scale
 from earwitness.probe import Probe
 
 _LONG_SECONDS = 0.4  # s, median over time; longer than transients, shorter than tones
@@ -26,8 +27,9 @@ _MARGIN = 2.0  # separation factor of Driedger et al.; above 1 it leaves a resid
 def harmonic_percussive(probe: Probe, sizes: Sizes) -> Partition:  # noqa: ARG001
     """Separate sustained tones from transients; the residual (noise) is a third component."""
     plane = probe.model.plane
-    long = 2 * round(_LONG_SECONDS * plane.rate / plane.hop / 2) + 1
-    wide = 2 * round(_WIDE_HZ * plane.n_fft / plane.rate / 2) + 1
+    scale = event_scale(probe)  # a shorter window has wider lobes
+    long = 2 * round(scale * _LONG_SECONDS * plane.rate / plane.hop / 2) + 1
+    wide = 2 * round(_WIDE_HZ / scale * plane.n_fft / plane.rate / 2) + 1
     gains = hpss(probe.magnitude.double().cpu().numpy(), long, wide, _MARGIN)
     stacked = torch.from_numpy(gains.astype(np.float32)).to(probe.device)
     return Partition("components", ("harmonic", "percussive", "residual"), stacked)

@@ -9,7 +9,7 @@ from scipy import ndimage, signal
 
 from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.registry import Sizes, register
-from earwitness.perturbation.pieces.time import segments, wanted_segments
+from earwitness.perturbation.pieces.time import event_scale, segments, wanted_segments
 from earwitness.probe import Probe
 
 _SMOOTH_SECONDS = 0.1  # s, moving average; longer than a pitch period, shorter than a cough
@@ -29,7 +29,7 @@ def loudness(probe: Probe, sizes: Sizes) -> Partition:
     There are at most as many segments as ``time`` would give; a sound without minima is one
     segment.
     """
-    level = levels(probe, _SMOOTH_SECONDS)
+    level = levels(probe, _SMOOTH_SECONDS * event_scale(probe))
     minima, facts = signal.find_peaks(-level, prominence=1e-3)
     most = wanted_segments(probe, sizes) - 1
     deepest = np.sort(minima[np.argsort(-facts["prominences"], kind="stable")[:most]])

@@ -9,7 +9,7 @@ from scipy import ndimage
 from earwitness.perturbation.pieces.decomposition import Partition
 from earwitness.perturbation.pieces.loudness import levels
 from earwitness.perturbation.pieces.registry import Sizes, register
-from earwitness.perturbation.pieces.time import segments
+from earwitness.perturbation.pieces.time import event_scale, segments
 from earwitness.probe import Probe
 
 _SMOOTH_SECONDS = 0.03  # s, moving average; about two pitch periods of a low voice
@@ -26,15 +26,16 @@ def pauses(probe: Probe, sizes: Sizes) -> Partition:  # noqa: ARG001
     """Cut where the level crosses the midpoint between the clip's noise floor and its peaks.
 
     The floor is the 10th and the peak the 95th percentile of the level in dB. Segments shorter than
-    0.1 s are merged with their neighbours. A steady sound, with percentiles less than 6 dB apart,
-    is one segment.
+    0.1 s (8 windows of less than 12.5 ms) are merged with their neighbours. A steady sound, with
+    percentiles less than 6 dB apart, is one segment.
     """
-    level = levels(probe, _SMOOTH_SECONDS)
+    scale = event_scale(probe)
+    level = levels(probe, scale * _SMOOTH_SECONDS)
     low, high = np.percentile(level, (10, 95))
     loud = np.ones(len(level), bool)
     if high - low > _LEAST_RANGE_DB:
         loud = level > (low + high) / 2
-        frames = max(1, round(_SHORTEST_SECONDS * probe.model.rate / probe.model.plane.hop))
+        frames = max(1, round(scale * _SHORTEST_SECONDS * probe.model.rate / probe.model.plane.hop))
         padded = np.pad(loud, frames, mode="edge")
         for change in (ndimage.binary_closing, ndimage.binary_opening):
             padded = change(padded, np.ones(frames))

@@ -22,7 +22,8 @@ class Sizes:
     Attributes
     ----------
     segments : int >= 0
-        Number of time segments; 0 for four per second, 20 at most.
+        Number of time segments; 0 for four per second (one per 20 windows on a plane with
+        windows shorter than 12.5 ms), 20 at most.
     bands : int >= 1
         Number of frequency bands.
     components : int >= 0

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from earwitness.perturbation.pieces.decomposition import Regions
 from earwitness.perturbation.pieces.registry import Sizes, register
+from earwitness.perturbation.pieces.time import span_name
 from earwitness.probe import Probe
 
 _COUNT = 100  # default number of regions, as in LIME for images
@@ -91,8 +92,9 @@ def _names(probe: Probe, labels: NDArray[np.int64]) -> list[str]:
     """Return names with number, time span and band; several regions may have the same extent."""
     names = []
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
+    step = 10 * probe.model.plane.hop / probe.model.rate
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels + 1)):
-        span = f"{times[columns.start]:.2f}-{times[columns.stop - 1]:.2f} s"
+        span = span_name(times[columns.start], times[columns.stop - 1], step)
         band = f"{freqs[rows.start]:.0f}-{freqs[rows.stop - 1]:.0f} Hz"
         names.append(f"region {number + 1}: {span}, {band}")
     return names
