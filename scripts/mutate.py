@@ -24,18 +24,21 @@ _RULES = [f"tests/reference/test_{name}.py" for name in ("relevance", "captum", 
 _RULES += [f"tests/reference/test_{name}.py" for name in ("rectifiers", "norms")]
 _CAM = ["tests/unit/test_gradcam_layer.py", "tests/reference/test_methods.py"]
 _PIECES = ["tests/reference/test_perturbation.py", "tests/unit/test_pieces.py"]
+_BACKGROUND = ["tests/unit/test_background.py"]
 _ESTIMATORS = ["tests/reference/test_estimators.py", *_PIECES]
 _ZOO = ["tests/unit/test_models.py", "tests/unit/test_zoo.py"]
 _FAST = ["tests/unit/test_prepare.py", "tests/unit/test_mixtures.py"]
 _ASKED = ["tests/unit/test_passes.py", "tests/unit/test_figures.py"]
 _METRICS = ["tests/contract/test_metrics.py", "tests/reference/test_metrics.py"]
-_BENCH = ["tests/unit/test_tables.py", "tests/unit/test_benchmark.py"]
+_RESUME = ["tests/unit/test_resume.py"]
+_BENCH = ["tests/unit/test_tables.py", "tests/unit/test_benchmark.py", *_RESUME]
 _LMAC = [
     "tests/unit/test_activations.py",
     "tests/unit/test_decoder.py",
     "tests/reference/test_lmac.py",
 ]
 _LMAC += [f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume", "contamination")]
+_LMAC += _RESUME
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
@@ -46,7 +49,10 @@ NEAREST: dict[str, list[str]] = {
     "methods/": ["tests/reference/test_methods.py", "tests/contract/test_methods.py"],
     "methods/deep_shap.py": _RULES,
     "perturbation/estimators/": _ESTIMATORS,
-    "perturbation/background/": _PIECES,
+    "perturbation/background/": [*_BACKGROUND, *_PIECES],
+    "perturbation/baseline.py": _BACKGROUND,
+    "pipeline.py": _BACKGROUND,
+    "steps.py": [*_BACKGROUND, *_FAST],
     "methods/guided.py": _RULES,
     "methods/lrp.py": _RULES,
     "methods/lmac.py": _LMAC,
@@ -63,7 +69,7 @@ NEAREST: dict[str, list[str]] = {
     "audio.py": ["tests/unit/test_audio.py", "tests/unit/test_ultrasound.py"],
     "render/players.py": ["tests/unit/test_ultrasound.py", "tests/unit/test_figures.py"],
     "render/labels.py": ["tests/unit/test_figures.py"],
-    "evaluation/notes.py": ["tests/unit/test_ultrasound.py", *_RULES],
+    "evaluation/notes.py": [*_BACKGROUND, "tests/unit/test_ultrasound.py", *_RULES],
     "metrics/": _METRICS,
     "evaluation/cases.py": _ASKED,
     "evaluation/orders.py": ["tests/unit/test_masks.py", "tests/unit/test_benchmark.py"],
@@ -92,7 +98,10 @@ NEAREST: dict[str, list[str]] = {
     "decoders/slim.py": _LMAC,
     "decoders/folder.py": _LMAC,
     "models/prepare.py": _FAST,
-    "models/fingerprint.py": [*_FAST, *_LMAC],
+    "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],
+    "models/registry.py": [*_RESUME, *_ZOO],
+    "train/classifier.py": _RESUME,
+    "train/progress.py": [*_RESUME, *_LMAC],
     "models/frontend.py": _FAST,
     "layers/finding.py": _LMAC,
     "decoders/published.py": _LMAC,

@@ -145,7 +145,7 @@ BUGS = {
     ),
     "effect: a background for silence": (
         "pipeline.py",
-        "absent = with_backgrounds(probe, _background(model, found, settled))",
+        'absent = with_backgrounds(probe, found.details.get("background", AUTO))',
         'absent = with_backgrounds(probe, "silence")',
     ),
     "effect: the declared range is ignored": (

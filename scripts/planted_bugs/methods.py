@@ -40,8 +40,8 @@ BUGS = {
     ),
     "sign: gradient-shap from the input to the background": (
         "methods/gradient_shap.py",
-        "(probe.magnitude - quiet) * gradients",
-        "(quiet - probe.magnitude) * gradients",
+        "(probe.magnitude - quiet) * torch.cat",
+        "(quiet - probe.magnitude) * torch.cat",
     ),
     "normalisation: smoothgrad sums": (
         "methods/smoothgrad.py",

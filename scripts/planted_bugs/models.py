@@ -158,6 +158,31 @@ BUGS = {
         "if known is not None and known[0] == seen:",
         "if known is not None:",
     ),
+    "identity: outputs do not count": (
+        "models/fingerprint.py",
+        'return "" if same else "outputs"',
+        'return ""',
+    ),
+    "identity: source does not count": (
+        "models/fingerprint.py",
+        'for name in ("weights", "source"):',
+        'for name in ("weights",):',
+    ),
+    "identity: modules beside do not count": (
+        "models/registry.py",
+        "digest_of([path, *_beside(path)])",
+        "digest_of([path])",
+    ),
+    "lmac: a decoder of a model with other outputs is used": (
+        "decoders/folder.py",
+        'if self.model.get("outputs") and changed(self.model, here):',
+        "if False:",
+    ),
+    "lmac: an old decoder is kept in memory": (
+        "methods/lmac.py",
+        "for name in FILES",
+        "for name in FILES[:1]",
+    ),
     "declared: a softmax is applied twice": (
         "models/declared.py",
         "if all(map(_sums_to_one, every)):",

@@ -168,6 +168,31 @@ BUGS = {
         "if error_of(weights, influence) <= sampling.tolerance:",
         "if error_of(weights, influence) < 0:",
     ),
+    "background: silence for a regression": (
+        "perturbation/background/registry.py",
+        '"mean" if task == "regression"',
+        '"mean" if task == "none"',
+    ),
+    "background: the default is stated, not what was used": (
+        "pipeline.py",
+        '{"background": details.get("background")} if "background" in options',
+        '{"background": options["background"]} if "background" in options',
+    ),
+    "baseline: silence for a model without a level": (
+        "perturbation/baseline.py",
+        'if own and "sudden" in found.details',
+        'if own and "undefined" in found.details',
+    ),
+    "baseline: more steps advised where they do not help": (
+        "evaluation/notes.py",
+        'and not details.get("sudden")',
+        "and True",
+    ),
+    "baseline: the one that was named is replaced": (
+        "perturbation/baseline.py",
+        "own = text.strip() == AUTO and names",
+        "own = names",
+    ),
     "background: quieter than the clip": (
         "perturbation/background/noise_floor.py",
         "math.sqrt(-2 * math.log(1 - _SHARE))",

@@ -78,19 +78,44 @@ BUGS = {
         "whole = wave - plane.synthesise((left * change)",
         "whole = wave - 0 * plane.synthesise((left * change)",
     ),
+    "mixing: the floor is left out of the bands": (
+        "mixing.py",
+        "change = magnitude if floor is None else magnitude - floor",
+        "change = magnitude",
+    ),
+    "mixing: any background has the input's phase": (
+        "probe.py",
+        "and same_phase(self.background, self.spectrum)",
+        "",
+    ),
+    "gradient: the floor is forgotten": (
+        "probe.py",
+        "factor = 1.0 if of_magnitude else self.magnitude - floor",
+        "factor = 1.0 if of_magnitude else self.magnitude",
+    ),
     "mixing: background forgotten": (
         "mixing.py",
         "change = spectrum - other",
         "change = spectrum",
     ),
+    "steps: the weight of a step left out is lost": (
+        "steps.py",
+        "one, self._waiting, 0.0",
+        "one, self._weights[first + row], 0.0",
+    ),
+    "steps: a path that is not finite is walked to its end": (
+        "steps.py",
+        "if self._last is None or len(self.skipped) >",
+        "if self._done == len(self._weights) and len(self.skipped) >",
+    ),
     "gradient: weights out of step": (
-        "probe.py",
-        "done += len(found)\n        if is_linear",
-        "done += 0\n        if is_linear",
+        "steps.py",
+        "self._done += len(found)",
+        "self._done += 0",
     ),
     "gradient: gain and magnitude confused": (
         "probe.py",
-        "total = back[0] if of_magnitude else back[0] * self.magnitude",
+        "total = back[0] * factor",
         "total = back[0]",
     ),
     "sounds: levels in magnitude": (

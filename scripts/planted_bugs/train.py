@@ -48,6 +48,31 @@ BUGS = {
         "self.settings.seed * 1_000_003 + number",
         "self.settings.seed * 1_000_003",
     ),
+    "classifier: a training is known by the number of its sounds": (
+        "train/classifier.py",
+        "blake2b(waves.numpy().data, digest_size=8)",
+        "blake2b(str(waves.shape).encode(), digest_size=8)",
+    ),
+    "classifier: other labels go on": (
+        "train/classifier.py",
+        "    found.update(labels.numpy().data)\n",
+        "",
+    ),
+    "lmac: sounds are known by their names": (
+        "train/lmac.py",
+        '"sounds": digest_of(sounds),',
+        '"sounds": [path.name for path in sounds],',
+    ),
+    "lmac: contaminations are known by their folder": (
+        "train/lmac.py",
+        "digest_of(training.contaminator.paths)",
+        '""',
+    ),
+    "lmac: a training goes on with another model": (
+        "train/progress.py",
+        'changed(there.get("model"), here["model"])',
+        '""',
+    ),
     "lmac: outputs are taken as declared": (
         "train/lmac.py",
         "outputs_for(model, first.to(model.device))",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
-from earwitness.errors import EarwitnessError
+from earwitness.errors import EarwitnessError, OutputError
 
 
 @contextmanager
@@ -26,6 +27,30 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """Return 16 hexadecimal digits that depend on the content and the order of files.
+
+    Of a folder, all files in it count, with their names.
+
+    Raises
+    ------
+    OutputError
+        If one cannot be read.
+    """
+    found = blake2b(digest_size=8)
+    for path in paths:
+        files = [path] if not path.is_dir() else sorted(p for p in path.rglob("*") if p.is_file())
+        for file in files:
+            try:
+                with file.open("rb") as opened:
+                    own = file_digest(opened, blake2b).digest()
+            except OSError as error:
+                raise OutputError(f"{file}: cannot be read ({error.strerror})") from error
+            name = "" if file == path else str(file.relative_to(path))
+            found.update(name.encode() + b"\0" + own)
+    return found.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from earwitness.plane.stft import Plane
 Mixer = Callable[[Tensor], Tensor]
 
 _ROUNDING = 1e-6  # gain; a smaller deviation of the gains' sum from one is rounding
+_SAME_PHASE = 1e-5  # rad; float32 rounds to a hundredth of it
 _AT_ONCE = 8  # pieces whose gains are in memory together
 _BLOCK = 4096  # samples per block; pieces outside a block cost nothing in it
 
@@ -27,8 +28,24 @@ def one_by_one(count: int, device: torch.device) -> Iterator[Tensor]:
     yield from torch.eye(count, device=device).split(_AT_ONCE)
 
 
-def band_mixer(frontend: LinearFrontEnd, gains: Mixer, count: int, magnitude: Tensor) -> Mixer:
+def same_phase(one: Tensor, other: Tensor) -> bool:
+    """Whether two STFTs have the same phase, to rounding, wherever neither is zero."""
+    turned = one * other.conj()
+    size = turned.abs()
+    return bool(((turned - size).abs() <= _SAME_PHASE * size).all())
+
+
+def band_mixer(
+    frontend: LinearFrontEnd,
+    gains: Mixer,
+    count: int,
+    magnitude: Tensor,
+    floor: Tensor | None = None,
+) -> Mixer:
     """Return a mixer of the bands of pieces.
+
+    If the mean gain exceeds 0.5 and there is a floor, the removed pieces are subtracted from the
+    input, so all pieces on give exactly the input.
 
     Parameters
     ----------
@@ -38,18 +55,44 @@ def band_mixer(frontend: LinearFrontEnd, gains: Mixer, count: int, magnitude: Te
         Number of pieces.
     magnitude : Tensor, shape (freq, frame)
         Linear magnitude of the input.
+    floor : Tensor, shape (freq, frame), optional
+        Magnitude of the background, which has the input's phase; silence by default.
     """
     shape = frontend.linear(magnitude.unsqueeze(0)).shape[1:]
+    change = magnitude if floor is None else magnitude - floor
     bands = magnitude.new_zeros(count, *shape)
+    left = torch.ones_like(magnitude)
+    areas = magnitude.new_zeros(count)
     own = (piece for some in one_by_one(count, magnitude.device) for piece in gains(some))
-    for found, piece in zip(bands, own, strict=True):
+    for number, (found, piece) in enumerate(zip(bands, own, strict=True)):
+        left -= piece
+        areas[number] = piece.mean()
         first, last = _span((piece > 0).any(dim=0))
         inside = slice(first, last + 1)
         if last >= first:
-            segment = (piece[:, inside] * magnitude[:, inside]).unsqueeze(0)
+            segment = (piece[:, inside] * change[:, inside]).unsqueeze(0)
             found[..., inside] = frontend.linear(segment)[0]
     flat = bands.flatten(1)
-    return lambda switches: (switches @ flat).unflatten(1, shape)
+    if floor is None:
+        return lambda switches: (switches @ flat).unflatten(1, shape)
+    off, whole = (
+        frontend.linear(one.unsqueeze(0)).flatten()
+        for one in (floor, magnitude - _outside(left) * change)
+    )
+    # rounding must not make a band negative, of which a front end takes the logarithm
+    least = 0.0 if min(float(off.min()), float(whole.min())) >= 0 else -torch.inf
+
+    def mix(switches: Tensor) -> Tensor:
+        mostly = (switches @ areas > 0.5)[:, None]
+        mixed = torch.where(mostly, whole, off) + (switches - mostly.float()) @ flat
+        return mixed.clamp(min=least).unflatten(1, shape)
+
+    return mix
+
+
+def _outside(left: Tensor) -> Tensor:
+    """Return the gain that is in no piece, without rounding errors."""
+    return torch.where(left.abs() > _ROUNDING, left, 0.0)
 
 
 def sound_mixer(

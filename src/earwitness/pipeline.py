@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
-from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.errors import ParameterError
 from earwitness.evaluation.notes import (
+    background_notes,
     bandwidth_notes,
     batch_notes,
     gap_notes,
@@ -33,10 +34,11 @@ from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target, over, probabilities
-from earwitness.perturbation.background.registry import with_backgrounds
+from earwitness.perturbation.background.registry import AUTO, with_backgrounds
 from earwitness.probe import Probe
 from earwitness.provenance import versions
 from earwitness.render.evidence import render, render_pieces
+from earwitness.steps import undefined_gradients
 from earwitness.types import (
     Attribution,
     Audio,
@@ -248,11 +250,12 @@ def explain_subject(
         found = spec.function(probe, **settled)
         keep = spec.keep if request.keep is None else request.keep
         attribution, mask = _masked(subject, probe, found, keep)
-        absent = with_backgrounds(probe, _background(model, found, settled))
+        absent = with_backgrounds(probe, found.details.get("background", AUTO))
         card, parts = trust_card(
             probe, mask, subject.outputs, subject.orders, request.trust, absent
         )
     notes = [*audio.notes, *length_notes(model, probe.samples), *batch_notes(model)]
+    notes += background_notes(model.task, settled.get("background"), found.details)
     notes += declaration_notes(model)
     notes += [*bandwidth_notes(model.plane, probe.samples, subject.magnitude, attribution)]
     notes += [*gap_notes(found.details), *found.details.get("notes", ())]
@@ -268,7 +271,7 @@ def explain_subject(
         model=model.name,
         method=request.method,
         task=model.task,
-        options=settled,
+        options=stated_options(settled, found.details),
         target=target,
         input=audio,
         evidence=sounds[0],
@@ -284,13 +287,6 @@ def explain_subject(
         pieces=pieces,
         piece_sounds=piece_sounds,
     )
-
-
-def _background(model: Model, found: Map, settled: Mapping[str, Any]) -> str:
-    """Return the background of an explanation: the method's own, else the default of the task."""
-    default = "mean" if model.task == "regression" else "silence"
-    used: str = found.details.get("background", settled.get("background", default))
-    return used
 
 
 def predict(model: Model, clip: Clip) -> dict[str, Any]:
@@ -323,6 +319,12 @@ def count_passes(request: Request) -> int:
     return spec.passes(spec.settle(request.options)) + card_passes(request.trust)
 
 
+def stated_options(options: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with the background that was used in the place of ``auto``."""
+    used = {"background": details.get("background")} if "background" in options else {}
+    return {**options, **used}
+
+
 def _loaded(model: object) -> Model:
     if not isinstance(model, str):
         raise ParameterError(
@@ -339,10 +341,7 @@ def _masked(subject: Subject, probe: Probe, found: Map, keep: str) -> tuple[Attr
             f"the method gave a map of shape {values.shape} for a plane of {probe.shape}"
         )
     if not np.isfinite(values).all():
-        raise NotApplicableError(
-            f"{probe.model.name} has infinite or undefined gradients at this sound (a root or a "
-            "logarithm at silence, perhaps); add a small constant there, or use lime or occlusion"
-        )
+        raise undefined_gradients(probe.model.name)
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
     attribution = Attribution(values, freqs.astype(np.float32), times, dict(found.details))
     return attribution, make_mask(values, subject.magnitude, parse_keep(keep))

@@ -5,20 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from earwitness.errors import NotApplicableError
-from earwitness.mixing import Mixer, band_mixer, sound_mixer
+from earwitness.mixing import Mixer, band_mixer, same_phase, sound_mixer
 from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
 from earwitness.models.prepare import Checked, gradients_agree, outputs_agree, prepared
 from earwitness.models.target import explained_score
+from earwitness.steps import Steps, chunks, no_gradient
 from earwitness.types import Target
 
-T = TypeVar("T")
 _CELLS_PER_PASS = 2_600_000  # cells (10 MB); larger batches exceed CPU caches and are slower
 _MOST_KEPT = 64_000_000  # values stored for all pieces of a mixture (256 MB)
 _LARGEST_PASS = 32  # gain maps per batch; larger batches are not faster
@@ -63,15 +62,23 @@ class Probe:
         self.wave = wave.to(model.device, torch.float32)
         self.spectrum = model.plane.analyse(self.wave.unsqueeze(0))[0]
         self.magnitude = self.spectrum.abs()
-        self.background = None if background is None else background.to(self.spectrum)
-        self.seed = seed
-        self.tick = on_passes or _ignore
+        self._fill(background)
+        self._seed = seed
+        self._draws: list[int] = []  # shared with copies; not empty if the seed was read
+        self.tick = on_passes or (lambda _: None)
 
     def with_background(self, background: Tensor | None) -> Probe:
         """Return a copy with another background (freq, frame), complex; None for silence."""
         other = copy.copy(self)
-        other.background = None if background is None else background.to(self.spectrum)
+        other._fill(background)
         return other
+
+    def _fill(self, background: Tensor | None) -> None:
+        """Set the background; the magnitude of one with the input's phase mixes linearly."""
+        self.background = None if background is None else background.to(self.spectrum)
+        self.floor: Tensor | None = None
+        if self.background is not None and same_phase(self.background, self.spectrum):
+            self.floor = self.background.abs()
 
     @property
     def _faster(self) -> Probe | None:
@@ -82,6 +89,17 @@ class Probe:
         other = copy.copy(self)
         other.model = model
         return other
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything that a method draws."""
+        self._draws.append(self._seed)
+        return self._seed
+
+    @property
+    def drew(self) -> bool:
+        """Whether a method read the seed, here or in a copy, so that its map varies with it."""
+        return bool(self._draws)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -129,6 +147,8 @@ class Probe:
             return self.model(self.sound(gains))
         if self.background is None:
             return self.model.from_magnitude(gains * self.magnitude)
+        if self.floor is not None:
+            return self.model.from_magnitude(gains * self.magnitude + (1 - gains) * self.floor)
         mixed = gains * self.spectrum + (1 - gains) * self.background
         return self.model.from_magnitude(mixed.abs())
 
@@ -232,7 +252,7 @@ class Probe:
         """Return the map from switches (batch, piece) to inputs of ``_forward(count)``."""
         frontend = self.model.frontend
         if self._mixes_bands(count) and is_linear(frontend):
-            return band_mixer(frontend, gains, count, self.magnitude)
+            return band_mixer(frontend, gains, count, self.magnitude, self.floor)
         if self._mixes_sounds(count):
             return sound_mixer(
                 self.model.plane, self.wave, self.spectrum, self.background, gains, count
@@ -248,10 +268,15 @@ class Probe:
     def _mixes_bands(self, count: int) -> bool:
         """Whether the linear part of the front end is stored for each of ``count`` pieces."""
         frontend = self.model.frontend
-        if not is_linear(frontend) or self.background is not None:
+        if not is_linear(frontend) or not self._linear:
             return False
         bands = frontend.linear(self.magnitude[None, :, :1]).numel() * self.shape[1]
         return count * bands <= _MOST_KEPT
+
+    @property
+    def _linear(self) -> bool:
+        """Whether the magnitude of a mixture with the background is linear in the gains."""
+        return self.background is None or self.floor is not None
 
     def _mixes_sounds(self, count: int) -> bool:
         """Whether the waveform of each of ``count`` pieces is stored."""
@@ -286,10 +311,11 @@ class Probe:
 
     def total_gradient(
         self, points: Iterable[Tensor], weights: Sequence[float], *, of_magnitude: bool = False
-    ) -> Tensor:
-        """Return the sum over maps (freq, frame) of weight times gradient, shape (freq, frame).
+    ) -> tuple[Tensor, list[int]]:
+        """Return the sum over maps of weight times gradient, and the numbers of maps left out.
 
-        The linear part of the front end is differentiated once, for the sum.
+        The linear part of the front end is differentiated once, for the sum. Maps at which the
+        model or its gradient is not finite are left out (``Steps``).
 
         Parameters
         ----------
@@ -301,15 +327,15 @@ class Probe:
         self.require_gradients()
         frontend = self.model.frontend
         batches = (torch.stack(some) for some in chunks(points, self.chunk))
-        bands = is_linear(frontend) and (of_magnitude or self.background is None)
+        bands = is_linear(frontend) and (of_magnitude or self._linear)
+        floor = 0.0 if of_magnitude or self.floor is None else self.floor
+        factor = 1.0 if of_magnitude else self.magnitude - floor
         if is_linear(frontend) and bands:
-            factor = 1.0 if of_magnitude else self.magnitude
-            batches = (frontend.linear(batch * factor) for batch in batches)
+            batches = (frontend.linear(floor + batch * factor) for batch in batches)
 
         def gradient_of(probe: Probe) -> Callable[[Tensor], Tensor]:
-            outputs: Callable[[Tensor], Tensor]
-            outputs = probe._outputs_of_magnitude if of_magnitude else probe._outputs
-            outputs = probe.model.from_linear if bands else outputs
+            masked = probe._outputs_of_magnitude if of_magnitude else probe._outputs
+            outputs = probe.model.from_linear if bands else masked
 
             def gradient(batch: Tensor) -> Tensor:
                 leaf = batch.detach().requires_grad_()
@@ -322,21 +348,19 @@ class Probe:
         faster = self._faster
         quick = None if faster is None else gradient_of(faster)
         total: Tensor | float = 0.0
-        done = 0
+        steps = Steps(self.model.name, weights)
         evaluate = Checked(gradient_of(self), quick, gradients_agree, _WORTH_CHECKING)
-        for found in map(evaluate, batches):
-            self._counted(found)
-            self.tick(2 * len(found))
-            share = torch.tensor(weights[done : done + len(found)]).to(found)
-            total = total + torch.tensordot(share, found, dims=1)
-            done += len(found)
+        for batch in batches:
+            total = total + steps.sum(evaluate, batch)
+            self._counted(batch)
+            self.tick(2 * len(batch))
         if is_linear(frontend) and bands:
             leaf = torch.zeros_like(self.magnitude).unsqueeze(0).requires_grad_()
             with torch.enable_grad():
                 whole = frontend.linear(leaf)
             (back,) = torch.autograd.grad(whole, leaf, torch.as_tensor(total).expand_as(whole))
-            total = back[0] if of_magnitude else back[0] * self.magnitude
-        return torch.as_tensor(total)
+            total = back[0] * factor
+        return torch.as_tensor(total), steps.skipped
 
     def differentiate(self, scores: Tensor, by: Tensor, *, layer: str = "") -> Tensor:
         """Return the gradient of the summed scores, without accumulating any other gradient.
@@ -349,7 +373,7 @@ class Probe:
 
     def _gradient(self, scores: Tensor, by: Tensor, layer: str = "") -> Tensor:
         if not scores.requires_grad:
-            raise self.no_gradient(layer)
+            raise no_gradient(self.model.name, layer)
         try:
             (gradient,) = torch.autograd.grad(scores.sum(), by, allow_unused=True)
         except RuntimeError as error:
@@ -358,7 +382,7 @@ class Probe:
                 f"{self.model.name} cannot be differentiated ({text}); use lime or occlusion"
             ) from error
         if gradient is None:
-            raise self.no_gradient(layer)
+            raise no_gradient(self.model.name, layer)
         return gradient.detach()
 
     def require_gradients(self) -> None:
@@ -368,32 +392,3 @@ class Probe:
                 f"{self.model.name} is a black box without gradients; use a method that needs "
                 "none, such as lime or occlusion"
             )
-
-    def no_gradient(self, layer: str = "") -> NotApplicableError:
-        """Return the error for a score that does not depend differentiably on sound or layer."""
-        if layer:
-            return NotApplicableError(
-                f"the score of {self.model.name} does not depend on its layer {layer!r}: the "
-                "gradient there is zero or undefined (the layer leads to another output, or the "
-                "graph is detached after it); name another layer, or use integrated-gradients"
-            )
-        return NotApplicableError(
-            f"the score of {self.model.name} does not depend differentiably on its waveform (an "
-            "operation in the model or its features detaches the graph); use lime or occlusion"
-        )
-
-
-def _ignore(_count: int) -> None:
-    """Ignore the number of passes."""
-
-
-def chunks(maps: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield maps in lists of at most ``size``; the iterable is consumed lazily."""
-    some: list[T] = []
-    for one in maps:
-        some.append(one)
-        if len(some) == size:
-            yield some
-            some = []
-    if some:
-        yield some

@@ -22,7 +22,7 @@ ORDER = [
     ["models"],
     ["layers"],
     ["backward"],
-    ["mixing", "probe"],
+    ["mixing", "steps", "probe"],
     ["perturbation"],
     ["decoders"],
     ["methods"],

@@ -117,7 +117,7 @@ def test_methods_on_pieces_recover_a_sum_of_pieces(
     gains = torch.cat([pieces.mix(row[None]) for row in torch.eye(len(pieces))]).double().numpy()
     wanted = (gains * cells).sum(axis=(1, 2)) * (0.5 if name == "rise" else 1)
     options = {"lime": {"ridge": 0.0}}.get(name, {})
-    found = explained(name, where, segments=3, bands=4, **options)
+    found = explained(name, where, segments=3, bands=4, background="silence", **options)
     table = found.played.table
     got = np.array([piece.weight for piece in table])
     np.testing.assert_allclose(got, wanted, rtol=1e-2, atol=2e-4)
@@ -175,7 +175,8 @@ def test_smoothgrad_noise_is_fresh_legal_and_as_loud_as_it_says() -> None:
 def test_gradient_shap_of_a_sum(magnitude: np.ndarray[Any, Any]) -> None:
     # the slope of sum w m is w everywhere, so the map is w (m - E b)
     where = probe(additive(weights()))
-    found = explained("gradient-shap", where, samples=400, noise=0.5).values.numpy()
+    options = {"samples": 400, "noise": 0.5, "background": "silence"}
+    found = explained("gradient-shap", where, **options).values.numpy()
     level = 0.5 * np.sqrt((magnitude**2).mean())
     mean = level * math.sqrt(math.pi / 2)  # of a Rayleigh distribution
     wanted = weights().double().numpy() * (magnitude - mean)

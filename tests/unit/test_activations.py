@@ -256,7 +256,7 @@ def test_what_is_asked_is_read_off_the_last_layer_before_the_answers(framed: boo
     torch.testing.assert_close(conditioning, wanted, rtol=1e-4, atol=1e-4)
     assert [one.shape[1] for one in recorded.maps()] == [4]
     decoder = Decoder(layers, model.plane, default_widths(layers)).eval()
-    explainer = Explainer(decoder, layers, (32,), model.plane, "", "toy")
+    explainer = Explainer(decoder, layers, (32,), model.plane, {}, "toy")
     magnitude = model.plane.analyse(WAVES[:1])[0].abs()
     with model.undisturbed():
         gains = [explainer.gains(model, magnitude, WAVES[0], k) for k in (0, 1)]

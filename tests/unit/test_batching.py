@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
 import earwitness
+from earwitness.errors import NotApplicableError
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 
@@ -178,3 +179,10 @@ def test_windows_of_one_sound_do_not_affect_each_other() -> None:
     with torch.no_grad():
         rows = [network(wave[None, start : start + 2000]) for start in (0, 1000, 2000)]
         assert_allclose(model(wave[None])[0], torch.cat(rows).mean(dim=0), rtol=1e-5)
+
+
+def test_gradcam_on_windows_that_affect_each_other_is_refused_in_one_line() -> None:
+    network = Coupled("peak of the batch").eval()
+    model = earwitness.wrap(network, sample_rate=RATE, labels=["a", "b"], lengths=(0.25, 0.25))
+    with pytest.raises(NotApplicableError, match="one of 3 windows at a time"):
+        earwitness.explain(model, (sound(), RATE), "gradcam")

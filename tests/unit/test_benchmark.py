@@ -31,7 +31,7 @@ from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.types import Audio
 from tests.toy_grid import make, toy_grid
-from tests.toys import RATE, spectral
+from tests.toys import RATE, curved, spectral
 
 ROOT = Path(__file__).parents[2]
 
@@ -169,6 +169,37 @@ def test_chance_differs_from_sound_to_sound_and_from_seed_to_seed(
     ]
     assert len(masses) == 12
     assert len(set(masses)) == 12
+
+
+DRAWN = {
+    "lime": {"samples": 40, "segments": 5},
+    "kernel-shap": {"samples": 40, "segments": 5},
+    "rise": {"samples": 40, "segments": 5},
+    "slime": {"samples": 40, "segments": 14},
+    "pieces": {"samples": 40, "segments": 5, "estimator": "forest"},
+    "occlusion": {"background": "noise-floor", "segments": 3},
+    "integrated-gradients": {"background": "noise-floor", "steps": 4},
+    "gradient-shap": {"samples": 4},
+}
+
+
+@pytest.mark.parametrize("method", [*DRAWN, "occlusion of silence"])
+def test_several_seeds_are_several_maps_unless_nothing_is_drawn(method: str) -> None:
+    name, drawn = method.partition(" ")[0], method in DRAWN
+    options = DRAWN[method] if drawn else {"segments": 3, "bands": 2}
+    grid = toy_grid(
+        clips=1, methods=(choose(name, **options),), seeds=(0, 1, 2), masks=("area:5%",),
+        metrics=("relevance-mass", "roc-auc", "relevance-mass-time"),
+    )  # fmt: skip
+    passes: list[int] = []
+    lines = measure_clip(curved(), "toy", grid.parts[0].clips[0], grid, passes.append)
+    some = [line for line in lines if (line["method"], line["route"]) == (name, "map")]
+    assert [line["seed"] for line in some] == [0, 1, 2]
+    figures = {json.dumps(line["figures"]) for line in some}
+    assert len(figures) == (3 if drawn else 1)
+    assert len({line["options"]["background"] for line in some}) == 1
+    used = options.get("background", "silence")
+    assert some[0]["options"]["background"] == used
 
 
 def test_the_ideal_ratio_mask() -> None:

@@ -117,7 +117,7 @@ def test_layers_without_frequencies_are_read_too() -> None:
     assert layers
     assert all(layer.freq_axis is None for layer in layers)
     decoder = Decoder(layers, model.plane, default_widths(layers)).eval()
-    explainer = Explainer(decoder, layers, default_widths(layers), model.plane, "", "tokens")
+    explainer = Explainer(decoder, layers, default_widths(layers), model.plane, {}, "tokens")
     wave = torch.randn(7321)
     magnitude = model.plane.analyse(wave[None])[0].abs()
     gains = explainer.gains(model, magnitude, wave, 1)
@@ -214,14 +214,16 @@ def test_gains_on_a_logarithm_are_put_as_gains_on_the_magnitude() -> None:
 
 def test_decoders_survive_the_disk(tmp_path: Path) -> None:
     decoder = Decoder(LAYERS, TOY_PLANE, (8, 4)).eval()
-    saved = Explainer(decoder, LAYERS, (8, 4), TOY_PLANE, "abc", "toy", {"trained": {"epochs": 1}})
+    saved = Explainer(
+        decoder, LAYERS, (8, 4), TOY_PLANE, {"weights": "abc"}, "toy", {"trained": {"epochs": 1}}
+    )
     save_explainer(tmp_path / "one", saved)
     found = load_explainer(tmp_path / "one")
     maps = [torch.randn(1, 6, 3, 4), torch.randn(1, 4, 9, 8)]
     conditioning = torch.randn(1, 6)
     torch.testing.assert_close(found.decoder(maps, conditioning, 9), decoder(maps, conditioning, 9))
     assert (found.layers, found.model, found.name, found.facts) == (
-        LAYERS, "abc", "toy", {"trained": {"epochs": 1}}
+        LAYERS, {"weights": "abc"}, "toy", {"trained": {"epochs": 1}}
     )  # fmt: skip
     assert sorted(one.name for one in (tmp_path / "one").iterdir()) == [
         "decoder.json", "decoder.safetensors"
@@ -231,7 +233,9 @@ def test_decoders_survive_the_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["nothing", "json", "weights", "schema", "layers"])
 def test_damaged_decoders_are_refused_in_one_line(damage: str, tmp_path: Path) -> None:
     decoder = Decoder(LAYERS, TOY_PLANE, (8, 4))
-    save_explainer(tmp_path, Explainer(decoder, LAYERS, (8, 4), TOY_PLANE, "abc", "toy"))
+    save_explainer(
+        tmp_path, Explainer(decoder, LAYERS, (8, 4), TOY_PLANE, {"weights": "abc"}, "toy")
+    )
     path = tmp_path / "decoder.json"
     stored = json.loads(path.read_text())
     if damage == "nothing":

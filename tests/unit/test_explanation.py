@@ -99,7 +99,7 @@ def test_saving_and_loading_gives_it_back(tmp_path: Path, explanation: Explanati
 
 def test_pieces_are_saved_with_their_sounds_and_come_back(tmp_path: Path, white: Audio) -> None:
     every = torch.rand(129, 189, generator=torch.Generator().manual_seed(0))
-    found = explain(additive(every), white, "occlusion", segments=6, bands=4)
+    found = explain(additive(every), white, "occlusion", segments=6, bands=4, background="silence")
     assert len(found.pieces) == 24
     assert len(found.piece_sounds) == 13
     files = found.save(tmp_path / "e", files=["pieces"])

@@ -15,6 +15,7 @@ from earwitness.models.frontend import LogMel
 from earwitness.models.model import Model
 from earwitness.models.target import explained_score, make_target
 from earwitness.models.wrapping import wrap
+from earwitness.perturbation.background.registry import with_backgrounds
 from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.plane.stft import Plane
 from earwitness.probe import Probe
@@ -65,16 +66,20 @@ MODELS: list[Callable[[], Model]] = [
 NAMES = ["mel", "padded", "windows", "no linear part", "waveform", "black box"]
 
 
-def probe(model: Model, background: bool = False) -> Probe:
+def probe(model: Model, background: str = "silence") -> Probe:
     generator = torch.Generator().manual_seed(0)
     wave = 0.1 * torch.randn(16000, generator=generator)
     other = None
-    if background:
+    if background == "noise":
         noise = 0.002 * torch.randn(1, 16000, generator=generator)
         other = model.plane.analyse(noise)[0]
-    return Probe(
-        model, wave, make_target(model, torch.zeros(len(model.labels)), 0), background=other
-    )
+    if background == "mean":  # which must differ from the sound
+        wave = wave * torch.linspace(0, 3, 16000) ** 3
+        wave[4000:6000] = 0
+    target = make_target(model, torch.zeros(len(model.labels)), 0)
+    where = Probe(model, wave, target, background=other)
+    # it has the input's phase, so magnitudes mix linearly
+    return with_backgrounds(where, "mean")[0] if background == "mean" else where
 
 
 def soft_pieces(where: Probe, count: int, *, whole: bool = True) -> Tensor:
@@ -103,11 +108,11 @@ def switches(count: int, pieces: int) -> Tensor:
     return drawn
 
 
-@pytest.mark.parametrize("background", [False, True], ids=["silence", "background"])
+@pytest.mark.parametrize("background", ["silence", "noise", "mean"])
 @pytest.mark.parametrize("make", MODELS, ids=NAMES)
 @pytest.mark.parametrize("kind", ["labels", "soft", "incomplete"])
 def test_mixed_scores_are_scores_of_the_gains(
-    kind: str, make: Callable[[], Model], background: bool
+    kind: str, make: Callable[[], Model], background: str
 ) -> None:
     where = probe(make(), background)
     pieces = grid(where, 4, 3) if kind == "labels" else soft_pieces(where, 5, whole=kind == "soft")
@@ -119,7 +124,7 @@ def test_mixed_scores_are_scores_of_the_gains(
     wanted = torch.cat([where.score(one.unsqueeze(0)).detach() for one in gains])
     torch.testing.assert_close(mixed(where, pieces, drawn), wanted, **CLOSE)
     torch.testing.assert_close(where.scores(gains), wanted, **CLOSE)
-    assert float(wanted.std()) > 1e-3
+    assert float(wanted.std()) > (1e-4 if background == "mean" else 1e-3)
 
 
 @pytest.mark.parametrize("make", MODELS, ids=NAMES)
@@ -171,18 +176,19 @@ def test_passes_are_counted() -> None:
 
 
 @pytest.mark.parametrize("of_magnitude", [False, True], ids=["gains", "magnitude"])
-@pytest.mark.parametrize("background", [False, True], ids=["silence", "background"])
+@pytest.mark.parametrize("background", ["silence", "noise", "mean"])
 @pytest.mark.parametrize("make", [*MODELS[:5], curved], ids=[*NAMES[:5], "curved"])
 def test_the_total_is_the_sum_of_gradients(
-    make: Callable[[], Model], background: bool, of_magnitude: bool
+    make: Callable[[], Model], background: str, of_magnitude: bool
 ) -> None:
     where = probe(make(), background)
     generator = torch.Generator().manual_seed(5)
-    points = [0.2 + torch.rand(where.shape, generator=generator) for _ in range(40)]
+    points = [0.2 + 0.8 * torch.rand(where.shape, generator=generator) for _ in range(40)]
     if of_magnitude:
         points = [one * where.magnitude for one in points]
     weights = torch.randn(40, generator=generator).tolist()
-    found = where.total_gradient(points, weights, of_magnitude=of_magnitude)
+    found, skipped = where.total_gradient(points, weights, of_magnitude=of_magnitude)
+    assert skipped == []
     each = torch.cat([g for _, g in where.gradients(points, of_magnitude=of_magnitude)])
     wanted = torch.tensordot(torch.tensor(weights), each, dims=1)
     tolerance = 1e-5 * float(wanted.abs().max())
@@ -195,7 +201,7 @@ def test_the_total_has_a_closed_form_on_a_quadratic() -> None:
     points = [torch.full(where.shape, level) for level in (0.5, 1.0)]
     # d/dg sum of w (g m)^2 = 2 w g m^2
     wanted = 2 * weights * where.magnitude**2 * (3 * 0.5 - 2 * 1.0)
-    found = where.total_gradient(points, [3.0, -2.0])
+    found, _ = where.total_gradient(points, [3.0, -2.0])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-7)
 
 
@@ -213,7 +219,8 @@ def test_parameters_ask_for_no_gradient_meanwhile(
 
     def explained(*arguments: Any) -> Tensor:
         assert model.module is not None
-        seen.append([one.requires_grad for one in model.module.parameters()])
+        if torch.is_grad_enabled():
+            seen.append([one.requires_grad for one in model.module.parameters()])
         if fails:
             raise ZeroDivisionError
         return plain(*arguments)
@@ -225,7 +232,7 @@ def test_parameters_ask_for_no_gradient_meanwhile(
             METHODS.get(name).function(where)
     else:
         METHODS.get(name).function(where)
-    assert not any(seen[0])
+    assert not any(seen[0]) if seen else fails
     assert [one.requires_grad for one in model.module.parameters()] == before
 
 

@@ -29,6 +29,7 @@ from earwitness.metrics.registry import METRICS, Case, Metric
 from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import make_target, reported_score
+from earwitness.pipeline import stated_options
 from earwitness.probe import Probe
 from earwitness.types import FloatArray, Map, Target
 
@@ -70,10 +71,11 @@ def measure_clip(
     tick : callable, optional
         Called with the number of forward passes, as they are made.
     """
-    head: Line = {"model": name, "clip": clip.name, "group": clip.group}
+    head: Line = {"model": name, "clip": clip.name, "group": clip.group, "sound": None}
     try:
         with torch.inference_mode(False), model.undisturbed():
             setting = prepare(model, clip)
+            head |= {"sound": setting.material.digest}
             head |= {"target": str(setting.target), "score": pack(_score(setting))}
             return [{**head, **line} for line in _Sound(setting, grid, tick).lines()]
     except EarwitnessError as error:
@@ -165,27 +167,28 @@ class _Sound:
         """Return the lines of all methods and seeds."""
         lines: list[Line] = []
         for choice in choices_of(self.grid, self.setting):
-            last: tuple[FloatArray, float] | None = None
+            last: tuple[Map, float] | None = None
             for seed in self.grid.seeds:
                 head = {"method": choice.name, "options": dict(choice.options), "seed": seed}
                 probe = self.setting.probe(seed, self.tick)
                 try:
-                    values, seconds = last or _timed(choice, probe, self.setting.truth)
-                    found = self._of_map(probe, choice, values)
+                    made, seconds = last or _timed(choice, probe, self.setting.truth)
+                    # a map without random draws is the same for every seed
+                    last = None if probe.drew else (made, seconds)
+                    head["options"] = stated_options(choice.options, made.details)
+                    found = self._of_map(seed, probe, choice, made.values.float().cpu().numpy())
                 except EarwitnessError as error:
                     lines.append({**head, "route": "map", "mask": None, "failed": str(error)})
                     continue
-                # a map without random draws is the same for every seed
-                last = None if "generator" in vars(probe) else (values, seconds)
                 lines += [{**head, **line, "seconds": round(seconds, 4)} for line in found]
         return lines
 
-    def _of_map(self, probe: Probe, choice: Choice, values: FloatArray) -> list[Line]:
+    def _of_map(self, seed: int, probe: Probe, choice: Choice, values: FloatArray) -> list[Line]:
         """Return the lines of one map, then those of its masks."""
         rules = masks_of(self.grid, choice)
         masks = [make_mask(values, self.magnitude, parse_keep(rule)) for rule in rules]
         matched = () if choice.control else MATCHED
-        orders = Orders(self.magnitude, probe.seed)
+        orders = Orders(self.magnitude, seed_of(seed, self.setting.clip))
         makers = {"random": lambda one: orders.at_random(one, 1)[0], "energy": orders.by_energy}
         gains = [
             one
@@ -248,10 +251,10 @@ def _score(setting: Setting) -> float:
     return float(reported_score(setting.model, setting.whole.unsqueeze(0), setting.target)[0])
 
 
-def _timed(choice: Choice, probe: Probe, truth: Case) -> tuple[FloatArray, float]:
+def _timed(choice: Choice, probe: Probe, truth: Case) -> tuple[Map, float]:
     began = time.perf_counter()
-    values = explain_by(choice, probe, truth).values.float().cpu().numpy()
-    return values, time.perf_counter() - began
+    found = explain_by(choice, probe, truth)
+    return found, time.perf_counter() - began
 
 
 def _figures(case: Case, metrics: Sequence[Metric]) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from earwitness.benchmark.cells import measure_clip
-from earwitness.benchmark.grid import Grid
+from earwitness.benchmark.grid import Grid, Part
 from earwitness.benchmark.ledger import Ledger, Line, read_lines
-from earwitness.errors import OutputError
+from earwitness.errors import EarwitnessError, OutputError
 from earwitness.files import write_json
 from earwitness.methods.registry import METHODS
+from earwitness.models.fingerprint import changed, identity
+from earwitness.models.model import Model
 from earwitness.provenance import commit, versions
 
 LINES = "cells.jsonl"
@@ -29,8 +31,9 @@ def run_grid(
 ) -> list[Line]:
     """Run the missing sounds of a grid, and return the lines of all sounds.
 
-    It may be killed at any moment; called again, it ends with the lines of an uninterrupted run,
-    except for the times in them.
+    A run is resumed only if models, sounds and files named by options are still the same, by
+    content. It may be killed at any moment; called again, it ends with the lines of an
+    uninterrupted run, except for the times in them.
 
     Parameters
     ----------
@@ -46,11 +49,16 @@ def run_grid(
     Raises
     ------
     OutputError
-        If the folder holds a run of another grid, cannot be written, or is in use by another run.
+        If the folder holds a run of another grid, or of a model or a sound that has changed, cannot
+        be written, or is in use by another run.
     """
     _settle(grid, folder)
     facts = {"versions": versions(), "commit": commit()}
     with Ledger(folder / LINES) as ledger:
+        models = {part.model: part.load(folder) for part in grid.parts}
+        _check_models(folder, models, fresh=not ledger.done)
+        for part in grid.parts:
+            _check_sounds(folder, part, models[part.model], ledger.done)
         todo = [
             (part, [clip for clip in part.clips if (part.model, clip.name) not in ledger.done])
             for part in grid.parts
@@ -58,13 +66,10 @@ def run_grid(
         if on_start:
             on_start(sum(len(clips) for _, clips in todo))
         for part, clips in todo:
-            if not clips:
-                continue
-            model = part.load(folder)
             for clip in clips:
                 if on_clip:
                     on_clip(clip.name)
-                lines = measure_clip(model, part.model, clip, grid, on_passes)
+                lines = measure_clip(models[part.model], part.model, clip, grid, on_passes)
                 ledger.add([{**line, **facts} for line in lines])
     return read_lines(folder / LINES)
 
@@ -74,6 +79,40 @@ def passes_of(grid: Grid, truth: bool) -> int:
     maps = sum(METHODS.get(choice.name).passes(choice.options) for choice in grid.methods)
     masks = 3 * len(grid.masks) * (len(grid.methods) + truth)
     return len(grid.seeds) * maps + _PER_MASK * masks
+
+
+def _check_models(folder: Path, models: Mapping[str, Model], *, fresh: bool) -> None:
+    """Note what the models are, or raise if they are others than those of the run so far."""
+    path = folder / _KEY
+    run = json.loads(path.read_text(encoding="utf-8"))
+    here = {name: identity(model) for name, model in models.items()}
+    if fresh:
+        write_json(path, {**run, "models": here})
+        return
+    for name, one in here.items():
+        difference = changed(run.get("models", {}).get(name), one)
+        if difference:
+            raise OutputError(
+                f"{folder}: holds results of {name} with other {difference}; choose another folder"
+            )
+
+
+def _check_sounds(
+    folder: Path, part: Part, model: Model, done: Mapping[tuple[str, str], str | None]
+) -> None:
+    """Raise if a sound has changed since it was measured."""
+    for clip in part.clips:
+        if (part.model, clip.name) not in done:
+            continue
+        try:
+            digest = clip.make(model.rate).digest
+        except EarwitnessError:
+            digest = None
+        if digest != done[part.model, clip.name]:
+            raise OutputError(
+                f"{folder}: holds results of another {clip.name}, which has changed since; choose "
+                "another folder"
+            )
 
 
 def _settle(grid: Grid, folder: Path) -> None:

@@ -26,11 +26,13 @@ from typing import Any
 
 from earwitness.data.clips import MAKERS, Clip
 from earwitness.errors import OutputError, ParameterError
+from earwitness.files import digest_of
 from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import METRICS
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.perturbation.background.registry import read_backgrounds
 from earwitness.registry import unknown
 
 IDEAL = "ideal-ratio-mask"
@@ -51,6 +53,14 @@ class Choice:
     def control(self) -> bool:
         """Whether it ignores the model."""
         return self.name == IDEAL or METHODS.get(self.name).control
+
+    @property
+    def files(self) -> list[Path]:
+        """Files and folders that its options name: sounds, stems or a decoder."""
+        named = [self.options.get(name) for name in ("stems", "decoder")]
+        backgrounds = read_backgrounds(self.options.get("background", "silence"))
+        found = [Path(one) for one in named if one]
+        return found + [one for one in backgrounds if isinstance(one, Path)]
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,7 @@ class Grid:
             "masks": list(self.masks),
             "metrics": list(self.metrics),
             "seeds": list(self.seeds),
+            "files": [digest_of(choice.files) for choice in self.methods],
             "facts": dict(self.facts),
         }
 

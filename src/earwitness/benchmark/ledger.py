@@ -33,6 +33,12 @@ class Ledger:
     path : Path
         Created if it does not exist.
 
+    Attributes
+    ----------
+    done : dict
+        The digest of every sound whose lines are complete, by model and sound; None for a sound
+        that could not be made.
+
     Raises
     ------
     OutputError
@@ -50,11 +56,11 @@ class Ledger:
         except OSError as error:
             self._file.close()
             raise OutputError(f"{path}: another run is writing it") from error
-        self.done: set[tuple[str, str]] = set()
+        self.done: dict[tuple[str, str], str | None] = {}
         end = 0
         for line, place in _whole(path):
             if line["left"] == 0:
-                self.done.add((line["model"], line["clip"]))
+                self.done[line["model"], line["clip"]] = line.get("sound")
                 end = place
         self._file.truncate(end)
 
@@ -67,7 +73,7 @@ class Ledger:
         self._file.write(text.encode("utf-8"))
         self._file.flush()
         os.fsync(self._file.fileno())
-        self.done.add((lines[0]["model"], lines[0]["clip"]))
+        self.done[lines[0]["model"], lines[0]["clip"]] = lines[0].get("sound")
 
     def __enter__(self) -> Ledger:
         return self

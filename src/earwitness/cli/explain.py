@@ -29,14 +29,15 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @click.option(
     "--method", "methods", multiple=True, metavar="NAME",
     help="See earwitness methods; may be given several times.  [default: integrated-gradients, or "
-    "pieces if pieces, estimator or background are given]",
+    "pieces if pieces or estimator are given]",
 )  # fmt: skip
 @click.option("--pieces", metavar="P", help="Pieces of the sound: grid, superpixels, nmf x time.")
 @click.option("--estimator", metavar="E", help="Estimator of weights: lime, kernel-shap, rise.")
 @click.option(
     "--background",
     metavar="B",
-    help="What replaces pieces: silence, mean, noise-floor, a file.",
+    help="What replaces what a method removes, and the baseline of a method that has one: silence, "
+    "noise-floor, mean or a file.  [default: mean for a regression, else silence]",
 )
 @click.option("--fill", hidden=True)
 @click.option("--target", metavar="C", help="Class or output to explain; default: predicted.")
@@ -115,7 +116,7 @@ def explain(
     choices = {"pieces": pieces, "estimator": estimator, "background": background or fill}
     chosen = {name: text for name, text in choices.items() if text is not None}
     if not methods:
-        methods = ("pieces",) if chosen else ("integrated-gradients",)
+        methods = ("pieces",) if pieces or estimator else ("integrated-gradients",)
     common = Request(
         target=target, versus=versus, span=span, direction=direction, keep=keep, start=start,
         end=end, seed=seed, trust=trust,

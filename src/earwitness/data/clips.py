@@ -6,8 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from earwitness.audio import find_clips, read_audio
 from earwitness.errors import AudioError, ParameterError
@@ -29,6 +32,14 @@ class Material:
 
     input: FloatArray
     source: FloatArray | None = None
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that depend on the samples."""
+        found = blake2b(np.ascontiguousarray(self.input).data, digest_size=8)
+        if self.source is not None:
+            found.update(np.ascontiguousarray(self.source).data)
+        return found.hexdigest()
 
 
 @dataclass(frozen=True)

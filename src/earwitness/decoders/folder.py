@@ -22,13 +22,15 @@ from earwitness.errors import ModelError, NotApplicableError
 from earwitness.files import read_record, replacing, write_json
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
-from earwitness.models.fingerprint import fingerprint
+from earwitness.models.fingerprint import PerModel, changed, fingerprint, identity
 from earwitness.models.model import Model
 from earwitness.plane.domains import mask_magnitude
 from earwitness.plane.stft import Plane
 from earwitness.plane.windows import joined
 
 SCHEMA = 2  # version of the folder's layout
+FILES = ("decoder.json", "decoder.safetensors")
+_CHECKED: PerModel[list[float]] = PerModel()  # outputs of models, for comparison
 _QUIETEST = 1e-12  # magnitude; quieter cells keep their gain, as their ratio is undefined
 
 
@@ -45,8 +47,8 @@ class Explainer:
         Channels of the decoder at each layer; for the published decoder, of the deepest block.
     plane : Plane
         Plane of its gains.
-    model : str
-        Fingerprint of the model it was trained for.
+    model : dict
+        Identity of the model it was trained for (``earwitness.models.fingerprint``).
     name : str
         Name of that model, for messages.
     facts : mapping
@@ -59,7 +61,7 @@ class Explainer:
     layers: tuple[HiddenLayer, ...]
     widths: tuple[int, ...]
     plane: Plane
-    model: str
+    model: dict[str, Any]
     name: str
     facts: dict[str, Any] = field(default_factory=dict)
     domain: str = "linear"
@@ -76,11 +78,21 @@ class Explainer:
                 f"this decoder was trained for {self.name} on another plane ({self.plane}), not "
                 f"for {model.name} on {model.plane}; wrap(..., plane=) sets the plane of a model"
             )
-        if self.model != fingerprint(model):
+        if self.model["weights"] != fingerprint(model):
             raise NotApplicableError(
-                f"this decoder was trained for {self.name} (weights {self.model}), not for "
-                f"{model.name} as it is (weights {fingerprint(model)}); train one with earwitness "
-                "train lmac"
+                f"this decoder was trained for {self.name} (weights {self.model['weights']}), not "
+                f"for {model.name} as it is (weights {fingerprint(model)}); train one with "
+                "earwitness train lmac"
+            )
+        known = _CHECKED.of(model)
+        if "outputs" not in known:
+            known["outputs"] = identity(model)["outputs"]
+        # a decoder of an earlier version has no outputs
+        here = {**self.model, "outputs": known["outputs"]}
+        if self.model.get("outputs") and changed(self.model, here):
+            raise NotApplicableError(
+                f"this decoder was trained for {self.name} with other outputs than {model.name} "
+                "has now, with the same weights; train one with earwitness train lmac"
             )
 
     def gains(self, model: Model, magnitude: Tensor, wave: Tensor, target: int) -> Tensor:
@@ -170,7 +182,7 @@ def save_explainer(folder: Path, explainer: Explainer) -> None:
         save_file(state, partial)
     stored = {
         "schema": SCHEMA,
-        "model": {"name": explainer.name, "weights": explainer.model},
+        "model": {"name": explainer.name, **explainer.model},
         "plane": asdict(explainer.plane),
         "layers": [asdict(layer) for layer in explainer.layers],
         "widths": list(explainer.widths),
@@ -198,9 +210,10 @@ def load_explainer(folder: Path) -> Explainer:
         plane, widths = Plane(**stored["plane"]), tuple(stored["widths"])
         decoder = make_decoder(stored["kind"], layers, plane, widths)
         decoder.load_state_dict(load_file(folder / "decoder.safetensors"))
-        names = stored["model"]
+        model = dict(stored["model"])
+        name = model.pop("name")
         return Explainer(
-            decoder.eval(), layers, widths, plane, names["weights"], names["name"],
+            decoder.eval(), layers, widths, plane, model, name,
             stored["facts"], stored["domain"],
         )  # fmt: skip
     except FileNotFoundError as error:
@@ -244,6 +257,6 @@ def load_published(path: Path, model: Model) -> Explainer:
         raise ModelError(f"{path}: the weights do not fit {model.name}: {text[:200]}") from error
     widths = (layers[0].channels,)
     return Explainer(
-        decoder.eval(), layers, widths, model.plane, fingerprint(model), model.name,
+        decoder.eval(), layers, widths, model.plane, {"weights": fingerprint(model)}, model.name,
         {"file": path.name}, "log1p",
     )  # fmt: skip

@@ -11,13 +11,15 @@ import numpy as np
 from earwitness.models.model import Model
 from earwitness.plane.stft import Plane
 from earwitness.render.players import AUDIBLE, HIGHEST_RATE, expansion, expansion_text, ultrasound
-from earwitness.types import Attribution, Audio, FloatArray
+from earwitness.types import Attribution, Audio, FloatArray, Task
 
 _NO_SOUND_DB = 60.0  # dB below the loudest cell, beyond which a band holds no sound to speak of
 _FULL_BAND = 0.9  # of half the rate; filters of resamplers begin about there
 _LEAST_SHARE = 0.01  # of a map, for a note
 _LARGE_GAP = 0.02  # share of the change of score; larger completeness gaps get a note
 _ROUNDING = 1e-6  # in units of the score; a gap where the score does not change at all
+_MOST_NAMED = 5  # steps
+_SUDDEN = "the score changes only within the first 0.1 % of the path"
 
 
 def length_notes(model: Model, samples: int) -> list[str]:
@@ -33,6 +35,36 @@ def length_notes(model: Model, samples: int) -> list[str]:
         notes.append(
             f"longer than the model takes: read in {len(windows)} overlapping windows of "
             f"{windows[0][1] / model.rate:.2f} s, outputs averaged"
+        )
+    return notes
+
+
+def background_notes(task: Task, given: object, details: Mapping[str, Any]) -> list[str]:
+    """Return notes on the background that a method used, and on a path that leads nowhere.
+
+    Parameters
+    ----------
+    task : str
+        The model's.
+    given : object
+        The method's option ``background`` as requested; None if it has none.
+    details : mapping
+        What the method reports.
+    """
+    used, former = details.get("background"), details.get("instead_of")
+    if former:
+        reason = {
+            "sudden": f"{_SUDDEN} from {former}, so the model hardly depends on level",
+            "undefined": f"the model cannot be evaluated on {former}",
+        }[details["because"]]
+        return [f"background: {used} instead of {former}, because {reason}"]
+    notes = []
+    if given == "auto" and task == "regression":
+        notes = [f"background: {used}, the default for a regression"]
+    if details.get("sudden"):
+        notes.append(
+            f"no usable path: {_SUDDEN} from {used}, so the model hardly depends on level; more "
+            "steps do not help, another background (mean, noise-floor) does"
         )
     return notes
 
@@ -100,17 +132,28 @@ def _percent(share: float) -> str:
 
 
 def gap_notes(details: Mapping[str, Any]) -> list[str]:
-    """Return a note if the completeness gap is large."""
+    """Return notes on a large completeness gap, and on steps that were left out."""
+    notes = []
+    skipped = details.get("skipped")
+    if skipped:
+        count = details.get("steps", details.get("samples"))
+        which = ", ".join(str(step + 1) for step in skipped[:_MOST_NAMED])
+        more = ", ..." if len(skipped) > _MOST_NAMED else ""
+        notes.append(
+            f"left out of {count} steps: {which}{more}, where the model or its gradient is not "
+            "finite"
+        )
     share = details.get("completeness_share")
     if share is None:  # the score does not change, or the method is not complete
         share = math.inf if abs(details.get("completeness_gap", 0.0)) > _ROUNDING else 0.0
     if share <= _LARGE_GAP:
-        return []
+        return notes
     text = (
         f"large completeness gap: the sum of the map differs from {details['score_change']:.3g} by "
         f"{details['completeness_gap']:+.3g}"
     )
     leaks = details.get("leaks")
     if leaks:
-        return [f"{text}, mostly at {leaks[0]['at']} ({leaks[0]['share']:+.0%})"]
-    return [f"{text}; try more steps" if "steps" in details else text]
+        return [*notes, f"{text}, mostly at {leaks[0]['at']} ({leaks[0]['share']:+.0%})"]
+    more_steps = "steps" in details and not details.get("sudden")
+    return [*notes, f"{text}; try more steps" if more_steps else text]

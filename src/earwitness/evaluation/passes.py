@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from earwitness.plane.domains import mask_magnitude
-from earwitness.probe import Probe, chunks
+from earwitness.probe import Probe
+from earwitness.steps import chunks
 from earwitness.types import FloatArray
 
 Route = Literal["spectrogram", "audio"]

@@ -32,7 +32,8 @@ from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import BOTH, Passes, Routes, evaluate
 from earwitness.masks.measure import kept_energy
 from earwitness.models.target import reported_score
-from earwitness.probe import Probe, chunks
+from earwitness.probe import Probe
+from earwitness.steps import chunks
 from earwitness.types import Control, Effect, FloatArray, Mask, Outcome, Pair, Trust, TrustCard
 
 RANDOM_DRAWS = {"full": 8, "light": 1, "none": 0}  # random orders; two forward passes each

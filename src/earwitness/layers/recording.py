@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from earwitness.errors import NotApplicableError
+from earwitness.models.model import Model
+
 
 @contextmanager
 def recording(
@@ -61,3 +64,18 @@ def _with_first(output: Any, tensor: Tensor) -> object:
         return output._replace(**{output._fields[0]: tensor})
     whole = (tensor, *output[1:])
     return whole if type(output) is tuple else type(output)(whole)
+
+
+def require_one_call(model: Model, samples: int) -> None:
+    """Raise unless one call of the network covers a sound, so that a layer is recorded once.
+
+    A sound longer than the model takes is read in windows. They are one batch, unless the inputs of
+    a batch affect each other.
+    """
+    count = len(model.windows(samples))
+    if model.one_by_one and count > 1:
+        raise NotApplicableError(
+            f"{model.name} is evaluated on one of {count} windows at a time, because the inputs of "
+            "a batch affect each other, and layers are recorded in one call; choose a part of the "
+            "sound with start and end, or use integrated-gradients"
+        )

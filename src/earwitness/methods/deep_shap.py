@@ -20,8 +20,11 @@ from earwitness.backward.mean_slope import MeanSlope
 from earwitness.backward.rules import Leak, Ledger, RuleMode, find_leaks, tracing
 from earwitness.errors import NotApplicableError
 from earwitness.methods.registry import register
+from earwitness.perturbation.background.registry import check_background
+from earwitness.perturbation.baseline import find_baseline
 from earwitness.perturbation.noise import noise_floors
 from earwitness.probe import Probe
+from earwitness.steps import undefined_gradients
 from earwitness.types import Map
 
 
@@ -75,7 +78,7 @@ def _differentiable(call: Call) -> bool:
 
 @register(
     "deep-shap",
-    summary="DeepLIFT multipliers averaged over random noise baselines; complete on average",
+    summary="DeepLIFT multipliers averaged over random baselines, noise on a background",
     limits="paths through compiled or custom autograd functions: such models raise an error",
     paper="Lundberg, Lee: A Unified Approach to Interpreting Model Predictions, 2017, section 4.2; "
     "Shrikumar, Greenside, Kundaje: Learning Important Features Through Propagating Activation "
@@ -87,43 +90,52 @@ def _differentiable(call: Call) -> bool:
     linear=True,
     layerwise=True,
     cost=lambda options: 12 * options["samples"],
+    check=check_background,
 )
 def deep_shap(
     probe: Probe,
     *,
     samples: Annotated[int, Ge(1)] = 8,
     noise: Annotated[float, Ge(0)] = 0.01,
+    background: str = "auto",
 ) -> Map:
     """Compute the mean over ``b`` of ``(m - b)`` times the score's multiplier from ``b`` to ``m``.
 
-    ``m`` is the input's magnitude, ``b`` a baseline (the magnitude of complex Gaussian noise). The
-    multiplier of an elementwise function is the ratio of differences (the rescale rule). For a
-    function of several inputs, such as a maximum or a product of two activations, it is the mean
-    gradient along the straight line from baseline to input, which equals the rescale rule in one
-    dimension. The rules apply to every call, whether by a module, as a function, in place or
-    repeatedly. A value computed from the input without a gradient, such as the mask ``x > 0``, is
-    part of the function that takes it, so ``x * (x > 0)`` is a ReLU. What remains is reported as
-    ``completeness_gap``, the sum of the map minus the change of score; a gap of more than half of
-    that change raises an error.
+    ``m`` is the input's magnitude, ``b`` a baseline (the magnitude of a background with complex
+    Gaussian noise added). The multiplier of an elementwise function is the ratio of differences
+    (the rescale rule). For a function of several inputs, such as a maximum or a product of two
+    activations, it is the mean gradient along the straight line from baseline to input, which
+    equals the rescale rule in one dimension. The rules apply to every call, whether by a module, as
+    a function, in place or repeatedly. A value computed from the input without a gradient, such as
+    the mask ``x > 0``, is part of the function that takes it, so ``x * (x > 0)`` is a ReLU. What
+    remains is reported as ``completeness_gap``, the sum of the map minus the change of score; a gap
+    of more than half of that change raises an error.
 
     Parameters
     ----------
     samples : int
         Number of baselines.
     noise : float
-        Standard deviation of the baseline, relative to the root mean square of the magnitude.
+        Standard deviation of the noise, relative to the root mean square of the magnitude.
+    background : str
+        What the noise is added to: ``silence``, ``noise-floor``, ``mean``, or the path of a sound;
+        ``auto`` is the mean for a regression and for a model that does not depend on level, and
+        silence otherwise. Of several, separated by commas, each is used in turn.
     """
     probe.require_gradients()
+    baseline = find_baseline(probe, background)
     total = torch.zeros_like(probe.magnitude)
     change = 0.0
     leaks: list[dict[str, Any]] = []
     worst = (LEAK_THRESHOLD, torch.zeros(0))
-    for background in noise_floors(probe, samples, noise):
-        values, difference, _ = _between(probe, background)
+    for floor in noise_floors(probe, samples, noise, baseline.magnitudes):
+        values, difference, _ = _between(probe, floor)
+        if not bool(torch.isfinite(values).all()):
+            raise undefined_gradients(probe.model.name)
         total += values / samples
         change += difference / samples
         share = completeness(values, difference)["completeness_share"] or 0.0
-        worst = max(worst, (share, background), key=lambda one: one[0])
+        worst = max(worst, (share, floor), key=lambda one: one[0])
     details = completeness(total, change)
     if worst[1].numel():
         ledger = Ledger()
@@ -131,7 +143,7 @@ def deep_shap(
         gap = completeness(values, difference)["completeness_gap"]
         leaks = account("deep-shap", ledger, found, gap, difference)
     require_complete("deep-shap", total, details, leaks)
-    return Map(total, {**details, "leaks": leaks, "samples": samples})
+    return Map(total, {**details, "leaks": leaks, "samples": samples, **baseline.details})
 
 
 def _between(

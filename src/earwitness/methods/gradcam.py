@@ -17,11 +17,12 @@ from earwitness.layers.choosing import (
     layer_module,
     named_layer,
 )
-from earwitness.layers.recording import gradient_leaf, recording
+from earwitness.layers.recording import gradient_leaf, recording, require_one_call
 from earwitness.methods.registry import register
 from earwitness.plane.knots import interpolate
 from earwitness.plane.windows import joined
 from earwitness.probe import Probe
+from earwitness.steps import no_gradient
 from earwitness.types import Map
 
 _ELSEWHERE = 0.2  # share of the map that may lie where the score's gradient is not, unnoted
@@ -64,6 +65,7 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
         If the score does not depend on the layer, or no layer has a time axis.
     """
     probe.require_gradients()
+    require_one_call(probe.model, probe.samples)
     windows = probe.model.windows(probe.samples)
     size = windows[0][1]
     chosen = (
@@ -89,7 +91,7 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
         activation, function = following.end()
         gradient = probe.differentiate(score, activation, layer=name)
     if layer and not bool(gradient.any()):
-        raise probe.no_gradient(layer)
+        raise no_gradient(probe.model.name, layer)
     activation = activation.detach()
     details: dict[str, Any] = {"layer": name}
     details["axes"] = "time only" if axes.freq_axis is None else "time, frequency"

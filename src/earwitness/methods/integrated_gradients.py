@@ -1,4 +1,4 @@
-"""Integrated gradients with silence as the baseline."""
+"""Integrated gradients from a background to the input."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from annotated_types import Ge
 
 from earwitness.backward.completeness import completeness
 from earwitness.methods.registry import register
+from earwitness.perturbation.background.registry import check_background
+from earwitness.perturbation.baseline import find_baseline
 from earwitness.probe import Probe
 from earwitness.types import Map
 
@@ -19,33 +21,47 @@ _DECADES = 3.0  # decades of gain spaced logarithmically (60 dB); below that the
 
 @register(
     "integrated-gradients",
-    summary="gradients integrated along a fade-in from silence; they sum to the change of score",
+    summary="gradients integrated from a background to the input; they sum to the change of score",
     limits="smooth structure: neighbouring cells can differ strongly; depends on the baseline",
     paper="Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, eq. 1",
     signed=True,
-    complete="the change of score from silence to the input",
+    complete="the change of score from the background to the input",
     needs_gradients=True,
     linear=True,
-    cost=lambda options: 3 * options["steps"],
+    cost=lambda options: 3 * options["steps"] * len(options["background"].split(",")),
+    check=check_background,
 )
-def integrated_gradients(probe: Probe, *, steps: Annotated[int, Ge(1)] = 64) -> Map:
+def integrated_gradients(
+    probe: Probe, *, steps: Annotated[int, Ge(1)] = 64, background: str = "auto"
+) -> Map:
     """Integrate ``d score / d gain`` along the straight path from gains of zero to gains of one.
 
-    The quadrature points are denser near silence, where models with a log front end change most:
-    a Gauss-Legendre rule in ``asinh`` of the gain needs far fewer steps than a uniform one. The
-    remaining error is reported as ``completeness_gap``, the sum of the map minus the change of
-    score.
+    Gains of zero are the background, gains of one the input. The quadrature points are denser near
+    silence, where models with a log front end change most: a Gauss-Legendre rule in ``asinh`` of
+    the gain needs far fewer steps than a uniform one. The remaining error is reported as
+    ``completeness_gap``, the sum of the map minus the change of score.
 
     Parameters
     ----------
     steps : int
         Number of quadrature points on the path.
+    background : str
+        Where the path begins: ``silence``, ``noise-floor``, ``mean``, or the path of a sound;
+        ``auto`` is the mean for a regression and for a model that does not depend on level, and
+        silence otherwise. Maps are averaged over several, separated by commas.
     """
+    probe.require_gradients()
+    baseline = find_baseline(probe, background)
     levels, weights = fade_in(steps)
     ones = torch.ones_like(probe.magnitude)
-    total = probe.total_gradient((level * ones for level in levels), weights.tolist())
-    full, silent = probe.scores([ones, torch.zeros_like(ones)]).double().tolist()
-    return Map(total, {**completeness(total, full - silent), "steps": steps})
+    total = torch.zeros_like(ones)
+    skipped: list[int] = []
+    for one in baseline.probes:
+        found, missed = one.total_gradient((level * ones for level in levels), weights.tolist())
+        total += found / len(baseline.probes)
+        skipped += missed
+    details = {**completeness(total, baseline.change), "steps": steps, "skipped": skipped}
+    return Map(total, {**details, **baseline.details})
 
 
 def fade_in(steps: int) -> tuple[list[float], torch.Tensor]:

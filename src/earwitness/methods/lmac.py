@@ -6,8 +6,9 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from earwitness.decoders.folder import Explainer, load_explainer, load_published
+from earwitness.decoders.folder import FILES, Explainer, load_explainer, load_published
 from earwitness.errors import NotApplicableError
+from earwitness.layers.recording import require_one_call
 from earwitness.methods.registry import register
 from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
@@ -16,7 +17,7 @@ from earwitness.types import Map
 
 _SHIPPED = "earwitness.models.zoo"
 _FOLDER = "weights"
-_READ: dict[tuple[Path, int, str], Explainer] = {}
+_READ: dict[tuple[Path, tuple[int, ...], str], Explainer] = {}
 _INSTEAD = "use a method without a trained decoder, such as optimised-mask or lrp"
 
 
@@ -77,6 +78,7 @@ def refuse(explainer: Explainer, probe: Probe) -> None:
             f"this decoder was never trained on the target {target.label}; {_INSTEAD}"
         )
     explainer.require(model)
+    require_one_call(model, probe.samples)
 
 
 def _chosen(model: Model, folder: str) -> Explainer:
@@ -100,23 +102,28 @@ def shipped(model: Model) -> Explainer | None:
         if (place / name / "lmac" / "decoder.json").is_file():
             with resources.as_file(place / name / "lmac") as path:
                 explainer = _stored(path)
-            if explainer.model == fingerprint(model):
+            if explainer.model["weights"] == fingerprint(model):
                 return explainer
     return None
 
 
 def _stored(folder: Path) -> Explainer:
-    """Return a decoder from a folder, cached until the folder is written again."""
+    """Return a decoder from a folder, cached until a file of it is written again."""
+    return _load(folder, tuple(map(_written, (folder / name for name in FILES))))
+
+
+def _written(file: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written again."""
     try:
-        written = (folder / "decoder.json").stat().st_mtime_ns
+        found = file.stat()
     except OSError:
-        written = 0
-    return _load(folder, written)
+        return ()
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _published(file: Path, model: Model) -> Explainer:
     """Return a decoder from a file, cached until the file or the model changes."""
-    key = (file, file.stat().st_mtime_ns, fingerprint(model))
+    key = (file, _written(file), fingerprint(model))
     if key not in _READ:
         _READ.clear()  # published decoders are large; only one is kept
         _READ[key] = load_published(file, model)
@@ -124,5 +131,5 @@ def _published(file: Path, model: Model) -> Explainer:
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, _written: int) -> Explainer:
+def _load(folder: Path, _state: tuple[tuple[int, ...], ...]) -> Explainer:
     return load_explainer(folder)

@@ -34,7 +34,8 @@ class Method:
         particular. A complete method reports its ``completeness_gap``.
     needs_gradients : bool
     random : bool
-        Whether it draws at random, so that the map varies with the seed.
+        Whether it draws at random with its default options, so that the map varies with the seed.
+        What was drawn in fact is known from the probe (``Probe.drew``).
     linear : bool
         Whether the map of a contrast is the difference of the maps of its two targets.
     layerwise : bool

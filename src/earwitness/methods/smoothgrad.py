@@ -38,5 +38,5 @@ def smoothgrad(
         Standard deviation of the noise, relative to the root mean square of the magnitude.
     """
     points = islice(noisy_magnitudes(probe, samples, noise), samples)
-    mean = probe.total_gradient(points, [1 / samples] * samples, of_magnitude=True)
-    return Map(mean.abs(), {"samples": samples})
+    mean, skipped = probe.total_gradient(points, [1 / samples] * samples, of_magnitude=True)
+    return Map(mean.abs(), {"samples": samples, "skipped": skipped})

@@ -1,4 +1,9 @@
-"""Fingerprints of a model's weights, which key everything that is computed for the model."""
+"""What a model is by content, which keys everything that is computed for it.
+
+``fingerprint`` is of the weights, for caches in memory. ``identity`` is for what is stored on disk
+and resumed: a model of the same name may have other weights, other code, or other outputs for
+another reason.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,19 @@ from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from earwitness.errors import EarwitnessError
 from earwitness.models.model import Model
 
 V = TypeVar("V")
 _Seen = tuple[tuple[int, int, float], ...]
+_SEED = 20_240_613  # of the two sounds; any fixed value
+_LEVEL = 0.1  # RMS of the sounds, full scale at 1
+_DIRECTIONS = 4  # random directions on which the outputs are projected
+_TOLERANCE = 1e-4  # relative to the largest output
 _SAMPLE = 1009  # every 1009th value is summed; finds most changes without a version count
 _KNOWN: WeakKeyDictionary[Model, tuple[_Seen, str]] = WeakKeyDictionary()
 _HELD: WeakKeyDictionary[Model, str] = WeakKeyDictionary()
@@ -39,6 +50,59 @@ def fingerprint(model: Model) -> str:
     found = _hash(facts, tensors)
     _KNOWN[model] = (seen, found)
     return found
+
+
+def identity(model: Model) -> dict[str, Any]:
+    """Return what tells a model from others of its name, as plain JSON values.
+
+    Returns
+    -------
+    dict
+        ``weights``, the fingerprint; ``source``, a digest of the Python files it was made by, or
+        empty; ``outputs``, four projections of its outputs for each of two sounds of noise and one
+        of the largest absolute output, or empty if they are not the same twice or not finite.
+    """
+    return {"weights": fingerprint(model), "source": model.source, "outputs": _outputs(model)}
+
+
+def changed(there: Any, here: Mapping[str, Any]) -> str:
+    """Return what differs between two identities of a model in a word; empty if nothing does.
+
+    Outputs may differ by 1e-4 of the largest, since sums are rounded differently elsewhere.
+    """
+    if not isinstance(there, Mapping):
+        return "model"
+    for name in ("weights", "source"):
+        if there.get(name) != here[name]:
+            return "source code" if name == "source" else name
+    ours, theirs = np.asarray(here["outputs"]), np.asarray(there.get("outputs"))
+    if ours.shape != theirs.shape:
+        return "outputs"
+    same = not ours.size or np.allclose(ours, theirs, rtol=0, atol=_TOLERANCE * ours[-1])
+    return "" if same else "outputs"
+
+
+def _outputs(model: Model) -> list[float]:
+    generator = torch.Generator().manual_seed(_SEED)
+    samples = max(min(model.rate, model.longest or model.rate), model.shortest or 0)
+    waves = _LEVEL * torch.randn(2, samples, generator=generator)
+    waves[1] = waves[1].cumsum(0) / samples**0.5  # most of it below the lowest bands
+    found = []
+    for _ in range(2):
+        try:
+            with model.undisturbed(), torch.no_grad():
+                each = [model(wave.to(model.device)) for wave in waves.split(1)]
+        except EarwitnessError:
+            return []
+        outputs = torch.cat(each).double().cpu()
+        outputs = outputs.mean(dim=-1) if outputs.ndim > 2 else outputs
+        directions = torch.randn(
+            outputs.shape[1], _DIRECTIONS, generator=generator.manual_seed(_SEED)
+        )
+        values = (outputs @ directions.double()).flatten().numpy()
+        found.append(np.append(values, float(outputs.abs().max())))
+    again = np.allclose(found[0], found[1], rtol=0, atol=_TOLERANCE * found[0][-1] / 2)
+    return [float(f"{value:.8g}") for value in found[0]] if again else []
 
 
 @contextmanager

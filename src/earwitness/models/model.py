@@ -63,11 +63,14 @@ class Model(ABC):
         Whether gradients reach the waveform.
     optimise : bool or "compile"
         How forward passes on many inputs are accelerated (``earwitness.models.prepare``).
+    source : str
+        Digest of the Python files that made it, if it was loaded from one; else empty.
     range : (float, float) or None
         Least and largest value of a regression, if declared.
     """
 
     frontend: FrontEnd | None = None
+    source = ""
 
     def __init__(
         self,

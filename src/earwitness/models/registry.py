@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from earwitness.errors import EarwitnessError, ModelError
+from earwitness.files import digest_of
 from earwitness.models.model import Model
 from earwitness.registry import Registry
 from earwitness.types import Optimise
@@ -144,7 +145,20 @@ def _from_python(name: str) -> Model:
             f"{name}: {function} must return what earwitness.wrap returns, got "
             f"{type(model).__name__}"
         )
+    model.source = digest_of([path, *_beside(path)])
     return model
+
+
+def _beside(path: Path) -> list[Path]:
+    """Return the files of the modules that were imported from the folder of a Python file."""
+    folder = path.parent.resolve()
+    files = {Path(str(module.__file__)) for module in list(sys.modules.values())
+             if getattr(module, "__file__", None)}  # fmt: skip
+    return sorted(
+        file
+        for file in files
+        if file.is_relative_to(folder) and "site-packages" not in file.parts and file.is_file()
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,7 +7,8 @@ Levels are relative to the root mean square of the input's magnitude.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -28,10 +29,14 @@ def noisy_magnitudes(probe: Probe, samples: int, level: float) -> Iterator[Tenso
         yield torch.hypot(probe.magnitude - real, imaginary)
 
 
-def noise_floors(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:
-    """Yield magnitudes of noise alone, shape (freq, frame)."""
-    for real, imaginary in _draws(probe, samples, level):
-        yield torch.hypot(real, imaginary)
+def noise_floors(
+    probe: Probe, samples: int, level: float, floors: Sequence[Tensor]
+) -> Iterator[Tensor]:
+    """Yield magnitudes of noise added to floors, shape (freq, frame), to each of them in turn."""
+    for (real, imaginary), floor in zip(
+        _draws(probe, samples, level), itertools.cycle(floors), strict=False
+    ):
+        yield torch.hypot(floor + real, imaginary)
 
 
 def _draws(probe: Probe, samples: int, level: float) -> Iterator[Tensor]:

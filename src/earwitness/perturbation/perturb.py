@@ -15,7 +15,11 @@ import torch
 from annotated_types import Ge, Gt
 
 from earwitness.errors import ParameterError
-from earwitness.perturbation.background.registry import read_backgrounds, with_backgrounds
+from earwitness.perturbation.background.registry import (
+    check_background,
+    named_background,
+    with_backgrounds,
+)
 from earwitness.perturbation.estimators.game import Game
 from earwitness.perturbation.estimators.registry import ESTIMATORS, Estimate, Sampling
 from earwitness.perturbation.pieces.decomposition import Pieces
@@ -32,7 +36,7 @@ def perturb(
     *,
     pieces: str = "grid",
     estimator: str = "lime",
-    background: str = "silence",
+    background: str = "auto",
     segments: Annotated[int, Ge(0)] = 0,
     bands: Annotated[int, Ge(1)] = 8,
     components: Annotated[int, Ge(0)] = 0,
@@ -55,7 +59,8 @@ def perturb(
         ``lime``, ``kernel-shap``, ``occlusion``, ``rise`` or ``forest``.
     background : str
         What replaces the pieces that are off: ``silence``, ``noise-floor``, ``mean``, or the path
-        of a sound. Scores are averaged over several, separated by commas.
+        of a sound; ``auto`` is the mean for a regression, and silence otherwise. Scores are
+        averaged over several, separated by commas.
     segments : int
         Number of time segments; 0 for four per second (one per 20 windows on a plane with
         windows shorter than 12.5 ms), 20 at most.
@@ -87,6 +92,7 @@ def perturb(
     table = _table(probe, decomposition, game, estimate)
     weights = torch.tensor([piece.weight for piece in table], device=probe.device)
     details = {
+        "background": named_background(background, probe.model.task),
         "r2": estimate.r2,
         "evaluations": game.evaluations,
         "pieces": len(decomposition),
@@ -119,7 +125,7 @@ def check(options: Mapping[str, Any]) -> None:
         All options of ``perturb``, each valid in itself.
     """
     cuts, estimator = read_pieces(options["pieces"]), ESTIMATORS.get(options["estimator"])
-    read_backgrounds(options["background"])
+    check_background(options)
     chosen = " x ".join(one.name for one in cuts)
     for name, default in _SIZES.items():
         if options[name] != default and not any(name in one.reads for one in cuts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,11 @@ class _State:
 
     def restore(self, path: Path, key: dict[str, Any]) -> None:
         content = torch.load(path, weights_only=True, map_location="cpu")
-        if content["key"] != key:
+        other = [name for name in key if content["key"].get(name) != key[name]]
+        if other:
             raise OutputError(
-                f"{path.parent}: holds an unfinished training with other settings; choose another "
-                "folder"
+                f"{path.parent}: holds an unfinished training with other {other[0]}; choose "
+                "another folder"
             )
         for name in ("network", "average", "optimiser", "schedule"):
             getattr(self, name).load_state_dict(content[name])
@@ -132,8 +134,8 @@ def train_classifier(
         raise ParameterError(
             f"{len(items)} sounds are too few to train on with a batch of {settings.batch}"
         )
-    key = {"settings": asdict(settings), "recipe": {**asdict(recipe)}, "items": len(items)}
     waves, labels = load_waves(items, recipe)
+    key = {"settings": asdict(settings), "recipe": asdict(recipe), "sounds": _digest(waves, labels)}
     state = _begin(recipe, settings, len(items), torch.device(device))
     unfinished = folder / "training.pt"
     try:
@@ -155,6 +157,13 @@ def train_classifier(
     save_checkpoint(folder, recipe, state.average, facts)
     unfinished.unlink(missing_ok=True)
     return facts
+
+
+def _digest(waves: Tensor, labels: Tensor) -> str:
+    """Return 16 hexadecimal digits that depend on the samples and the labels."""
+    found = blake2b(waves.numpy().data, digest_size=8)
+    found.update(labels.numpy().data)
+    return found.hexdigest()
 
 
 def load_waves(items: Sequence[Item], recipe: Recipe) -> tuple[Tensor, Tensor]:

@@ -19,9 +19,7 @@ from earwitness.train.augmentation import crop_active
 
 KINDS = ("mixture", "white", "pink")  # besides the path of a folder
 _STRETCH = 16  # segment lengths; bounds the cost of a search in a long recording
-_MOST_KEPT = (  # samples kept in memory (1 GB); other sounds are read each time
-    250_000_000  # samples in memory (1 GB as float32); other sounds are read again each time
-)
+_MOST_KEPT = 250_000_000  # samples in memory (1 GB as float32); others are read again each time
 
 
 @dataclass(frozen=True)
@@ -109,6 +107,11 @@ class Contaminator:
         self.wanted, self.sounds = wanted, sounds
         folders = dict.fromkeys(kind for kind in wanted.kinds if kind not in KINDS)
         self._own = {kind: Sounds(find_clips([kind]), sounds.rate) for kind in folders}
+
+    @property
+    def paths(self) -> list[Path]:
+        """The sounds of its folders."""
+        return [path for own in self._own.values() for path in own.paths]
 
     def over(
         self, waves: Tensor, numbers: Sequence[int], generator: torch.Generator

@@ -17,9 +17,10 @@ from earwitness.decoders.objective import Weights
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder, default_widths
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
+from earwitness.files import digest_of
 from earwitness.layers.finding import find_layers
 from earwitness.models.declared import outputs_for
-from earwitness.models.fingerprint import digest, fingerprint
+from earwitness.models.fingerprint import digest, identity
 from earwitness.models.model import Model
 from earwitness.models.target import overall
 from earwitness.train.contamination import Contaminator, Sounds
@@ -113,7 +114,7 @@ class Training:
         )
         self.history = History()
         self.best = {name: one.clone() for name, one in self.decoder.state_dict().items()}
-        self.fingerprint = fingerprint(model)
+        self.identity = identity(model)
 
     def _decoder(self, start: Explainer | None) -> Decoder | PublishedDecoder:
         if start:
@@ -241,7 +242,7 @@ class Training:
         best = copy.deepcopy(self.decoder)
         best.load_state_dict(self.best)
         return Explainer(
-            best.eval(), self.layers, self.widths, self.model.plane, self.fingerprint,
+            best.eval(), self.layers, self.widths, self.model.plane, self.identity,
             self.model.name, facts or {}, self.domain,
         )  # fmt: skip
 
@@ -293,9 +294,10 @@ def train_lmac(
     )
     key = {
         "settings": asdict(settings),
-        "model": training.fingerprint,
-        "sounds": ["/".join(path.parts[-2:]) for path in sounds],
-        "held out": ["/".join(path.parts[-2:]) for path in held_out],
+        "model": training.identity,
+        "sounds": digest_of(sounds),
+        "held out": digest_of(held_out),
+        "contaminations": digest_of(training.contaminator.paths),
         "layers": [layer.name for layer in training.layers],
         "start": None if start is None else digest(start.decoder),
         "processes": workers.count,

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from earwitness.errors import OutputError
 from earwitness.files import replacing
+from earwitness.models.fingerprint import changed
 
 if TYPE_CHECKING:
     from earwitness.train.lmac import Training
@@ -160,9 +161,11 @@ def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise OutputError(f"{path}: damaged; remove it to begin again") from error
-    plain = json.loads(json.dumps(key))
-    if about["key"] != plain:
-        other = [name for name in plain if about["key"].get(name) != plain[name]]
+    there, here = about["key"], json.loads(json.dumps(key))
+    other = [name for name in here if name != "model" and there.get(name) != here[name]]
+    difference = changed(there.get("model"), here["model"])
+    other += [f"{difference} of the model"] if difference else []
+    if other:
         raise OutputError(
             f"{folder}: holds an unfinished training with other {other[0]}; choose another folder"
         )

@@ -7,6 +7,7 @@ trained on sounds that are explained.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from earwitness.audio import read_audio, write_audio
 from earwitness.data.collection import Item, read_collection
 from earwitness.data.digits import SECONDS, read_digits
 from earwitness.data.planted import plant
+from earwitness.errors import OutputError
+from earwitness.files import digest_of, write_json
 from earwitness.models.model import Model
 from earwitness.models.target import output_index
 from earwitness.models.zoo.checkpoint import Recipe, load_checkpoint
@@ -49,8 +52,8 @@ class Reliance:
 
 def digit_model(folder: Path, data: Path, *, epochs: int = 30) -> Model:
     """Load the classifier of spoken digits; train it on takes 5 and up if it does not exist."""
-    if not (folder / "model.json").exists():
-        items = read_digits(data, test=False)
+    items = read_digits(data, test=False)
+    if not _is_trained(folder, items):
         recipe = Recipe(
             labels=tuple(sorted({item.label for item in items})),
             rate=8000, n_fft=256, hop=128, mels=40, widths=(16, 32, 64), seconds=SECONDS,
@@ -64,8 +67,8 @@ def shortcut_model(
     folder: Path, data: Path, kind: str, *, folds: Sequence[int] = (1, 2, 3), epochs: int = 40
 ) -> Model:
     """Load the classifier that depends on a planted sound; train it if it does not exist."""
-    if not (folder / "model.json").exists():
-        items = [item for item in read_collection(data) if item.fold in folds]
+    items = [item for item in read_collection(data) if item.fold in folds]
+    if not _is_trained(folder, items):
         recipe = Recipe(
             labels=tuple(sorted({item.label for item in items})),
             rate=16000, n_fft=1024, hop=256, mels=64, widths=(16, 32, 64), seconds=5.0,
@@ -76,6 +79,27 @@ def shortcut_model(
         train_classifier(items, recipe, replace(Settings(), epochs=epochs, augment=False), folder)
         shutil.rmtree(place)
     return load_checkpoint(folder, f"shortcut-{kind}")
+
+
+def _is_trained(folder: Path, items: Sequence[Item]) -> bool:
+    """Return whether the classifier exists; note what it is trained on if it does not.
+
+    Raises
+    ------
+    OutputError
+        If it was trained on other recordings.
+    """
+    path = folder / "data.json"
+    here = {"labels": [item.label for item in items], "files": digest_of(i.path for i in items)}
+    if not (folder / "model.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, here)
+        return False
+    if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != here:
+        raise OutputError(
+            f"{folder}: the classifier was trained on other recordings; choose another folder"
+        )
+    return True
 
 
 def shortcut_items(items: Sequence[Item], kind: str, rate: int, place: Path) -> list[Item]:

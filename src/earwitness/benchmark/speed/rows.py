@@ -190,7 +190,7 @@ def _decoder_row(probe: Probe, repeats: int, bar: float) -> Row:
     layers = find_layers(model, samples=probe.samples)
     widths = default_widths(layers)
     decoder = Decoder(layers, model.plane, widths).eval()
-    explainer = Explainer(decoder, layers, widths, model.plane, "", model.name)
+    explainer = Explainer(decoder, layers, widths, model.plane, {}, model.name)
     waves = probe.wave.unsqueeze(0)
 
     def classify(count: int) -> None:
