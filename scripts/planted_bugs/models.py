@@ -175,8 +175,8 @@ BUGS = {
     ),
     "lmac: a decoder of a model with other outputs is used": (
         "decoders/folder.py",
-        'if self.model.get("outputs") and changed(self.model, here):',
-        "if False:",
+        'if changed(self.model, {**self.model, "outputs"',
+        'if False and changed(self.model, {**self.model, "outputs"',
     ),
     "lmac: an old decoder is kept in memory": (
         "methods/lmac.py",

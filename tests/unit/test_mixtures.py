@@ -127,6 +127,17 @@ def test_mixed_scores_are_scores_of_the_gains(
     assert float(wanted.std()) > (1e-4 if background == "mean" else 1e-3)
 
 
+@pytest.mark.parametrize("background", ["noise", "mean"])
+def test_a_background_of_another_phase_adds_as_complex_numbers(background: str) -> None:
+    where = probe(mel(), background)
+    assert where.background is not None
+    gains = torch.rand(3, *where.shape, generator=torch.Generator().manual_seed(3))
+    mixture = gains * where.spectrum + (1 - gains) * where.background
+    wanted = where.model.from_magnitude(mixture.abs()).detach()
+    torch.testing.assert_close(where.outputs(gains).detach(), wanted, **CLOSE)
+    assert (where.floor is None) == (background == "noise")
+
+
 @pytest.mark.parametrize("make", MODELS, ids=NAMES)
 def test_labels_in_any_order_and_unused_ones(make: Callable[[], Model]) -> None:
     where = probe(make())

@@ -176,7 +176,7 @@ def test_a_taught_classifier_relies_on_the_planted_sound(data: Path, tmp_path: P
     for ours, theirs in zip(model.module.parameters(), again.module.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
     assert {path.name for path in (tmp_path / "shortcut-tone").iterdir()} == {
-        "model.json", "weights.safetensors",
+        "data.json", "model.json", "weights.safetensors",
     }  # fmt: skip
     (tmp_path / "shortcut-tone").rename(tmp_path / "shortcut-band")
     (tmp_path / "shortcut-tone").symlink_to(tmp_path / "shortcut-band")
