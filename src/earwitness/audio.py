@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import ArrayLike, NDArray
 
 from earwitness.errors import AudioError, ParameterError
+from earwitness.samples import MOST_SAMPLES, Samples, as_float, check_length
 from earwitness.types import Audio
 
-_SHORTEST_SECONDS = 0.05  # s, one window of the default plane
-_HIGHEST_RATE = 48000  # Hz; at higher rates, of ultrasound, as many samples as at this one suffice
 SUFFIXES = frozenset(
     f".{name}"
     for name in (
@@ -36,6 +34,7 @@ UNDECODED = frozenset(  # sounds that libsndfile cannot decode
         *("ac3", "eac3", "dts", "ape", "wv", "tta", "mpc", "spx", "ra", "rm", "dsf", "dff"),
     )
 )
+_UNKNOWN = 1 << 48  # frames; libsndfile gives more for a stream that does not say its length
 _BLOCK = 1 << 11  # frames per read; at most so many are lost at the end of a truncated file
 _MOST_CHANNELS = 8  # of an array (7.1 surround); more are taken for bands of a spectrogram
 _LOG = logging.getLogger("earwitness")
@@ -53,7 +52,7 @@ def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """
     clips: list[Path] = []
     for place in map(Path, places):
-        if place.is_dir():
+        if os.path.isdir(place):  # unlike Path.is_dir, no error for a path that is too long
             visible = sorted(path for path in place.rglob("*") if _is_visible(path, place))
             inside = [path for path in visible if path.suffix.lower() in SUFFIXES]
             others = [path for path in visible if path.suffix.lower() in UNDECODED]
@@ -95,8 +94,12 @@ def read_audio(
     rate: int | None = None,
     start: float | None = None,
     end: float | None = None,
+    longest: float | None = None,
 ) -> Audio:
     """Read a sound file as mono.
+
+    Channels are averaged and the sound is resampled block by block, so that memory is that of the
+    result.
 
     Parameters
     ----------
@@ -105,30 +108,30 @@ def read_audio(
         Sampling rate in Hz to resample to; the file's own if None.
     start, end : float, optional
         Range to read, in seconds. Only this range is decoded if the format supports seeking.
+    longest : float, optional
+        Most seconds to read, half an hour at 16 kHz by default; decided by the header, before
+        anything is decoded.
 
     Raises
     ------
     AudioError
-        If the file does not exist, cannot be decoded, contains NaN or infinity, or is shorter than
-        50 ms.
+        If the file does not exist, cannot be decoded, contains NaN or infinity, is shorter than
+        50 ms, or its sampling rate is below 1 % of ``rate``.
     ParameterError
-        If the range is empty or outside the file.
+        If the range is empty, outside the file or longer than ``longest``.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise AudioError(f"{path}: no such file")
     if path.is_dir():
         raise AudioError(f"{path}: a folder, not a sound file")
+    if not path.is_file():
+        raise AudioError(f"{path}: a pipe or a device, not a file; write the sound to a file first")
     if not os.access(path, os.R_OK):
         raise AudioError(f"{path}: no permission to read this file")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty")
-    samples, file_rate, notes = _decode(path, start, end)
-    if not len(samples) and _is_cut_off(path):
-        raise AudioError(f"{path}: cut off before any sound")
-    # names that are not valid UTF-8 cannot be written to JSON or HTML
-    name = str(path).encode("utf-8", "replace").decode("utf-8")
-    return _as_audio(samples, file_rate, rate, name, notes)
+    return _decode(path, rate, start, end, longest)
 
 
 def as_audio(
@@ -136,6 +139,7 @@ def as_audio(
     *,
     rate: int | None = None,
     name: str = "clip",
+    longest: float | None = None,
 ) -> Audio:
     """Convert samples and their sampling rate to mono audio at ``rate``.
 
@@ -147,6 +151,8 @@ def as_audio(
         and refused. A mapping has ``array`` and ``sampling_rate``, as in data sets of Hugging Face.
     rate : int, optional
         Sampling rate in Hz to resample to.
+    longest : float, optional
+        Most seconds that are taken.
 
     Examples
     --------
@@ -187,7 +193,13 @@ def as_audio(
             f"{name}: an array of shape {samples.shape} is a spectrogram or features, not samples; "
             f"give the waveform, (time,) or (time, channel) with up to {_MOST_CHANNELS} channels"
         )
-    return _as_audio(samples, number, rate, name, notes)
+    if number <= 0:
+        raise ParameterError(f"{name}: the sampling rate must be positive, got {number}")
+    found = Samples(name, number, rate)
+    samples = as_float(samples, name)
+    check_length(name, len(samples) / number, longest)
+    found.add(samples)
+    return found.audio(notes)
 
 
 def _array(given: Any) -> NDArray[Any]:
@@ -203,58 +215,49 @@ def _short(given: object) -> str:
     return text if len(text) < 40 else type(given).__name__
 
 
-def _as_audio(
-    samples: NDArray[Any], given_rate: int, rate: int | None, name: str, known: Iterable[str]
-) -> Audio:
-    notes = list(known)
-    if given_rate <= 0:
-        raise ParameterError(f"{name}: the sampling rate must be positive, got {given_rate}")
-    samples = _as_float(samples, name)
-    samples = _mix_down(samples, name, notes)
-    _check(samples, given_rate, name)
-    if rate is not None and rate != given_rate:
-        samples = soxr.resample(samples, given_rate, rate)
-        notes.append(f"resampled from {given_rate} to {rate} Hz")
-        given_rate = rate
-    peak = float(np.abs(samples).max())
-    if peak == 0:
-        notes.append("silence: every sample is zero")
-    elif peak < 1e-4:
-        notes.append(f"very quiet: the peak is {20 * np.log10(peak):.0f} dB of full scale")
-    elif peak > 1.5:
-        notes.append(f"above full scale: the peak is +{20 * np.log10(peak):.0f} dB")
-    return Audio(np.ascontiguousarray(samples, np.float32), given_rate, name, tuple(notes))
-
-
 def write_audio(path: str | os.PathLike[str], audio: Audio) -> None:
     """Write a 32-bit float WAV: samples are stored exactly and do not clip."""
     soundfile.write(path, audio.samples, audio.rate, format="WAV", subtype="FLOAT")
 
 
 def _decode(
-    path: Path, start: float | None, end: float | None
-) -> tuple[NDArray[np.float32], int, list[str]]:
-    notes = []
+    path: Path, wanted: int | None, start: float | None, end: float | None, longest: float | None
+) -> Audio:
+    # names that are not valid UTF-8 cannot be written to JSON or HTML
+    name = str(path).encode("utf-8", "replace").decode("utf-8")
     try:
         # as bytes, since a file name need not be valid UTF-8
         place = str(path) if os.name == "nt" else os.fsencode(path)
         with _quiet_decoder(path), soundfile.SoundFile(place) as file:
             rate = file.samplerate
+            found = Samples(name, rate, wanted)
+            longest = MOST_SAMPLES / found.rate if longest is None else longest
             first, last = _span(path, file.frames, rate, start, end)
+            known = last < _UNKNOWN
+            if known:
+                check_length(name, (last - first) / rate, longest)
+            else:
+                last = first + math.ceil(longest * rate) + 1
             if first:
                 file.seek(first)
-            blocks, complete = _read_blocks(file, last - first)
+            complete = _read_blocks(file, last - first, found)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise AudioError(
             f"{path}: not a sound file that can be decoded (WAV, FLAC, Ogg, Opus, MP3, AIFF, ... "
             "can; convert others first)"
         ) from error
-    samples = np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
-    if end is not None and end * rate > last + 1:
-        notes.append(f"end is after the end of the file: explained up to {last / rate:.2f} s")
-    if not complete or (end is None and _is_cut_off(path)):
-        notes.append(f"cut off: only the first {len(samples) / rate:.2f} s could be decoded")
-    return samples, rate, notes
+    check_length(name, found.count / rate, longest)
+    notes = []
+    if end is not None and end * rate > (last if known else first + found.count) + 1:
+        seconds = (last if known else first + found.count) / rate
+        notes.append(f"end is after the end of the file: explained up to {seconds:.2f} s")
+    if not known:
+        notes.append(f"the header does not say how long it is: read {found.count / rate:.2f} s")
+    if (known and not complete) or (end is None and _is_cut_off(path)):
+        if not found.count:
+            raise AudioError(f"{name}: cut off before any sound")
+        notes.append(f"cut off: only the first {found.count / rate:.2f} s could be decoded")
+    return found.audio(notes)
 
 
 @contextmanager
@@ -274,20 +277,19 @@ def _quiet_decoder(path: Path) -> Iterator[None]:
         os.close(kept)
 
 
-def _read_blocks(file: soundfile.SoundFile, frames: int) -> tuple[list[NDArray[np.float32]], bool]:
-    """Return the blocks that can be decoded, up to ``frames``, and whether all could."""
-    blocks: list[NDArray[np.float32]] = []
+def _read_blocks(file: soundfile.SoundFile, frames: int, found: Samples) -> bool:
+    """Add the blocks that can be decoded, up to ``frames``; return whether all could."""
     left = frames
     while left > 0:
         try:
             block = file.read(min(_BLOCK, left), dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError):
-            return blocks, False
+            return False
         if not len(block):
-            return blocks, False
-        blocks.append(block)
+            return False
+        found.add(block)
         left -= len(block)
-    return blocks, True
+    return True
 
 
 def _span(
@@ -327,49 +329,3 @@ def _is_cut_off(path: Path) -> bool:
             whole = len(tail) >= page + 27 + tail[page + 26] + sum(table)
             return not (whole and tail[page + 5] & 0x04)
     return False
-
-
-def _as_float(samples: NDArray[np.generic], name: str) -> NDArray[np.float32]:
-    if np.issubdtype(samples.dtype, np.unsignedinteger):
-        half = 2.0 ** (8 * samples.dtype.itemsize - 1)
-        return ((samples.astype(np.float64) - half) / half).astype(np.float32)
-    if np.issubdtype(samples.dtype, np.integer):
-        full = 2.0 ** (8 * samples.dtype.itemsize - 1)
-        return (samples.astype(np.float64) / full).astype(np.float32)
-    if not np.issubdtype(samples.dtype, np.floating):
-        raise ParameterError(f"{name}: samples must be real numbers, got {samples.dtype}")
-    return samples.astype(np.float32)
-
-
-def _mix_down(samples: NDArray[np.float32], name: str, notes: list[str]) -> NDArray[np.float32]:
-    if samples.ndim == 1:
-        return samples
-    if samples.ndim != 2:
-        raise ParameterError(
-            f"{name}: samples must have shape (time,) or (time, channel), got {samples.shape}"
-        )
-    channels = samples.shape[1]
-    if channels == 0:
-        raise ParameterError(f"{name}: shape {samples.shape} has no channels")
-    if channels > samples.shape[0] > 0 or channels > 1024:
-        raise ParameterError(
-            f"{name}: shape {samples.shape} has more channels than samples; give (time, channel)"
-        )
-    if channels > 1:
-        notes.append(f"{channels} channels mixed down to one")
-    mixed: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
-    return mixed
-
-
-def _check(samples: NDArray[np.float32], rate: int, name: str) -> None:
-    if len(samples) == 0:
-        raise AudioError(f"{name}: no samples in it")
-    shortest = _SHORTEST_SECONDS * min(rate, _HIGHEST_RATE) / rate
-    if len(samples) < shortest * rate:
-        count = "1 sample" if len(samples) == 1 else f"{len(samples)} samples"
-        raise AudioError(
-            f"{name}: {count} ({1000 * len(samples) / rate:.3g} ms); an explanation needs at least "
-            f"{1000 * shortest:.3g} ms"
-        )
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{name}: contains NaN or infinite samples; repair or remove them first")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,43 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If writing fails or is interrupted, ``path`` stays as it was. Two processes that write the same
     file do not disturb each other; the last one to finish wins.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
         partial.chmod(0o644)
         partial.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: Exception) -> OutputError:
+    """Return the error for a file or folder that cannot be written, with the reason in one line."""
+    reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or "no space left?"
+    return OutputError(f"{path}: cannot be written ({reason})")
+
+
+@contextmanager
+def same_folder() -> Iterator[None]:
+    """Return to the present folder at the end: a model's code may change it (``os.chdir``)."""
+    try:
+        here = os.getcwd()
+    except OSError:  # it was removed
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.chdir(here)
 
 
 def digest_of(paths: Iterable[Path]) -> str:
@@ -49,14 +78,17 @@ def digest_of(paths: Iterable[Path]) -> str:
             except OSError as error:
                 raise OutputError(f"{file}: cannot be read ({error.strerror})") from error
             name = "" if file == path else str(file.relative_to(path))
-            found.update(name.encode() + b"\0" + own)
+            found.update(os.fsencode(name) + b"\0" + own)
     return found.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in UTF-8, whole or not at all."""
+    """Write text in UTF-8, whole or not at all; what UTF-8 has no code for is escaped.
+
+    A file name that is not valid UTF-8 is such a text.
+    """
     with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, facts: Any) -> None:

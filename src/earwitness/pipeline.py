@@ -64,11 +64,19 @@ def list_methods() -> list[Method]:
 
 
 def load_clip(
-    clip: Clip, rate: int, *, start: float | None = None, end: float | None = None
+    clip: Clip, model: Model, *, start: float | None = None, end: float | None = None
 ) -> Audio:
-    """Return a sound as a model at ``rate`` takes it: mono, resampled, cut to a part."""
+    """Return a sound as a model takes it: mono, at its rate, cut to a part.
+
+    Raises
+    ------
+    EarwitnessError
+        If it cannot be read, or is too long to explain in one piece.
+    """
+    rate, plane = model.rate, model.plane
+    longest = (_MOST_CELLS // plane.bins * plane.hop - plane.n_fft // 2) / rate
     if isinstance(clip, str | os.PathLike):
-        return read_audio(clip, rate=rate, start=start, end=end)
+        return read_audio(clip, rate=rate, start=start, end=end, longest=longest)
     audio = as_audio(clip)
     for bound in (start, end):
         if bound is not None and not math.isfinite(bound):
@@ -78,7 +86,9 @@ def load_clip(
     if first < 0 or first >= min(last, len(audio.samples)):
         raise ParameterError(f"{audio.name}: the part from {start or 0:g} s on is empty")
     return as_audio(
-        Audio(audio.samples[first:last], audio.rate, audio.name, audio.notes), rate=rate
+        Audio(audio.samples[first:last], audio.rate, audio.name, audio.notes),
+        rate=rate,
+        longest=longest,
     )
 
 
@@ -212,14 +222,7 @@ def open_subject(
     EarwitnessError
         If it cannot be read, or is too long to explain in one piece.
     """
-    audio = load_clip(clip, model.rate, start=start, end=end)
-    cells = model.plane.bins * model.plane.frames(len(audio.samples))
-    if cells > _MOST_CELLS:
-        raise ParameterError(
-            f"{audio.name}: {audio.seconds / 60:.0f} min are too long to explain in one piece; "
-            "choose a part with start and end"
-        )
-    return Subject(model, audio, seed)
+    return Subject(model, load_clip(clip, model, start=start, end=end), seed)
 
 
 def check_request(request: Request) -> None:
@@ -298,7 +301,7 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
         ``clip``, ``task``, ``outputs`` (label to value), ``notes``, and for classifiers ``label``
         and ``probability`` of the largest.
     """
-    audio = load_clip(clip, model.rate)
+    audio = load_clip(clip, model)
     wave = torch.from_numpy(audio.samples).to(model.device)
     with model.undisturbed():
         found = probabilities(model, outputs_for(model, wave).unsqueeze(0))

@@ -6,6 +6,7 @@ mask has two controls, permutations of its gains: by energy, and at random with 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -244,7 +245,7 @@ class _Sound:
 
 def seed_of(seed: int, clip: str) -> int:
     """Return a seed that depends on the sound, so that draws differ from sound to sound."""
-    return int.from_bytes(blake2b(f"{seed} {clip}".encode(), digest_size=4).digest(), "big")
+    return int.from_bytes(blake2b(os.fsencode(f"{seed} {clip}"), digest_size=4).digest(), "big")
 
 
 def _score(setting: Setting) -> float:

@@ -5,6 +5,7 @@ The explanations are computed again from the seed after the run, so that a run s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -99,7 +100,7 @@ def _files(
 
 
 def _name(*parts: str) -> str:
-    return f"{blake2b(' '.join(parts).encode(), digest_size=8).hexdigest()}.ogg"
+    return f"{blake2b(os.fsencode(' '.join(parts)), digest_size=8).hexdigest()}.ogg"
 
 
 def _own(files: dict[tuple[str, str | None], Path], row: Row) -> dict[str, Path]:

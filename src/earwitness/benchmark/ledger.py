@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -70,9 +71,15 @@ class Ledger:
             json.dumps({**line, "left": len(lines) - 1 - k}, allow_nan=False) + "\n"
             for k, line in enumerate(lines)
         )
-        self._file.write(text.encode("utf-8"))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(text.encode("utf-8"))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OutputError(
+                f"{self._file.name}: cannot be written ({error.strerror}); the sounds before are "
+                "kept, repeat the command to resume"
+            ) from error
         self.done[lines[0]["model"], lines[0]["clip"]] = lines[0].get("sound")
 
     def __enter__(self) -> Ledger:
@@ -84,7 +91,8 @@ class Ledger:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # what a full disk did not take
+            self._file.close()
 
 
 def read_lines(path: Path) -> list[Line]:

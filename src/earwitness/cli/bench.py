@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
+from earwitness.cli.results import Verb, Verbs, emit
 
 _SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 _SILENT = click.option("--no-listening", is_flag=True, help="Omit the players.")
 
 
-class _Benchmarks(click.Group):
+class _Benchmarks(Verbs):
     """Benchmarks by name; a name that ends in .toml is the file of a grid."""
 
     def resolve_command(
@@ -93,7 +94,7 @@ def speed(
     """
     from earwitness.benchmark.speed.command import command_cost, cost_lines
     from earwitness.benchmark.speed.rows import Settings, measure, table
-    from earwitness.errors import OutputError
+    from earwitness.files import write_text
 
     settings = Settings(
         model=model,
@@ -113,12 +114,9 @@ def speed(
     text = table(rows, peaks, settings)
     if costs:
         text += "\n".join(cost_lines(costs)) + "\n"
-    click.echo(text, nl=False)
+    emit(text, nl=False)
     if output is not None:
-        try:
-            Path(output).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{output}: cannot be written ({error.strerror})") from error
+        write_text(Path(output), text)
     return 0
 
 
@@ -170,6 +168,7 @@ def localisation(
         reliance_table,
     )
     from earwitness.cli.grids import run
+    from earwitness.files import write_text
 
     grid = localisation_grid(
         Path(data),
@@ -183,12 +182,12 @@ def localisation(
     code = run(grid, folder, listen=not no_listening)
     if code == 0 and any(part.model.startswith("shortcut") for part in grid.parts):
         text = reliance_table(folder, Path(data), fold)
-        (folder / "shortcuts.md").write_text(text, encoding="utf-8")
+        write_text(folder / "shortcuts.md", text)
         say(f"{folder / 'shortcuts.md'}")
     return code
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("file", metavar="GRID.toml")
 @_SILENT
 @click.option(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from earwitness.cli.options import MODEL_HELP
+from earwitness.cli.results import Verb, emit
 
 _METHODS = ("integrated-gradients", "gradcam", "lime")
 _METRICS = (
@@ -16,7 +17,9 @@ _METRICS = (
 )
 
 
-@click.command(help=f"Compare methods for MODEL on the sounds in FOLDER.\n\nMODEL: {MODEL_HELP}")
+@click.command(
+    cls=Verb, help=f"Compare methods for MODEL on the sounds in FOLDER.\n\nMODEL: {MODEL_HELP}"
+)
 @click.argument("model", metavar="MODEL")
 @click.argument("folder", metavar="FOLDER")
 @click.option(
@@ -81,9 +84,9 @@ def evaluate(
 
     def show(rows: list[Row]) -> None:
         if not as_json:
-            click.echo(markdown(rows, grid.metrics), nl=False)
+            emit(markdown(rows, grid.metrics), nl=False)
             return
         for row in rows:
-            click.echo(json.dumps(row.facts(), allow_nan=False))
+            emit(json.dumps(row.facts(), allow_nan=False))
 
     return run(grid, Path(output), listen=not no_listening, show=show)

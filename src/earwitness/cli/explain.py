@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings, say
+from earwitness.cli.results import Verb
 
 if TYPE_CHECKING:
     from earwitness.types import Direction, Trust
@@ -23,7 +24,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     return names
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP-OR-FOLDER...")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
 @click.option(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,7 +21,7 @@ from earwitness.benchmark.engine import run_grid
 from earwitness.benchmark.grid import Grid
 from earwitness.benchmark.page import FIGURES, PAGE, TABLE, write_results
 from earwitness.benchmark.rows import Row
-from earwitness.cli.options import say
+from earwitness.cli.options import printable, say
 
 _EVERY = 16  # sounds between two lines of progress where there is no terminal
 
@@ -40,11 +38,10 @@ def run(
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with redirect_stdout(sys.stderr):
-            with _progress("measuring") as (start, step):
-                lines = run_grid(grid, folder, on_start=start, on_clip=step)
-            with _progress("players") as (start, step):
-                rows = write_results(grid, folder, lines, listen=listen, on_clip=step)
+        with _progress("measuring") as (start, step):
+            lines = run_grid(grid, folder, on_start=start, on_clip=step)
+        with _progress("players") as (start, step):
+            rows = write_results(grid, folder, lines, listen=listen, on_clip=step)
     except KeyboardInterrupt:
         say(f"earwitness: stopped; results are kept in {folder}, repeat the command to resume")
         return 1
@@ -66,7 +63,7 @@ def _progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str]
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     bar = Progress(
-        TextColumn("{task.description}"), *columns, console=console, transient=True,
+        TextColumn("{task.description}", markup=False), *columns, console=console, transient=True,
         disable=not console.is_terminal,
     )  # fmt: skip
     task = bar.add_task(what, total=None)
@@ -78,10 +75,10 @@ def _progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str]
 
     def step(name: str) -> None:
         nonlocal begun
-        bar.update(task, completed=begun, description=name)
+        bar.update(task, completed=begun, description=printable(name))
         begun += 1
         if not console.is_terminal and begun % _EVERY == 0:
-            click.echo(f"{what}: {begun} begun, {name}", err=True)
+            say(f"{what}: {begun} begun, {name}")
 
     with bar:
         yield start, step

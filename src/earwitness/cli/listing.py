@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from earwitness.cli.results import Verb, emit
+
 if TYPE_CHECKING:
     from earwitness.options import Option
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("names", nargs=-1, metavar="[METHOD]...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per method.")
 def methods(names: tuple[str, ...], as_json: bool) -> int:
@@ -39,12 +41,12 @@ def methods(names: tuple[str, ...], as_json: bool) -> int:
             "declared": {name: option_facts(one) for name, one in method.declared.items()},
         }
         if as_json:
-            click.echo(json.dumps(facts))
+            emit(json.dumps(facts))
             continue
         options = "" if names else ", ".join(map(option_text, method.declared.values()))
-        click.echo(f"{method.name:22}{method.summary}{f'  [{options}]' if options else ''}")
+        emit(f"{method.name:22}{method.summary}{f'  [{options}]' if options else ''}")
         for option in method.declared.values() if names else ():
-            click.echo(f"  {option_text(option)}\n      {option.description}")
+            emit(f"  {option_text(option)}\n      {option.description}")
     return 0
 
 
@@ -67,7 +69,7 @@ def option_facts(option: Option) -> dict[str, Any]:
     }
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per rule.")
 def masks(as_json: bool) -> int:
     """List the rules for --keep, which turn attributions into masks.
@@ -88,14 +90,14 @@ def masks(as_json: bool) -> int:
                 "amount": rule.amount,
                 "signed": rule.signed,
             }
-            click.echo(json.dumps(facts))
+            emit(json.dumps(facts))
             continue
         kind = "soft" if rule.soft else "binary"
-        click.echo(f"{rule.name:12} {rule.example:15} {kind:7} {rule.summary}")
+        emit(f"{rule.name:12} {rule.example:15} {kind:7} {rule.summary}")
     return 0
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per metric.")
 def metrics(as_json: bool) -> int:
     """List the metrics."""
@@ -118,14 +120,14 @@ def metrics(as_json: bool) -> int:
                 "options": metric.options,
                 "declared": {name: option_facts(one) for name, one in metric.declared.items()},
             }
-            click.echo(json.dumps(facts))
+            emit(json.dumps(facts))
             continue
         way = f"  [{metric.direction} is better]" if metric.direction else ""
-        click.echo(f"{metric.name:27}{metric.family:14}{metric.summary}{way}")
+        emit(f"{metric.name:27}{metric.family:14}{metric.summary}{way}")
     return 0
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per model.")
 def models(as_json: bool) -> int:
     """List the built-in models."""
@@ -134,7 +136,7 @@ def models(as_json: bool) -> int:
     for model in list_models():
         if as_json:
             facts = {"name": model.name, "summary": model.summary, "licence": model.licence}
-            click.echo(json.dumps(facts))
+            emit(json.dumps(facts))
         else:
-            click.echo(f"{model.name:22}{model.summary}")
+            emit(f"{model.name:22}{model.summary}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -71,9 +72,15 @@ def group() -> None:
     """Hear the evidence behind an audio model's decision."""
 
 
+def _forget_output() -> None:
+    """Lead standard output to nowhere, so that what is left in its buffer fails no more."""
+    with suppress(OSError, ValueError, AttributeError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command; exit code 0 if everything succeeded, 1 if a part did, 2 if nothing did."""
-    from earwitness.cli.options import say
+    from earwitness.cli.options import say, unexpected
     from earwitness.errors import EarwitnessError
 
     try:
@@ -84,25 +91,23 @@ def main(arguments: list[str] | None = None) -> Any:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context else ""
-        click.echo(f"earwitness: {error.format_message()}{hint}", err=True)
+        say(f"earwitness: {error.format_message()}{hint}")
         code = 2
     except EarwitnessError as error:
         say(f"earwitness: {error}")
         code = 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("earwitness: stopped", err=True)
+        say("earwitness: stopped")
         code = 2
     except BrokenPipeError:
-        sys.stderr.close()
+        _forget_output()
         code = 1
+    except OSError as error:  # a full disk, say
+        place = error.filename or "standard output"
+        say(f"earwitness: {place}: {error.strerror or error}")
+        _forget_output()
+        code = 2
     except Exception as error:
-        if os.environ.get("EARWITNESS_DEBUG"):
-            raise
-        text = str(error).strip().split("\n")[0]
-        click.echo(
-            f"earwitness: unexpected {type(error).__name__}: {text}; this is a bug in "
-            "earwitness, set EARWITNESS_DEBUG=1 for the traceback",
-            err=True,
-        )
+        say(f"earwitness: {unexpected(error)}")
         code = 2
     sys.exit(code or 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,8 +45,20 @@ def read_value(text: str, option: Option) -> Any:
 
 
 def say(text: str) -> None:
-    """Print to standard error; standard output is for results."""
-    click.echo(printable(text), err=True)
+    """Print to standard error, if it can be written; standard output is for results."""
+    with suppress(OSError):
+        click.echo(printable(text), err=True)
+
+
+def unexpected(error: Exception, place: str = "") -> str:
+    """Return one line for an error that no check foresaw; raise it if a traceback is wanted."""
+    if os.environ.get("EARWITNESS_DEBUG"):
+        raise error
+    text = " ".join(str(error).split("\n")[:1])
+    return f"{place}: " * bool(place) + (
+        f"unexpected {type(error).__name__}: {text}; this is a bug in earwitness, set "
+        "EARWITNESS_DEBUG=1 for the traceback"
+    )
 
 
 def printable(text: str) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import redirect_stdout
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, printable, say
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, printable, say, unexpected
+from earwitness.cli.results import Verb, emit
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
@@ -34,19 +33,22 @@ def predict(clips: tuple[str, ...], model: str, device: str, as_json: bool) -> i
             continue
         for clip in found:
             try:
-                with redirect_stdout(sys.stderr):
-                    found_outputs = outputs_of(loaded, clip)
+                found_outputs = outputs_of(loaded, clip)
             except EarwitnessError as error:
                 say(f"earwitness: {error}")
                 failed += 1
                 continue
+            except Exception as error:  # of this sound; the others are still to come
+                say(f"earwitness: {unexpected(error, str(clip))}")
+                failed += 1
+                continue
             done += 1
             if as_json:
-                click.echo(json.dumps(found_outputs))
+                emit(json.dumps(found_outputs))
                 continue
             leading = sorted(found_outputs["outputs"].items(), key=lambda pair: -pair[1])[:3]
             text = ", ".join(f"{label} {value:.3f}" for label, value in leading)
-            click.echo(printable(f"{clip}: {text}"))
+            emit(printable(f"{clip}: {text}"))
             for note in found_outputs["notes"]:
-                click.echo(f"  {note}")
+                emit(printable(f"  {note}"))
     return 0 if not failed else 1 if done else 2

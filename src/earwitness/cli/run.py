@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -13,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from rich.console import Console
 from rich.progress import (
@@ -26,7 +26,8 @@ from rich.progress import (
 
 from earwitness.audio import find_clips
 from earwitness.cli.options import printable, read_value, say
-from earwitness.errors import AudioError, EarwitnessError
+from earwitness.cli.results import emit
+from earwitness.errors import AudioError, EarwitnessError, OutputError
 from earwitness.jobs.explaining import Outcome, Task, explain_task
 from earwitness.jobs.pool import ModelName, run
 from earwitness.methods.registry import METHODS
@@ -38,6 +39,7 @@ from earwitness.report.folder import ReportFolder
 from earwitness.report.sections import Saved, write_section
 from earwitness.types import Request
 
+_PROBED = 30.0  # s of the first sound, on which a forward pass is timed
 _WORTH_AN_ESTIMATE = 60.0  # s; shorter runs print no estimate of the time
 
 
@@ -148,10 +150,10 @@ class Run:
         for place in places:
             try:
                 found = find_clips([place])
-                missing = [clip for clip in found if not clip.exists()]
+                missing = [clip for clip in found if not os.path.exists(clip)]
                 if missing:
                     raise AudioError(f"{missing[0]}: no such file or folder")
-                root = Path(place) if Path(place).is_dir() else Path(place).parent
+                root = Path(place) if os.path.isdir(place) else Path(place).parent
                 clips |= {clip: root for clip in found if clip not in clips}
             except EarwitnessError as error:
                 self._fail(str(error))
@@ -160,7 +162,7 @@ class Run:
     def _all(self, clips: Mapping[Path, Path]) -> None:
         console = Console(stderr=True)
         progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
             TimeRemainingColumn(), console=console, transient=True,
         )  # fmt: skip
         tasks = [
@@ -178,7 +180,7 @@ class Run:
             for outcome in outcomes:
                 done += passes[outcome.method]
                 text = f"{outcome.clip.name}: {outcome.method}"
-                progress.update(bar, completed=done, description=text)
+                progress.update(bar, completed=done, description=printable(text))
                 self._print(outcome)
 
     def _outcomes(self, tasks: list[Task], tick: Any) -> Iterator[Outcome]:
@@ -205,8 +207,10 @@ class Run:
             lines = [json.dumps(outcome.summary, allow_nan=False)]
         try:
             for line in lines:
-                click.echo(printable(line))
-        except OSError:  # the pipe was closed
+                emit(printable(line))
+        except (OSError, OutputError) as error:
+            if isinstance(error, OutputError):  # else nobody reads the pipe
+                say(f"earwitness: {error}")
             raise KeyboardInterrupt from None
 
     def _fail(self, text: str) -> None:
@@ -221,14 +225,16 @@ class Run:
         clips, first = list(clips), self.requests[0]
         for clip in clips:
             try:
-                audio = load_clip(clip, self.model.rate, start=first.start, end=first.end)
+                end = (first.start or 0.0) + _PROBED
+                end = end if first.end is None else min(first.end, end)
+                audio = load_clip(clip, self.model, start=first.start, end=end)
                 wave = torch.from_numpy(audio.samples).to(self.model.device).unsqueeze(0)
                 with self.model.undisturbed(), torch.no_grad():
                     self.model(wave)
                     began = time.perf_counter()
                     self.model(wave)
                     seconds = time.perf_counter() - began
-            except EarwitnessError:
+            except Exception:  # told when it is this sound's turn
                 continue
             passes = sum(count_passes(request) for request in self.requests)
             whole = seconds * passes * len(clips) / self.settings.workers

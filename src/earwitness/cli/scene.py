@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import torch
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.progress import track
 
 from earwitness.audio import write_audio
 from earwitness.cli.options import DEFAULT_MODEL, say
+from earwitness.cli.results import emit
 from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
 from earwitness.metrics.localisation import relevance_mass, si_sdr, true_cells
@@ -44,13 +44,13 @@ def explain_scene(seed: int, output: str, overwrite: bool) -> int:
         found = _against_truth(found, model, made, label, f"sounds/{label}.wav")
         folder.add(found, f"{method}-{label}")
         truth = found.attribution.details["truth"]
-        click.echo(str(found))
-        click.echo(
+        emit(str(found))
+        emit(
             f"  {truth['mass']:.0%} of the attribution lies in cells of the true {label}; SI-SDR "
             f"to the true source: evidence {truth['si_sdr_evidence']:+.1f} dB, "
             f"input {truth['si_sdr_input']:+.1f} dB"
         )
-        click.echo(f"  {sentence(found.verdict)}")
+        emit(f"  {sentence(found.verdict)}")
     say(f"report: {folder.finish(model)}")
     return 0
 

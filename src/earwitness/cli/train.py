@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
+from earwitness.cli.results import Verbs, emit
 
 _BEGINNING = 0.1  # s, read of each sound to test whether it is readable
 
 
-@click.group()
+@click.group(cls=Verbs)
 def train() -> None:
     """Train a classifier, or a decoder that explains one."""
 
@@ -89,11 +90,11 @@ def classifier(
     )
     if test:
         figures = facts["test"]
-        click.echo(
+        emit(
             f"accuracy {figures['accuracy']:.3f}, calibration error {figures['ece']:.3f} on "
             f"{figures['sounds']} sounds"
         )
-    click.echo(f"model: {output}")
+    emit(f"model: {output}")
     return 0
 
 
@@ -187,8 +188,8 @@ def lmac(
                            start=begin, workers=workers, on_epoch=on_epoch)  # fmt: skip
     if first:
         best = found.facts["validation"]
-        click.echo(", ".join(f"{name} {value:.3g}" for name, value in best.items()))
-        click.echo(f"decoder: {output}")
+        emit(", ".join(f"{name} {value:.3g}" for name, value in best.items()))
+        emit(f"decoder: {output}")
     return 0
 
 

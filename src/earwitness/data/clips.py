@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -126,7 +127,7 @@ def register(name: str, *, summary: str) -> Callable[[Make], Make]:
 def folder(*, paths: list[str], target: str = "") -> list[Clip]:
     """Return a clip per file; ``target`` is the class to explain, the decided one if empty."""
     found = find_clips(paths)
-    missing = [path for path in found if not path.exists()]
+    missing = [path for path in found if not os.path.exists(path)]
     if missing:
         raise AudioError(f"{missing[0]}: no such file or folder")
     return [Clip(str(path), "sounds", target or None, partial(_read, path)) for path in found]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import EarwitnessError, ModelError, ParameterError
+from earwitness.files import same_folder
 from earwitness.models.batching import Batching
 from earwitness.models.frontend import FrontEnd
 from earwitness.models.outputs import check_count, check_values, shaped
@@ -281,7 +282,9 @@ class Model(ABC):
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Run the model in evaluation mode with a fixed seed; restore modes and random state.
+        """Run the model in evaluation mode with a fixed seed; restore all that it may change.
+
+        These are modes, the random state and the process's folder.
 
         A model that draws at random makes the same draws in every use.
         """
@@ -289,7 +292,7 @@ class Model(ABC):
         try:
             for part in self.parts:
                 part.eval()
-            with torch.random.fork_rng(devices=[]), self._differentiable_kernels():
+            with same_folder(), torch.random.fork_rng(devices=[]), self._differentiable_kernels():
                 torch.default_generator.manual_seed(0)
                 yield
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from earwitness.errors import EarwitnessError, ModelError
-from earwitness.files import digest_of
+from earwitness.files import digest_of, same_folder
 from earwitness.models.model import Model
 from earwitness.registry import Registry
 from earwitness.types import Optimise
@@ -87,7 +88,7 @@ def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = No
         model = _from_python(name)
     elif name.partition(":")[0] in _wanting_files():
         model = _from_weights(*name.partition(":")[::2])
-    elif Path(name).is_dir():
+    elif os.path.isdir(name):
         from earwitness.models.zoo.checkpoint import load_checkpoint
 
         model = load_checkpoint(Path(name))
@@ -119,7 +120,7 @@ def _from_python(name: str) -> Model:
     except ValueError:
         raise ModelError(f"{name}: expected python:FILE.py:FUNCTION") from None
     path = Path(file)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ModelError(f"{name}: no such file {file}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
@@ -127,11 +128,12 @@ def _from_python(name: str) -> Model:
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
     try:
-        spec.loader.exec_module(module)
-        make = getattr(module, function, None)
-        if make is None:
-            raise ModelError(f"{name}: {file} has no function {function}")
-        model = make()
+        with same_folder():
+            spec.loader.exec_module(module)
+            make = getattr(module, function, None)
+            if make is None:
+                raise ModelError(f"{name}: {file} has no function {function}")
+            model = make()
     except EarwitnessError:
         raise
     except (Exception, SystemExit) as error:

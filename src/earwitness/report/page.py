@@ -45,7 +45,7 @@ def write_page(path: Path, root: Path, folders: Sequence[Path], model: Model) ->
             sections=_sections(root, groups),
         )
     )
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(stream)
 
 

@@ -29,6 +29,7 @@ from earwitness.train.augmentation import (
 
 _EMA = 0.9  # decay of the moving average of weights, per epoch
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
+_MARGIN = 0.1  # s, more than the filter of resampling is long
 _SAVE_EVERY = 10  # epochs between checkpoints; an epoch takes seconds
 
 
@@ -171,7 +172,7 @@ def load_waves(items: Sequence[Item], recipe: Recipe) -> tuple[Tensor, Tensor]:
     samples = round(recipe.seconds * recipe.rate)
     waves = torch.zeros(len(items), samples)
     for row, item in zip(waves, items, strict=True):
-        audio = read_audio(item.path, rate=recipe.rate)
+        audio = read_audio(item.path, rate=recipe.rate, end=recipe.seconds + _MARGIN)
         found = torch.from_numpy(audio.samples[:samples])
         row[: len(found)] = found
     return waves, torch.tensor([recipe.labels.index(item.label) for item in items])

@@ -1,0 +1,51 @@
+"""Files of weights, checked when they are read: nothing in them runs, and nothing is taken on trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from earwitness.errors import EarwitnessError, ModelError
+
+
+def read_torch(path: Path, *, error: type[EarwitnessError] = ModelError) -> Any:
+    """Return what ``torch.save`` wrote, if it consists of tensors and plain values.
+
+    Raises
+    ------
+    EarwitnessError
+        ``error``, if there is no such file, or it cannot be read without running code in it.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise error(f"{path}: no such file of weights") from None
+    except Exception as reason:  # of any kind, from a file that may hold anything
+        raise error(f"{path}: not a file of weights that torch reads safely") from reason
+
+
+def fill(network: nn.Module, path: Path) -> None:
+    """Load a file of safetensors into a network of the same tensors.
+
+    Raises
+    ------
+    ValueError
+        If names or shapes differ.
+    """
+    network.load_state_dict(load_file(path))
+
+
+def check_shapes(network: nn.Module, path: Path) -> None:
+    """Raise ``ValueError`` if a file of safetensors does not fit a network on the device ``meta``.
+
+    A description that asks for a network of any size is refused before memory is taken for it.
+    """
+    wanted = {name: tuple(one.shape) for name, one in network.state_dict().items()}
+    there = {name: tuple(one.shape) for name, one in load_file(path).items()}
+    if wanted != there:
+        name = min(name for name in wanted | there if wanted.get(name) != there.get(name))
+        raise ValueError(f"{name} is {there.get(name)} in {path.name}, not {wanted.get(name)}")
