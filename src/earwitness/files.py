@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -80,6 +82,26 @@ def digest_of(paths: Iterable[Path]) -> str:
             name = "" if file == path else str(file.relative_to(path))
             found.update(os.fsencode(name) + b"\0" + own)
     return found.hexdigest()
+
+
+def read_table(path: Path, error: type[EarwitnessError]) -> list[dict[str, str]]:
+    """Return the rows of a CSV table with a line of headings; absent cells are empty.
+
+    Raises
+    ------
+    EarwitnessError
+        ``error``, if it cannot be read, is not in UTF-8, or is no table.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
+    except OSError as reason:
+        raise error(f"{path}: cannot be read ({reason.strerror})") from reason
+    except UnicodeDecodeError as reason:
+        raise error(f"{path}: not in UTF-8; save the table as CSV in UTF-8") from reason
+    except csv.Error as reason:
+        raise error(f"{path}: not a CSV table ({reason})") from reason
+    return [{k: v for k, v in row.items() if isinstance(k, str)} for row in rows]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _WORDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+_MOST = 1_000_000  # of a number that declares no end; more takes all memory, or for ever
 _ANNOTATED: Any = Annotated
 
 
@@ -146,13 +147,16 @@ def check(option: Option, value: Any) -> Any:
     Raises
     ------
     ParameterError
-        If the value is not valid; the message says what is.
+        If the value is not valid, or above a million where the option declares no end; the message
+        says what is.
     """
     from pydantic import ValidationError
 
     if value is None and option.default is None:
         return None
     plain = _plain(value, option.type)
+    if option.high is None and type(plain) in (int, float) and _MOST < abs(plain) < math.inf:
+        raise ParameterError(f"{option.name} must be at most {_MOST:,}, got {value!r}")
     try:
         return option._adapter.validate_python(plain)
     except ValidationError as error:

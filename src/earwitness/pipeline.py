@@ -38,6 +38,7 @@ from earwitness.perturbation.background.registry import AUTO, with_backgrounds
 from earwitness.probe import Probe
 from earwitness.provenance import versions
 from earwitness.render.evidence import render, render_pieces
+from earwitness.samples import MOST_SAMPLES
 from earwitness.steps import undefined_gradients
 from earwitness.types import (
     Attribution,
@@ -64,17 +65,14 @@ def list_methods() -> list[Method]:
 
 
 def load_clip(
-    clip: Clip, model: Model, *, start: float | None = None, end: float | None = None
-) -> Audio:
-    """Return a sound as a model takes it: mono, at its rate, cut to a part.
+    clip: Clip, rate: int, *, start: float | None = None, end: float | None = None,
+    longest: float | None = None,
+) -> Audio:  # fmt: skip
+    """Return a sound as a model at ``rate`` takes it: mono, resampled, cut to a part.
 
-    Raises
-    ------
-    EarwitnessError
-        If it cannot be read, or is too long to explain in one piece.
+    One of more than ``longest`` seconds is refused; half an hour at 16 kHz by default.
     """
-    rate, plane = model.rate, model.plane
-    longest = (_MOST_CELLS // plane.bins * plane.hop - plane.n_fft // 2) / rate
+    longest = MOST_SAMPLES / rate if longest is None else longest
     if isinstance(clip, str | os.PathLike):
         return read_audio(clip, rate=rate, start=start, end=end, longest=longest)
     audio = as_audio(clip)
@@ -85,11 +83,8 @@ def load_clip(
     last = len(audio.samples) if end is None else round(end * audio.rate)
     if first < 0 or first >= min(last, len(audio.samples)):
         raise ParameterError(f"{audio.name}: the part from {start or 0:g} s on is empty")
-    return as_audio(
-        Audio(audio.samples[first:last], audio.rate, audio.name, audio.notes),
-        rate=rate,
-        longest=longest,
-    )
+    part = Audio(audio.samples[first:last], audio.rate, audio.name, audio.notes)
+    return as_audio(part, rate=rate, longest=longest)
 
 
 def explain(
@@ -222,7 +217,10 @@ def open_subject(
     EarwitnessError
         If it cannot be read, or is too long to explain in one piece.
     """
-    return Subject(model, load_clip(clip, model, start=start, end=end), seed)
+    plane = model.plane
+    longest = (_MOST_CELLS // plane.bins * plane.hop - plane.n_fft // 2) / model.rate
+    audio = load_clip(clip, model.rate, start=start, end=end, longest=longest)
+    return Subject(model, audio, seed)
 
 
 def check_request(request: Request) -> None:
@@ -301,7 +299,7 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
         ``clip``, ``task``, ``outputs`` (label to value), ``notes``, and for classifiers ``label``
         and ``probability`` of the largest.
     """
-    audio = load_clip(clip, model)
+    audio = load_clip(clip, model.rate)
     wave = torch.from_numpy(audio.samples).to(model.device)
     with model.undisturbed():
         found = probabilities(model, outputs_for(model, wave).unsqueeze(0))

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "earwitness"
 # from the ground up: a part may import what stands above it in this list, or in its own part
 ORDER = [
     ["errors", "types", "registry", "options"],
-    ["files", "provenance"],
+    ["files", "provenance", "weights"],
     ["samples", "audio", "signals"],
     ["plane"],
     ["masks"],

@@ -256,23 +256,23 @@ def test_pieces_are_mixed_as_they_are_switched(pieces_page: Path, browser: Any) 
     button = box.locator(".mix")
     button.focus()
     view.keyboard.press("Enter")
-    view.wait_for_function("document.querySelector('.mix').ariaPressed === 'true'")
+    view.wait_for_selector(".mix[aria-pressed=true]")
     view.wait_for_timeout(1000)
     loud = view.evaluate("level()")
     first = box.locator("input").first
     first.focus()
     view.keyboard.press("Space")
     assert box.locator("[role=status]").inner_text() == "12 of 13 on"
-    view.wait_for_function("document.querySelector('.mix').ariaPressed === 'false'")  # it ends
+    view.wait_for_selector(".mix[aria-pressed=false]")  # it ends
     box.locator(".none").click()
     assert box.locator("[role=status]").inner_text() == "0 of 13 on"
     button.click()
-    view.wait_for_function("document.querySelector('.mix').ariaPressed === 'true'")
+    view.wait_for_selector(".mix[aria-pressed=true]")
     view.wait_for_timeout(1000)
     assert view.evaluate("level()") < 1e-3 * loud
     assert loud > 0.01
     view.evaluate("document.querySelector('.pieces audio').play()")  # one sound at a time
-    view.wait_for_function("document.querySelector('.mix').ariaPressed === 'false'")
+    view.wait_for_selector(".mix[aria-pressed=false]")
     unnamed = """[...document.querySelectorAll("audio, input")].filter(
         one => !(one.ariaLabel || one.labels?.length)).length"""
     assert view.evaluate(unnamed) == 0

@@ -122,6 +122,8 @@ def _settle(grid: Grid, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
             there = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(there, dict) or not isinstance(there.get("models", {}), dict):
+                raise OutputError(f"{path}: damaged; choose another folder")
             different = [name for name in key if there.get(name) != key[name]]
             if different:
                 raise OutputError(
@@ -131,7 +133,7 @@ def _settle(grid: Grid, folder: Path) -> None:
         if any(not one.name.endswith(".partial") for one in folder.iterdir()):
             raise OutputError(f"{folder}: is not empty and holds no run; choose another folder")
         write_json(path, key)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise OutputError(f"{path}: damaged; choose another folder") from error
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error

@@ -173,7 +173,7 @@ def read_grid(path: Path) -> Grid:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ParameterError(f"{path}: not a TOML file ({error})") from error
     for key in table:
         if key not in _KEYS:
@@ -192,7 +192,9 @@ def read_grid(path: Path) -> Grid:
         raise ParameterError(f"{path}: methods is a list, got {methods!r}")
     chosen = tuple(_choice(path, one) for one in methods)
     seeds = table.get("seeds", [0])
-    if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
+    if not isinstance(seeds, list) or not all(
+        type(one) is int and 0 <= one < 2**63 for one in seeds
+    ):
         raise ParameterError(f"{path}: seeds is a list of whole numbers from 0 on, got {seeds!r}")
     rank = table.get("rank", RANK)
     masks = tuple(_texts(path, table, "masks", list(MASKS)))

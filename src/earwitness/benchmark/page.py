@@ -24,6 +24,7 @@ from earwitness.benchmark.tables import (
 )
 from earwitness.errors import OutputError
 from earwitness.files import write_text
+from earwitness.render.policy import content_policy
 
 TABLE, FIGURES, PAGE = "table.md", "figures.csv", "index.html"
 
@@ -75,6 +76,7 @@ def _page(
         name=grid.name,
         legend=LEGEND.replace("`", ""),
         version=__version__,
+        policy=content_policy(),
         commit=", ".join(commits),
         rank=grid.rank if examples else "",
         tables=[_table(title, some, grid, examples) for title, some in tables_of(rows)],

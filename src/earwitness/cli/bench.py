@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, say, whole
 from earwitness.cli.results import Verb, Verbs, emit
 
-_SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+_SEED = click.option("--seed", type=SEED, default=0, show_default=True)
 _SILENT = click.option("--no-listening", is_flag=True, help="Omit the players.")
 
 
@@ -42,27 +42,27 @@ def bench() -> None:
 @bench.command()
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.05), default=5.0, show_default=True,
+    "--seconds", type=Number(0.05, 3600), default=5.0, show_default=True,
     help="Length of the sound.",
 )  # fmt: skip
 @click.option(
-    "--evaluations", type=click.IntRange(min=2), default=1000, show_default=True,
+    "--evaluations", type=whole(2), default=1000, show_default=True,
     help="Evaluations of a perturbation method.",
 )  # fmt: skip
 @click.option(
-    "--large-evaluations", type=click.IntRange(min=0), default=64, show_default=True,
+    "--large-evaluations", type=whole(0), default=64, show_default=True,
     help="The same on CNN14 with random weights; 0 omits it.",
 )  # fmt: skip
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=50, show_default=True,
+    "--steps", type=whole(1), default=50, show_default=True,
     help="Steps of integrated-gradients and samples of smoothgrad.",
 )  # fmt: skip
 @click.option(
-    "--repeats", type=click.IntRange(min=1), default=5, show_default=True,
+    "--repeats", type=whole(1), default=5, show_default=True,
     help="Alternating repetitions of method and floor.",
 )  # fmt: skip
 @click.option(
-    "--threads", type=click.IntRange(min=0), default=0, show_default=True,
+    "--threads", type=whole(0), default=0, show_default=True,
     help="Threads of torch; 0 for its default.",
 )  # fmt: skip
 @_SEED
@@ -126,7 +126,7 @@ def speed(
     help="A folder that holds esc10 (in the layout of ESC-50) and fsdd.",
 )  # fmt: skip
 @click.option(
-    "--clips", type=click.IntRange(min=2), default=64, show_default=True,
+    "--clips", type=whole(2), default=64, show_default=True,
     help="Mixtures at each level, and recordings with each planted sound.",
 )  # fmt: skip
 @click.option(

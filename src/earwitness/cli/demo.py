@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from earwitness.cli.options import SEED
 from earwitness.cli.results import Verb
 
 
 @click.command(cls=Verb)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(
     "-o", "--output", default="earwitness-demo", show_default=True, metavar="DIR",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from earwitness.cli.options import MODEL_HELP
+from earwitness.cli.options import MODEL_HELP, SEED
 from earwitness.cli.results import Verb, emit
 
 _METHODS = ("integrated-gradients", "gradcam", "lime")
@@ -35,7 +35,7 @@ _METRICS = (
     "--metric", "metrics", multiple=True, default=_METRICS, metavar="NAME",
     help="See earwitness metrics.",
 )  # fmt: skip
-@click.option("--seed", "seeds", type=click.IntRange(min=0), multiple=True, default=(0,),
+@click.option("--seed", "seeds", type=SEED, multiple=True, default=(0,),
               show_default=True, help="May be given several times.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("--no-listening", is_flag=True, help="Omit the players.")

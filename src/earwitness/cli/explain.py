@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings, say
+from earwitness.cli.options import (
+    DEFAULT_MODEL,
+    MODEL_HELP,
+    SEED,
+    Number,
+    parse_settings,
+    say,
+    whole,
+)
 from earwitness.cli.results import Verb
 
 if TYPE_CHECKING:
@@ -44,7 +52,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @click.option("--target", metavar="C", help="Class or output to explain; default: predicted.")
 @click.option("--versus", metavar="C", help="Explain the target against this class.")
 @click.option(
-    "--span", type=float, nargs=2, metavar="S S",
+    "--span", type=Number(unit="seconds"), nargs=2, metavar="S S",
     help="Explain the outputs between these seconds, of a model with outputs per frame.",
 )  # fmt: skip
 @click.option(
@@ -57,9 +65,19 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     "minmax, threshold:0.5+ ... (see earwitness masks); then ,smooth:1.5 or ,floor:-30dB.  "
     "[default: 80%, or the gains of a method that gives gains]",
 )  # fmt: skip
-@click.option("--start", type=float, metavar="S", help="Start of the part to explain, in seconds.")
-@click.option("--end", type=float, metavar="S", help="End of the part to explain, in seconds.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--start",
+    type=Number(unit="seconds"),
+    metavar="S",
+    help="Start of the part to explain, in seconds.",
+)
+@click.option(
+    "--end",
+    type=Number(unit="seconds"),
+    metavar="S",
+    help="End of the part to explain, in seconds.",
+)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--set", "settings", multiple=True, metavar="OPTION=VALUE",
     help="Option of a method, such as steps=128; see earwitness methods METHOD.",
@@ -70,7 +88,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 )  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True,
+    "--jobs", type=whole(1, 1000), default=1, show_default=True,
     help="Number of processes.",
 )  # fmt: skip
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,33 @@ MODEL_HELP = (
     "A built-in name, cnn14:FILE.pth, a folder written by train, or python:FILE.py:FUNCTION."
 )
 DEFAULT_MODEL = "esc10"
+
+
+SEED = click.IntRange(0, 2**63 - 1)
+
+
+class Number(click.FloatRange):
+    """A finite number of a unit, from -1e9 to 1e9 if nothing else is given."""
+
+    def __init__(
+        self, least: float = -1e9, most: float = 1e9, *, above: bool = False, unit: str = ""
+    ) -> None:
+        super().__init__(least, most, min_open=above)
+        self.unit = unit and f" of {unit}"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number that is neither infinite nor nan, which no range excludes."""
+        found = click.FLOAT.convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no finite number{self.unit}", param, ctx)
+        return float(super().convert(value, param, ctx))
+
+
+def whole(least: int, most: int = 1_000_000) -> click.IntRange:
+    """Return the type of a whole number."""
+    return click.IntRange(least, most)
 
 
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -40,7 +68,7 @@ def read_value(text: str, option: Option) -> Any:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or more digits than Python reads
         return text
 
 

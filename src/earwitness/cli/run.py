@@ -227,7 +227,7 @@ class Run:
             try:
                 end = (first.start or 0.0) + _PROBED
                 end = end if first.end is None else min(first.end, end)
-                audio = load_clip(clip, self.model, start=first.start, end=end)
+                audio = load_clip(clip, self.model.rate, start=first.start, end=end)
                 wave = torch.from_numpy(audio.samples).to(self.model.device).unsqueeze(0)
                 with self.model.undisturbed(), torch.no_grad():
                     self.model(wave)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, say
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, say, whole
 from earwitness.cli.results import Verbs, emit
 
 _BEGINNING = 0.1  # s, read of each sound to test whether it is readable
@@ -31,8 +31,8 @@ def _folds(text: str | None) -> set[int] | None:
 @click.option("--data", required=True, metavar="FOLDER", help="Sounds with labels; see below.")
 @click.option("--folds", metavar="N,N", help="Folds to train on; default: all but test folds.")
 @click.option("--test-folds", metavar="N,N", help="Folds to test on; not used in training.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the data.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--epochs", type=whole(1), help="Passes over the data.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the model.")
 def classifier(
@@ -108,33 +108,33 @@ def classifier(
 @click.option("--layer", "layers", multiple=True, metavar="NAME",
               help="Layer whose activations the decoder takes; default: automatic.")  # fmt: skip
 @click.option("--from", "start", metavar="DIR", help="Decoder to fine-tune.")
-@click.option("--guidance", type=click.FloatRange(min=0), default=0.0, show_default=True,
+@click.option("--guidance", type=Number(0), default=0.0, show_default=True,
               help="Weight of the distance to the true source (fine-tuning).")  # fmt: skip
-@click.option("--alike", type=click.FloatRange(0, 1), default=0.6, show_default=True,
+@click.option("--alike", type=Number(0, 1), default=0.6, show_default=True,
               help="Least cosine of evidence and source for guidance (CCT).")  # fmt: skip
-@click.option("--inside", type=click.FloatRange(min=0), help="Weight of the evidence's loss.")
-@click.option("--outside", type=click.FloatRange(min=0), help="Weight of the remainder's loss.")
-@click.option("--size", type=click.FloatRange(min=0), help="Weight of the mean gain.")
+@click.option("--inside", type=Number(0), help="Weight of the evidence's loss.")
+@click.option("--outside", type=Number(0), help="Weight of the remainder's loss.")
+@click.option("--size", type=Number(0), help="Weight of the mean gain.")
 @click.option("--contaminate", "kinds", multiple=True, metavar="KIND",
               help="mixture, white, pink or a folder of sounds; may be given several times; none "
               "for no contamination.")  # fmt: skip
 @click.option(
-    "--snr", type=float, nargs=2, metavar="DB DB", help="Range of SNRs of contaminations."
+    "--snr", type=Number(), nargs=2, metavar="DB DB", help="Range of SNRs of contaminations."
 )
 @click.option("--compat", type=click.Choice(["lmac"]),
               help="Use the published decoder, domain and weights of the loss.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the sounds.")
-@click.option("--batch", type=click.IntRange(min=2), help="Sounds per batch.")
-@click.option("--crop", type=click.FloatRange(min=0.1), help="Length of the crops in seconds.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Peak learning rate.")
+@click.option("--epochs", type=whole(1), help="Passes over the sounds.")
+@click.option("--batch", type=whole(2), help="Sounds per batch.")
+@click.option("--crop", type=Number(0.1, 3600), help="Length of the crops in seconds.")
+@click.option("--rate", type=Number(0, above=True), help="Peak learning rate.")
 @click.option(
     "--patience",
-    type=click.IntRange(min=0),
+    type=whole(0),
     help="Stop after so many epochs without progress; 0: never.",
 )
 @click.option("--amp", is_flag=True, help="Mixed precision in bfloat16.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the decoder.")
 def lmac(
     model: str,

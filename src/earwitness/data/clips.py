@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -65,6 +65,7 @@ class Clip:
     make: Callable[[int], Material]
 
 
+_MOST = 1_000_000  # largest number in a table of sounds
 Make = Callable[..., list[Clip]]
 
 
@@ -94,12 +95,7 @@ class Maker:
         for name, value in given.items():
             if name not in options:
                 raise unknown(f"option of {self.name} sounds", name, options)
-            default = options[name]
-            kinds = (int, float) if isinstance(default, float) else type(default)
-            if default not in (None, inspect.Parameter.empty) and not isinstance(value, kinds):
-                raise ParameterError(
-                    f"{self.name}: {name} must have the type of {default!r}, got {value!r}"
-                )
+            self._check(name, value)
         missing = [
             name
             for name, default in options.items()
@@ -108,6 +104,24 @@ class Maker:
         if missing:
             raise ParameterError(f"{self.name} sounds need the option {missing[0]}")
         return self.function(**given)
+
+    def _check(self, name: str, value: Any) -> None:
+        """Raise for a value that is not of the annotated type, or a number that is too large."""
+        from pydantic import TypeAdapter, ValidationError  # takes a while to import
+
+        kind = get_type_hints(self.function)[name]
+        numbers = value if isinstance(value, list) else [value]
+        large = any(isinstance(one, int | float) and not abs(one) <= _MOST for one in numbers)
+        try:
+            TypeAdapter(kind).validate_python(value, strict=True)
+        except ValidationError:
+            large = True
+        if large:
+            default = self.options[name]
+            example = kind if default is inspect.Parameter.empty else f"the type of {default!r}"
+            raise ParameterError(
+                f"{self.name}: {name} must have {example}, numbers up to {_MOST:,}; got {value!r}"
+            )
 
 
 MAKERS: Registry[Maker] = Registry("kind of sounds", "earwitness.data", "earwitness.data")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from earwitness.audio import find_clips
 from earwitness.errors import AudioError
+from earwitness.files import read_table
+
+_LONGEST_HEAD = 1 << 16  # bytes of the line of headings
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,9 @@ def read_collection(folder: Path) -> list[Item]:
     if not folder.is_dir():
         raise AudioError(f"{folder}: no such folder of labelled sounds")
     for table in sorted([*folder.glob("*.csv"), *folder.glob("meta/*.csv")]):
-        with table.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        if rows and {"filename", "category"} <= rows[0].keys():
-            return [_item(folder, row) for row in rows]
+        if _is_labels(table):
+            rows = read_table(table, AudioError)
+            return [_item(folder, table, row, k) for k, row in enumerate(rows, start=2)]
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     if len(classes) < 2:
         raise AudioError(
@@ -49,8 +51,25 @@ def read_collection(folder: Path) -> list[Item]:
     return [Item(clip, place.name) for place in classes for clip in find_clips([place])]
 
 
-def _item(folder: Path, row: dict[str, str]) -> Item:
+def _is_labels(table: Path) -> bool:
+    """Return whether the headings are those of a table of labels; other tables are ignored."""
+    if not table.is_file():
+        return False
+    try:
+        with table.open("rb") as file:
+            head = file.readline(_LONGEST_HEAD).decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise AudioError(f"{table}: cannot be read ({error.strerror})") from error
+    return {"filename", "category"} <= {one.strip().strip('"') for one in head.split(",")}
+
+
+def _item(folder: Path, table: Path, row: dict[str, str], line: int) -> Item:
+    if not row["filename"] or not row["category"]:
+        raise AudioError(f"{table}: line {line} has no filename or no category")
+    fold = row.get("fold") or "0"
+    if not (fold.isascii() and fold.isdecimal() and len(fold) < 10):
+        raise AudioError(f"{table}: line {line}: a fold is a whole number, got {fold!r}")
     for path in (folder / "audio" / row["filename"], folder / row["filename"]):
-        if path.is_file():
-            return Item(path, row["category"], int(row.get("fold") or 0))
+        if os.path.isfile(path):
+            return Item(path, row["category"], int(fold))
     raise AudioError(f"{folder}: {row['filename']} is in the table but not in the folder")

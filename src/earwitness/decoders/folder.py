@@ -5,7 +5,6 @@ On disk it is a folder with ``decoder.json`` and ``decoder.safetensors``.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder
 from earwitness.errors import ModelError, NotApplicableError
-from earwitness.files import read_record, replacing, write_json
+from earwitness.files import read_record, replacing, unwritable, write_json
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.fingerprint import PerModel, changed, fingerprint, identity
@@ -27,6 +26,7 @@ from earwitness.models.model import Model
 from earwitness.plane.domains import mask_magnitude
 from earwitness.plane.stft import Plane
 from earwitness.plane.windows import joined
+from earwitness.weights import read_torch
 
 SCHEMA = 2  # version of the folder's layout
 FILES = ("decoder.json", "decoder.safetensors")
@@ -177,9 +177,13 @@ def first_frames(starts: Sequence[int], hop: int, length: int, total: int) -> li
 def save_explainer(folder: Path, explainer: Explainer) -> None:
     """Write a decoder to a folder, first the weights, then their description."""
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "decoder.safetensors"
     state = {name: one.contiguous().cpu() for name, one in explainer.decoder.state_dict().items()}
-    with replacing(folder / "decoder.safetensors") as partial:
-        save_file(state, partial)
+    try:
+        with replacing(path) as partial:
+            save_file(state, partial)
+    except SafetensorError as error:  # a full disk
+        raise unwritable(path, error) from error
     stored = {
         "schema": SCHEMA,
         "model": {"name": explainer.name, **explainer.model},
@@ -211,15 +215,18 @@ def load_explainer(folder: Path) -> Explainer:
         decoder = make_decoder(stored["kind"], layers, plane, widths)
         decoder.load_state_dict(load_file(folder / "decoder.safetensors"))
         model = dict(stored["model"])
-        name = model.pop("name")
+        name, domain = model.pop("name"), stored["domain"]
+        if not isinstance(model["weights"], str) or domain not in ("linear", "log1p"):
+            raise ValueError("no model, or another domain")
         return Explainer(
-            decoder.eval(), layers, widths, plane, model, name,
-            stored["facts"], stored["domain"],
-        )  # fmt: skip
+            decoder.eval(), layers, widths, plane, model, name, dict(stored["facts"]), domain
+        )
     except FileNotFoundError as error:
         missing = Path(str(error.filename or "decoder.safetensors")).name
         raise ModelError(f"{folder}: no decoder in this folder ({missing} is missing)") from error
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # of any kind: a damaged file may hold anything
         raise ModelError(
             f"{folder}: the decoder's files are damaged or do not fit each other"
         ) from error
@@ -242,17 +249,12 @@ def load_published(path: Path, model: Model) -> Explainer:
     NotApplicableError
         If the model does not have CNN14's blocks.
     """
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such decoder") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise ModelError(f"{path}: not a file of weights that torch reads safely") from error
+    state: Any = read_torch(path)
     layers = published_layers(model)
     decoder = make_decoder("published", layers, model.plane, ())
     try:
         decoder.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
+    except Exception as error:
         text = " ".join(str(error).split())
         raise ModelError(f"{path}: the weights do not fit {model.name}: {text[:200]}") from error
     widths = (layers[0].channels,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from markupsafe import Markup
 from earwitness import __version__
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
+from earwitness.render.policy import content_policy
 from earwitness.report.sections import SECTION, anchor, environment, render_section
 
 
@@ -33,11 +35,14 @@ def write_page(path: Path, root: Path, folders: Sequence[Path], model: Model) ->
         The explained model.
     """
     groups = [(place, list(some)) for place, some in groupby(folders, lambda one: one.parent)]
+    script = files("earwitness.report").joinpath("page.js").read_text(encoding="utf-8")
     stream = (
         environment()
         .get_template("page.html")
         .stream(
             version=__version__,
+            script=Markup(script),
+            policy=content_policy(script),
             model=model,
             contents=[
                 (place.relative_to(root).as_posix(), anchor(root, place)) for place, _ in groups

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from earwitness.audio import read_audio
 from earwitness.data.collection import Item
 from earwitness.errors import OutputError, ParameterError
-from earwitness.files import replacing
+from earwitness.files import replacing, unwritable
 from earwitness.metrics.calibration import expected_calibration_error
 from earwitness.models.zoo.checkpoint import Recipe, save_checkpoint
 from earwitness.train.augmentation import (
@@ -26,6 +26,7 @@ from earwitness.train.augmentation import (
     silence_stripes,
     warp,
 )
+from earwitness.weights import read_torch
 
 _EMA = 0.9  # decay of the moving average of weights, per epoch
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
@@ -80,19 +81,31 @@ class _State:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
-        with replacing(path) as partial:
-            torch.save(content, partial)
+        try:
+            with replacing(path) as partial:
+                torch.save(content, partial)
+        except RuntimeError as error:  # a full disk
+            raise unwritable(path, error) from error
 
     def restore(self, path: Path, key: dict[str, Any]) -> None:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        content = read_torch(path, error=OutputError)
+        damaged = OutputError(f"{path}: damaged; remove it to begin again")
+        parts = ("network", "average", "optimiser", "schedule")
+        if not isinstance(content, dict) or {"key", "epoch", *parts} - content.keys():
+            raise damaged
+        if not isinstance(content["key"], dict) or not isinstance(content["epoch"], int):
+            raise damaged
         other = [name for name in key if content["key"].get(name) != key[name]]
         if other:
             raise OutputError(
                 f"{path.parent}: holds an unfinished training with other {other[0]}; choose "
                 "another folder"
             )
-        for name in ("network", "average", "optimiser", "schedule"):
-            getattr(self, name).load_state_dict(content[name])
+        try:
+            for name in parts:
+                getattr(self, name).load_state_dict(content[name])
+        except Exception as error:  # of any kind: a damaged file may hold anything
+            raise damaged from error
         self.epoch = content["epoch"]
 
 
@@ -215,7 +228,7 @@ def _epoch(
     state: _State, waves: Tensor, labels: Tensor, recipe: Recipe, settings: Settings
 ) -> float:
     """Run one epoch. Its random numbers depend only on the seed and the epoch's number."""
-    seed = settings.seed * 1_000_003 + state.epoch
+    seed = (settings.seed * 1_000_003 + state.epoch) % 2**63
     generator = torch.Generator().manual_seed(seed)
     frontend = recipe.frontend()
     device = next(state.network.parameters()).device

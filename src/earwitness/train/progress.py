@@ -170,6 +170,16 @@ def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
             f"{folder}: holds an unfinished training with other {other[0]}; choose another folder"
         )
 
+    try:
+        _continue(training, about, tensors)
+    except Exception as error:  # of any kind: a damaged file may hold anything
+        raise OutputError(f"{path}: damaged; remove it to begin again") from error
+    write_log(folder, training.history.rows)
+
+
+def _continue(training: Training, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Set the state of a training to that of a checkpoint."""
+
     def with_prefix(prefix: str) -> dict[str, Tensor]:
         return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
@@ -184,4 +194,3 @@ def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
     training.schedule.load_state_dict({**training.schedule.state_dict(), **about["schedule"]})
     training.history = History(about["history"])
     training.target_counts = about["asked"]
-    write_log(folder, training.history.rows)

@@ -37,7 +37,7 @@ name, method, first, folder = sys.argv[1:]
 clips = sorted(map(str, Path(folder).glob("*.wav")))
 before, clips = clips[: int(first)], clips[int(first) :]
 model = load_model(name)
-waves = [torch.from_numpy(load_clip(clip, model).samples)[None] for clip in clips]
+waves = [torch.from_numpy(load_clip(clip, model.rate).samples)[None] for clip in clips]
 
 def classify():
     with torch.no_grad(), model.undisturbed():

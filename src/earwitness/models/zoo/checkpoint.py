@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from earwitness.errors import ModelError
-from earwitness.files import read_record, replacing, write_json
+from earwitness.errors import ModelError, ParameterError
+from earwitness.files import read_record, replacing, unwritable, write_json
 from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.frontend import LogMel
 from earwitness.models.zoo.compact_cnn import CompactCNN
 from earwitness.plane.stft import Plane
+from earwitness.weights import check_shapes
 
 SCHEMA = 1  # version of model.json
+_MOST = 1 << 20  # of Hz, samples, bands or channels; more is damage
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,15 @@ class Recipe:
     mels: int
     widths: tuple[int, ...]
     seconds: float
+
+    def __post_init__(self) -> None:
+        numbers = (self.rate, self.n_fft, self.hop, self.mels, *self.widths)
+        if not all(type(one) is int and 0 < one <= _MOST for one in numbers):
+            raise ParameterError(f"numbers of a classifier are from 1 to {_MOST}, got {numbers}")
+        if not 0 < self.seconds < math.inf or not self.widths or not self.labels:
+            raise ParameterError("a classifier has a length, blocks and labels")
+        if not all(isinstance(label, str) for label in self.labels):
+            raise ParameterError("labels of a classifier are text")
 
     def network(self) -> CompactCNN:
         """Return the network with random weights."""
@@ -85,8 +98,12 @@ def save_checkpoint(
 ) -> None:
     """Write a classifier, the weights first and then ``model.json``, which completes it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "weights.safetensors") as partial:
-        save_file({name: t.contiguous() for name, t in network.state_dict().items()}, partial)
+    path = folder / "weights.safetensors"
+    try:
+        with replacing(path) as partial:
+            save_file({name: t.contiguous() for name, t in network.state_dict().items()}, partial)
+    except SafetensorError as error:  # a full disk
+        raise unwritable(path, error) from error
     stored = {"schema": SCHEMA, "recipe": asdict(recipe), "facts": facts}
     write_json(folder / "model.json", stored)
 
@@ -105,13 +122,17 @@ def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
         recipe = Recipe(
             **{**fields, "labels": tuple(fields["labels"]), "widths": tuple(fields["widths"])}
         )
+        with torch.device("meta"):
+            check_shapes(recipe.network(), folder / "weights.safetensors")
         network = recipe.network()
         network.load_state_dict(load_file(folder / "weights.safetensors"))
+        return recipe.model(network, name or folder.name)
     except FileNotFoundError as error:
         missing = Path(str(error.filename or "weights.safetensors")).name
         raise ModelError(
             f"{folder}: no trained model in this folder ({missing} is missing)"
         ) from error
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # of any kind: a damaged file may hold anything
         raise ModelError(f"{folder}: the model files are damaged or do not fit together") from error
-    return recipe.model(network, name or folder.name)

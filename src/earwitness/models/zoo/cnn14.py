@@ -7,8 +7,6 @@ that the user names.
 
 from __future__ import annotations
 
-import csv
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.errors import ModelError
+from earwitness.files import read_table
 from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.registry import register
 from earwitness.plane.mel import mel_filterbank
 from earwitness.plane.stft import Plane
 from earwitness.types import Output, Task
+from earwitness.weights import read_torch
 
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
 _RATE = 32000  # Hz; this and the following as published
@@ -168,6 +168,8 @@ def load_cnn14(path: Path) -> SpectralModel:
         classes = len(state["fc_audioset.weight"])
     except KeyError as error:
         raise ModelError(f"{path}: no weights of CNN14 ({error.args[0]} is missing)") from error
+    except TypeError as error:
+        raise ModelError(f"{path}: no weights of CNN14 (a number where a tensor is)") from error
     network = CNN14(classes, widths)
     filters = state.get("logmel_extractor.melW")
     own = network.state_dict()
@@ -179,18 +181,13 @@ def load_cnn14(path: Path) -> SpectralModel:
             filters=None if filters is None else filters.T,
             name=path.stem,
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         text = " ".join(str(error).split())
         raise ModelError(f"{path}: the weights do not fit CNN14: {text[:200]}") from error
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
-    try:
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file of weights") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise ModelError(f"{path}: not a file of weights that torch reads safely") from error
+    stored: Any = read_torch(path)
     state = stored.get("model", stored) if isinstance(stored, dict) else stored
     if not isinstance(state, dict) or not all(isinstance(one, Tensor) for one in state.values()):
         raise ModelError(f"{path}: expected a dictionary of weights, as published by PANNs")
@@ -200,8 +197,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
 def _labels(path: Path, classes: int) -> list[str] | None:
     if not path.is_file():
         return None
-    with path.open(encoding="utf-8", newline="") as file:
-        labels = [row.get("display_name", "") for row in csv.DictReader(file)]
+    labels = [row.get("display_name") or "" for row in read_table(path, ModelError)]
     if len(labels) != classes or "" in labels:
         raise ModelError(f"{path}: expected display_name for {classes} classes, got {len(labels)}")
     return labels

@@ -1,4 +1,4 @@
-"""Files of weights, checked when they are read: nothing in them runs, and nothing is taken on trust."""
+"""Files of weights, checked when they are read; no code in them is run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import nn
 
 from earwitness.errors import EarwitnessError, ModelError
@@ -25,18 +25,10 @@ def read_torch(path: Path, *, error: type[EarwitnessError] = ModelError) -> Any:
     except FileNotFoundError:
         raise error(f"{path}: no such file of weights") from None
     except Exception as reason:  # of any kind, from a file that may hold anything
-        raise error(f"{path}: not a file of weights that torch reads safely") from reason
-
-
-def fill(network: nn.Module, path: Path) -> None:
-    """Load a file of safetensors into a network of the same tensors.
-
-    Raises
-    ------
-    ValueError
-        If names or shapes differ.
-    """
-    network.load_state_dict(load_file(path))
+        raise error(
+            f"{path}: damaged, or not a file of weights that torch reads safely; remove it or "
+            "name another"
+        ) from reason
 
 
 def check_shapes(network: nn.Module, path: Path) -> None:
@@ -45,7 +37,8 @@ def check_shapes(network: nn.Module, path: Path) -> None:
     A description that asks for a network of any size is refused before memory is taken for it.
     """
     wanted = {name: tuple(one.shape) for name, one in network.state_dict().items()}
-    there = {name: tuple(one.shape) for name, one in load_file(path).items()}
+    with safe_open(path, "pt") as file:
+        there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     if wanted != there:
         name = min(name for name in wanted | there if wanted.get(name) != there.get(name))
         raise ValueError(f"{name} is {there.get(name)} in {path.name}, not {wanted.get(name)}")
