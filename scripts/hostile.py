@@ -2,8 +2,8 @@
 
 ``python scripts/hostile.py [--quick] [SEED]`` makes 250 inputs or more and runs the command on each
 alone and in batches with good sounds. No run may print a traceback or an unexpected error, leave
-half a file, lose a good sound, or take more than 600 MB for what it refuses; refused sounds may cost
-a batch no more than 100 MB. Runs are forks of one process, so that nothing is imported twice.
+half a file, lose a good sound, or take more than 600 MB for what it refuses; refused sounds may
+cost a batch no more than 100 MB. Runs are forks of one process, so that nothing is imported twice.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Trial:
 
     def sounds(self) -> None:
         Path("bad").mkdir()
-        bad = [str(path) for path in self.some(list(sounds(Path("bad"), self.rng)), 14)]
+        bad = [str(path) for path in self.some(list(sounds(Path("bad"), self.rng)), 12)]
         refused, least = [], 0.0
         for path in bad:
             result = run(["predict", path, "--json"])
@@ -161,7 +161,7 @@ class Trial:
 
     def folders(self) -> None:
         good = Path(str(files("earwitness"))) / "models/zoo/weights/esc10"
-        for place in self.some(list(models(Path("models"), good, self.rng)), 3):
+        for place in self.some(list(models(Path("models"), good, self.rng)), 2):
             result = run(["predict", "a.wav", "--model", str(place)])
             self.note(place, faults(result))
             if result.code == 2 and str(place) not in result.err:
@@ -170,7 +170,7 @@ class Trial:
             result = run(["explain", "a.wav", "--method", "lmac", "--set", f"decoder={place}",
                           "--trust", "none", "-o", "r", "--overwrite"])  # fmt: skip
             self.note(place, faults(result, "r"))
-        for place in self.some(list(tables(Path("tables"))), 3):
+        for place in self.some(list(tables(Path("tables"))), 2):
             self.note(place, faults(run(["train", "classifier", "--data", str(place), "-o", "t"])))
         for path in self.some(list(grids(Path(), "a.wav")), 3):
             shutil.rmtree("g", ignore_errors=True)
@@ -178,7 +178,7 @@ class Trial:
             self.note(path.read_bytes()[:60], faults(result, "g"))
 
     def options(self) -> None:
-        for words in self.some(list(options("a.wav")), 5):
+        for words in self.some(list(options("a.wav")), 3):
             result = run(["explain", *words, "--trust", "none", "-o", "r", "--overwrite"])
             self.note(words, faults(result, "r"))
         for most in self.some([0, 1000, 20_000], 1):
