@@ -129,7 +129,7 @@ BUGS = {
         "pass",
     ),
     "cnn14: files are unpickled": (
-        "models/zoo/cnn14.py",
+        "weights.py",
         "weights_only=True",
         "weights_only=False",
     ),

@@ -209,8 +209,8 @@ BUGS = {
         "if False:\n                _LOG",
     ),
     "audio: milliseconds are too short at any rate": (
-        "audio.py",
-        "_SHORTEST_SECONDS * min(rate, _HIGHEST_RATE) / rate",
+        "samples.py",
+        "_SHORTEST_SECONDS * min(self.given, _HIGHEST_RATE) / self.given",
         "_SHORTEST_SECONDS",
     ),
     "players: ultrasound is resampled away": (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import re
 import shutil
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +64,16 @@ def unquote(text: str) -> str:
     from urllib.parse import unquote
 
     return unquote(unescape(text))
+
+
+def test_the_policy_of_the_page_allows_its_own_script_only(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    (script,) = re.findall("<script>(.*?)</script>", text, re.S)
+    digest = base64.b64encode(sha256(script.encode()).digest()).decode()
+    (policy,) = re.findall('Content-Security-Policy" content="([^"]*)"', text)
+    assert f"script-src 'sha256-{digest}'" in html.unescape(policy)
+    assert "default-src 'none'" in html.unescape(policy)
+    assert text.index("Content-Security-Policy") < text.index("<script")
 
 
 def test_sub_folders_and_equal_names_have_folders_of_their_own(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""Bugs in the checks of files and options, and in what the command prints."""
+
+from __future__ import annotations
+
+BUGS = {
+    "doors: the header is not asked": (
+        "audio.py",
+        "                check_length(name, (last - first) / rate, longest)\n",
+        "                pass\n",
+    ),
+    "doors: a stream of unknown length has no end": (
+        "audio.py",
+        "last = first + math.ceil(longest * rate) + 1",
+        "pass",
+    ),
+    "doors: a hertz is resampled": (
+        "samples.py",
+        "given < _LEAST_SHARE * wanted",
+        "given < 0",
+    ),
+    "doors: gigahertz leave nothing": (
+        "samples.py",
+        "len(samples) < min(_FEWEST, self.count)",
+        "len(samples) < 0",
+    ),
+    "doors: the end of a resampled sound is lost": (
+        "samples.py",
+        "resample_chunk(np.zeros(0, np.float32), last=True)",
+        "resample_chunk(np.zeros(0, np.float32))",
+    ),
+    "doors: pipes are read": (
+        "audio.py",
+        "    if not path.is_file():\n",
+        "    if path.is_symlink():\n",
+    ),
+    "doors: one error ends predict": (
+        "cli/predict.py",
+        "except Exception as error",
+        "except ZeroDivisionError as error",
+    ),
+    "doors: descriptor 1 is not reserved": (
+        "cli/results.py",
+        "        _lead(1, 2)\n",
+        "        pass\n",
+    ),
+    "doors: prints get into results": (
+        "cli/results.py",
+        "redirect_stdout(sys.stderr)",
+        "redirect_stdout(sys.stdout)",
+    ),
+    "doors: a full output is a bug": (
+        "cli/results.py",
+        "    except OSError as error:\n        raise OutputError",
+        "    except ZeroDivisionError as error:\n        raise OutputError",
+    ),
+    "doors: the folder stays changed": (
+        "files.py",
+        "            os.chdir(here)\n",
+        "            pass\n",
+    ),
+    "doors: names must be UTF-8": (
+        "files.py",
+        'errors="backslashreplace"',
+        'errors="strict"',
+    ),
+    "doors: a recipe is not checked": (
+        "models/zoo/checkpoint.py",
+        "if not all(type(one) is int and 0 < one <= _MOST for one in numbers)",
+        "if not numbers",
+    ),
+    "doors: shapes are not compared": (
+        "models/zoo/checkpoint.py",
+        "except Exception as error:",
+        "except KeyError as error:",
+    ),
+    "doors: a decoder of nothing": (
+        "decoders/folder.py",
+        'if not isinstance(model["weights"], str) or',
+        "if",
+    ),
+    "doors: a table in Latin-1": (
+        "files.py",
+        "except UnicodeDecodeError as reason",
+        "except ZeroDivisionError as reason",
+    ),
+    "doors: folds of any text": (
+        "data/collection.py",
+        "fold.isascii() and fold.isdecimal() and len(fold) < 10",
+        "fold",
+    ),
+    "doors: 1e20 steps": (
+        "options.py",
+        "_MOST < abs(plain) < math.inf",
+        "math.inf < abs(plain)",
+    ),
+    "doors: nan seconds": (
+        "cli/options.py",
+        "if not math.isfinite(found)",
+        "if found is None",
+    ),
+    "policy: any script runs": (
+        "render/policy.py",
+        "found = f\"'sha256-{digest}'\"",
+        "found = \"'unsafe-inline'\"",
+    ),
+    "policy: of another script": (
+        "render/policy.py",
+        'script.encode("utf-8")',
+        'script.strip().encode("utf-8")',
+    ),
+}
