@@ -16,7 +16,6 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 
 from earwitness.audio import read_audio
-from earwitness.evaluation.verdict import title
 from earwitness.explanation import Explanation
 from earwitness.files import write_text
 from earwitness.methods.registry import METHODS
@@ -112,7 +111,6 @@ def _parts(root: Path, saved: Saved, factor: int) -> Iterator[dict[str, Any]]:
             "freqs": _ticks(one.attribution.freqs / 1000, "kHz"),
             "span": _span(one),
             "rows": [] if one.trust is None else _rows(one, one.trust),
-            "title": None if one.verdict is None else title(one.verdict),
             "grade": "ungraded" if one.verdict is None else one.verdict.grade,
             "files": {name: path.replace(os.sep, "/") for name, path in files.items()},
         }
