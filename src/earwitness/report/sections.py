@@ -71,6 +71,7 @@ def render_section(root: Path, saved: Saved) -> str:
         "spectrogram": uri("image/webp", spectrogram_image(first.magnitude)),
         "original": _original(root, first),
         "expansion": expansion_text(factor),
+        "notes": [note for note in first.notes if _common(note, saved)],
         "parts": _parts(root, saved, factor),
     }
     return environment().get_template("section.html").render(clip=clip)
@@ -79,6 +80,11 @@ def render_section(root: Path, saved: Saved) -> str:
 def _sounds(saved: Saved) -> list[Audio]:
     """Return the input, then evidence and remainder of each explanation."""
     return [saved[0][1].input, *(one for _, e in saved for one in (e.evidence, e.remainder))]
+
+
+def _common(note: str, saved: Saved) -> bool:
+    """Return whether a note is on every explanation of the sound."""
+    return all(note in one.notes for _, one in saved)
 
 
 def _parts(root: Path, saved: Saved, factor: int) -> Iterator[dict[str, Any]]:
@@ -111,6 +117,7 @@ def _parts(root: Path, saved: Saved, factor: int) -> Iterator[dict[str, Any]]:
             "freqs": _ticks(one.attribution.freqs / 1000, "kHz"),
             "span": _span(one),
             "rows": [] if one.trust is None else _rows(one, one.trust),
+            "notes": [note for note in one.notes if not _common(note, saved)],
             "grade": "ungraded" if one.verdict is None else one.verdict.grade,
             "files": {name: path.replace(os.sep, "/") for name, path in files.items()},
         }
