@@ -141,8 +141,8 @@ def _effect(card: TrustCard, effect: Effect) -> str:
         )
     if math.isclose(abs(card.input), effect.of, rel_tol=1e-6):
         return (
-            f"{text}, and the whole sound hardly changes it from {nothing:.3g} to {card.input:.3g} "
-            "(tip: declare its range in wrap)"
+            f"{text}, and the whole sound hardly changes it: background {nothing:.3g}, input "
+            f"{card.input:.3g} (tip: try another background, or declare the range in wrap)"
         )
     return f"{text}, {share} of its range"
 
