@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from earwitness.backward.linear import HALF
 from earwitness.backward.rules import Leak, Ledger
 from earwitness.errors import NotApplicableError
 
@@ -98,6 +99,13 @@ def account(
         )
     unseen = gap - sum(leak.amount for leak in leaks)
     if abs(unseen) > _MOST_UNRULED * size:
+        halves = {one.dtype for entry in ledger.entries for one in entry.given} & set(HALF)
+        if not ledger.strangers and halves:
+            raise NotApplicableError(
+                f"{method}: the network computes in {str(halves.pop()).removeprefix('torch.')}, whose "
+                f"rounding puts the map off by {abs(unseen) / size:.0%} of the score; use the "
+                "network in single precision (.float()), or integrated-gradients"
+            )
         what = next(iter(ledger.strangers), "compiled code or a custom autograd function")
         raise NotApplicableError(
             f"{method}: part of the network cannot be intercepted ({what}); the map would be off "

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from earwitness.errors import NotApplicableError
+from earwitness.errors import EarwitnessError, NotApplicableError
 from earwitness.layers.axes import LayerAxes, calibration_noise, find_axes
 from earwitness.layers.influence import find_influence
+from earwitness.layers.recording import require_layers
+from earwitness.models.calling.modes import sealed
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
 from earwitness.models.target import explained_score
@@ -45,7 +47,9 @@ class ChosenLayer:
 _CHOSEN: PerModel[ChosenLayer] = PerModel()
 
 
-def named_layer(model: Model, name: str, samples: int, tick: Tick) -> ChosenLayer:
+def named_layer(
+    model: Model, name: str, target: Target, samples: int, tick: Tick
+) -> ChosenLayer:
     """Return a layer chosen by the user, located once per model and length.
 
     Raises
@@ -57,11 +61,12 @@ def named_layer(model: Model, name: str, samples: int, tick: Tick) -> ChosenLaye
     """
     known = _CHOSEN.of(model)
     if (name, samples) not in known:
+        _require(model, target, samples)
         found = find_axes(model, {name: layer_module(model, name)}, samples, tick=tick)
         if not found:
             raise NotApplicableError(
                 f"gradcam: found no time axis in the output of layer {name!r}; name another "
-                "layer, or use integrated-gradients"
+                f"layer, or use {instead(model, target, samples)}"
             )
         known[name, samples] = ChosenLayer(name, found[name])
     return known[name, samples]
@@ -82,12 +87,30 @@ def deciding_layer(model: Model, target: Target, samples: int, tick: Tick) -> Ch
     known = _CHOSEN.of(model)
     whole = replace(target, span=None, frames=None)
     if (whole, samples) not in known:
+        _require(model, target, samples)
         shapes = _influential(model, whole, samples, tick)
         key = (tuple(shapes), samples)
         if key not in known:
-            known[key] = _search(model, shapes, samples, tick)
+            known[key] = _search(model, whole, shapes, samples, tick)
         known[whole, samples] = known[key]
     return known[whole, samples]
+
+
+def _require(model: Model, target: Target, samples: int) -> None:
+    if sealed(model.module):
+        require_layers(model, instead(model, target, samples))
+
+
+def instead(model: Model, target: Target, samples: int) -> str:
+    """Return methods that apply: one with gradients if they reach the waveform, else others."""
+    waves = calibration_noise(samples).to(model.device).requires_grad_()
+    try:
+        with model.undisturbed(), torch.enable_grad(), model.frozen():
+            score = explained_score(model, model(waves), target).sum()
+            found = torch.autograd.grad(score, waves, allow_unused=True)[0]
+    except (EarwitnessError, RuntimeError):
+        found = None
+    return "lime or occlusion" if found is None else "integrated-gradients"
 
 
 def layer_module(model: Model, name: str) -> nn.Module:
@@ -113,7 +136,8 @@ def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict
     if influence is None:
         raise NotApplicableError(
             f"gradcam: the score of {model.name} does not depend differentiably on any of its "
-            "layers (an operation after them detaches the graph); use lime or occlusion"
+            "layers (an operation after them detaches the graph, or they are compiled); use "
+            f"{instead(model, target, samples)}"
         )
     once = {name: one for name, one in influence.items() if one.calls == 1}
     some = {name: one.shape for name, one in once.items() if one.effective}
@@ -123,7 +147,9 @@ def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict
     return {name: one.shape for name, one in once.items() if one.connected}
 
 
-def _search(model: Model, shapes: dict[str, torch.Size], samples: int, tick: Tick) -> ChosenLayer:
+def _search(
+    model: Model, target: Target, shapes: dict[str, torch.Size], samples: int, tick: Tick
+) -> ChosenLayer:
     """Locate layers from the last back until one has many channels and both axes."""
 
     def wide(name: str, axes: LayerAxes) -> bool:
@@ -143,7 +169,7 @@ def _search(model: Model, shapes: dict[str, torch.Size], samples: int, tick: Tic
     if not found:
         raise NotApplicableError(
             f"gradcam: found no layer of {model.name} that the score depends on and whose output "
-            "has a time axis; use integrated-gradients"
+            f"has a time axis; use {instead(model, target, samples)}"
         )
     ranks = {
         name: (wide(name, axes), axes.freq_axis is not None, order)
