@@ -7,6 +7,7 @@ from pathlib import Path
 
 _LONGEST = 500  # characters of another library's message
 
+
 class EarwitnessError(Exception):
     """Root of all errors that the library raises itself.
 

@@ -378,7 +378,8 @@ class Probe:
             (gradient,) = torch.autograd.grad(scores.sum(), by, allow_unused=True)
         except RuntimeError as error:
             raise NotApplicableError(
-                f"{self.model.name} cannot be differentiated ({reason(error)}); use lime or occlusion"
+                f"{self.model.name} cannot be differentiated ({reason(error)}); use lime or "
+                "occlusion"
             ) from error
         if gradient is None:
             raise no_gradient(self.model.name, layer)

@@ -101,10 +101,11 @@ def account(
     if abs(unseen) > _MOST_UNRULED * size:
         halves = {one.dtype for entry in ledger.entries for one in entry.given} & set(HALF)
         if not ledger.strangers and halves:
+            kind = str(halves.pop()).removeprefix("torch.")
             raise NotApplicableError(
-                f"{method}: the network computes in {str(halves.pop()).removeprefix('torch.')}, whose "
-                f"rounding puts the map off by {abs(unseen) / size:.0%} of the score; use the "
-                "network in single precision (.float()), or integrated-gradients"
+                f"{method}: the network computes in {kind}, whose rounding puts the map off "
+                f"by {abs(unseen) / size:.0%} of the score; use the network "
+                "in single precision (.float()), or integrated-gradients"
             )
         what = next(iter(ledger.strangers), "compiled code or a custom autograd function")
         raise NotApplicableError(

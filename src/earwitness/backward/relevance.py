@@ -66,10 +66,10 @@ class LinearRule(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Distribute relevance over the inputs by the rule."""
-        given, result, gradient = *ctx.saved_tensors, gradients[0]
+        given, result = ctx.saved_tensors
         layer, rule = ctx.use.layer.wide(), ctx.rule
-        values, result, gradient = (_wide(one) for one in (given, result, gradient))
-        relevance = result * gradient
+        values, result = _wide(given), _wide(result)
+        relevance = result * _wide(gradients[0])
         least = rule.epsilon * result.square().mean().sqrt()
         offset = layer.offset(result)
         signs = (values.clamp(min=0), values.clamp(max=0))

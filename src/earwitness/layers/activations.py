@@ -93,7 +93,9 @@ class Activations:
                 allow_unused=True,
             )  # fmt: skip
         except RuntimeError as error:
-            raise NotApplicableError(f"{model.name} cannot be differentiated ({reason(error)})") from error
+            raise NotApplicableError(
+                f"{model.name} cannot be differentiated ({reason(error)})"
+            ) from error
         return found[0]
 
 

@@ -47,9 +47,7 @@ class ChosenLayer:
 _CHOSEN: PerModel[ChosenLayer] = PerModel()
 
 
-def named_layer(
-    model: Model, name: str, target: Target, samples: int, tick: Tick
-) -> ChosenLayer:
+def named_layer(model: Model, name: str, target: Target, samples: int, tick: Tick) -> ChosenLayer:
     """Return a layer chosen by the user, located once per model and length.
 
     Raises

@@ -56,6 +56,8 @@ class Inputs:
         for key in self.extra:
             if key not in [one.name for one in named] and not others:
                 raise unknown(f"input of {name}", key, [one.name for one in named])
+        if self.extra and not free and not others:
+            raise ParameterError(f"extra has constants for every input of {name}: leave one out")
         if missing:
             given = ", ".join(f"{one!r}: ..." for one in missing)
             raise ParameterError(

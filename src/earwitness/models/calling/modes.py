@@ -58,9 +58,8 @@ def sealed(network: nn.Module | None) -> str:
     """Return what a network is compiled to if no layer or call in it is visible, else nothing."""
     if isinstance(network, torch.jit.ScriptModule):
         return "TorchScript"
-    graph = getattr(network, "graph", None)
     if isinstance(network, torch.fx.GraphModule) and any(
-        getattr(node.target, "namespace", "") == "aten" for node in graph.nodes
+        getattr(node.target, "namespace", "") == "aten" for node in network.graph.nodes
     ):
         return "an exported program (torch.export)"
     return ""
