@@ -79,9 +79,24 @@ BUGS = {
         "    if False:",
     ),
     "refusals: gradcam recommends what is refused": (
-        "layers/choosing.py",
+        "models/calling/alternatives.py",
         'return "lime or occlusion" if found is None else "integrated-gradients"',
         'return "integrated-gradients"',
+    ),
+    "refusals: rules recommend what is refused": (
+        "methods/lrp.py",
+        'found, details["completeness_gap"], score, other)',
+        'found, details["completeness_gap"], score)',
+    ),
+    "refusals: modules are asked for their length": (
+        "layers/choosing.py",
+        "if next(module.children(), None) is None",
+        "if not any(module.children())",
+    ),
+    "refusals: functions told to use features": (
+        "models/calling/failures.py",
+        "    if model.module is None:\n        return",
+        "    if False:\n        return",
     ),
     "refusals: changed weights said to have no decoder": (
         "methods/lmac.py",

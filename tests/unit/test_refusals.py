@@ -68,6 +68,7 @@ ONNX = "Got invalid dimensions for input\n index: 1 Got: 8000 Expected: 16000\n 
         (raising(RuntimeError("shape '[1, 9]' is invalid for input of size 8")), "size 8", True),
         (raising(AssertionError("Guard failed: x.size()[1] == 9")), r"x.size\(\)\[1\] == 9", True),
         (without_a_message, r"line \d+ of test_refusals.py, raise ValueError", False),
+        (lambda waves: nn.Conv1d(1, 1, 9000)(waves[:, None]), "Kernel size can't be", True),
         (raising(KeyError("input_values")), "KeyError: 'input_values'", False),
         (raising(AttributeError("'NoneType' has no attribute 'shape'")), "'NoneType' has", False),
         (raising(TypeError("forward() takes a mapping of size 2")), "takes a mapping", False),
@@ -121,6 +122,21 @@ def test_a_stereo_model_is_refused_by_that_name(network: nn.Module) -> None:
     torch.testing.assert_close(both(noise(2)), wanted)  # as the message says
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_function_of_other_channels_is_told_a_way_that_functions_have(channels: int) -> None:
+    def level(waves: np.ndarray) -> np.ndarray:
+        _, count, _ = waves.shape
+        assert count == channels, "channels"
+        return waves.std(axis=2)[:, [0, -1, 0]] * [1, 2, 3]
+
+    with pytest.raises(ModelError, match=r"wrap\(lambda waves: level\("):
+        wrap(level, sample_rate=RATE)(noise())
+    ways = {1: lambda one: one[:, None], 2: lambda one: np.stack([one, one], axis=1)}
+    one = wrap(lambda waves: level(ways[channels](waves)), sample_rate=RATE)
+    deviation = noise(2).std(dim=1, correction=0, keepdim=True)
+    torch.testing.assert_close(one(noise(2)), deviation * torch.tensor([1.0, 2.0, 3.0]))
+
+
 def test_a_missing_axis_of_channels_is_named() -> None:
     class Strict(nn.Module):
         def forward(self, waves: Tensor) -> Tensor:
@@ -146,7 +162,8 @@ class Located(nn.Module):
 
     def forward(self, waves: Tensor, place: Tensor, week: int = 1) -> Tensor:
         level = waves.square().flatten(1).mean(dim=1)
-        return (level[:, None] * self.weights + place[:, :1] - place[:, 1:]) * week
+        facts = torch.cat([level[:, None], place], dim=1)  # of equal batches only
+        return (facts[:, :1] * self.weights + facts[:, 1:2] - facts[:, 2:]) * week
 
 
 class PlaceFirst(Located):
@@ -184,6 +201,7 @@ def test_constants_are_given_to_every_sound_of_a_batch(
     one = wrap(model, sample_rate=RATE, labels=LABELS, extra=extra)
     with torch.no_grad():
         torch.testing.assert_close(one(noise(3)), wanted(noise(3), week), rtol=1e-5, atol=1e-5)
+    assert not one.one_by_one
 
 
 def test_constants_are_given_to_a_network_on_features_in_explanations() -> None:
@@ -343,3 +361,23 @@ def test_gradcam_recommends_no_method_that_is_refused_too(
     with pytest.raises(NotApplicableError, match=f"use {instead}$"):
         explain(one, clip(), "gradcam", trust="none", **options)
     explain(one, clip(), instead.split(" or ")[0], trust="none")
+
+
+@pytest.mark.parametrize("method", ["lrp", "deep-shap"])
+def test_rules_recommend_no_method_that_is_refused_too(method: str) -> None:
+    network = Small().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.ao is deprecated, and it warns of missing gradients
+        quantised = torch.ao.quantization.quantize_dynamic(network, {nn.Linear})
+        one = wrap(quantised, sample_rate=RATE, labels=LABELS, output="logits")
+        with pytest.raises(NotApplicableError, match=r"use lime or occlusion$"):
+            explain(one, clip(), method, trust="none")
+
+
+def test_a_module_that_has_no_length_was_asked_for_one() -> None:
+    class Whole(Small):
+        def __len__(self) -> int:
+            raise TypeError("no length")
+
+    one = wrap(nn.Sequential(Whole()), sample_rate=RATE, labels=LABELS, output="logits")
+    assert explain(one, clip(), "gradcam", trust="none").attribution.details["layer"] == "0.norm"

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from earwitness.errors import EarwitnessError, NotApplicableError
+from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, calibration_noise, find_axes
 from earwitness.layers.influence import find_influence
 from earwitness.layers.recording import require_layers
+from earwitness.models.calling.alternatives import instead
 from earwitness.models.calling.modes import sealed
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
@@ -64,7 +65,7 @@ def named_layer(model: Model, name: str, target: Target, samples: int, tick: Tic
         if not found:
             raise NotApplicableError(
                 f"gradcam: found no time axis in the output of layer {name!r}; name another "
-                f"layer, or use {instead(model, target, samples)}"
+                f"layer, or use {_instead(model, target, samples)}"
             )
         known[name, samples] = ChosenLayer(name, found[name])
     return known[name, samples]
@@ -94,21 +95,13 @@ def deciding_layer(model: Model, target: Target, samples: int, tick: Tick) -> Ch
     return known[whole, samples]
 
 
+def _instead(model: Model, target: Target, samples: int) -> str:
+    return instead(model, calibration_noise(samples), target)
+
+
 def _require(model: Model, target: Target, samples: int) -> None:
     if sealed(model.module):
-        require_layers(model, instead(model, target, samples))
-
-
-def instead(model: Model, target: Target, samples: int) -> str:
-    """Return methods that apply: one with gradients if they reach the waveform, else others."""
-    waves = calibration_noise(samples).to(model.device).requires_grad_()
-    try:
-        with model.undisturbed(), torch.enable_grad(), model.frozen():
-            score = explained_score(model, model(waves), target).sum()
-            found = torch.autograd.grad(score, waves, allow_unused=True)[0]
-    except (EarwitnessError, RuntimeError):
-        found = None
-    return "lime or occlusion" if found is None else "integrated-gradients"
+        require_layers(model, _instead(model, target, samples))
 
 
 def layer_module(model: Model, name: str) -> nn.Module:
@@ -124,7 +117,7 @@ def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict
     leaves = {
         name: module
         for name, module in (model.module or nn.Module()).named_modules()
-        if not any(module.children())
+        if next(module.children(), None) is None
     }
     noise = calibration_noise(samples).to(model.device)
     influence = find_influence(
@@ -135,7 +128,7 @@ def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict
         raise NotApplicableError(
             f"gradcam: the score of {model.name} does not depend differentiably on any of its "
             "layers (an operation after them detaches the graph, or they are compiled); use "
-            f"{instead(model, target, samples)}"
+            f"{_instead(model, target, samples)}"
         )
     once = {name: one for name, one in influence.items() if one.calls == 1}
     some = {name: one.shape for name, one in once.items() if one.effective}
@@ -167,7 +160,7 @@ def _search(
     if not found:
         raise NotApplicableError(
             f"gradcam: found no layer of {model.name} that the score depends on and whose output "
-            f"has a time axis; use {instead(model, target, samples)}"
+            f"has a time axis; use {_instead(model, target, samples)}"
         )
     ranks = {
         name: (wide(name, axes), axes.freq_axis is not None, order)

@@ -99,7 +99,7 @@ def find_layers(
         if name not in modules:
             raise unknown("layer", name, modules)
     chosen = {name: modules[name] for name in names} or {
-        name: one for name, one in modules.items() if not any(one.children())
+        name: one for name, one in modules.items() if next(one.children(), None) is None
     }
     samples = samples or model.longest or max(model.shortest or 0, 2 * model.rate)
     found = find_axes(model, chosen, samples)

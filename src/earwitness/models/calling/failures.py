@@ -20,7 +20,9 @@ _LENGTHS = re.compile(
     r"shorter|longest|shortest|guard failed|expected: \d+)\b|\d+ vs\.? \d+",
     re.I,
 )
-_OTHER = re.compile(r"\b(dtype|channels?|device|type)\b", re.I)  # errors of these name sizes too
+_OTHER = re.compile(
+    r"\b(dtype|(?<!per )channels?|device|type)\b", re.I
+)  # errors of these name sizes too
 _OF_CODE = (TypeError, LookupError, AttributeError, NameError, ImportError, NotImplementedError,
             OSError, SystemExit)  # fmt: skip
 
@@ -49,16 +51,25 @@ def failure(
         if _works(forward, wave):
             return ModelError(
                 f"{model.name} takes (batch, 1, samples), but is given (batch, samples): insert "
-                f"the axis, as in wrap(..., features=lambda waves: waves[:, None]) ({text})"
+                f"the axis, as in {_wrapped(model, 'waves[:, None]')} ({text})"
             )
         if _works(forward, wave.expand(-1, 2, -1)):
+            both = "waves[:, None].expand(-1, 2, -1)"
+            if model.module is None:
+                both = "numpy.stack([waves, waves], axis=1)"
             return ModelError(
                 f"{model.name} takes two channels (batch, 2, samples), and only mono models can be "
-                "explained; to give both channels the same sound, use wrap(..., features=lambda "
-                "waves: waves[:, None].expand(-1, 2, -1))"
+                f"explained; to give both channels the same sound, use {_wrapped(model, both)}"
             )
     hint = _hint(error, text)
     return ModelError(f"{model.name}: {text} (while reading {tuple(data.shape)}){hint}")
+
+
+def _wrapped(model: Model, waves: str) -> str:
+    """Return how to wrap a model so that it gets other waves."""
+    if model.module is None:
+        return f"wrap(lambda waves: {model.name}({waves}), ...)"
+    return f"wrap(..., features=lambda waves: {waves})"
 
 
 def _hint(error: BaseException, text: str) -> str:
