@@ -6,9 +6,10 @@ import logging
 import math
 import os
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,11 @@ def _decode(
             if first:
                 file.seek(first)
             blocks, complete = _read_blocks(file, last - first)
+    except TypeError as error:  # of soundfile, for the ending .raw
+        raise AudioError(
+            f"{path}: samples without a header, which do not say their sampling rate; convert to "
+            "WAV first, or give an array and its rate in Python"
+        ) from error
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise AudioError(
             f"{path}: not a sound file that can be decoded (WAV, FLAC, Ogg, Opus, MP3, AIFF, ... "
@@ -257,21 +263,40 @@ def _decode(
     return samples, rate, notes
 
 
-@contextmanager
-def _quiet_decoder(path: Path) -> Iterator[None]:
+class _Silence:
+    """Standard error on the null device while any thread decodes an MP3.
+
+    The decoder writes there itself. The first thread redirects it, and the last one restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._kept = threading.Lock(), 0, -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users and sys.stderr is not None:
+                with suppress(OSError):  # it may be closed
+                    sys.stderr.flush()
+                    self._kept = os.dup(2)
+                    with open(os.devnull, "wb") as nowhere:
+                        os.dup2(nowhere.fileno(), 2)
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._kept >= 0:
+                os.dup2(self._kept, 2)
+                os.close(self._kept)
+                self._kept = -1
+
+
+_SILENCE = _Silence()
+
+
+def _quiet_decoder(path: Path) -> AbstractContextManager[None]:
     """Suppress the messages of the MP3 decoder on standard error."""
-    if path.suffix.lower() != ".mp3":
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    return _SILENCE if path.suffix.lower() == ".mp3" else nullcontext()
 
 
 def _read_blocks(file: soundfile.SoundFile, frames: int) -> tuple[list[NDArray[np.float32]], bool]:

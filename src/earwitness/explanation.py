@@ -173,9 +173,11 @@ class Explanation:
 
     def plot(self) -> Figure:
         """Return a matplotlib figure of the spectrogram and the attribution."""
+        from earwitness.render.lettering import legible
         from earwitness.render.picture import draw
 
-        return draw(self.magnitude, self.attribution, self.mask, f"{self.method}: {self.target}")
+        title = f"{self.method}: {legible(self.target)}"
+        return draw(self.magnitude, self.attribution, self.mask, title)
 
     def show(self) -> Figure:
         """Return ``plot()``; a former name, for this version only."""

@@ -33,7 +33,14 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def read_value(text: str, option: Option) -> Any:
-    """Return the text itself for an option of type ``str``, and its JSON value otherwise."""
+    """Return the text itself for an option of type ``str``, and its JSON value otherwise.
+
+    ``none``, ``true`` and ``false`` are written as in JSON or as in Python.
+    """
+    if option.default is None and text.lower() in ("none", "null"):
+        return None
+    if option.type is bool:
+        text = text.lower()
     if option.type is str:
         return text
     try:
