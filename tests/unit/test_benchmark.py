@@ -23,9 +23,9 @@ from earwitness.benchmark.grid import CONTROLS, IDEAL, Grid, Part, choose, read_
 from earwitness.benchmark.ledger import read_lines
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, OutputError, ParameterError, UnknownNameError
-from earwitness.files import held
 from earwitness.evaluation.cases import make_cases, measure
 from earwitness.evaluation.orders import order_by
+from earwitness.files import held
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, redirect_stdout
+from contextlib import closing, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,10 @@ from rich.progress import (
 
 from earwitness.audio import find_clips
 from earwitness.cli.estimate import estimate, said
-from earwitness.cli.options import counted, printable, read_value, say
+from earwitness.cli.options import printable, read_value, say
 from earwitness.cli.stopping import line_a_minute, stoppable
 from earwitness.errors import AudioError, EarwitnessError
+from earwitness.explanation import Explanation
 from earwitness.files import held
 from earwitness.jobs.explaining import Outcome, Task, explain_task
 from earwitness.jobs.pool import ModelName, run
@@ -44,9 +45,14 @@ _WORTH_AN_ESTIMATE = 60.0  # s; shorter runs print no estimate of the time
 
 
 def _finish(root: Path, task: Task, saved: Saved) -> None:
-    """Write the report's section of a sound beside its explanations, if these are all."""
-    if not task.others:
-        write_section(root, saved)
+    """Write the report's section of a sound beside its explanations, old and new."""
+    found = {folder.name: one for folder, one in saved}
+    for name in task.others:
+        if name not in found:
+            with suppress(EarwitnessError):  # it cannot be read, and is not shown
+                found[name] = Explanation.load(task.folder / name)
+    order = dict.fromkeys([*task.others, *found])
+    write_section(root, [(task.folder / name, found[name]) for name in order if name in found])
 
 
 @dataclass(frozen=True)
@@ -135,9 +141,10 @@ class Run:
     def _over(self, clips: Mapping[Path, Path]) -> int:
         methods = [request.method for request in self.requests]
         places = self.folder.expect(clips, methods)
+        shown = self.folder.shown()
         tasks = [
-            Task(clip, place, self.requests, self.settings.files,
-                 self.folder.others(place, methods))
+            Task(clip, place, self.requests, self.settings.files, self.folder.parts(place),
+                 place in shown)
             for clip, place in zip(clips, places, strict=True)
         ]  # fmt: skip
         stopped = False
@@ -153,7 +160,8 @@ class Run:
             )
         repeated = sum(count - 1 for count in self._said.values())
         if repeated:
-            say(f"earwitness: the same for {counted(repeated, 'more sound or method')}")
+            some = "sound or method" if repeated == 1 else "sounds or methods"
+            say(f"earwitness: the same for {repeated} more {some}")
         if not self.folder.explained:
             self.folder.discard()
             return 2

@@ -30,15 +30,19 @@ class Task:
     requests : tuple of Request
     files : tuple of str
         What to save besides the default (``Explanation.save``).
-    others : bool
-        Whether there are explanations of it by other requests.
+    others : tuple of str
+        Folders of explanations of the sound that are there already, in order of the page.
+    shown : bool
+        Whether what is there is in a report: the sounds of pieces are saved nowhere else, unless
+        ``files`` says so.
     """
 
     clip: Path
     folder: Path
     requests: tuple[Request, ...]
     files: tuple[str, ...] = ()
-    others: bool = False
+    others: tuple[str, ...] = ()
+    shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def explain_task(
         for request in task.requests:
             folder = task.folder / request.method
             one = finished(folder, task.files)
+            if one is not None and one.pieces and not one.piece_sounds and not task.shown:
+                one = None
             new = one is None
             try:
                 if one is None:

@@ -8,6 +8,7 @@ before the work begins; what is finished is seen from the explanations themselve
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -17,8 +18,8 @@ from earwitness.errors import OutputError
 from earwitness.explanation import Explanation
 from earwitness.files import digest_of, read_record, replacing, sweep, write_json
 from earwitness.models.model import Model
-from earwitness.report.page import MARK, write_page
-from earwitness.report.sections import SECTION, write_section
+from earwitness.report.page import MARK, find_sections, write_page
+from earwitness.report.sections import SECTION, anchor, write_section
 from earwitness.store import is_ours, own_files, save, save_input
 
 _RECORD, _PAGE, _INPUT = "report.json", "index.html", "input.wav"
@@ -63,6 +64,7 @@ class ReportFolder:
         self._open: list[tuple[Path, Explanation]] = []
         self._made = not root.exists()
         self._shown = 0  # explanations on the page
+        self._recorded: dict[str, Any] | None = None  # as it is on disk
         self.page = root / _PAGE
 
     def prepare(self) -> None:
@@ -149,9 +151,15 @@ class ReportFolder:
         self._open.append((clip / part, explanation))
         return files
 
-    def others(self, place: Path, parts: Iterable[str]) -> bool:
-        """Return whether a sound has explanations besides some parts."""
-        return any(folder.name not in parts for folder in self._explained(place))
+    def parts(self, place: Path) -> tuple[str, ...]:
+        """Return the names of the explanations of a sound that are there, in order of the page."""
+        return tuple(folder.name for folder in self._explained(place))
+
+    def shown(self) -> set[Path]:
+        """Return the folders of the sounds that are on the page or have a section for it."""
+        there = find_sections(self.page)
+        places = [self.root / name for name in self._sounds]
+        return {p for p in places if anchor(self.root, p) in there or (p / SECTION).is_file()}
 
     @property
     def explained(self) -> list[Path]:
@@ -175,7 +183,9 @@ class ReportFolder:
         folders = self.explained
         try:
             with replacing(self.page) as partial:
-                write_page(partial, self.root, folders, model, on_missing=on_missing)
+                write_page(
+                    partial, self.root, folders, model, former=self.page, on_missing=on_missing
+                )
             self._shown = len(folders)
             self._record()
         except OSError as error:
@@ -235,7 +245,10 @@ class ReportFolder:
 
     def _record(self) -> None:
         facts = {"key": self._key, "parts": self._parts, "sounds": self._sounds}
-        write_json(self.root / _RECORD, {"schema": _SCHEMA, **facts, "page": self._shown})
+        whole = {"schema": _SCHEMA, **facts, "page": self._shown}
+        if whole != self._recorded:
+            write_json(self.root / _RECORD, whole)
+            self._recorded = json.loads(json.dumps(whole))
 
     def _take_over(self) -> None:
         """Remove what the record names, or go on with it."""
@@ -250,10 +263,10 @@ class ReportFolder:
             self._compare(facts["key"])
         for name in facts["sounds"]:
             sweep(self.root / name)
-            (self.root / name / SECTION).unlink(missing_ok=True)
         if self._overwrite:
             self._clear(facts["sounds"], facts["parts"])
             return
+        self._recorded = json.loads(json.dumps(facts))
         self._sounds, self._parts, self._shown = facts["sounds"], facts["parts"], facts["page"]
         for name, sound in self._sounds.items():
             self._names[sound["path"]] = name
@@ -277,7 +290,7 @@ class ReportFolder:
         for place in (self.root / name for name in sounds):
             own = [place / part for part in parts if is_ours(place / part)]
             files = [path for folder in own for path in own_files(folder)]
-            for path in (*files, *([place / _INPUT] if own else [])):
+            for path in (*files, *([place / _INPUT, place / SECTION] if own else [])):
                 path.unlink(missing_ok=True)
             for part in parts:
                 self._prune(place / part)
@@ -336,6 +349,7 @@ def _is_inside(root: Path, name: str) -> bool:
     parts = PurePosixPath(name).parts
     return bool(
         plain
+        and parts
         and not {"..", ".", "/"} & set(parts)
         and not name.startswith("/")
         and (root / name).resolve().is_relative_to(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.report.sections import SECTION, anchor, environment, render_section
 
+_BEGIN = b'<section id="clip-'
 MARK = '<meta name="generator" content="earwitness">'  # near the beginning of every page
 
 
@@ -24,12 +26,14 @@ def write_page(
     folders: Sequence[Path],
     model: Model,
     *,
+    former: Path | None = None,
     on_missing: Callable[[str], None] | None = None,
 ) -> None:
     """Write the page; folders of one sound must be consecutive.
 
-    Sections that exist are inserted; the others are rendered from the saved explanations. Only one
-    sound is in memory at a time. Explanations that cannot be read are left out.
+    New sections are inserted, then those of the former page. Others are rendered from the saved
+    explanations, in which pieces may have no sounds. Only one sound is in memory at a time.
+    Explanations that cannot be read are left out.
 
     Parameters
     ----------
@@ -41,6 +45,8 @@ def write_page(
         The folders of the explanations.
     model : Model
         The explained model.
+    former : Path, optional
+        An earlier page of the folder.
     on_missing : callable, optional
         Called with a line on each explanation that is left out.
     """
@@ -55,23 +61,58 @@ def write_page(
                 (place.relative_to(root).as_posix(), anchor(root, place)) for place, _ in groups
             ],
             mark=Markup(MARK),
-            sections=_sections(root, groups, on_missing),
+            sections=_sections(root, groups, former, on_missing),
         )
     )
     with path.open("w", encoding="utf-8") as file:
         file.writelines(stream)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a section lies in a page, in bytes, and how many explanations it shows."""
+
+    start: int
+    end: int
+    articles: int
+
+
+def find_sections(page: Path) -> dict[str, Place]:
+    """Return the sections of a page by the anchors of their sounds; empty without a page."""
+    found: dict[str, Place] = {}
+    if not page.is_file():
+        return found
+    name, start, end, articles = b"", 0, 0, 0
+    with page.open("rb") as file:
+        for line in file:
+            if line.startswith(_BEGIN):
+                name, start, articles = line[len(_BEGIN) :].split(b'"', 1)[0], end, 0
+            end += len(line)
+            articles += line.startswith(b"<article")
+            if line.startswith(b"</section>") and name:
+                found[name.decode("utf-8", "replace")] = Place(start, end, articles)
+                name = b""
+    return found
+
+
 def _sections(
     root: Path,
     groups: Sequence[tuple[Path, list[Path]]],
+    former: Path | None,
     on_missing: Callable[[str], None] | None,
 ) -> Iterator[Any]:
+    known = {} if former is None else find_sections(former)
     for place, folders in groups:
         made = place / SECTION
         if made.is_file():
             yield Markup(made.read_text(encoding="utf-8"))
             made.unlink()
+            continue
+        there = known.get(anchor(root, place))
+        if former is not None and there is not None and there.articles == len(folders):
+            with former.open("rb") as file:
+                file.seek(there.start)
+                yield Markup(file.read(there.end - there.start).decode("utf-8"))
             continue
         saved, missing = [], []
         for folder in folders:

@@ -313,7 +313,7 @@ def _trained(
         "start": None if start is None else digest(start.decoder),
         "processes": training.workers.count,
     }
-    made = {"settings": asdict(training.settings), "content": content}
+    made: dict[str, Any] = {"settings": asdict(training.settings), "content": content}
     before = finished(folder, made, training.identity)
     if before is not None:
         return before
