@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 BUGS = {
+    "report: notes of the first explanation only": (
+        "report/sections.py",
+        '"notes": [note for note in one.notes if not _common(note, saved)],',
+        '"notes": [],',
+    ),
+    "background: the mean is silent in digital silence": (
+        "perturbation/background/mean.py",
+        "phase = torch.where(probe.magnitude > 0, probe.phase, steady)",
+        "phase = probe.phase",
+    ),
     "axis: pictures upside down": (
         "render/picture.py",
         "pixels[::-1]",

@@ -41,7 +41,7 @@ class OutputScore:
     remainder: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Why a model decided what it did about a sound, to hear, to see and to check.
 
@@ -187,6 +187,9 @@ class Explanation:
 
         sounds = {name: getattr(self, name) for name in ("input", "evidence", "remainder")}
         return players_html(str(self), sounds)
+
+    def __repr__(self) -> str:
+        return f"<Explanation {self}>"
 
     def __str__(self) -> str:
         text = f"{self.clip}: {self.target} by {self.method}"
