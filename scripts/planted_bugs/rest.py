@@ -190,7 +190,7 @@ BUGS = {
     ),
     "jobs: an interrupted sound has no section": (
         "jobs/explaining.py",
-        "        if saved:\n            finish(",
+        "        if made:\n            finish(",
         "        if len(saved) == len(task.requests):\n            finish(",
     ),
     "audio: bands are channels": (
@@ -275,8 +275,8 @@ BUGS = {
     ),
     "report: a sound lies in another's folder": (
         "report/folder.py",
-        "return str(here) not in self._above and not lines & self._taken",
-        "return str(here) not in self._taken",
+        "if str(here) in self._above or lines & self._taken:",
+        "if str(here) in self._taken:",
     ),
     "report: heading without sub-folders": (
         "report/sections.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import struct
 import sys
 import threading
 from collections import Counter
@@ -19,6 +20,7 @@ import soxr
 from numpy.typing import ArrayLike, NDArray
 
 from earwitness.errors import AudioError, ParameterError
+from earwitness.files import reachable
 from earwitness.types import Audio
 
 _SHORTEST_SECONDS = 0.05  # s, one window of the default plane
@@ -50,10 +52,10 @@ def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     Raises
     ------
     AudioError
-        If a folder contains no sound file.
+        If a path is empty or cannot be reached, or a folder contains no sound file.
     """
     clips: list[Path] = []
-    for place in map(Path, places):
+    for place in [reachable(place, AudioError) for place in places]:
         if place.is_dir():
             visible = sorted(path for path in place.rglob("*") if _is_visible(path, place))
             inside = [path for path in visible if path.suffix.lower() in SUFFIXES]
@@ -228,8 +230,20 @@ def _as_audio(
 
 
 def write_audio(path: str | os.PathLike[str], audio: Audio) -> None:
-    """Write a 32-bit float WAV: samples are stored exactly and do not clip."""
-    soundfile.write(path, audio.samples, audio.rate, format="WAV", subtype="FLOAT")
+    """Write a mono 32-bit float WAV: samples are stored exactly and do not clip.
+
+    Equal sounds are equal files; libsndfile adds a chunk (PEAK) that holds the time of writing.
+    """
+    samples = np.ascontiguousarray(audio.samples, "<f4")
+    head = struct.pack(
+        "<4sI4s 4sIHHIIHHH 4sII 4sI",
+        *(b"RIFF", 50 + samples.nbytes, b"WAVE"),
+        *(b"fmt ", 18, 3, 1, audio.rate, 4 * audio.rate, 4, 32, 0),  # 3: IEEE float
+        *(b"fact", 4, len(samples)),
+        *(b"data", samples.nbytes),
+    )
+    with open(path, "wb") as file:
+        file.write(head + samples.tobytes())
 
 
 def _decode(

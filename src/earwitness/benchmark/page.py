@@ -23,6 +23,7 @@ from earwitness.benchmark.tables import (
     tables_of,
 )
 from earwitness.errors import OutputError
+from earwitness.files import write_text
 
 TABLE, FIGURES, PAGE = "table.md", "figures.csv", "index.html"
 
@@ -49,9 +50,9 @@ def write_results(
         examples = make_examples(grid, folder, rows, on_clip=on_clip) if listen else {}
         head = f"# {grid.name}\n\n{LEGEND}\n\n"
         text = head + markdown(rows, grid.metrics)
-        (folder / TABLE).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
-        (folder / FIGURES).write_text(csv_text(rows), encoding="utf-8")
-        (folder / PAGE).write_text(_page(grid, lines, rows, examples), encoding="utf-8")
+        write_text(folder / TABLE, text.rstrip("\n") + "\n")
+        write_text(folder / FIGURES, csv_text(rows))
+        write_text(folder / PAGE, _page(grid, lines, rows, examples))
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
     return rows

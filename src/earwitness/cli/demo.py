@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from earwitness.cli.options import place
+
 
 @click.command()
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(
-    "-o", "--output", default="earwitness-demo", show_default=True, metavar="DIR",
+    "-o", "--output", default="earwitness-demo", show_default=True, type=place, metavar="DIR",
     help="Folder for the report and its files.",
 )  # fmt: skip
 def demo(seed: int, overwrite: bool, output: str) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings, say
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, parse_settings, place, say
 
 if TYPE_CHECKING:
     from earwitness.types import Direction, Trust
@@ -78,7 +78,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(
-    "-o", "--output", default="earwitness-report", show_default=True, metavar="DIR",
+    "-o", "--output", default="earwitness-report", show_default=True, type=place, metavar="DIR",
     help="Folder for the report and its files.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per clip and method.")

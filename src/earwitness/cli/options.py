@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,15 @@ MODEL_HELP = (
     "A built-in name, cnn14:FILE.pth, a folder written by train, or python:FILE.py:FUNCTION."
 )
 DEFAULT_MODEL = "esc10"
+
+
+def place(text: str) -> str:
+    """Return a path that can be looked up; the empty text is none (``.`` is the current folder)."""
+    from earwitness.errors import OutputError
+    from earwitness.files import reachable
+
+    reachable(text, OutputError)
+    return text
 
 
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -51,7 +61,13 @@ def read_value(text: str, option: Option) -> Any:
 
 def say(text: str) -> None:
     """Print to standard error; standard output is for results."""
-    click.echo(printable(text), err=True)
+    with suppress(OSError):  # the terminal was closed
+        click.echo(printable(text), err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, ``1 sound`` or ``2 sounds``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def printable(text: str) -> str:
