@@ -207,12 +207,14 @@ def kill_all(root: Path, commands: Sequence[str], kills: int, seed: int) -> int:
 def main() -> int:
     """Read the command line and run all kills."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("commands", nargs="*", choices=[*COMMANDS, []], default=list(COMMANDS))
+    parser.add_argument("commands", nargs="*", metavar="COMMAND", help=", ".join(COMMANDS))
     parser.add_argument("--kills", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     commands = given.commands or list(COMMANDS)
+    if set(commands) - set(COMMANDS):
+        parser.error(f"commands are {', '.join(COMMANDS)}")
     if given.folder:
         given.folder.mkdir(parents=True, exist_ok=True)
         return 1 if kill_all(given.folder, commands, given.kills, given.seed) else 0

@@ -47,7 +47,9 @@ BUGS = {
     "safety: a result that cannot be read costs the page": (
         "report/page.py", "except OutputError as error:", "except ZeroDivisionError as error:"
     ),
-    "safety: what was killed stays": ("files.py", "            sweep(folder)\n", "            pass\n"),
+    "safety: what was killed stays": (
+        "files.py", "            sweep(folder)\n", "            pass\n"
+    ),
     "safety: others' hidden files are swept": (
         "files.py", r'r"\..+\.[0-9a-f]{8}\.partial"', r'r"\..+\.partial"'
     ),
@@ -59,13 +61,16 @@ BUGS = {
         "benchmark/engine.py", "if different and lines.exists() and read_lines(lines):",
         "if different:",
     ),
-    "safety: a hang-up ends without a page": ("cli/stopping.py", '("SIGTERM", "SIGHUP")', '("SIGTERM",)'),
+    "safety: a hang-up ends without a page": (
+        "cli/stopping.py", '("SIGTERM", "SIGHUP")', '("SIGTERM",)'
+    ),
     "estimate: every sound is as long as the first": (
         "cli/estimate.py", "sum(max(one, least) for one in lengths.values() if one)",
         "len(lengths) * audio.seconds",
     ),
     "audio: the time of writing is in the file": (
-        "audio.py", "    with open(path, \"wb\") as file:\n        file.write(head + samples.tobytes())\n",
+        "audio.py",
+        "    with open(path, \"wb\") as file:\n        file.write(head + samples.tobytes())\n",
         "    soundfile.write(path, samples, audio.rate, format=\"WAV\", subtype=\"FLOAT\")\n",
     ),
     "train: a finished training is refused": (
