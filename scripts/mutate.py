@@ -31,6 +31,7 @@ _FAST = ["tests/unit/test_prepare.py", "tests/unit/test_mixtures.py"]
 _ASKED = ["tests/unit/test_passes.py", "tests/unit/test_figures.py"]
 _METRICS = ["tests/contract/test_metrics.py", "tests/reference/test_metrics.py"]
 _RESUME = ["tests/unit/test_resume.py"]
+_FOLDERS = ["tests/unit/test_explain_resume.py"]
 _BENCH = ["tests/unit/test_tables.py", "tests/unit/test_benchmark.py", *_RESUME]
 _LMAC = [
     "tests/unit/test_activations.py",
@@ -66,8 +67,6 @@ NEAREST: dict[str, list[str]] = {
     "layers/choosing.py": _CAM,
     "layers/influence.py": [*_CAM, *_LMAC],
     "backward/unfold.py": ["tests/reference/test_unfold.py", *_RULES],
-    "cli/": ["tests/unit/test_hostile.py"],
-    "files.py": ["tests/unit/test_hostile.py"],
     "samples.py": ["tests/unit/test_hostile.py", "tests/unit/test_ultrasound.py"],
     "weights.py": ["tests/unit/test_cnn14.py", "tests/unit/test_hostile.py"],
     "render/policy.py": ["tests/unit/test_report.py"],
@@ -75,6 +74,7 @@ NEAREST: dict[str, list[str]] = {
         "tests/unit/test_hostile.py",
         "tests/unit/test_audio.py",
         "tests/unit/test_ultrasound.py",
+        *_FOLDERS,
     ],
     "render/players.py": ["tests/unit/test_ultrasound.py", "tests/unit/test_figures.py"],
     "render/labels.py": ["tests/unit/test_figures.py"],
@@ -85,11 +85,14 @@ NEAREST: dict[str, list[str]] = {
     "evaluation/published.py": _METRICS,
     "evaluation/reruns.py": ["tests/unit/test_sanity.py"],
     "evaluation/scrambling.py": ["tests/unit/test_sanity.py"],
-    "jobs/": ["tests/unit/test_jobs.py"],
+    "jobs/": ["tests/unit/test_jobs.py", *_FOLDERS],
+    "files.py": ["tests/unit/test_hostile.py", *_FOLDERS],
+    "cli/": ["tests/unit/test_hostile.py", *_FOLDERS],
+    "benchmark/engine.py": [*_FOLDERS, *_BENCH],
     "options.py": ["tests/unit/test_options.py"],
     "plane/knots.py": ["tests/unit/test_decoder.py", "tests/unit/test_axes.py"],
     "plane/windows.py": [f"tests/unit/test_{name}.py" for name in ("targets", "decoder", "models")],
-    "report/": ["tests/unit/test_report.py"],
+    "report/": ["tests/unit/test_report.py", *_FOLDERS],
     "store.py": ["tests/unit/test_explanation.py"],
     "evaluation/passes.py": _ASKED,
     "metrics/ranking.py": ["tests/unit/test_ranking.py"],
@@ -109,7 +112,7 @@ NEAREST: dict[str, list[str]] = {
     "models/prepare.py": _FAST,
     "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],
     "models/registry.py": [*_RESUME, *_ZOO],
-    "train/classifier.py": _RESUME,
+    "train/classifier.py": [*_RESUME, *_FOLDERS],
     "train/progress.py": [*_RESUME, *_LMAC],
     "models/frontend.py": _FAST,
     "layers/finding.py": _LMAC,

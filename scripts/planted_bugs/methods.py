@@ -155,8 +155,8 @@ BUGS = {
     ),
     "rule: functions of one number pass on their slope": (
         "backward/relevance.py",
-        "return None, None, gradients[0] * ratio",
-        "return None, None, gradients[0] * slope",
+        "return None, None, (gradients[0] * ratio).to(given.dtype)",
+        "return None, None, (gradients[0] * slope).to(given.dtype)",
     ),
     "rule: a tensor written over is still taken for the layer's": (
         "methods/lrp.py",

@@ -54,7 +54,7 @@ BUGS = {
         "outputs_for(self.model, self.wave)",
     ),
     "trace: training mode not restored": (
-        "models/model.py",
+        "models/calling/modes.py",
         "module.training = training",
         "pass",
     ),
@@ -99,7 +99,7 @@ BUGS = {
         "OUTPUT_TOLERANCE = 1e-3",
     ),
     "trace: parameters stay frozen": (
-        "models/model.py",
+        "models/calling/modes.py",
         "one.requires_grad_(True)",
         "pass",
     ),

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 BUGS = {
+    "report: notes of the first explanation only": (
+        "report/sections.py",
+        '"notes": [note for note in one.notes if not _common(note, saved)],',
+        '"notes": [],',
+    ),
+    "background: the mean is silent in digital silence": (
+        "perturbation/background/mean.py",
+        "phase = torch.where(probe.magnitude > 0, probe.phase, steady)",
+        "phase = probe.phase",
+    ),
     "axis: pictures upside down": (
         "render/picture.py",
         "pixels[::-1]",
@@ -180,7 +190,7 @@ BUGS = {
     ),
     "jobs: an interrupted sound has no section": (
         "jobs/explaining.py",
-        "        if saved:\n            finish(",
+        "        if made:\n            finish(",
         "        if len(saved) == len(task.requests):\n            finish(",
     ),
     "audio: bands are channels": (
@@ -265,8 +275,8 @@ BUGS = {
     ),
     "report: a sound lies in another's folder": (
         "report/folder.py",
-        "return str(here) not in self._above and not lines & self._taken",
-        "return str(here) not in self._taken",
+        "if str(here) in self._above or lines & self._taken:",
+        "if str(here) in self._taken:",
     ),
     "report: heading without sub-folders": (
         "report/sections.py",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import struct
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import soundfile
 from numpy.typing import ArrayLike, NDArray
 
 from earwitness.errors import AudioError, ParameterError
+from earwitness.files import reachable
 from earwitness.samples import MOST_SAMPLES, Samples, as_float, check_length
 from earwitness.types import Audio
 
@@ -48,11 +51,11 @@ def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     Raises
     ------
     AudioError
-        If a folder contains no sound file.
+        If a path is empty or cannot be reached, or a folder contains no sound file.
     """
     clips: list[Path] = []
-    for place in map(Path, places):
-        if os.path.isdir(place):  # unlike Path.is_dir, no error for a path that is too long
+    for place in [reachable(place, AudioError) for place in places]:
+        if place.is_dir():
             visible = sorted(path for path in place.rglob("*") if _is_visible(path, place))
             inside = [path for path in visible if path.suffix.lower() in SUFFIXES]
             others = [path for path in visible if path.suffix.lower() in UNDECODED]
@@ -216,8 +219,20 @@ def _short(given: object) -> str:
 
 
 def write_audio(path: str | os.PathLike[str], audio: Audio) -> None:
-    """Write a 32-bit float WAV: samples are stored exactly and do not clip."""
-    soundfile.write(path, audio.samples, audio.rate, format="WAV", subtype="FLOAT")
+    """Write a mono 32-bit float WAV: samples are stored exactly and do not clip.
+
+    Equal sounds are equal files; libsndfile adds a chunk (PEAK) that holds the time of writing.
+    """
+    samples = np.ascontiguousarray(audio.samples, "<f4")
+    head = struct.pack(
+        "<4sI4s 4sIHHIIHHH 4sII 4sI",
+        *(b"RIFF", 50 + samples.nbytes, b"WAVE"),
+        *(b"fmt ", 18, 3, 1, audio.rate, 4 * audio.rate, 4, 32, 0),  # 3: IEEE float
+        *(b"fact", 4, len(samples)),
+        *(b"data", samples.nbytes),
+    )
+    with open(path, "wb") as file:
+        file.write(head + samples.tobytes())
 
 
 def _decode(
@@ -241,6 +256,11 @@ def _decode(
             if first:
                 file.seek(first)
             complete = _read_blocks(file, last - first, found)
+    except TypeError as error:  # of soundfile, for the ending .raw
+        raise AudioError(
+            f"{path}: samples without a header, which do not say their sampling rate; convert to "
+            "WAV first, or give an array and its rate in Python"
+        ) from error
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise AudioError(
             f"{path}: not a sound file that can be decoded (WAV, FLAC, Ogg, Opus, MP3, AIFF, ... "
@@ -260,21 +280,40 @@ def _decode(
     return found.audio(notes)
 
 
-@contextmanager
-def _quiet_decoder(path: Path) -> Iterator[None]:
+class _Silence:
+    """Standard error on the null device while any thread decodes an MP3.
+
+    The decoder writes there itself. The first thread redirects it, and the last one restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._kept = threading.Lock(), 0, -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users and sys.stderr is not None:
+                with suppress(OSError):  # it may be closed
+                    sys.stderr.flush()
+                    self._kept = os.dup(2)
+                    with open(os.devnull, "wb") as nowhere:
+                        os.dup2(nowhere.fileno(), 2)
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._kept >= 0:
+                os.dup2(self._kept, 2)
+                os.close(self._kept)
+                self._kept = -1
+
+
+_SILENCE = _Silence()
+
+
+def _quiet_decoder(path: Path) -> AbstractContextManager[None]:
     """Suppress the messages of the MP3 decoder on standard error."""
-    if path.suffix.lower() != ".mp3":
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    return _SILENCE if path.suffix.lower() == ".mp3" else nullcontext()
 
 
 def _read_blocks(file: soundfile.SoundFile, frames: int, found: Samples) -> bool:

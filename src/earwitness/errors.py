@@ -1,5 +1,12 @@
 """The errors raised to users. Each message has one line that says how to fix the problem."""
 
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+_LONGEST = 500  # characters of another library's message
+
 
 class EarwitnessError(Exception):
     """Root of all errors that the library raises itself.
@@ -38,3 +45,22 @@ class NotApplicableError(EarwitnessError):
 
 class OutputError(EarwitnessError):
     """A result cannot be written to the given path."""
+
+
+def reason(error: BaseException) -> str:
+    """Return the message of another library's exception on one line.
+
+    Of TorchScript, which repeats its code, the last line; of an exception without a message, the
+    line of code that raised it.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        trace = error.__traceback__
+        last = traceback.extract_tb(trace)[-1] if trace is not None else None
+        if last is None:
+            return "without a message"
+        return f"at line {last.lineno} of {Path(last.filename).name}, {last.line}"
+    if any("TorchScript" in line for line in lines):
+        return lines[-1].removeprefix("RuntimeError: ")
+    text = " ".join(lines)
+    return text if len(text) <= _LONGEST else f"{lines[0][:_LONGEST]} ... {lines[-1][:_LONGEST]}"

@@ -41,7 +41,7 @@ class OutputScore:
     remainder: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Why a model decided what it did about a sound, to hear, to see and to check.
 
@@ -173,9 +173,11 @@ class Explanation:
 
     def plot(self) -> Figure:
         """Return a matplotlib figure of the spectrogram and the attribution."""
+        from earwitness.render.lettering import legible
         from earwitness.render.picture import draw
 
-        return draw(self.magnitude, self.attribution, self.mask, f"{self.method}: {self.target}")
+        title = f"{self.method}: {legible(self.target)}"
+        return draw(self.magnitude, self.attribution, self.mask, title)
 
     def show(self) -> Figure:
         """Return ``plot()``; a former name, for this version only."""
@@ -187,6 +189,9 @@ class Explanation:
 
         sounds = {name: getattr(self, name) for name in ("input", "evidence", "remainder")}
         return players_html(str(self), sounds)
+
+    def __repr__(self) -> str:
+        return f"<Explanation {self}>"
 
     def __str__(self) -> str:
         text = f"{self.clip}: {self.target} by {self.method}"

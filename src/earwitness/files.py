@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
+import re
+import secrets
+import shutil
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b, file_digest
@@ -13,6 +17,37 @@ from pathlib import Path
 from typing import Any
 
 from earwitness.errors import EarwitnessError, OutputError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two runs are not told apart
+    fcntl = None  # type: ignore[assignment]
+
+_PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
+
+
+def reachable(place: str | os.PathLike[str], error: type[EarwitnessError]) -> Path:
+    """Return a path that the system can look up, whether anything is there or not.
+
+    Raises
+    ------
+    EarwitnessError
+        ``error``, if it is empty (the current folder is ``.``), too long, or may not be reached.
+    """
+    if not os.fspath(place):
+        raise error("an empty path names nothing; the current folder is .")
+    try:
+        Path(place).stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as found:
+        raise error(f"{place}: cannot be reached ({getattr(found, 'strerror', found)})") from found
+    return Path(place)
+
+
+def partial_of(path: Path) -> Path:
+    """Return a new hidden name beside ``path``, to write to before it takes its place."""
+    return path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.partial")
 
 
 @contextmanager
@@ -27,7 +62,7 @@ def replacing(path: Path) -> Iterator[Path]:
     OutputError
         If it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_of(path)
     try:
         yield partial
         partial.chmod(0o644)
@@ -58,6 +93,56 @@ def same_folder() -> Iterator[None]:
     finally:
         with suppress(OSError):
             os.chdir(here)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes were writing in a folder that is ``held``, not below it."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _PARTIAL.fullmatch(path.name):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make a folder and keep it to this process, until the end or until the process is killed.
+
+    What killed processes were writing in it is removed. Where the system cannot lock a folder, two
+    processes are not told apart.
+
+    Raises
+    ------
+    OutputError
+        If another process holds it, or it cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: a file, not a folder; choose another place")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = None if fcntl is None else os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+    try:
+        if place is not None:
+            _lock(folder, place)
+        try:
+            sweep(folder)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+        yield
+    finally:
+        if place is not None:
+            os.close(place)
+
+
+def _lock(folder: Path, place: int) -> None:
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise OutputError(f"{folder}: another run is writing it") from error
 
 
 def digest_of(paths: Iterable[Path]) -> str:

@@ -183,6 +183,8 @@ def _read(name: str, annotation: Any, default: Any, description: str) -> Option:
     core, rules = _unfold(annotation)
     choices = get_args(core) if get_origin(core) is Literal else ()
     kind = type(choices[0]) if choices else core
+    if kind is NoneType:
+        raise TypeError(f"option {name} is None by default: annotate its type, as in int | None")
     if kind not in _WORDS:
         raise TypeError(
             f"option {name} is {annotation!r}; annotate it as int, float, bool, str or Literal, "

@@ -68,10 +68,7 @@ def load_clip(
     clip: Clip, rate: int, *, start: float | None = None, end: float | None = None,
     longest: float | None = None,
 ) -> Audio:  # fmt: skip
-    """Return a sound as a model at ``rate`` takes it: mono, resampled, cut to a part.
-
-    One of more than ``longest`` seconds is refused; half an hour at 16 kHz by default.
-    """
+    """Return a sound as a model takes it, of ``longest`` seconds at most (30 min at 16 kHz)."""
     longest = MOST_SAMPLES / rate if longest is None else longest
     if isinstance(clip, str | os.PathLike):
         return read_audio(clip, rate=rate, start=start, end=end, longest=longest)
@@ -230,6 +227,9 @@ def check_request(request: Request) -> None:
     parse_keep(spec.keep if request.keep is None else request.keep)
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ParameterError(f"seed must be a whole number from 0 on, got {seed!r}")
+    for second in (request.start, request.end, *(request.span or ())):
+        if second is not None and not math.isfinite(second):
+            raise ParameterError(f"start, end and span are seconds, got {second}")
     if request.trust not in ("full", "light", "none"):
         raise ParameterError(f"trust is full, light or none, got {request.trust!r}")
 

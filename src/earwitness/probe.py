@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from earwitness.errors import NotApplicableError
+from earwitness.errors import NotApplicableError, reason
 from earwitness.mixing import Mixer, band_mixer, same_phase, sound_mixer
 from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
@@ -377,9 +377,9 @@ class Probe:
         try:
             (gradient,) = torch.autograd.grad(scores.sum(), by, allow_unused=True)
         except RuntimeError as error:
-            text = str(error).strip().split("\n")[0]
             raise NotApplicableError(
-                f"{self.model.name} cannot be differentiated ({text}); use lime or occlusion"
+                f"{self.model.name} cannot be differentiated ({reason(error)}); use lime or "
+                "occlusion"
             ) from error
         if gradient is None:
             raise no_gradient(self.model.name, layer)

@@ -9,7 +9,6 @@ rounding, or the rule is somebody's own) the gains are saved too.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from earwitness.audio import read_audio, write_audio
 from earwitness.errors import AudioError, EarwitnessError, OutputError, ParameterError
 from earwitness.explanation import EVERYTHING_ELSE, SCHEMA, Explanation, OutputScore
-from earwitness.files import read_record, write_json
+from earwitness.files import partial_of, read_record, replacing, write_json
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.plane.stft import Plane
 from earwitness.render.evidence import MOST_HEARD
@@ -80,39 +79,57 @@ def save(
         if name not in EXTRAS:
             raise ParameterError(f"files are {', '.join(EXTRAS)}; got {name!r}")
     _refuse(folder, overwrite)
-    sounds = [_piece_file(sound, k) for k, sound in enumerate(explanation.piece_sounds)]
+    partial = partial_of(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
-    try:
+        partial.mkdir()
         _write(explanation, partial, set(files), own_input)
-        partial.chmod(0o755)
-        if folder.exists():  # others' files in it stay where they are
-            for path in partial.iterdir():
-                path.replace(folder / path.name)
-            for name in _piece_files():
-                if (folder / name).exists() and (name not in sounds or "pieces" not in files):
-                    (folder / name).unlink()
-        else:
-            partial.rename(folder)
-    except (OSError, RuntimeError) as error:  # libsndfile's are the latter
-        reason = getattr(error, "strerror", None) or str(error) or "no space left?"
-        raise OutputError(f"{folder}: cannot be written ({reason})") from error
+        _replace(folder, partial)
+    except (OSError, RuntimeError) as error:  # matplotlib's may be the latter
+        raise _unwritable(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return files_in(folder)
 
 
+def _replace(folder: Path, partial: Path) -> None:
+    """Put written files in the place of an explanation; others' files there stay where they are.
+
+    ``explanation.json`` leaves first and arrives last, so that a folder with it is never a mixture.
+    """
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    for path in (folder / _NAMES["explanation"], *own_files(folder)):
+        path.unlink(missing_ok=True)
+    written = sorted(partial.iterdir(), key=lambda path: path.name == _NAMES["explanation"])
+    for path in written:
+        path.replace(folder / path.name)
+
+
+def _unwritable(folder: Path, error: Exception) -> OutputError:
+    reason = getattr(error, "strerror", None) or str(error) or "no space left?"
+    return OutputError(f"{folder}: cannot be written ({reason})")
+
+
 def save_input(folder: Path, audio: Audio) -> None:
-    """Write the input that explanations in the folders below share."""
+    """Write the input that explanations in the folders below share, unless it is there."""
+    if _holds(folder / _NAMES["input"], audio):
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_audio(folder / _NAMES["input"], audio)
-    except (OSError, RuntimeError) as error:  # libsndfile's are the latter
-        reason = getattr(error, "strerror", None) or str(error) or "no space left?"
-        raise OutputError(f"{folder}: cannot be written ({reason})") from error
+        with replacing(folder / _NAMES["input"]) as partial:
+            write_audio(partial, audio)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _holds(path: Path, audio: Audio) -> bool:
+    try:
+        there = read_audio(path)
+    except (AudioError, OSError):
+        return False
+    return there.rate == audio.rate and np.array_equal(there.samples, audio.samples)
 
 
 def _write(explanation: Explanation, folder: Path, extras: set[str], own_input: bool) -> None:
@@ -267,9 +284,26 @@ def files_in(folder: Path) -> dict[str, Path]:
     return {**found, **{key: path for key, path in optional.items() if path.exists()}}
 
 
+def is_ours(folder: Path) -> bool:
+    """Return whether an explanation, or what is left of one, lies in a folder."""
+    return any((folder / _NAMES[name]).is_file() for name in ("explanation", "attribution"))
+
+
+def finished(folder: Path, files: Collection[str]) -> Explanation | None:
+    """Return the explanation that lies in a folder with all files of a request, or None."""
+    names = ["labels", *(["picture"] if "picture" in files else [])]
+    if not all((folder / _NAMES[name]).is_file() for name in ("explanation", *names)):
+        return None
+    try:
+        return load(folder)
+    except (OutputError, OSError):
+        return None
+
+
 def own_files(folder: Path) -> list[Path]:
-    """Return every file in a folder that an explanation may have written there."""
-    return [folder / name for name in (*_NAMES.values(), *_piece_files())]
+    """Return every file but the input that an explanation may have written to a folder."""
+    names = [name for key, name in _NAMES.items() if key != "input"]
+    return [folder / name for name in (*names, *_piece_files())]
 
 
 def _piece_files() -> list[str]:
@@ -298,9 +332,9 @@ def _refuse(folder: Path, overwrite: bool) -> None:
         raise OutputError(f"{folder}: a file, not a folder; choose another place")
     if not overwrite and any(folder.iterdir()):
         raise OutputError(f"{folder}: exists already; say overwrite, or choose another place")
-    ours = (folder / _NAMES["explanation"]).is_file()
-    taken = [path.name for path in own_files(folder) if path.exists()]
-    if taken and not ours:
+    own = (folder / _NAMES["input"], *own_files(folder))
+    taken = [path.name for path in own if path.exists()]
+    if taken and not is_ours(folder):
         raise OutputError(
             f"{folder}: {taken[0]} is there and belongs to no explanation; choose another place"
         )

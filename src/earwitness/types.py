@@ -264,9 +264,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The conclusion from a trust card: a grade, and its reasons in words."""
+    """The conclusion from a trust card: a grade, a title and reasons in words."""
 
     grade: Grade
+    title: str
     reasons: tuple[str, ...]
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +252,26 @@ def test_folders_are_searched(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(AudioError, match="no sound files"):
         find_clips([tmp_path / "empty"])
+
+
+def test_samples_without_a_header_are_refused_by_that_name(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(64000))
+    with pytest.raises(AudioError, match=r"a\.raw: samples without a header.*sampling rate"):
+        read_audio(tmp_path / "a.raw")
+
+
+def test_reading_mp3_in_threads_leaves_standard_error_as_it_was(tmp_path: Path) -> None:
+    wave = 0.1 * np.random.default_rng(0).standard_normal(16000)
+    soundfile.write(tmp_path / "a.mp3", wave, 16000)
+    code = (
+        "import sys, os\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "from earwitness.audio import read_audio\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    found = list(pool.map(lambda _: len(read_audio('a.mp3').samples), range(100)))\n"
+        "os.write(2, f'{set(found)}'.encode())\n"
+        "os.close(2)\nread_audio('a.mp3')\nsys.stderr = None\nread_audio('a.mp3')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "{16000}"

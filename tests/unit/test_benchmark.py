@@ -20,11 +20,12 @@ import torch
 from earwitness.benchmark.cells import ideal_ratio_mask, measure_clip, seed_of
 from earwitness.benchmark.engine import LINES, run_grid
 from earwitness.benchmark.grid import CONTROLS, IDEAL, Grid, Part, choose, read_grid
-from earwitness.benchmark.ledger import Ledger, read_lines
+from earwitness.benchmark.ledger import read_lines
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, OutputError, ParameterError, UnknownNameError
 from earwitness.evaluation.cases import make_cases, measure
 from earwitness.evaluation.orders import order_by
+from earwitness.files import held
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
@@ -298,8 +299,8 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     (tmp_path / "other" / "mine.txt").touch()
     with pytest.raises(OutputError, match="is not empty and holds no run"):
         run_grid(toy_grid(clips=1), tmp_path / "other")
-    with Ledger(folder / LINES), pytest.raises(OutputError, match="another run is writing it"):
-        Ledger(folder / LINES)
+    with held(folder), pytest.raises(OutputError, match="another run is writing it"):
+        run_grid(toy_grid(clips=1, methods=()), folder)
 
 
 def test_equal_masks_of_different_methods_cost_no_passes() -> None:

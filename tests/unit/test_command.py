@@ -187,7 +187,7 @@ def test_wrong_usage_is_one_line(
 def test_a_model_that_fails_is_said_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = explain(capsys, "clips", "b.wav", "-o", "r", model="broken")
     assert (code, out) == (2, "")
-    assert "ValueError while reading" in err
+    assert "ValueError: five seconds only (while reading" in err
     assert "the same for 2 more" in err
     assert len(err.splitlines()) == 2
     assert not (place / "r").exists()

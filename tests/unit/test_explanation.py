@@ -227,6 +227,11 @@ def test_it_shows_itself_in_a_notebook(explanation: Explanation) -> None:
     assert "low by input-x-gradient" in page
 
 
+def test_its_representation_is_one_line_without_arrays(explanation: Explanation) -> None:
+    assert repr([explanation]) == f"[<Explanation {explanation}>]"
+    assert len(repr(explanation)) < 300
+
+
 def test_degenerate_masks_are_named_and_never_good(white: Audio) -> None:
     found = explain(spectral(), white, "all-ones")
     assert found.mask.degenerate == "full"

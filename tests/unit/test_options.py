@@ -174,6 +174,10 @@ def test_valid_values_get_the_type_of_the_option(name: str, value: Any, wanted: 
         ("size", "5", 5),
         ("size", "null", None),
         ("whole", "true", True),
+        ("size", "None", None),
+        ("whole", "True", True),
+        ("whole", "False", False),
+        ("layer", "none", "none"),
         ("layer", "3", "3"),
         ("kind", "true", "true"),
     ],
@@ -187,11 +191,16 @@ def test_types_that_are_no_options_are_refused() -> None:
 
     def either(*, layer: int | str = 0) -> None: ...
 
-    def nothing(*, layer=None) -> None: ...
-
-    for function, name in ((several, "layers"), (either, "layer"), (nothing, "layer")):
+    for function, name in ((several, "layers"), (either, "layer")):
         with pytest.raises(TypeError, match=f"option {name} is .*; annotate it as int, float"):
             options_of(function)
+
+
+def test_an_option_that_is_none_by_default_and_says_no_type_is_refused_by_that() -> None:
+    def nothing(*, layer=None) -> None: ...
+
+    with pytest.raises(TypeError, match="option layer is None by default: annotate its type"):
+        options_of(nothing)
 
 
 def test_a_docstring_without_parameters_describes_nothing() -> None:

@@ -7,6 +7,7 @@ import html
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,20 @@ def test_headings_name_the_sub_folder(tmp_path: Path) -> None:
     assert re.findall(r"<h2 [^>]*>([^<]*)</h2>", text) == ["north/dawn.wav", "south/dawn.wav"]
     assert len(set(re.findall(r'<section id="([^"]*)"', text))) == 2
     assert text.count("0.40 s from 0.10 s of the file on") == 2
+
+
+def test_notes_stand_with_the_explanation_that_they_are_of(tmp_path: Path) -> None:
+    model = spectral()
+    write_audio(tmp_path / "one.wav", Audio(np.full(24000, 0.1, np.float32), RATE))
+    folder = ReportFolder(tmp_path / "r", overwrite=False)
+    folder.prepare()
+    for method, own in (("energy", "of the first"), ("random", "of the second")):
+        found = explain(model, tmp_path / "one.wav", method, target="high")
+        folder.add(replace(found, notes=("of both", own)))
+    text = folder.finish(model).read_text()
+    heads, first, second = re.split("<article", text[text.index("<section") :])[:3]
+    shown = [re.findall(r"Note: (of [a-z ]+)\.", part) for part in (heads, first, second)]
+    assert shown == [["of both"], ["of the first"], ["of the second"]]
 
 
 def test_axes_are_true() -> None:

@@ -17,6 +17,7 @@ from earwitness.decoders.folder import load_explainer, save_explainer
 from earwitness.decoders.objective import Weights, distance, guidance, likeness
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.evaluation.scrambling import scrambled
+from earwitness.models.registry import load_model
 from earwitness.models.wrapping import wrap
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.pipeline import explain
@@ -95,6 +96,14 @@ def test_decoders_refuse_what_they_were_not_trained_for(
     with scrambled(model, [("head",)], seed=0):  # to see whether the map depends on the head
         explain(model, white, **asked)
     with pytest.raises(NotApplicableError, match="no decoder comes with RegionNet"):
+        explain(model, white, "lmac")
+
+
+def test_a_changed_default_model_is_not_said_to_come_without_a_decoder(white: Audio) -> None:
+    model = load_model("esc10")
+    with torch.no_grad():
+        next(model.module.parameters()).mul_(1.01)
+    with pytest.raises(NotApplicableError, match=r"comes with esc10 was trained for other weights"):
         explain(model, white, "lmac")
 
 

@@ -187,3 +187,16 @@ def test_a_map_above_the_end_of_the_sound_is_said() -> None:
     wide = (0.1 * rng.standard_normal(48000).astype(np.float32), 48000)
     found = explain(model, wide, "saliency", target="high", trust="none")
     assert not [one for one in found.notes if "the sound ends at" in one]
+
+
+def test_a_soft_noise_floor_is_no_end_of_the_sound() -> None:
+    rng = np.random.default_rng(0)
+    time = np.arange(16000) / 16000
+    sound = 0.5 * np.sin(2 * np.pi * 800 * time) + 0.002 * rng.standard_normal(16000)
+    model = wrap(
+        lambda waves: np.abs(waves).mean(axis=1, keepdims=True), sample_rate=16000, output="scores"
+    )
+    found = explain(model, (sound.astype(np.float32), 16000), "energy", trust="none")
+    assert [note for note in found.notes if "the sound ends" in note] == []
+    found = explain(model, (sound.astype(np.float32), 16000), "random", trust="none")
+    assert [note for note in found.notes if "the sound ends" in note] == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
+from earwitness.backward.linear import HALF
 from earwitness.backward.rules import Leak, Ledger
 from earwitness.errors import NotApplicableError
 
@@ -16,6 +17,10 @@ _MOST_GAP = 0.5  # relative gap of a method that is complete by its rules, else 
 _ROUNDING = 1e-4  # relative to the sum of absolute attributions; smaller gaps may be rounding
 _MOST_REPORTED = 3  # leaks; the largest explain most of a gap
 _LEAST_REPORTED = 0.005  # share of the change of score; smaller leaks are negligible
+
+
+def _usual() -> str:
+    return "integrated-gradients"
 
 
 def completeness(values: Tensor, wanted: float) -> dict[str, Any]:
@@ -40,7 +45,11 @@ def completeness(values: Tensor, wanted: float) -> dict[str, Any]:
 
 
 def require_complete(
-    method: str, values: Tensor, details: Mapping[str, Any], leaks: Sequence[Mapping[str, Any]]
+    method: str,
+    values: Tensor,
+    details: Mapping[str, Any],
+    leaks: Sequence[Mapping[str, Any]],
+    instead: Callable[[], str] = _usual,
 ) -> None:
     """Raise ``NotApplicableError`` if a map does not nearly sum to the change of score.
 
@@ -52,6 +61,8 @@ def require_complete(
         What ``completeness`` returned.
     leaks : sequence of mapping
         What ``account`` returned.
+    instead : callable
+        Returns the method to recommend.
     """
     gap, change = abs(details["completeness_gap"]), details["score_change"]
     rounding = _ROUNDING * float(values.double().abs().sum())
@@ -60,12 +71,17 @@ def require_complete(
     where = f", mostly at {leaks[0]['at']}" if leaks else ""
     raise NotApplicableError(
         f"{method}: the map sums to {change + details['completeness_gap']:.3g}, the score changes "
-        f"by {change:.3g}{where}; its rules do not hold for this network, use integrated-gradients"
+        f"by {change:.3g}{where}; its rules do not hold for this network, use {instead()}"
     )
 
 
 def account(
-    method: str, ledger: Ledger, leaks: Sequence[Leak], gap: float, change: float
+    method: str,
+    ledger: Ledger,
+    leaks: Sequence[Leak],
+    gap: float,
+    change: float,
+    instead: Callable[[], str] = _usual,
 ) -> list[dict[str, Any]]:
     """Return the calls that account for most of a gap, the largest first.
 
@@ -76,6 +92,8 @@ def account(
         Leaks found in the ledger, the largest first.
     gap, change : float
         Completeness gap and change of score of the same pass.
+    instead : callable
+        Returns the method to recommend.
 
     Returns
     -------
@@ -94,14 +112,22 @@ def account(
     if worst is not None and abs(worst.amount) > _MOST_UNRULED * size:
         raise NotApplicableError(
             f"{method}: there is no rule for {worst.at}; the map would be off by "
-            f"{abs(worst.amount) / size:.0%} of the score; use integrated-gradients"
+            f"{abs(worst.amount) / size:.0%} of the score; use {instead()}"
         )
     unseen = gap - sum(leak.amount for leak in leaks)
     if abs(unseen) > _MOST_UNRULED * size:
+        halves = {one.dtype for entry in ledger.entries for one in entry.given} & set(HALF)
+        if not ledger.strangers and halves:
+            kind = str(halves.pop()).removeprefix("torch.")
+            raise NotApplicableError(
+                f"{method}: the network computes in {kind}, whose rounding puts the map off "
+                f"by {abs(unseen) / size:.0%} of the score; use the network "
+                f"in single precision (.float()), or {instead()}"
+            )
         what = next(iter(ledger.strangers), "compiled code or a custom autograd function")
         raise NotApplicableError(
             f"{method}: part of the network cannot be intercepted ({what}); the map would be off "
-            f"by {abs(unseen) / size:.0%} of the score; use integrated-gradients"
+            f"by {abs(unseen) / size:.0%} of the score; use {instead()}"
         )
     return [
         {"at": leak.at, "share": leak.amount / size}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from earwitness.backward.calls import Call
 CONVOLUTIONS = frozenset(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))
 DENSE = frozenset(["linear", "matmul", "__matmul__", "mm", "mv", "bmm", "einsum"])
 NORMS = frozenset(["layer_norm", "group_norm", "instance_norm", "rms_norm", "normalize"])
+HALF = (torch.float16, torch.bfloat16)
 Added = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
 
 
@@ -25,6 +26,15 @@ class Layer:
     bias: Tensor | None
     outputs: int  # channel axis of the output
     channels: int | None  # channel axis of the weights, None if there is none
+
+    def wide(self) -> Layer:
+        """Return the layer in single precision, if it is in half precision."""
+        weights, bias = (
+            one.float() if one is not None and one.dtype in HALF else one
+            for one in (self.weights, self.bias)
+        )
+        assert weights is not None
+        return replace(self, weights=weights, bias=bias)
 
     def offset(self, like: Tensor) -> Tensor:
         """Return the bias in a shape that broadcasts to an output."""

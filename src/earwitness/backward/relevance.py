@@ -1,6 +1,7 @@
 """Backward passes of layer-wise relevance propagation: linear layers, ratios, added constants.
 
-Relevance is an activation times the modified gradient at it.
+Relevance is an activation times the modified gradient at it. It is computed in single precision
+where the network, or a part of it under autocast, is in half precision.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from earwitness.backward.linear import Layer
+from earwitness.backward.linear import HALF, Layer
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ class LinearRule(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Distribute relevance over the inputs by the rule."""
-        values, result = ctx.saved_tensors
-        layer, rule = ctx.use.layer, ctx.rule
-        relevance = result * gradients[0]
+        given, result = ctx.saved_tensors
+        layer, rule = ctx.use.layer.wide(), ctx.rule
+        values, result = _wide(given), _wide(result)
+        relevance = result * _wide(gradients[0])
         least = rule.epsilon * result.square().mean().sqrt()
         offset = layer.offset(result)
         signs = (values.clamp(min=0), values.clamp(max=0))
@@ -95,7 +97,12 @@ class LinearRule(torch.autograd.Function):
             size = layer.apply(values.abs(), layer.weights.abs())
             rest = torch.where(size > 0, (relevance - shared) / size.clamp(min=1e-30), 0.0)
             back += values.sign() * _backward(layer, values, layer.weights.abs(), rest)
-        return None, None, None, back
+        return None, None, None, back.to(given.dtype)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Return half precision as single precision, and anything else unchanged."""
+    return values.float() if values.dtype in HALF else values
 
 
 def _shares(relevance: Tensor, whole: Tensor, least: Tensor, sign: int) -> Tensor:
@@ -130,7 +137,8 @@ class Ratio(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Multiply the gradient by the ratio of output to input."""
-        values, result = ctx.saved_tensors
+        given, result = ctx.saved_tensors
+        values, result = _wide(given), _wide(result)
         with torch.enable_grad():
             at = values.detach().requires_grad_()
             (slope,) = torch.autograd.grad(ctx.function(at).sum(), at)
@@ -141,7 +149,7 @@ class Ratio(torch.autograd.Function):
         stable = torch.where(values < 0, values - least, values + least)
         some = stable != 0
         ratio = torch.where(some, result / torch.where(some, stable, 1.0), slope)
-        return None, None, gradients[0] * ratio
+        return None, None, (gradients[0] * ratio).to(given.dtype)
 
 
 class Addition(torch.autograd.Function):
@@ -165,7 +173,8 @@ class Addition(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         """Pass all relevance to the input, or its own part if the constant keeps the rest."""
-        values, own, result = ctx.saved_tensors
+        given, own, result = ctx.saved_tensors
+        values, own, result = _wide(given), _wide(own), _wide(result)
         if ctx.use.last:
             ctx.use.kept += float(((result - own) * gradients[0]).double().sum())
         whole = own
@@ -173,4 +182,4 @@ class Addition(torch.autograd.Function):
             whole = torch.where(own != 0, result, 0.0)
         some = values != 0
         ratio = torch.where(some, whole / torch.where(some, values, 1.0), 0.0)
-        return None, None, None, gradients[0] * ratio
+        return None, None, None, (gradients[0] * ratio).to(given.dtype)

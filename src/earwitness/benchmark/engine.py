@@ -10,7 +10,7 @@ from earwitness.benchmark.cells import measure_clip
 from earwitness.benchmark.grid import Grid, Part
 from earwitness.benchmark.ledger import Ledger, Line, read_lines
 from earwitness.errors import EarwitnessError, OutputError
-from earwitness.files import write_json
+from earwitness.files import held, write_json
 from earwitness.methods.registry import METHODS
 from earwitness.models.fingerprint import changed, identity
 from earwitness.models.model import Model
@@ -52,9 +52,8 @@ def run_grid(
         If the folder holds a run of another grid, or of a model or a sound that has changed, cannot
         be written, or is in use by another run.
     """
-    _settle(grid, folder)
     facts = {"versions": versions(), "commit": commit()}
-    with Ledger(folder / LINES) as ledger:
+    with held(folder), _ledger(grid, folder) as ledger:
         models = {part.model: part.load(folder) for part in grid.parts}
         _check_models(folder, models, fresh=not ledger.done)
         for part in grid.parts:
@@ -115,25 +114,35 @@ def _check_sounds(
             )
 
 
-def _settle(grid: Grid, folder: Path) -> None:
-    """Write the grid to the folder, or raise if the folder holds another one."""
+def _ledger(grid: Grid, folder: Path) -> Ledger:
+    """Write the grid to the folder and open its results.
+
+    A grid without any result is replaced: it may have named a model that does not exist.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds results of another grid.
+    """
     path, key = folder / _KEY, json.loads(json.dumps(grid.key()))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        there = None
         if path.exists():
             there = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(there, dict) or not isinstance(there.get("models", {}), dict):
-                raise OutputError(f"{path}: damaged; choose another folder")
-            different = [name for name in key if there.get(name) != key[name]]
-            if different:
-                raise OutputError(
-                    f"{folder}: holds a run with other {different[0]}; choose another folder"
-                )
-            return
-        if any(not one.name.endswith(".partial") for one in folder.iterdir()):
+        elif any(folder.iterdir()):
             raise OutputError(f"{folder}: is not empty and holds no run; choose another folder")
-        write_json(path, key)
-    except (ValueError, RecursionError) as error:
+        else:
+            write_json(path, key)
+        lines = folder / LINES
+        different = [name for name in key if there is not None and there.get(name) != key[name]]
+        if different and lines.exists() and read_lines(lines):
+            raise OutputError(
+                f"{folder}: holds a run with other {different[0]}; choose another folder"
+            )
+        if different:
+            write_json(path, key)
+        return Ledger(lines)
+    except (ValueError, RecursionError, AttributeError) as error:
         raise OutputError(f"{path}: damaged; choose another folder") from error
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error

@@ -28,11 +28,10 @@ from earwitness.data.clips import MAKERS, Clip
 from earwitness.errors import OutputError, ParameterError
 from earwitness.files import digest_of
 from earwitness.masks.keep import parse_keep
-from earwitness.methods.registry import METHODS
+from earwitness.methods.registry import METHODS, named_files
 from earwitness.metrics.registry import METRICS
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
-from earwitness.perturbation.background.registry import read_backgrounds
 from earwitness.registry import unknown
 
 IDEAL = "ideal-ratio-mask"
@@ -57,10 +56,7 @@ class Choice:
     @property
     def files(self) -> list[Path]:
         """Files and folders that its options name: sounds, stems or a decoder."""
-        named = [self.options.get(name) for name in ("stems", "decoder")]
-        backgrounds = read_backgrounds(self.options.get("background", "silence"))
-        found = [Path(one) for one in named if one]
-        return found + [one for one in backgrounds if isinstance(one, Path)]
+        return named_files(self.options)
 
 
 @dataclass(frozen=True)

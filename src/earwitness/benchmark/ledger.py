@@ -18,16 +18,11 @@ from typing import Any
 
 from earwitness.errors import OutputError
 
-try:
-    import fcntl
-except ImportError:  # not on Windows, where an open file is locked anyway
-    fcntl = None  # type: ignore[assignment]
-
 Line = dict[str, Any]
 
 
 class Ledger:
-    """The file of results of one run, open for writing.
+    """The file of results of one run, open for writing; its folder is ``held``.
 
     Parameters
     ----------
@@ -43,7 +38,7 @@ class Ledger:
     Raises
     ------
     OutputError
-        If it cannot be written, or another run writes it.
+        If it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,12 +46,6 @@ class Ledger:
             self._file = path.open("ab+")
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-        try:
-            if fcntl is not None:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise OutputError(f"{path}: another run is writing it") from error
         self.done: dict[tuple[str, str], str | None] = {}
         end = 0
         for line, place in _whole(path):

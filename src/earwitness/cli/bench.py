@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, say, whole
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
 from earwitness.cli.results import Verb, Verbs, emit
 
 _SEED = click.option("--seed", type=SEED, default=0, show_default=True)
@@ -73,7 +73,9 @@ def bench() -> None:
     help="Measure the whole command explain with this method, in multiples of one classification "
     "per sound; may be given several times.",
 )  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", help="Also write the table to this file.")
+@click.option(
+    "-o", "--output", type=place, metavar="FILE", help="Also write the table to this file."
+)
 def speed(
     model: str,
     seconds: float,
@@ -122,7 +124,7 @@ def speed(
 
 @bench.command()
 @click.option(
-    "--data", metavar="DIR", default="data", show_default=True,
+    "--data", type=place, metavar="DIR", default="data", show_default=True,
     help="A folder that holds esc10 (in the layout of ESC-50) and fsdd.",
 )  # fmt: skip
 @click.option(
@@ -144,8 +146,8 @@ def speed(
 @_SEED
 @_SILENT
 @click.option(
-    "-o", "--output", metavar="DIR", default="earwitness-localisation", show_default=True,
-    help="Folder of the results.",
+    "-o", "--output", type=place, metavar="DIR", default="earwitness-localisation",
+    show_default=True, help="Folder of the results.",
 )  # fmt: skip
 def localisation(
     data: str,
@@ -191,7 +193,11 @@ def localisation(
 @click.argument("file", metavar="GRID.toml")
 @_SILENT
 @click.option(
-    "-o", "--output", metavar="DIR", help="Folder of the results; earwitness-NAME by default."
+    "-o",
+    "--output",
+    type=place,
+    metavar="DIR",
+    help="Folder of the results; earwitness-NAME by default.",
 )
 def grid(file: str, no_listening: bool, output: str | None) -> int:
     """Run the grid of a TOML file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from earwitness.cli.options import SEED
+from earwitness.cli.options import SEED, place
 from earwitness.cli.results import Verb
 
 
@@ -12,7 +12,7 @@ from earwitness.cli.results import Verb
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(
-    "-o", "--output", default="earwitness-demo", show_default=True, metavar="DIR",
+    "-o", "--output", default="earwitness-demo", show_default=True, type=place, metavar="DIR",
     help="Folder for the report and its files.",
 )  # fmt: skip
 def demo(seed: int, overwrite: bool, output: str) -> int:

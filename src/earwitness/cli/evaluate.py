@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from earwitness.cli.options import MODEL_HELP, SEED
+from earwitness.cli.options import MODEL_HELP, SEED, place
 from earwitness.cli.results import Verb, emit
 
 _METHODS = ("integrated-gradients", "gradcam", "lime")
@@ -21,7 +21,7 @@ _METRICS = (
     cls=Verb, help=f"Compare methods for MODEL on the sounds in FOLDER.\n\nMODEL: {MODEL_HELP}"
 )
 @click.argument("model", metavar="MODEL")
-@click.argument("folder", metavar="FOLDER")
+@click.argument("folder", type=place, metavar="FOLDER")
 @click.option(
     "--method", "methods", multiple=True, default=_METHODS, show_default=True, metavar="NAME",
     help="See earwitness methods; may be given several times.",
@@ -40,7 +40,7 @@ _METRICS = (
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("--no-listening", is_flag=True, help="Omit the players.")
 @click.option(
-    "-o", "--output", default="earwitness-evaluation", show_default=True, metavar="DIR",
+    "-o", "--output", default="earwitness-evaluation", show_default=True, type=place, metavar="DIR",
     help="Folder for the results.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per method and mask.")

@@ -12,6 +12,7 @@ from earwitness.cli.options import (
     SEED,
     Number,
     parse_settings,
+    place,
     say,
     whole,
 )
@@ -97,7 +98,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(
-    "-o", "--output", default="earwitness-report", show_default=True, metavar="DIR",
+    "-o", "--output", default="earwitness-report", show_default=True, type=place, metavar="DIR",
     help="Folder for the report and its files.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per clip and method.")

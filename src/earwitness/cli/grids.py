@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +20,8 @@ from earwitness.benchmark.engine import run_grid
 from earwitness.benchmark.grid import Grid
 from earwitness.benchmark.page import FIGURES, PAGE, TABLE, write_results
 from earwitness.benchmark.rows import Row
-from earwitness.cli.options import printable, say
-
-_EVERY = 16  # sounds between two lines of progress where there is no terminal
+from earwitness.cli.options import counted, printable, say
+from earwitness.cli.stopping import line_a_minute, stoppable
 
 
 def run(
@@ -36,17 +34,15 @@ def run(
     show : callable, optional
         Called with the rows, to print them.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with _progress("measuring") as (start, step):
-            lines = run_grid(grid, folder, on_start=start, on_clip=step)
-        with _progress("players") as (start, step):
-            rows = write_results(grid, folder, lines, listen=listen, on_clip=step)
-    except KeyboardInterrupt:
+        with stoppable():
+            with _progress("measuring") as (start, step):
+                lines = run_grid(grid, folder, on_start=start, on_clip=step)
+            with _progress("players") as (start, step):
+                rows = write_results(grid, folder, lines, listen=listen, on_clip=step)
+    except (KeyboardInterrupt, OSError):  # the latter when a terminal was closed
         say(f"earwitness: stopped; results are kept in {folder}, repeat the command to resume")
         return 1
-    finally:
-        signal.signal(signal.SIGTERM, before)
     failed = [line["failed"] for line in lines if line["method"] is None]
     for text in dict.fromkeys(failed):
         say(f"earwitness: {text}")
@@ -59,26 +55,29 @@ def run(
 
 @contextmanager
 def _progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """Show a progress bar at a terminal, and a line at intervals elsewhere."""
+    """Show a progress bar at a terminal, and a line a minute elsewhere."""
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     bar = Progress(
         TextColumn("{task.description}", markup=False), *columns, console=console, transient=True,
-        disable=not console.is_terminal,
     )  # fmt: skip
     task = bar.add_task(what, total=None)
-    begun = 0
+    begun = total = 0
 
-    def start(total: int) -> None:
+    def start(number: int) -> None:
+        nonlocal total
+        total = number
         bar.update(task, total=total)
-        say(f"{what}: {total} sounds left")
+        say(f"{what}: {counted(total, 'sound')} left")
 
     def step(name: str) -> None:
         nonlocal begun
         bar.update(task, completed=begun, description=printable(name))
         begun += 1
-        if not console.is_terminal and begun % _EVERY == 0:
-            say(f"{what}: {begun} begun, {name}")
 
-    with bar:
+    def line() -> str:
+        done = max(begun - 1, 0)
+        return f"{what}: {done} of {counted(total, 'sound')}" if total else f"{what}: {done} done"
+
+    with bar if console.is_terminal else line_a_minute(line):
         yield start, step

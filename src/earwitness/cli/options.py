@@ -46,6 +46,15 @@ def whole(least: int, most: int = 1_000_000) -> click.IntRange:
     return click.IntRange(least, most)
 
 
+def place(text: str) -> str:
+    """Return a path that can be looked up; the empty text is none (``.`` is the current folder)."""
+    from earwitness.errors import OutputError
+    from earwitness.files import reachable
+
+    reachable(text, OutputError)
+    return text
+
+
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
     """Read ``NAME=VALUE`` pairs."""
     from earwitness.methods.registry import FORMER
@@ -63,7 +72,14 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def read_value(text: str, option: Option) -> Any:
-    """Return the text itself for an option of type ``str``, and its JSON value otherwise."""
+    """Return the text itself for an option of type ``str``, and its JSON value otherwise.
+
+    ``none``, ``true`` and ``false`` are written as in JSON or as in Python.
+    """
+    if option.default is None and text.lower() in ("none", "null"):
+        return None
+    if option.type is bool:
+        text = text.lower()
     if option.type is str:
         return text
     try:
@@ -87,6 +103,11 @@ def unexpected(error: Exception, place: str = "") -> str:
         f"unexpected {type(error).__name__}: {text}; this is a bug in earwitness, set "
         "EARWITNESS_DEBUG=1 for the traceback"
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, ``1 sound`` or ``2 sounds``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def printable(text: str) -> str:

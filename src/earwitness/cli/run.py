@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -25,27 +22,38 @@ from rich.progress import (
 )
 
 from earwitness.audio import find_clips
+from earwitness.cli.estimate import estimate, said
 from earwitness.cli.options import printable, read_value, say
 from earwitness.cli.results import emit
+from earwitness.cli.stopping import line_a_minute, stoppable
 from earwitness.errors import AudioError, EarwitnessError, OutputError
+from earwitness.explanation import Explanation
+from earwitness.files import held
 from earwitness.jobs.explaining import Outcome, Task, explain_task
 from earwitness.jobs.pool import ModelName, run
+from earwitness.jobs.resuming import difference, key_of
 from earwitness.methods.registry import METHODS
 from earwitness.models.model import Model
 from earwitness.models.target import output_index
-from earwitness.pipeline import check_request, count_passes, load_clip
+from earwitness.pipeline import check_request, count_passes
 from earwitness.registry import unknown
 from earwitness.report.folder import ReportFolder
 from earwitness.report.sections import Saved, write_section
+from earwitness.store import is_ours
 from earwitness.types import Request
 
-_PROBED = 30.0  # s of the first sound, on which a forward pass is timed
 _WORTH_AN_ESTIMATE = 60.0  # s; shorter runs print no estimate of the time
 
 
-def _finish(root: Path, _task: Task, saved: Saved) -> None:
-    """Write the report's section of a sound beside its explanations."""
-    write_section(root, saved)
+def _finish(root: Path, task: Task, saved: Saved) -> None:
+    """Write the report's section of a sound beside its explanations, old and new."""
+    found = {folder.name: one for folder, one in saved}
+    for name in task.others:
+        if name not in found:
+            with suppress(EarwitnessError):  # it cannot be read, and is not shown
+                found[name] = Explanation.load(task.folder / name)
+    order = dict.fromkeys([*task.others, *found])
+    write_section(root, [(task.folder / name, found[name]) for name in order if name in found])
 
 
 @dataclass(frozen=True)
@@ -113,8 +121,13 @@ class Run:
         for label in (requests[0].target, requests[0].versus):
             if label is not None:
                 output_index(self.model, label)
-        self.folder = ReportFolder(Path(settings.output), overwrite=settings.overwrite)
-        self.failed = 0
+        with redirect_stdout(sys.stderr):
+            key = key_of(self.model, self.requests, settings.files)
+        self.folder = ReportFolder(
+            Path(settings.output), overwrite=settings.overwrite, key=key,
+            difference=difference,
+        )  # fmt: skip
+        self.failed = self.done = self.made = 0
         self._said: dict[str, int] = {}
 
     def over(self, places: Sequence[str]) -> int:
@@ -122,27 +135,52 @@ class Run:
         clips = self._clips(places)
         if not clips:
             return 2
-        self.folder.prepare()
-        with redirect_stdout(sys.stderr):
-            self._estimate(clips)
+        with held(self.folder.root), stoppable():
+            self.folder.prepare()
+            return self._over(clips)
+
+    def _over(self, clips: Mapping[Path, Path]) -> int:
+        methods = [request.method for request in self.requests]
+        places = self.folder.expect(clips, methods)
+        shown = self.folder.shown()
+        tasks = [
+            Task(clip, place, self.requests, self.settings.files, self.folder.parts(place),
+                 place in shown)
+            for clip, place in zip(clips, places, strict=True)
+        ]  # fmt: skip
         stopped = False
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            self._all(clips)
-        except KeyboardInterrupt:
+            self._estimate(tasks)
+            self._all(tasks)
+        except (KeyboardInterrupt, OSError) as error:  # the latter when a terminal was closed
             stopped = True
-            say("earwitness: stopped; finished explanations are kept")
-        finally:
-            signal.signal(signal.SIGTERM, before)
+            reason = f" ({error.strerror})" if isinstance(error, OSError) else ""
+            say(
+                f"earwitness: stopped{reason}; finished explanations are kept, repeat the command "
+                "to go on"
+            )
         repeated = sum(count - 1 for count in self._said.values())
         if repeated:
-            say(f"earwitness: the same for {repeated} more sounds or methods")
-        if not self.folder.entries:
+            some = "sound or method" if repeated == 1 else "sounds or methods"
+            say(f"earwitness: the same for {repeated} more {some}")
+        if not self.folder.explained:
             self.folder.discard()
             return 2
-        page = self.folder.finish(self.model)
-        say(f"report: {page}")
+        if self.made or not self.folder.complete:
+            self.folder.finish(self.model, on_missing=self._fail)
+        if not self.done:
+            return 2
+        say(f"report: {self.folder.page}")
         return 1 if self.failed or stopped else 0
+
+    def _estimate(self, tasks: Sequence[Task]) -> None:
+        """Print how long the run will take, if it is long."""
+        methods = [request.method for request in self.requests]
+        left = [t.clip for t in tasks if not all(is_ours(t.folder / name) for name in methods)]
+        with redirect_stdout(sys.stderr):
+            seconds = estimate(self.model, left, self.requests) / self.settings.workers
+        if seconds > _WORTH_AN_ESTIMATE:
+            say(said(seconds, len(left), len(methods)))
 
     def _clips(self, places: Sequence[str]) -> dict[Path, Path]:
         """Return the sounds, each with the folder that was searched or holds it."""
@@ -159,28 +197,27 @@ class Run:
                 self._fail(str(error))
         return clips
 
-    def _all(self, clips: Mapping[Path, Path]) -> None:
+    def _all(self, tasks: list[Task]) -> None:
         console = Console(stderr=True)
         progress = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
             TimeRemainingColumn(), console=console, transient=True,
         )  # fmt: skip
-        tasks = [
-            Task(
-                clip, self.folder.place_of(str(clip), root), self.requests, self.settings.files,
-                self.settings.overwrite,
-            )
-            for clip, root in clips.items()
-        ]  # fmt: skip
-        with progress if console.is_terminal else nullcontext():
-            passes = {request.method: count_passes(request) for request in self.requests}
-            bar = progress.add_task("explaining", total=sum(passes.values()) * len(clips))
-            done = 0
+        passes = {request.method: count_passes(request) for request in self.requests}
+        bar = progress.add_task("explaining", total=sum(passes.values()) * len(tasks))
+        total, ended = len(tasks) * len(passes), 0
+
+        def line() -> str:
+            return f"{progress.tasks[0].percentage:.0f} %: {ended} of {total} explanations"
+
+        with progress if console.is_terminal else line_a_minute(line):
             outcomes = self._outcomes(tasks, lambda count: progress.update(bar, advance=count))
+            reached = 0
             for outcome in outcomes:
-                done += passes[outcome.method]
+                reached += passes[outcome.method]
+                ended += 1
                 text = f"{outcome.clip.name}: {outcome.method}"
-                progress.update(bar, completed=done, description=printable(text))
+                progress.update(bar, completed=reached, description=printable(text))
                 self._print(outcome)
 
     def _outcomes(self, tasks: list[Task], tick: Any) -> Iterator[Outcome]:
@@ -201,7 +238,8 @@ class Run:
         if outcome.folder is None:
             self._fail(outcome.lines[0])
             return
-        self.folder.note(str(outcome.clip), outcome.method, outcome.folder)
+        self.done += 1
+        self.made += outcome.made
         lines = list(outcome.lines)
         if self.settings.as_json:
             lines = [json.dumps(outcome.summary, allow_nan=False)]
@@ -219,28 +257,3 @@ class Run:
         self._said[text] = self._said.get(text, 0) + 1
         if self._said[text] == 1:
             say(f"earwitness: {text}")
-
-    def _estimate(self, clips: Iterable[Path]) -> None:
-        """Time one forward pass on the first readable sound; print the total if it is long."""
-        clips, first = list(clips), self.requests[0]
-        for clip in clips:
-            try:
-                end = (first.start or 0.0) + _PROBED
-                end = end if first.end is None else min(first.end, end)
-                audio = load_clip(clip, self.model.rate, start=first.start, end=end)
-                wave = torch.from_numpy(audio.samples).to(self.model.device).unsqueeze(0)
-                with self.model.undisturbed(), torch.no_grad():
-                    self.model(wave)
-                    began = time.perf_counter()
-                    self.model(wave)
-                    seconds = time.perf_counter() - began
-            except Exception:  # told when it is this sound's turn
-                continue
-            passes = sum(count_passes(request) for request in self.requests)
-            whole = seconds * passes * len(clips) / self.settings.workers
-            if whole > _WORTH_AN_ESTIMATE:
-                say(
-                    f"about {whole / 60:.0f} min for {len(clips)} sounds and "
-                    f"{len(self.requests)} methods"
-                )
-            return

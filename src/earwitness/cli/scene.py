@@ -16,6 +16,7 @@ from earwitness.cli.options import DEFAULT_MODEL, say
 from earwitness.cli.results import emit
 from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
+from earwitness.files import held
 from earwitness.metrics.localisation import relevance_mass, si_sdr, true_cells
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
@@ -31,7 +32,14 @@ def explain_scene(seed: int, output: str, overwrite: bool) -> int:
     model = load_model(DEFAULT_MODEL)
     made = scene(model.rate, seed)
     folder = ReportFolder(Path(output), overwrite=overwrite)
-    folder.prepare()
+    with held(folder.root):
+        folder.prepare()
+        _explain(model, made, folder, seed)
+        say(f"report: {folder.finish(model)}")
+    return 0
+
+
+def _explain(model: Model, made: Scene, folder: ReportFolder, seed: int) -> None:
     sounds = folder.root / "sounds"
     sounds.mkdir(exist_ok=True)
     mixture = sounds / "baby_in_the_rain.wav"
@@ -51,8 +59,6 @@ def explain_scene(seed: int, output: str, overwrite: bool) -> int:
             f"input {truth['si_sdr_input']:+.1f} dB"
         )
         emit(f"  {sentence(found.verdict)}")
-    say(f"report: {folder.finish(model)}")
-    return 0
 
 
 def _against_truth(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, say, whole
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
 from earwitness.cli.results import Verbs, emit
 
 _BEGINNING = 0.1  # s, read of each sound to test whether it is readable
@@ -28,13 +28,17 @@ def _folds(text: str | None) -> set[int] | None:
 
 
 @train.command()
-@click.option("--data", required=True, metavar="FOLDER", help="Sounds with labels; see below.")
+@click.option(
+    "--data", required=True, type=place, metavar="FOLDER", help="Sounds with labels; see below."
+)
 @click.option("--folds", metavar="N,N", help="Folds to train on; default: all but test folds.")
 @click.option("--test-folds", metavar="N,N", help="Folds to test on; not used in training.")
 @click.option("--epochs", type=whole(1), help="Passes over the data.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
-@click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the model.")
+@click.option(
+    "-o", "--output", required=True, type=place, metavar="DIR", help="Folder for the model."
+)
 def classifier(
     data: str,
     folds: str | None,
@@ -101,13 +105,17 @@ def classifier(
 @train.command()
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
 @click.option(
-    "--data", required=True, metavar="FOLDER", help="Sounds; labels are not needed.  See below."
+    "--data",
+    required=True,
+    type=place,
+    metavar="FOLDER",
+    help="Sounds; labels are not needed.  See below.",
 )
 @click.option("--folds", metavar="N,N", help="Folds to train on, if there is a table of folds.")
 @click.option("--valid-folds", metavar="N,N", help="Folds to validate on.")
 @click.option("--layer", "layers", multiple=True, metavar="NAME",
               help="Layer whose activations the decoder takes; default: automatic.")  # fmt: skip
-@click.option("--from", "start", metavar="DIR", help="Decoder to fine-tune.")
+@click.option("--from", "start", type=place, metavar="DIR", help="Decoder to fine-tune.")
 @click.option("--guidance", type=Number(0), default=0.0, show_default=True,
               help="Weight of the distance to the true source (fine-tuning).")  # fmt: skip
 @click.option("--alike", type=Number(0, 1), default=0.6, show_default=True,
@@ -135,7 +143,9 @@ def classifier(
 @click.option("--amp", is_flag=True, help="Mixed precision in bfloat16.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the decoder.")
+@click.option(
+    "-o", "--output", required=True, type=place, metavar="DIR", help="Folder for the decoder."
+)
 def lmac(
     model: str,
     data: str,

@@ -14,6 +14,8 @@ from earwitness.render.players import AUDIBLE, HIGHEST_RATE, expansion, expansio
 from earwitness.types import Attribution, Audio, FloatArray, Task
 
 _NO_SOUND_DB = 60.0  # dB below the loudest cell, beyond which a band holds no sound to speak of
+_FALL_DB = 20.0  # dB from just below the end of a band to all above it
+_EDGE = 0.05  # of half the rate; width of the fall
 _FULL_BAND = 0.9  # of half the rate; filters of resamplers begin about there
 _LEAST_SHARE = 0.01  # of a map, for a note
 _LARGE_GAP = 0.02  # share of the change of score; larger completeness gaps get a note
@@ -99,6 +101,11 @@ def bandwidth_notes(
     peaks = (inner if inner.shape[1] else magnitude).max(axis=1)
     loud = np.flatnonzero(peaks > peaks.max() * 10 ** (-_NO_SOUND_DB / 20))
     if not len(loud) or loud[-1] >= _FULL_BAND * (len(peaks) - 1):
+        return []
+    # a soft noise floor goes on beyond that level; a band that ends falls off
+    width = max(1, round(_EDGE * len(peaks)))
+    below, above = peaks[max(0, loud[-1] - width) : loud[-1]], peaks[loud[-1] + width :]
+    if np.median(above) > np.median(below) * 10 ** (-_FALL_DB / 20):
         return []
     size = np.abs(attribution.values).sum(axis=1, dtype=np.float64)
     share = float(size[loud[-1] + 1 :].sum() / max(size.sum(), 1e-300))

@@ -9,76 +9,60 @@ from __future__ import annotations
 
 import math
 
-from earwitness.types import Grade, Mask, TrustCard, Verdict
+from earwitness.types import Effect, Grade, Mask, TrustCard, Verdict
 
 STRONG, MODERATE, WEAK = 0.5, 0.2, 0.05  # least share of the output's range
 _MARGIN = 0.01  # share of the range; smaller differences between effects are a tie
 _SILENT = 0.03  # share of the input's energy (-15 dB); less is nearly silent beside the input
 _MOSTLY = 0.6  # share of the energy that a mask of this size can hold
-_TITLES: dict[Grade, str] = {
-    "strong": "Strong evidence",
-    "moderate": "Moderate evidence",
-    "weak": "Weak evidence",
-    "none": "Nothing explained, draw no conclusion from this map",
-    "degenerate": "Degenerate mask",
-}
+_NOTHING = 0.001  # share of the range; smaller effects are written as about 0
 _UNITS = {"probability": "probability", "logit-difference": "difference of logits"}
-_TIES = {
-    "random": "the same gains in random places do as well",
-    "energy": "the loudest cells of the same size do as well",
-    "silence": "silence does as well as the evidence",
-    "background": "the background does as well as the evidence",
-}
+_PLACES = {"random": "random places", "energy": "the loudest cells of the same size"}
+_SOUNDS = {"silence": "silence", "background": "the background"}
+_CAUTION = "draw no conclusion from this map"
 
 
 def verdict(card: TrustCard | None, mask: Mask) -> Verdict | None:
-    """Return the grade of an explanation and its reasons.
+    """Return the grade of an explanation with its reasons.
 
     None without a trust card, and for a card of an earlier version, which has no effect.
     """
     if mask.degenerate:
         whole = f"it is {mask.degenerate}", "it does not localise the evidence"
-        return Verdict("degenerate", whole)
+        return Verdict("degenerate", "Degenerate mask", whole)
     if card is None or card.effect is None:
         return None
     ahead = ahead_of(card, mask)
     ties = [name for name in card.controls if name not in ahead]
+    effect = _effect(card, card.effect)
     if ties == ["silence"] and "background" in ahead and mask.energy < _SILENT:
         grade = _grade(card.effect.share, limited=False)
-        why = ["the evidence is nearly silent itself: the cause is sound that is missing there"]
-        return Verdict("moderate" if grade == "strong" else grade, (_effect(card), *why))
+        grade = "moderate" if grade == "strong" else grade
+        why = "the evidence is nearly silent itself: the cause is sound that is missing there"
+        return Verdict(grade, _title(card, grade, []), (effect, why))
     alone = _adds_nothing(card)
-    useless = {"random", "energy"} <= {*ties}
+    useless = {*_PLACES} <= {*ties}
     grade = "none" if useless else _grade(card.effect.share, limited=bool(ties) or alone)
-    reasons = [_effect(card)]
-    if card.effect.share <= -_MARGIN:
+    reasons = [effect]
+    if card.effect.share <= -WEAK:
         reasons.append("the opposite of what was asked")
-    elif alone:
-        reasons.append("by itself it is not sufficient: only its removal changes the score")
-    reasons += [_TIES[name] for name in ties]
+    elif alone and grade != "none":
+        reasons.append("by itself it is not sufficient, only its removal changes the score")
+    reasons += _comparisons(card, card.effect, ties)
     if ties == ["energy"] and mask.energy >= _MOSTLY * card.controls["energy"].energy:
         reasons.append("it is mostly the loudest sound")
-    if not ties:
-        reasons.append("random places and the loudest cells of the same size do less")
     if "silence" not in card.controls:
         reasons.append("the model has no finite output for silence, so silence is no control")
     if grade == "none" and card.sign < 0 and "background" not in card.controls:
-        reasons.append("if sound is missing there, the background mean can show it")
-    return Verdict(grade, tuple(reasons))
-
-
-def title(found: Verdict) -> str:
-    """Return a verdict in a few words."""
-    if found.grade == "weak" and _TIES["energy"] in found.reasons:
-        return "No better than loudness"
-    return _TITLES[found.grade]
+        reasons.append("tip: if sound is missing there, the background mean can show it")
+    return Verdict(grade, _title(card, grade, ties), tuple(reasons))
 
 
 def sentence(found: Verdict | None) -> str:
     """Return a verdict as one line."""
     if found is None:
         return "Not graded (no trust card)."
-    return f"{title(found)}: {'; '.join(found.reasons)}."
+    return f"{found.title}: {'; '.join(found.reasons)}."
 
 
 def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
@@ -89,17 +73,17 @@ def ahead_of(card: TrustCard, mask: Mask) -> list[str]:
     if mask.degenerate or card.effect is None:
         return []
     least = _MARGIN * card.effect.of
-    return [name for name in card.controls if _lead(card, name) > least]
+    return [name for name in card.controls if _lead(card, card.effect, name) > least]
 
 
-def _lead(card: TrustCard, name: str) -> float:
+def _lead(card: TrustCard, effect: Effect, name: str) -> float:
     """Return how far the effect exceeds a control's.
 
     Silence is compared by the audio scores, because no background fills the sound that is played.
     """
-    control, effect = card.controls[name], card.effect
+    control = card.controls[name]
     if name != "silence":
-        return (effect.value if effect else 0.0) - (control.effect or 0.0)
+        return effect.value - (control.effect or 0.0)
     nothing, own = control.mean, card.outcome
     gained = own.evidence.audio - nothing.evidence.audio
     lost = nothing.remainder.audio - own.remainder.audio
@@ -126,20 +110,55 @@ def _grade(share: float, *, limited: bool) -> Grade:
     return "moderate" if share < STRONG else "strong"
 
 
-def _effect(card: TrustCard) -> str:
+def _title(card: TrustCard, grade: Grade, ties: list[str]) -> str:
+    """Return a verdict in a few words."""
+    share = card.effect.share if card.effect else 0.0
+    if grade == "none" and share <= -WEAK:
+        return f"No support, {_CAUTION}"
+    if grade == "none" and share < WEAK:
+        return f"Effect too small, {_CAUTION}"
+    if grade == "none":
+        return f"No better than chance, {_CAUTION}"
+    if grade == "weak" and "energy" in ties:
+        return "No better than loudness"
+    return f"{grade.capitalize()} support"
+
+
+def _effect(card: TrustCard, effect: Effect) -> str:
     """Return the effect in words."""
-    effect = card.effect
-    if effect is None:
-        return ""
     change = card.sign * effect.value
     verb, unit = "raises" if change >= 0 else "lowers", _UNITS.get(card.kind, "value")
-    text = f"the evidence {verb} the {unit} by {abs(change):.2g}"
+    text = f"the evidence {verb} the {unit} by {_amount(abs(change), effect)}"
+    share = f"{abs(effect.share):.0%}" if abs(effect.share) >= WEAK else "less than 5 %"
     if card.kind == "probability":
-        return text
+        return f"{text}, {share} of its range" if abs(effect.share) < WEAK else text
     absent = card.controls.get("background", card.controls.get("silence"))
-    distance = abs(card.input - absent.mean.evidence.audio) if absent else math.nan
-    if math.isclose(distance, effect.of, rel_tol=1e-6):
-        return f"{text} ({abs(effect.share):.0%} of its distance from the background's)"
+    nothing = absent.mean.evidence.audio if absent else math.nan
+    if math.isclose(abs(card.input - nothing), effect.of, rel_tol=1e-6):
+        return (
+            f"{text}, {share} of the distance between background ({nothing:.3g}) and input "
+            f"({card.input:.3g})"
+        )
     if math.isclose(abs(card.input), effect.of, rel_tol=1e-6):
-        return f"{text}; the whole sound hardly changes it (a range can be declared in wrap)"
-    return f"{text} ({abs(effect.share):.0%} of its range)"
+        return (
+            f"{text}, and the whole sound hardly changes it: background {nothing:.3g}, input "
+            f"{card.input:.3g} (tip: try another background, or declare the range in wrap)"
+        )
+    return f"{text}, {share} of its range"
+
+
+def _comparisons(card: TrustCard, effect: Effect, ties: list[str]) -> list[str]:
+    """Return what the controls reach, in words; of a small effect, only what does as well."""
+    found = []
+    for name, control in card.controls.items():
+        if name in _PLACES and effect.share >= WEAK:
+            reached = _amount(control.effect or 0.0, effect)
+            how = f"reach {reached} too" if name in ties else f"reach only {reached}"
+            found.append(f"{_PLACES[name]} {how}")
+        elif name in ties and name not in _PLACES:
+            found.append(f"{_SOUNDS[name]} does at least as well")
+    return found
+
+
+def _amount(value: float, effect: Effect) -> str:
+    return f"{value:.2g}" if abs(value) >= _NOTHING * effect.of else "about 0"

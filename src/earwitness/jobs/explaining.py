@@ -13,7 +13,7 @@ from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.pipeline import Subject, explain_subject, open_subject
-from earwitness.store import save, save_input
+from earwitness.store import files_in, finished, save, save_input
 from earwitness.types import Request
 
 
@@ -30,14 +30,19 @@ class Task:
     requests : tuple of Request
     files : tuple of str
         What to save besides the default (``Explanation.save``).
-    overwrite : bool
+    others : tuple of str
+        Folders of explanations of the sound that are there already, in order of the page.
+    shown : bool
+        Whether what is there is in a report: the sounds of pieces are saved nowhere else, unless
+        ``files`` says so.
     """
 
     clip: Path
     folder: Path
     requests: tuple[Request, ...]
     files: tuple[str, ...] = ()
-    overwrite: bool = False
+    others: tuple[str, ...] = ()
+    shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Outcome:
         What to tell: scores, verdict and notes; or the reason.
     summary : dict or None
         The same as plain JSON values.
+    made : bool
+        Whether it was made now; otherwise it was there.
     """
 
     clip: Path
@@ -60,6 +67,7 @@ class Outcome:
     folder: Path | None
     lines: tuple[str, ...]
     summary: dict[str, Any] | None = None
+    made: bool = False
 
 
 Saved = list[tuple[Path, Explanation]]
@@ -74,34 +82,44 @@ def explain_task(
 ) -> Iterator[Outcome]:
     """Yield the outcome of every request of a task, saving each explanation as it is made.
 
+    Explanations that are there already are not made again, and their files are not touched. The
+    caller knows that they are of the same model, sound and options.
+
     Parameters
     ----------
     finish : callable
-        Called once at the end, or when interrupted, with the explanations of the sound.
+        Called once at the end, or when interrupted, with all explanations of the sound, if one of
+        them was made.
     """
     saved: Saved = []
+    made = False
     try:
         subject: Subject | None = None
         for request in task.requests:
+            folder = task.folder / request.method
+            one = finished(folder, task.files)
+            if one is not None and one.pieces and not one.piece_sounds and not task.shown:
+                one = None
+            new = one is None
             try:
-                subject = subject or open_subject(
-                    model, task.clip, start=request.start, end=request.end, seed=request.seed
-                )
-                one = explain_subject(subject, request, on_passes=on_passes)
-                folder = task.folder / request.method
-                if not saved:
-                    save_input(task.folder, one.input)
-                files = save(
-                    one, folder, overwrite=task.overwrite, files=task.files, own_input=False
-                )
+                if one is None:
+                    subject = subject or open_subject(
+                        model, task.clip, start=request.start, end=request.end, seed=request.seed
+                    )
+                    one = explain_subject(subject, request, on_passes=on_passes)
+                    save(one, folder, overwrite=True, files=task.files, own_input=False)
+                    if not saved:
+                        save_input(task.folder, one.input)
             except Exception as error:
                 yield Outcome(task.clip, request.method, None, (_reason(task, request, error),))
                 continue
+            made = made or new
             saved.append((folder, one))
             lines = (str(one), f"  {sentence(one.verdict)}", *(f"  {n}" for n in one.notes))
-            yield Outcome(task.clip, request.method, folder, lines, summary(one, files))
+            facts = summary(one, files_in(folder))
+            yield Outcome(task.clip, request.method, folder, lines, facts, new)
     finally:
-        if saved:
+        if made:
             finish(task, saved)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from earwitness.errors import NotApplicableError
+from earwitness.errors import NotApplicableError, reason
 from earwitness.layers.finding import HiddenLayer
 from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.models.model import Model
@@ -93,8 +93,9 @@ class Activations:
                 allow_unused=True,
             )  # fmt: skip
         except RuntimeError as error:
-            text = str(error).strip().split("\n")[0]
-            raise NotApplicableError(f"{model.name} cannot be differentiated ({text})") from error
+            raise NotApplicableError(
+                f"{model.name} cannot be differentiated ({reason(error)})"
+            ) from error
         return found[0]
 
 

@@ -11,6 +11,9 @@ from torch import nn
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, calibration_noise, find_axes
 from earwitness.layers.influence import find_influence
+from earwitness.layers.recording import require_layers
+from earwitness.models.calling.alternatives import instead
+from earwitness.models.calling.modes import sealed
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
 from earwitness.models.target import explained_score
@@ -45,7 +48,7 @@ class ChosenLayer:
 _CHOSEN: PerModel[ChosenLayer] = PerModel()
 
 
-def named_layer(model: Model, name: str, samples: int, tick: Tick) -> ChosenLayer:
+def named_layer(model: Model, name: str, target: Target, samples: int, tick: Tick) -> ChosenLayer:
     """Return a layer chosen by the user, located once per model and length.
 
     Raises
@@ -57,11 +60,12 @@ def named_layer(model: Model, name: str, samples: int, tick: Tick) -> ChosenLaye
     """
     known = _CHOSEN.of(model)
     if (name, samples) not in known:
+        _require(model, target, samples)
         found = find_axes(model, {name: layer_module(model, name)}, samples, tick=tick)
         if not found:
             raise NotApplicableError(
                 f"gradcam: found no time axis in the output of layer {name!r}; name another "
-                "layer, or use integrated-gradients"
+                f"layer, or use {_instead(model, target, samples)}"
             )
         known[name, samples] = ChosenLayer(name, found[name])
     return known[name, samples]
@@ -82,12 +86,22 @@ def deciding_layer(model: Model, target: Target, samples: int, tick: Tick) -> Ch
     known = _CHOSEN.of(model)
     whole = replace(target, span=None, frames=None)
     if (whole, samples) not in known:
+        _require(model, target, samples)
         shapes = _influential(model, whole, samples, tick)
         key = (tuple(shapes), samples)
         if key not in known:
-            known[key] = _search(model, shapes, samples, tick)
+            known[key] = _search(model, whole, shapes, samples, tick)
         known[whole, samples] = known[key]
     return known[whole, samples]
+
+
+def _instead(model: Model, target: Target, samples: int) -> str:
+    return instead(model, calibration_noise(samples), target)
+
+
+def _require(model: Model, target: Target, samples: int) -> None:
+    if sealed(model.module):
+        require_layers(model, _instead(model, target, samples))
 
 
 def layer_module(model: Model, name: str) -> nn.Module:
@@ -103,7 +117,7 @@ def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict
     leaves = {
         name: module
         for name, module in (model.module or nn.Module()).named_modules()
-        if not any(module.children())
+        if next(module.children(), None) is None
     }
     noise = calibration_noise(samples).to(model.device)
     influence = find_influence(
@@ -113,7 +127,8 @@ def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict
     if influence is None:
         raise NotApplicableError(
             f"gradcam: the score of {model.name} does not depend differentiably on any of its "
-            "layers (an operation after them detaches the graph); use lime or occlusion"
+            "layers (an operation after them detaches the graph, or they are compiled); use "
+            f"{_instead(model, target, samples)}"
         )
     once = {name: one for name, one in influence.items() if one.calls == 1}
     some = {name: one.shape for name, one in once.items() if one.effective}
@@ -123,7 +138,9 @@ def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict
     return {name: one.shape for name, one in once.items() if one.connected}
 
 
-def _search(model: Model, shapes: dict[str, torch.Size], samples: int, tick: Tick) -> ChosenLayer:
+def _search(
+    model: Model, target: Target, shapes: dict[str, torch.Size], samples: int, tick: Tick
+) -> ChosenLayer:
     """Locate layers from the last back until one has many channels and both axes."""
 
     def wide(name: str, axes: LayerAxes) -> bool:
@@ -143,7 +160,7 @@ def _search(model: Model, shapes: dict[str, torch.Size], samples: int, tick: Tic
     if not found:
         raise NotApplicableError(
             f"gradcam: found no layer of {model.name} that the score depends on and whose output "
-            "has a time axis; use integrated-gradients"
+            f"has a time axis; use {_instead(model, target, samples)}"
         )
     ranks = {
         name: (wide(name, axes), axes.freq_axis is not None, order)

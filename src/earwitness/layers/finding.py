@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, find_axes
 from earwitness.layers.influence import find_influence
-from earwitness.layers.recording import recording
+from earwitness.layers.recording import recording, require_layers
 from earwitness.models.model import Model
 from earwitness.registry import unknown
 
@@ -93,12 +93,13 @@ def find_layers(
     """
     if model.module is None:
         raise NotApplicableError(f"{model.name} is a black box: its layers are not accessible")
+    require_layers(model)
     modules = {name: one for name, one in model.module.named_modules() if name}
     for name in names:
         if name not in modules:
             raise unknown("layer", name, modules)
     chosen = {name: modules[name] for name in names} or {
-        name: one for name, one in modules.items() if not any(one.children())
+        name: one for name, one in modules.items() if next(one.children(), None) is None
     }
     samples = samples or model.longest or max(model.shortest or 0, 2 * model.rate)
     found = find_axes(model, chosen, samples)

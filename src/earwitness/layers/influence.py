@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from earwitness.errors import NotApplicableError
+from earwitness.errors import NotApplicableError, reason
 from earwitness.layers.recording import gradient_leaf, recording
 from earwitness.models.model import Model
 
@@ -81,9 +81,8 @@ def find_influence(
         try:
             slopes = torch.autograd.grad(total, list(kept.values()), allow_unused=True)
         except RuntimeError as error:
-            text = str(error).strip().split("\n")[0]
             raise NotApplicableError(
-                f"{model.name} cannot be differentiated ({text}); use lime or occlusion"
+                f"{model.name} cannot be differentiated ({reason(error)}); use lime or occlusion"
             ) from error
     return {
         name: Influence(

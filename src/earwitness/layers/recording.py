@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import NotApplicableError
+from earwitness.models.calling.modes import sealed
 from earwitness.models.model import Model
 
 
@@ -64,6 +65,16 @@ def _with_first(output: Any, tensor: Tensor) -> object:
         return output._replace(**{output._fields[0]: tensor})
     whole = (tensor, *output[1:])
     return whole if type(output) is tuple else type(output)(whole)
+
+
+def require_layers(model: Model, instead: str = "integrated-gradients") -> None:
+    """Raise for a network that is compiled as a whole: its layers cannot be recorded."""
+    kind = sealed(model.module)
+    if kind:
+        raise NotApplicableError(
+            f"{model.name} is {kind}, whose layers cannot be recorded; wrap the network that it "
+            f"was made from, or use {instead}"
+        )
 
 
 def require_one_call(model: Model, samples: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -20,6 +21,7 @@ from earwitness.backward.mean_slope import MeanSlope
 from earwitness.backward.rules import Leak, Ledger, RuleMode, find_leaks, tracing
 from earwitness.errors import NotApplicableError
 from earwitness.methods.registry import register
+from earwitness.models.calling.alternatives import instead
 from earwitness.perturbation.background.registry import check_background
 from earwitness.perturbation.baseline import find_baseline
 from earwitness.perturbation.noise import noise_floors
@@ -137,12 +139,13 @@ def deep_shap(
         share = completeness(values, difference)["completeness_share"] or 0.0
         worst = max(worst, (share, floor), key=lambda one: one[0])
     details = completeness(total, change)
+    other = partial(instead, probe.model, probe.wave[None], probe.target)
     if worst[1].numel():
         ledger = Ledger()
         values, difference, found = _between(probe, worst[1], ledger)
         gap = completeness(values, difference)["completeness_gap"]
-        leaks = account("deep-shap", ledger, found, gap, difference)
-    require_complete("deep-shap", total, details, leaks)
+        leaks = account("deep-shap", ledger, found, gap, difference, other)
+    require_complete("deep-shap", total, details, leaks, other)
     return Map(total, {**details, "leaks": leaks, "samples": samples, **baseline.details})
 
 

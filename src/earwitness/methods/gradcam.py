@@ -69,7 +69,7 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
     windows = probe.model.windows(probe.samples)
     size = windows[0][1]
     chosen = (
-        named_layer(probe.model, layer, size, probe.tick)
+        named_layer(probe.model, layer, probe.target, size, probe.tick)
         if layer
         else deciding_layer(probe.model, probe.target, size, probe.tick)
     )

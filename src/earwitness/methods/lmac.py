@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -88,6 +89,13 @@ def _chosen(model: Model, folder: str) -> Explainer:
         return _stored(Path(folder))
     found = shipped(model)
     if found is None:
+        built_in = [name for name, _ in _every_shipped()]
+        if model.name in built_in:
+            raise NotApplicableError(
+                f"the decoder that comes with {model.name} was trained for other weights, labels "
+                "or rate than this model has; train one with earwitness train lmac and give its "
+                "folder with --set decoder=DIR"
+            )
         raise NotApplicableError(
             f"no decoder comes with {model.name}; train one with earwitness train lmac and give "
             "its folder with --set decoder=DIR"
@@ -97,14 +105,17 @@ def _chosen(model: Model, folder: str) -> Explainer:
 
 def shipped(model: Model) -> Explainer | None:
     """Return the decoder shipped for a model, or None."""
+    every = (explainer for _, explainer in _every_shipped())
+    return next((one for one in every if one.model["weights"] == fingerprint(model)), None)
+
+
+def _every_shipped() -> Iterator[tuple[str, Explainer]]:
+    """Yield all shipped decoders with the names of their models."""
     place = resources.files(_SHIPPED) / _FOLDER
     for name in sorted(one.name for one in place.iterdir() if one.is_dir()):
         if (place / name / "lmac" / "decoder.json").is_file():
             with resources.as_file(place / name / "lmac") as path:
-                explainer = _stored(path)
-            if explainer.model["weights"] == fingerprint(model):
-                return explainer
-    return None
+                yield name, _stored(path)
 
 
 def _stored(folder: Path) -> Explainer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
@@ -27,6 +28,7 @@ from earwitness.backward.linear import CONVOLUTIONS, DENSE, NORMS, Layer, normal
 from earwitness.backward.relevance import Addition, LinearRule, Ratio, Rule, Use
 from earwitness.backward.rules import Leak, Ledger, RuleMode, find_leaks, tracing
 from earwitness.methods.registry import register
+from earwitness.models.calling.alternatives import instead
 from earwitness.probe import Probe
 from earwitness.types import Map
 
@@ -236,11 +238,12 @@ def lrp(
     kept = 0.0
     if (details["completeness_share"] or 0) > LEAK_THRESHOLD:
         ledger = Ledger()
+        other = partial(instead, probe.model, probe.wave[None], probe.target)
         *_, found = _propagate(probe, convolution, dense, ledger)
-        leaks = account("lrp", ledger, found, details["completeness_gap"], score)
+        leaks = account("lrp", ledger, found, details["completeness_gap"], score, other)
         kept = -sum(leak.amount for leak in found if leak.linear) / score
         lost = {**details, "completeness_gap": details["completeness_gap"] + kept * score}
-        require_complete("lrp", values, lost, leaks)
+        require_complete("lrp", values, lost, leaks, other)
     return Map(values, {**details, "kept_by_biases": kept, "leaks": leaks, "rule": rule})
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from earwitness.errors import ParameterError
 from earwitness.options import Option, options_of
 from earwitness.options import check as check_value
+from earwitness.perturbation.background.registry import read_backgrounds
 from earwitness.registry import Registry, unknown
 from earwitness.types import Map
 
@@ -172,3 +174,11 @@ def register(
         return function
 
     return add
+
+
+def named_files(options: Mapping[str, Any]) -> list[Path]:
+    """Return the files and folders that a method's options name: sounds, stems or a decoder."""
+    named = [options.get(name) for name in ("stems", "decoder")]
+    backgrounds = read_backgrounds(options.get("background", "silence"))
+    found = [Path(one) for one in named if one]
+    return found + [one for one in backgrounds if isinstance(one, Path)]

@@ -46,7 +46,9 @@ def fingerprint(model: Model) -> str:
     known = _KNOWN.get(model)
     if known is not None and known[0] == seen:
         return known[1]
-    facts = json.dumps([model.rate, model.task, model.output, list(model.labels)])
+    facts = json.dumps(
+        [model.rate, model.task, model.output, list(model.labels), *model.inputs.facts()]
+    )
     found = _hash(facts, tensors)
     _KNOWN[model] = (seen, found)
     return found

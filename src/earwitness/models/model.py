@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from earwitness.errors import EarwitnessError, ModelError, ParameterError
+from earwitness.errors import EarwitnessError, ParameterError
 from earwitness.files import same_folder
 from earwitness.models.batching import Batching
+from earwitness.models.calling.failures import failure
+from earwitness.models.calling.inputs import Inputs
+from earwitness.models.calling.modes import evaluating, frozen
 from earwitness.models.frontend import FrontEnd
 from earwitness.models.outputs import check_count, check_values, shaped
 from earwitness.plane.observed import observed_plane
@@ -68,6 +71,8 @@ class Model(ABC):
         Digest of the Python files that made it, if it was loaded from one; else empty.
     range : (float, float) or None
         Least and largest value of a regression, if declared.
+    inputs : Inputs
+        Its inputs beside the waveform, which are constants.
     """
 
     frontend: FrontEnd | None = None
@@ -87,6 +92,7 @@ class Model(ABC):
         per_frame: bool = False,
         optimise: Optimise = True,
         range: tuple[float, float] | None = None,  # noqa: A002
+        inputs: Inputs | None = None,
     ) -> None:
         if optimise not in (True, False, "compile"):
             raise ParameterError(f"optimise is True, False or 'compile', got {optimise!r}")
@@ -122,6 +128,7 @@ class Model(ABC):
         self.optimise: Optimise = optimise
         self.range = _range(range, self.task)
         self._batching = Batching()
+        self.inputs = inputs or Inputs()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -222,16 +229,13 @@ class Model(ABC):
     def _evaluate_together(
         self, data: Tensor, forward: Callable[[Tensor], Any] | None = None
     ) -> Tensor:
+        forward = forward or self._forward
         try:
-            outputs = (forward or self._forward)(data.clone())  # may modify its input
+            outputs = forward(data.clone())  # may modify its input
         except EarwitnessError:
             raise
         except (Exception, SystemExit) as error:
-            text = str(error).strip().split("\n")[0]
-            raise ModelError(
-                f"{self.name}: {type(error).__name__} while reading {tuple(data.shape)}: {text} "
-                "(if it takes certain lengths only, use wrap(..., lengths=(shortest, longest)))"
-            ) from error
+            raise failure(self, error, data, forward) from error
         return self._checked(outputs, len(data))
 
     def _cast(self, data: Tensor) -> Tensor:
@@ -288,28 +292,18 @@ class Model(ABC):
 
         A model that draws at random makes the same draws in every use.
         """
-        modes = [(module, module.training) for part in self.parts for module in part.modules()]
-        try:
-            for part in self.parts:
-                part.eval()
-            with same_folder(), torch.random.fork_rng(devices=[]), self._differentiable_kernels():
-                torch.default_generator.manual_seed(0)
-                yield
-        finally:
-            for module, training in modes:
-                module.training = training
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Switch off gradients of parameters, and restore them afterwards."""
-        trainable = [one for part in self.parts for one in part.parameters() if one.requires_grad]
-        try:
-            for one in trainable:
-                one.requires_grad_(False)
+        with (
+            same_folder(),
+            evaluating(self.parts),
+            torch.random.fork_rng(devices=[]),
+            self._differentiable_kernels(),
+        ):
+            torch.default_generator.manual_seed(0)
             yield
-        finally:
-            for one in trainable:
-                one.requires_grad_(True)
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Switch off gradients of parameters, and restore them afterwards."""
+        return frozen(self.parts)
 
     def _differentiable_kernels(self) -> AbstractContextManager[None]:
         """Disable cuDNN for recurrent networks: it has no backward pass in evaluation mode."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from earwitness.errors import EarwitnessError, ModelError
+from earwitness.errors import EarwitnessError, ModelError, reason
 from earwitness.files import digest_of, same_folder
 from earwitness.models.model import Model
 from earwitness.registry import Registry
@@ -101,7 +101,7 @@ def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = No
     try:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {device!r} cannot be used here: {_first_line(error)}") from error
+        raise ModelError(f"device {device!r} cannot be used here: {reason(error)}") from error
 
 
 def _wanting_files() -> list[str]:
@@ -138,7 +138,7 @@ def _from_python(name: str) -> Model:
         raise
     except (Exception, SystemExit) as error:
         raise ModelError(
-            f"{name}: {type(error).__name__} while making the model: {_first_line(error)}"
+            f"{name}: {type(error).__name__} while making the model: {reason(error)}"
         ) from error
     finally:
         sys.path.remove(str(path.parent.resolve()))
@@ -161,7 +161,3 @@ def _beside(path: Path) -> list[Path]:
         for file in files
         if file.is_relative_to(folder) and "site-packages" not in file.parts and file.is_file()
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from earwitness.errors import ParameterError
 from earwitness.models.adapters.black_box import BlackBox
 from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.adapters.torch import FeatureModel, WaveModel
+from earwitness.models.calling.inputs import Inputs
 from earwitness.models.frontend import FrontEnd
 from earwitness.models.model import Model
 from earwitness.plane.stft import LEAST_WINDOW, Plane, default_plane
@@ -33,6 +35,7 @@ def wrap(
     per_frame: bool = False,
     optimise: Optimise = True,
     range: tuple[float, float] | None = None,  # noqa: A002
+    extra: Mapping[str, Any] | None = None,
     name: str | None = None,
 ) -> Model:
     """Wrap a torch module or a function as a model.
@@ -78,6 +81,10 @@ def wrap(
     range : (float, float), optional
         Least and largest value of scores, such as ``(1, 5)`` for a mean opinion score. Effects are
         stated as a share of it.
+    extra : mapping of str to object, optional
+        Constants for inputs beside the waveform, by the names of the parameters: place and week of
+        a model of birds, a language. Arrays, tensors and lists of numbers are the values for one
+        sound, shape (...), and are passed as (batch, ...); anything else is passed as it is.
     name : str, optional
 
     Returns
@@ -87,8 +94,11 @@ def wrap(
     Raises
     ------
     ParameterError
-        If the declarations contradict each other.
+        If the declarations contradict each other, or the model has inputs beside the waveform
+        that ``extra`` has no constants for.
     """
+    if isinstance(model, torch.export.ExportedProgram):
+        model = model.module()
     facts: dict[str, Any] = {
         "name": name or getattr(model, "__name__", type(model).__name__),
         "rate": sample_rate,
@@ -102,6 +112,9 @@ def wrap(
     }
     if isinstance(model, type):
         raise ParameterError(f"{model.__name__} is a class: give an instance, {model.__name__}()")
+    if not callable(model):
+        raise ParameterError(f"a model is a torch module or a function, got {type(model).__name__}")
+    facts["inputs"] = Inputs(model, extra, facts["name"])
     if hasattr(features, "plane") and isinstance(model, nn.Module):
         if plane is not None:
             raise ParameterError("plane: features on a plane have their own; leave plane out")
@@ -111,8 +124,6 @@ def wrap(
         if features is None:
             return WaveModel(module=model, **facts)
         return FeatureModel(features, module=model, **facts)
-    if not callable(model):
-        raise ParameterError(f"a model is a torch module or a function, got {type(model).__name__}")
     if features is not None:
         raise ParameterError("features need a torch module; let the function compute its own")
     return BlackBox(model, **facts)

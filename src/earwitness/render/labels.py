@@ -36,6 +36,7 @@ def region_labels(attribution: Attribution, mask: Mask, name: str, offset: float
         float(attribution.times[1] - attribution.times[0]) / 2 if found.shape[1] > 1 else 0.0
     )
     lines = []
+    name = " ".join(name.split())  # a tab or a line break would end the label
     for k in sorted(strongest, key=lambda k: boxes[k][1].start):
         rows, columns = boxes[k]
         start = max(0.0, float(attribution.times[columns.start]) - half_time)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from earwitness.render.lettering import families
 from earwitness.types import Attribution, FloatArray, Mask
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def draw(magnitude: FloatArray, attribution: Attribution, mask: Mask, title: str
     figure.colorbar(shown, ax=right, label="attribution, scaled")
     if mask.gains.min() < 0.5 < mask.gains.max():
         right.contour(mask.gains, [0.5], colors="k", linewidths=0.5, extent=extent)
-    right.set(title=title, xlabel="time (s)")
+    right.set(xlabel="time (s)")
+    right.set_title(title, fontfamily=families(title), parse_math=False, usetex=False)
     return figure
 
 

@@ -1,33 +1,31 @@
-"""The folder of a report: a folder for each sound and method, and the page."""
+"""The folder of a report: a folder for each sound and method, and the page.
+
+``report.json`` records what the explanations depend on (``key``), the folder of every sound with
+the digest of its file (``sounds``), and the folders in each of them (``parts``). It is written
+before the work begins; what is finished is seen from the explanations themselves.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 import os
-import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from earwitness.errors import OutputError
 from earwitness.explanation import Explanation
-from earwitness.files import replacing, write_json
+from earwitness.files import digest_of, read_record, replacing, sweep, write_json
 from earwitness.models.model import Model
-from earwitness.report.page import write_page
-from earwitness.report.sections import SECTION, write_section
-from earwitness.store import own_files, save, save_input
+from earwitness.report.page import MARK, find_sections, write_page
+from earwitness.report.sections import SECTION, anchor, write_section
+from earwitness.store import is_ours, own_files, save, save_input
 
-_RECORD = "report.json"
-_SCHEMA = 1  # version of report.json
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The folder, sound and method of one explanation."""
-
-    clip: str
-    method: str
-    folder: Path
+_RECORD, _PAGE, _INPUT = "report.json", "index.html", "input.wav"
+_SCHEMA = 2  # version of report.json
+_HEAD = 1024  # bytes at the beginning of a page that hold its mark
+_ELSEWHERE = "choose another place with -o"
 
 
 class ReportFolder:
@@ -36,53 +34,88 @@ class ReportFolder:
     Parameters
     ----------
     root : Path
+        Held by the caller (``files.held``) from ``prepare`` on.
     overwrite : bool
-        Whether the results of an earlier run may be replaced. Only files that this run recorded are
+        Whether to remove the results of earlier runs. Only files of recorded explanations are
         removed.
-
-    Raises
-    ------
-    OutputError
-        If the folder is not empty, or cannot be written.
+    key : mapping, optional
+        What the explanations depend on, as plain JSON values, with ``methods``. A folder with the
+        same key is gone on with; without a key none is.
+    difference : callable, optional
+        ``difference(there, here)`` says what differs between two keys; empty if nothing does.
     """
 
-    def __init__(self, root: Path, *, overwrite: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        overwrite: bool,
+        key: Mapping[str, Any] | None = None,
+        difference: Callable[[Any, Mapping[str, Any]], str] | None = None,
+    ) -> None:
         self.root = root
-        self.entries: list[Entry] = []
-        self._names: dict[str, str] = {}
-        self._taken = {"index.html", _RECORD}  # in lower case, as are the folders above them
+        self._overwrite = overwrite
+        self._key, self._difference = key, difference
+        self._sounds: dict[str, dict[str, str]] = {}  # by folder, in order of the page
+        self._names: dict[str, str] = {}  # folders, by path of the sound
+        self._parts: list[str] = []
+        self._taken = {_PAGE, _RECORD}  # in lower case, as are the folders above them
         self._above: set[str] = set()
         self._open: list[tuple[Path, Explanation]] = []
-        self._made = False
-        self._overwrite = overwrite
-        if root.exists() and not root.is_dir():
-            raise OutputError(f"{root}: a file, not a folder; choose another place with -o")
-        if root.is_dir() and any(root.iterdir()):
-            if not overwrite:
-                raise OutputError(
-                    f"{root}: is not empty; use --overwrite, or choose another place with -o"
-                )
-            if (root / _RECORD).is_file():
-                _recorded(root / _RECORD)
-            else:
-                raise OutputError(
-                    f"{root}: holds files that are not a report of earwitness; choose another "
-                    "place with -o"
-                )
+        self._made = not root.exists()
+        self._shown = 0  # explanations on the page
+        self._recorded: dict[str, Any] | None = None  # as it is on disk
+        self.page = root / _PAGE
 
     def prepare(self) -> None:
-        """Make the folder and remove the results of an earlier run."""
-        self._made = not self.root.exists()
+        """Go on with the results of an earlier run, or remove them.
+
+        Raises
+        ------
+        OutputError
+            If the folder holds anything else, or cannot be written.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
-            self._clear()
+            if any(self.root.iterdir()):
+                self._take_over()
             self._record()
         except OSError as error:
             raise OutputError(
-                f"{self.root}: cannot be written ({error.strerror}); choose another place with -o"
+                f"{self.root}: cannot be written ({error.strerror}); {_ELSEWHERE}"
             ) from error
+
+    def expect(self, clips: Mapping[Path, Path], parts: Iterable[str]) -> list[Path]:
+        """Record sounds and the parts that each is to have, and return the sounds' folders.
+
+        Parameters
+        ----------
+        clips : mapping of Path to Path
+            Sounds, each with the folder that was searched for sounds (see ``place_of``).
+        parts : iterable of str
+            Names of the folders of explanations, in order of the page.
+
+        Raises
+        ------
+        OutputError
+            If a sound has changed since it was explained.
+        """
+        self._parts = list(dict.fromkeys([*self._parts, *parts]))
+        places = [self.place_of(str(clip), below) for clip, below in clips.items()]
+        for clip, place in zip(clips, places, strict=True):
+            try:
+                digest = digest_of([clip])
+            except OutputError:  # the reading of it fails too, and says why
+                digest = ""
+            known = self._sounds[self._names[self._path(str(clip))]]
+            if known.get("digest", digest) != digest and self._explained(place):
+                raise OutputError(
+                    f"{self.root}: holds explanations of another {clip}, which has changed since; "
+                    f"use --overwrite, or {_ELSEWHERE}"
+                )
+            known["digest"] = digest
+        self._record()
+        return places
 
     def place_of(self, clip: str, below: Path | None = None) -> Path:
         """Return the folder of a sound, named after its file without the ending.
@@ -95,9 +128,11 @@ class ReportFolder:
             The folder that was searched for sounds; its sub-folders are kept. Of equal names, the
             second one gets the name of its own folder before it, or a number.
         """
-        if clip not in self._names:
-            self._names[clip] = self._new_name(Path(clip), below)
-        return self.root / self._names[clip]
+        path = self._path(clip)
+        if path not in self._names:
+            name = self._names[path] = self._new_name(Path(clip), below)
+            self._sounds[name] = {"path": path}
+        return self.root / self._names[path]
 
     def add(self, explanation: Explanation, place: str | None = None) -> dict[str, Path]:
         """Save one explanation in ``place``, by default its method's name, and return its files.
@@ -107,30 +142,64 @@ class ReportFolder:
         clip = self.place_of(explanation.clip)
         if self._open and self._open[0][0].parent != clip:
             self._close()
+        part = place or explanation.method
+        self._parts = list(dict.fromkeys([*self._parts, part]))
+        self._record()
+        files = save(explanation, clip / part, overwrite=self._overwrite, own_input=False)
         if not self._open:
             save_input(clip, explanation.input)
-        folder = clip / (place or explanation.method)
-        files = save(explanation, folder, overwrite=self._overwrite, own_input=False)
-        self._open.append((folder, explanation))
-        self.note(explanation.clip, explanation.method, folder)
+        self._open.append((clip / part, explanation))
         return files
 
-    def note(self, clip: str, method: str, folder: Path) -> None:
-        """Record an explanation that is already saved."""
-        self.entries.append(Entry(clip, method, folder))
-        self._record()
+    def parts(self, place: Path) -> tuple[str, ...]:
+        """Return the names of the explanations of a sound that are there, in order of the page."""
+        return tuple(folder.name for folder in self._explained(place))
 
-    def finish(self, model: Model) -> Path:
-        """Write the page of all explanations and return its path."""
+    def shown(self) -> set[Path]:
+        """Return the folders of the sounds that are on the page or have a section for it."""
+        there = find_sections(self.page)
+        places = [self.root / name for name in self._sounds]
+        return {p for p in places if anchor(self.root, p) in there or (p / SECTION).is_file()}
+
+    @property
+    def explained(self) -> list[Path]:
+        """The folders of all explanations that are there, in order of the page."""
+        return [one for name in self._sounds for one in self._explained(self.root / name)]
+
+    @property
+    def complete(self) -> bool:
+        """Whether a page was written of all explanations that are there."""
+        return len(self.explained) == self._shown and self.page.is_file()
+
+    def finish(self, model: Model, *, on_missing: Callable[[str], None] | None = None) -> Path:
+        """Write the page of all explanations and return its path.
+
+        Parameters
+        ----------
+        on_missing : callable, optional
+            Called with a line on each explanation that cannot be read; the page is without it.
+        """
         self._close()
-        page = self.root / "index.html"
-        order = sorted(self.entries, key=lambda entry: self._order[entry.clip])
+        folders = self.explained
         try:
-            with replacing(page) as partial:
-                write_page(partial, self.root, [entry.folder for entry in order], model)
+            with replacing(self.page) as partial:
+                write_page(
+                    partial, self.root, folders, model, former=self.page, on_missing=on_missing
+                )
+            self._shown = len(folders)
+            self._record()
         except OSError as error:
-            raise OutputError(f"{page}: cannot be written ({error.strerror})") from error
-        return page
+            raise OutputError(f"{self.page}: cannot be written ({error.strerror})") from error
+        return self.page
+
+    def discard(self) -> None:
+        """Remove the folder if nothing but the record is in it."""
+        for name in self._sounds:
+            self._prune(self.root / name)
+        if [path.name for path in self.root.iterdir()] == [_RECORD]:
+            (self.root / _RECORD).unlink()
+            if self._made:
+                self.root.rmdir()
 
     def _close(self) -> None:
         """Write the section of the current sound."""
@@ -138,16 +207,17 @@ class ReportFolder:
             write_section(self.root, self._open)
         self._open = []
 
-    def discard(self) -> None:
-        """Remove the folder if it is empty."""
-        (self.root / _RECORD).unlink(missing_ok=True)
-        if self._made and self.root.is_dir() and not any(self.root.iterdir()):
-            self.root.rmdir()
+    def _explained(self, place: Path) -> list[Path]:
+        """Return the folders in which explanations of a sound lie, in order of the page."""
+        return [place / part for part in self._parts if is_ours(place / part)]
 
-    @property
-    def _order(self) -> dict[str, int]:
-        """Position of each sound, in order of first use."""
-        return {clip: number for number, clip in enumerate(self._names)}
+    def _path(self, clip: str) -> str:
+        """Return the path of a sound from the folder of the report, wherever the command runs."""
+        path = os.path.abspath(clip)
+        try:
+            return os.path.relpath(path, os.path.abspath(self.root)).replace(os.sep, "/")
+        except ValueError:  # on another drive
+            return path
 
     def _new_name(self, clip: Path, below: Path | None) -> str:
         """Return a relative path that neither is nor holds nor lies in another sound's folder."""
@@ -158,36 +228,83 @@ class ReportFolder:
         def free(name: str) -> bool:
             here = PurePosixPath(name.lower())
             lines = {str(one) for one in (here, *here.parents)}
-            return str(here) not in self._above and not lines & self._taken
+            if str(here) in self._above or lines & self._taken:
+                return False
+            place = self.root / name  # an input there is somebody else's
+            return not os.path.isfile(place) and not os.path.lexists(place / _INPUT)
 
         plain, longer = "/".join(parts), "/".join([own, *parts])
         numbered = (f"{plain}-{number}" for number in itertools.count(2))
         chosen = next(name for name in itertools.chain((plain, longer), numbered) if free(name))
-        self._taken.add(chosen.lower())
-        self._above |= {str(one) for one in PurePosixPath(chosen.lower()).parents}
+        self._take(chosen)
         return chosen
 
-    def _record(self) -> None:
-        own = [os.path.relpath(entry.folder, self.root) for entry in self.entries]
-        write_json(self.root / _RECORD, {"schema": _SCHEMA, "own": own})
+    def _take(self, name: str) -> None:
+        self._taken.add(name.lower())
+        self._above |= {str(one) for one in PurePosixPath(name.lower()).parents}
 
-    def _clear(self) -> None:
-        record = self.root / _RECORD
-        if not record.is_file():
+    def _record(self) -> None:
+        facts = {"key": self._key, "parts": self._parts, "sounds": self._sounds}
+        whole = {"schema": _SCHEMA, **facts, "page": self._shown}
+        if whole != self._recorded:
+            write_json(self.root / _RECORD, whole)
+            self._recorded = json.loads(json.dumps(whole))
+
+    def _take_over(self) -> None:
+        """Remove what the record names, or go on with it."""
+        if not (self.root / _RECORD).is_file():
+            raise OutputError(
+                f"{self.root}: holds files that are not a report of earwitness; {_ELSEWHERE}"
+            )
+        facts = _recorded(self.root)
+        if os.path.lexists(self.page) and not _is_page(self.page):
+            raise OutputError(f"{self.page}: not a page of earwitness; {_ELSEWHERE}")
+        if not self._overwrite:
+            self._compare(facts["key"])
+        for name in facts["sounds"]:
+            sweep(self.root / name)
+        if self._overwrite:
+            self._clear(facts["sounds"], facts["parts"])
             return
-        for name in _recorded(record):
-            folder = self.root / name
-            if not folder.resolve().is_relative_to(self.root.resolve()):
-                continue
-            shared = [folder.parent / "input.wav", folder.parent / SECTION]
-            for path in (*own_files(folder), *shared):
+        self._recorded = json.loads(json.dumps(facts))
+        self._sounds, self._parts, self._shown = facts["sounds"], facts["parts"], facts["page"]
+        for name, sound in self._sounds.items():
+            self._names[sound["path"]] = name
+            self._take(name)
+
+    def _compare(self, there: Any) -> None:
+        """Raise unless the explanations there depend on the same as those of this run."""
+        if self._key is None or self._difference is None or there is None:
+            raise OutputError(f"{self.root}: is not empty; use --overwrite, or {_ELSEWHERE}")
+        try:
+            other = self._difference(there, self._key)
+        except (AttributeError, KeyError, TypeError):
+            other = "a damaged record"
+        if other:
+            raise OutputError(
+                f"{self.root}: holds explanations with {other}; use --overwrite, or {_ELSEWHERE}"
+            )
+        self._key = {**self._key, "methods": {**there["methods"], **self._key["methods"]}}
+
+    def _clear(self, sounds: Iterable[str], parts: Iterable[str]) -> None:
+        for place in (self.root / name for name in sounds):
+            own = [place / part for part in parts if is_ours(place / part)]
+            files = [path for folder in own for path in own_files(folder)]
+            for path in (*files, *([place / _INPUT, place / SECTION] if own else [])):
                 path.unlink(missing_ok=True)
-            above = folder.relative_to(self.root).parents
-            for place in (folder, *(self.root / one for one in above)):
-                if place != self.root and place.is_dir() and not any(place.iterdir()):
-                    place.rmdir()
-        (self.root / "index.html").unlink(missing_ok=True)
-        record.unlink()
+            for part in parts:
+                self._prune(place / part)
+            self._prune(place)
+        self.page.unlink(missing_ok=True)
+
+    def _prune(self, folder: Path) -> None:
+        """Remove a folder and those around it, up to the root, while they are empty."""
+        while folder != self.root and not os.path.islink(folder):
+            if folder.is_dir():
+                if any(folder.iterdir()):
+                    return
+                folder.rmdir()
+            folder = folder.parent
 
 
 def _folder_name(text: str) -> str:
@@ -195,12 +312,45 @@ def _folder_name(text: str) -> str:
     return name.strip(" .")[:80].strip(" .") or "clip"
 
 
-def _recorded(record: Path) -> list[str]:
-    """Return the folders that a run recorded as its own."""
+def _is_page(path: Path) -> bool:
+    """Return whether a file is a page of a report."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return MARK.encode() in file.read(_HEAD)
+
+
+def _recorded(root: Path) -> dict[str, Any]:
+    """Return the record of a report; whatever it names lies in its folder.
+
+    Raises
+    ------
+    OutputError
+        If it is damaged, or names anything else.
+    """
+    path, whole = root / _RECORD, root.resolve()
     try:
-        facts = json.loads(record.read_text(encoding="utf-8"))
-        if facts["schema"] == _SCHEMA and all(isinstance(name, str) for name in facts["own"]):
-            return list(facts["own"])
-    except (ValueError, KeyError, TypeError):
+        facts = read_record(path, {_SCHEMA}, OutputError)
+        names = [*facts["sounds"], *facts["parts"]]
+        inside = [_is_inside(whole, name) for name in names]
+        paths = [isinstance(sound["path"], str) for sound in facts["sounds"].values()]
+        single = ["/" not in part for part in facts["parts"]]
+        numbers = [isinstance(facts["page"], int), facts["key"] is None or bool(facts["key"])]
+        if all((*inside, *paths, *single, *numbers)):
+            return facts
+    except (ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise OutputError(f"{record}: not a record of earwitness; choose another place with -o")
+    raise OutputError(f"{path}: not a record of earwitness; {_ELSEWHERE}")
+
+
+def _is_inside(root: Path, name: str) -> bool:
+    """Return whether a name is a plain path below a folder, also where links lead."""
+    plain = name and "\\" not in name and PurePosixPath(name).as_posix() == name
+    parts = PurePosixPath(name).parts
+    return bool(
+        plain
+        and parts
+        and not {"..", ".", "/"} & set(parts)
+        and not name.startswith("/")
+        and (root / name).resolve().is_relative_to(root)
+    )

@@ -16,7 +16,6 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 
 from earwitness.audio import read_audio
-from earwitness.evaluation.verdict import title
 from earwitness.explanation import Explanation
 from earwitness.files import write_text
 from earwitness.methods.registry import METHODS
@@ -72,6 +71,7 @@ def render_section(root: Path, saved: Saved) -> str:
         "spectrogram": uri("image/webp", spectrogram_image(first.magnitude)),
         "original": _original(root, first),
         "expansion": expansion_text(factor),
+        "notes": [note for note in first.notes if _common(note, saved)],
         "parts": _parts(root, saved, factor),
     }
     return environment().get_template("section.html").render(clip=clip)
@@ -80,6 +80,11 @@ def render_section(root: Path, saved: Saved) -> str:
 def _sounds(saved: Saved) -> list[Audio]:
     """Return the input, then evidence and remainder of each explanation."""
     return [saved[0][1].input, *(one for _, e in saved for one in (e.evidence, e.remainder))]
+
+
+def _common(note: str, saved: Saved) -> bool:
+    """Return whether a note is on every explanation of the sound."""
+    return all(note in one.notes for _, one in saved)
 
 
 def _parts(root: Path, saved: Saved, factor: int) -> Iterator[dict[str, Any]]:
@@ -112,7 +117,7 @@ def _parts(root: Path, saved: Saved, factor: int) -> Iterator[dict[str, Any]]:
             "freqs": _ticks(one.attribution.freqs / 1000, "kHz"),
             "span": _span(one),
             "rows": [] if one.trust is None else _rows(one, one.trust),
-            "title": None if one.verdict is None else title(one.verdict),
+            "notes": [note for note in one.notes if not _common(note, saved)],
             "grade": "ungraded" if one.verdict is None else one.verdict.grade,
             "files": {name: path.replace(os.sep, "/") for name, path in files.items()},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from earwitness.audio import read_audio
 from earwitness.data.collection import Item
 from earwitness.errors import OutputError, ParameterError
-from earwitness.files import replacing, unwritable
+from earwitness.files import digest_of, held, replacing, unwritable
 from earwitness.metrics.calibration import expected_calibration_error
 from earwitness.models.zoo.checkpoint import Recipe, save_checkpoint
 from earwitness.train.augmentation import (
@@ -31,6 +32,7 @@ from earwitness.weights import read_torch
 _EMA = 0.9  # decay of the moving average of weights, per epoch
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _MARGIN = 0.1  # s, more than the filter of resampling is long
+_STATE = "training.pt"  # checkpoint, removed when the training is finished
 _SAVE_EVERY = 10  # epochs between checkpoints; an epoch takes seconds
 
 
@@ -122,7 +124,8 @@ def train_classifier(
     """Train a classifier and write it to a folder that ``load_model`` can load.
 
     An interrupted training resumes from its last checkpoint, at most ten epochs earlier, and ends
-    with the same weights as an uninterrupted one.
+    with the same weights as an uninterrupted one. A finished one of the same settings and sounds is
+    not repeated.
 
     Parameters
     ----------
@@ -142,35 +145,60 @@ def train_classifier(
     dict
         Settings and results, as written to ``model.json``.
     """
-    if (folder / "model.json").exists():
-        raise OutputError(f"{folder}: holds a trained model already; choose another folder")
     if len(items) < settings.batch:
         raise ParameterError(
             f"{len(items)} sounds are too few to train on with a batch of {settings.batch}"
         )
     waves, labels = load_waves(items, recipe)
     key = {"settings": asdict(settings), "recipe": asdict(recipe), "sounds": _digest(waves, labels)}
-    state = _begin(recipe, settings, len(items), torch.device(device))
-    unfinished = folder / "training.pt"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
-    if unfinished.exists():
-        state.restore(unfinished, key)
-    while state.epoch < settings.epochs:
-        loss = _epoch(state, waves, labels, recipe, settings)
-        if state.epoch % _SAVE_EVERY == 0:
-            state.store(unfinished, key)
-        if on_epoch:
-            on_epoch(state.epoch, loss)
-    state.average.cpu()
-    facts: dict[str, Any] = {"settings": asdict(settings), "trained_on": len(items)}
-    if test:
-        facts["test"] = evaluate(state.average, recipe, test)
-    save_checkpoint(folder, recipe, state.average, facts)
-    unfinished.unlink(missing_ok=True)
+    with held(folder):
+        unfinished = folder / _STATE
+        facts = _finished(folder, key, test)
+        if facts is None:
+            state = _begin(recipe, settings, len(items), torch.device(device))
+            if unfinished.exists():
+                state.restore(unfinished, key)
+            while state.epoch < settings.epochs:
+                loss = _epoch(state, waves, labels, recipe, settings)
+                if state.epoch % _SAVE_EVERY == 0:
+                    state.store(unfinished, key)
+                if on_epoch:
+                    on_epoch(state.epoch, loss)
+            state.average.cpu()
+            facts = {
+                "settings": key["settings"], "trained_on": len(items),
+                "sounds": key["sounds"], "test_sounds": _files(test),
+            }  # fmt: skip
+            if test:
+                facts["test"] = evaluate(state.average, recipe, test)
+            save_checkpoint(folder, recipe, state.average, facts)
+        unfinished.unlink(missing_ok=True)
     return facts
+
+
+def _finished(folder: Path, key: dict[str, Any], test: Sequence[Item]) -> dict[str, Any] | None:
+    """Return what a finished training of the same settings and sounds found; None without one."""
+    path = folder / "model.json"
+    if not path.exists():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = stored["facts"]
+        there = {"settings": facts["settings"], "recipe": stored["recipe"]}
+        there |= {"sounds": facts["sounds"], "test": facts["test_sounds"]}
+    except (ValueError, KeyError, TypeError):
+        there = {}
+    if there != json.loads(json.dumps({**key, "test": _files(test)})):
+        raise OutputError(f"{folder}: holds a trained model already; choose another folder")
+    return facts
+
+
+def _files(items: Sequence[Item]) -> str:
+    """Return a digest of the files and the labels of sounds."""
+    return (
+        digest_of(item.path for item in items)
+        + blake2b("\0".join(item.label for item in items).encode(), digest_size=8).hexdigest()
+    )
 
 
 def _digest(waves: Tensor, labels: Tensor) -> str:

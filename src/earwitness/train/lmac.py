@@ -17,7 +17,7 @@ from earwitness.decoders.objective import Weights
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder, default_widths
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
-from earwitness.files import digest_of
+from earwitness.files import digest_of, held
 from earwitness.layers.finding import find_layers
 from earwitness.models.declared import outputs_for
 from earwitness.models.fingerprint import digest, identity
@@ -25,7 +25,7 @@ from earwitness.models.model import Model
 from earwitness.models.target import overall
 from earwitness.train.contamination import Contaminator, Sounds
 from earwitness.train.explaining import evaluate_batch, evaluate_sides, loss_of
-from earwitness.train.progress import History, Workers, claim, restore, store
+from earwitness.train.progress import STATE, History, Workers, finished, restore, store
 from earwitness.train.settings import Settings
 from earwitness.train.validation import Validation
 
@@ -262,7 +262,8 @@ def train_lmac(
     """Train a decoder and write it to a folder that ``lmac`` can load.
 
     An interrupted training resumes after the last complete epoch and ends with the same weights as
-    an uninterrupted one. ``log.csv`` in the folder contains the figures of every epoch.
+    an uninterrupted one. A finished one of the same settings and sounds is not repeated.
+    ``log.csv`` in the folder contains the figures of every epoch.
 
     Parameters
     ----------
@@ -288,38 +289,54 @@ def train_lmac(
         If the model cannot be differentiated or has no suitable layer.
     """
     workers = workers or Workers()
-    claim(folder)
-    training = Training(
-        model, sounds, held_out, settings, layers=layers, start=start, workers=workers
-    )
-    key = {
-        "settings": asdict(settings),
-        "model": training.identity,
+    with held(folder) if workers.rank == 0 else nullcontext():
+        training = Training(
+            model, sounds, held_out, settings, layers=layers, start=start, workers=workers
+        )
+        return _trained(training, sounds, held_out, folder, start, on_epoch)
+
+
+def _trained(
+    training: Training,
+    sounds: Sequence[Path],
+    held_out: Sequence[Path],
+    folder: Path,
+    start: Explainer | None,
+    on_epoch: Callable[[int, dict[str, float]], None] | None,
+) -> Explainer:
+    """Go on with a training in its folder until it is finished."""
+    content = {
         "sounds": digest_of(sounds),
         "held out": digest_of(held_out),
         "contaminations": digest_of(training.contaminator.paths),
         "layers": [layer.name for layer in training.layers],
         "start": None if start is None else digest(start.decoder),
-        "processes": workers.count,
+        "processes": training.workers.count,
     }
+    made: dict[str, Any] = {"settings": asdict(training.settings), "content": content}
+    before = finished(folder, made, training.identity)
+    if before is not None:
+        return before
+    key = {"settings": made["settings"], "model": training.identity, **content}
     restore(training, folder, key)
+    first = training.workers.rank == 0
     while not training.finished:
         figures = training.epoch()
-        if workers.rank == 0:
+        if first:
             store(training, folder, key)
         if on_epoch:
             on_epoch(len(training.history), figures)
     facts = {
-        "settings": asdict(settings),
+        **made,
         "trained": {"sounds": len(sounds), "epochs": len(training.history)},
         "asked": training.target_counts,
         "validation": {**training.history.best, "sounds": len(held_out)},
         "torch": torch.__version__,
     }
     explainer = training.explainer(facts)
-    if workers.rank == 0:
+    if first:
         save_explainer(folder, explainer)
-        (folder / "training.safetensors").unlink(missing_ok=True)
+        (folder / STATE).unlink(missing_ok=True)
     return explainer
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from earwitness.decoders.folder import Explainer, load_explainer
 from earwitness.errors import OutputError
 from earwitness.files import replacing
 from earwitness.models.fingerprint import changed
@@ -22,7 +23,7 @@ from earwitness.models.fingerprint import changed
 if TYPE_CHECKING:
     from earwitness.train.lmac import Training
 
-_STATE = "training.safetensors"  # checkpoint, removed when the training is finished
+STATE = "training.safetensors"  # checkpoint, removed when the training is finished
 _LOG = "log.csv"  # one row per epoch
 
 
@@ -100,14 +101,29 @@ class Workers:
         return figures
 
 
-def claim(folder: Path) -> None:
-    """Create the folder of a training; raise if it contains a finished one."""
-    if (folder / "decoder.json").exists():
+def finished(folder: Path, facts: dict[str, Any], model: dict[str, Any]) -> Explainer | None:
+    """Return the decoder that an equal training wrote to the folder; None without a decoder.
+
+    Parameters
+    ----------
+    facts : dict
+        Settings and sounds of the training, as they are in the facts of its decoder.
+    model : dict
+        Identity of the explained model.
+
+    Raises
+    ------
+    OutputError
+        If the folder contains another decoder.
+    """
+    if not (folder / "decoder.json").exists():
+        return None
+    found = load_explainer(folder)
+    here = json.loads(json.dumps(facts))
+    if {name: found.facts.get(name) for name in here} != here or changed(found.model, model):
         raise OutputError(f"{folder}: holds a trained decoder already; choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
+    (folder / STATE).unlink(missing_ok=True)
+    return found
 
 
 def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
@@ -126,7 +142,7 @@ def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
              "asked": training.target_counts}  # fmt: skip
     tensors = {name: one.detach().cpu().contiguous().clone() for name, one in tensors.items()}
     try:
-        with replacing(folder / _STATE) as partial:
+        with replacing(folder / STATE) as partial:
             save_file(tensors, partial, metadata={"about": json.dumps(about)})
         write_log(folder, training.history.rows)
     except (OSError, SafetensorError) as error:
@@ -152,7 +168,7 @@ def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
     OutputError
         If it is damaged, or from a training with other settings.
     """
-    path = folder / _STATE
+    path = folder / STATE
     if not path.exists():
         return
     try:

@@ -21,7 +21,7 @@ class BlackBox(Model):
         self._function = function
 
     def _forward(self, waves: Tensor) -> Any:
-        found = self._function(waves.detach().cpu().numpy().astype(np.float32))
+        found = self.inputs.call(self._function, waves.detach().cpu().numpy().astype(np.float32))
         outputs = np.asarray(found.detach().cpu() if isinstance(found, Tensor) else found)
         if outputs.dtype.kind not in "buifc":
             raise ModelError(f"{self.name}: outputs must be numbers, got {outputs.dtype}")

@@ -55,8 +55,8 @@ class SpectralModel(Model):
         return [(start * hop, length) for start in self._starts(frames, longest)]
 
     def _forward(self, magnitude: Tensor) -> Any:
-        return self.module(self._cast(self.frontend(magnitude)))
+        return self.inputs.call(self.module, self._cast(self.frontend(magnitude)))
 
     def _rest(self, linear: Tensor) -> Any:
         frontend = cast(LinearFrontEnd, self.frontend)
-        return self.module(self._cast(frontend.nonlinear(linear)))
+        return self.inputs.call(self.module, self._cast(frontend.nonlinear(linear)))

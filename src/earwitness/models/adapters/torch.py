@@ -16,7 +16,7 @@ class WaveModel(Model):
     module: nn.Module
 
     def _forward(self, waves: Tensor) -> Any:
-        return self.module(waves.to(self.dtype))
+        return self.inputs.call(self.module, waves.to(self.dtype))
 
 
 class FeatureModel(Model):
@@ -34,4 +34,4 @@ class FeatureModel(Model):
         return tuple(p for p in (self.module, self._features) if isinstance(p, nn.Module))
 
     def _forward(self, waves: Tensor) -> Any:
-        return self.module(self._cast(self._features(waves)))
+        return self.inputs.call(self.module, self._cast(self._features(waves)))

@@ -1,0 +1,79 @@
+"""Bugs in what resumes, and in what keeps folders safe."""
+
+from __future__ import annotations
+
+BUGS = {
+    "resume: finished explanations are made again": (
+        "jobs/explaining.py", "one = finished(folder, task.files)", "one = None"
+    ),
+    "resume: pieces lose their players": (
+        "jobs/explaining.py", "and not task.shown:", "and False:"
+    ),
+    "resume: a setting does not count": ("jobs/resuming.py", '"seed", "trust")', '"seed")'),
+    "resume: the model does not count": (
+        "jobs/resuming.py", "    if other:\n", "    if False:\n"
+    ),
+    "resume: options do not count": (
+        "jobs/resuming.py", "if known[\"options\"].get(name) != value:", "if False:"
+    ),
+    "resume: a changed sound does not count": (
+        "report/folder.py", "!= digest and self._explained(place)", "!= digest and False"
+    ),
+    "resume: methods of earlier runs are forgotten": (
+        "report/folder.py", "[*self._parts, *parts]", "[*parts]"
+    ),
+    "resume: a finished page is written again": (
+        "cli/run.py", "if self.made or not self.folder.complete:", "if True:"
+    ),
+    "resume: a failed run leaves no record": (
+        "report/folder.py",
+        "if [path.name for path in self.root.iterdir()] == [_RECORD]:",
+        "if True:",
+    ),
+    "safety: a record may name anything": (
+        "report/folder.py", "inside = [_is_inside(whole, name) for name in names]", "inside = []"
+    ),
+    "safety: links lead out": (
+        "report/folder.py", "and (root / name).resolve().is_relative_to(root)", ""
+    ),
+    "safety: files without an explanation are removed": (
+        "report/folder.py", "for part in parts if is_ours(place / part)]\n            files",
+        "for part in parts]\n            files",
+    ),
+    "safety: any page is replaced": (
+        "report/folder.py", "if os.path.lexists(self.page) and not _is_page(self.page):",
+        "if False:",
+    ),
+    "safety: a result that cannot be read costs the page": (
+        "report/page.py", "except OutputError as error:", "except ZeroDivisionError as error:"
+    ),
+    "safety: what was killed stays": (
+        "files.py", "            sweep(folder)\n", "            pass\n"
+    ),
+    "safety: others' hidden files are swept": (
+        "files.py", r'r"\..+\.[0-9a-f]{8}\.partial"', r'r"\..+\.partial"'
+    ),
+    "safety: two runs share a folder": ("files.py", "fcntl.flock(place, ", "int("),
+    "safety: the empty path is the current folder": (
+        "files.py", "    if not os.fspath(place):\n", "    if False:\n"
+    ),
+    "safety: a typo locks a grid": (
+        "benchmark/engine.py", "if different and lines.exists() and read_lines(lines):",
+        "if different:",
+    ),
+    "safety: a hang-up ends without a page": (
+        "cli/stopping.py", '("SIGTERM", "SIGHUP")', '("SIGTERM",)'
+    ),
+    "estimate: every sound is as long as the first": (
+        "cli/estimate.py", "sum(max(one, least) for one in lengths.values() if one)",
+        "len(lengths) * audio.seconds",
+    ),
+    "audio: the time of writing is in the file": (
+        "audio.py",
+        "    with open(path, \"wb\") as file:\n        file.write(head + samples.tobytes())\n",
+        "    soundfile.write(path, samples, audio.rate, format=\"WAV\", subtype=\"FLOAT\")\n",
+    ),
+    "train: a finished training is refused": (
+        "train/classifier.py", "    if there != json.loads", "    if True or there != json.loads"
+    ),
+}  # fmt: skip

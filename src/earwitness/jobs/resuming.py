@@ -1,0 +1,79 @@
+"""What explanations depend on, by content: a run goes on only where all of it is the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from earwitness.files import digest_of
+from earwitness.methods.registry import METHODS, named_files
+from earwitness.models.fingerprint import changed, identity
+from earwitness.models.model import Model
+from earwitness.types import Request
+
+_SHARED = ("target", "versus", "span", "direction", "keep", "start", "end", "seed", "trust")
+
+
+def key_of(model: Model, requests: Iterable[Request], files: Collection[str]) -> dict[str, Any]:
+    """Return what the explanations of a run depend on besides the sounds, as plain JSON values.
+
+    Parameters
+    ----------
+    requests : iterable of Request
+        Of one run: they differ in method and options only.
+    files : collection of str
+        What is saved besides the default.
+
+    Raises
+    ------
+    OutputError
+        If a file that an option names cannot be read.
+    """
+    requests = list(requests)
+    methods = {}
+    for request in requests:
+        options = METHODS.get(request.method).settle(request.options)
+        methods[request.method] = {"options": options, "named": digest_of(named_files(options))}
+    found = {
+        "model": {"name": model.name, **identity(model)},
+        "settings": {name: getattr(requests[0], name) for name in _SHARED},
+        "files": sorted(files),
+        "methods": methods,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(found))
+    return plain
+
+
+def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Return what differs between the keys of two runs, in words; empty if nothing does.
+
+    A method that only one of them has is no difference.
+    """
+    other = changed(there.get("model"), here["model"])
+    if other:
+        return f"another {other}" if other == "model" else f"other {other} of the model"
+    settings = there.get("settings", {})
+    for name, value in here["settings"].items():
+        if settings.get(name) != value:
+            return f"{name} {_text(settings.get(name))}, not {_text(value)}"
+    if there.get("files") != here["files"]:
+        return f"files {_text(there.get('files'))}, not {_text(here['files'])}"
+    for method, one in here["methods"].items():
+        known = there.get("methods", {}).get(method)
+        if known is None:
+            continue
+        for name, value in one["options"].items():
+            if known["options"].get(name) != value:
+                before = _text(known["options"].get(name))
+                return f"{name} {before}, not {_text(value)}, for {method}"
+        if known != one:
+            return f"other files that the options of {method} name"
+    return ""
+
+
+def _text(value: Any) -> str:
+    """Return a value as it is written on the command line, roughly."""
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "default" if value is None else str(value)

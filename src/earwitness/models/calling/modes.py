@@ -1,0 +1,65 @@
+"""Evaluation mode and parameters without gradients, for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def evaluating(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """Keep modules in evaluation mode within the context; modes are restored afterwards.
+
+    Frozen TorchScript has no modes. An exported program has them as constants and refuses
+    ``eval``.
+    """
+    modes = [
+        (module, module.training)
+        for part in parts
+        for module in part.modules()
+        if hasattr(module, "training")
+    ]
+    try:
+        for part in parts:
+            _evaluate(part)
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _evaluate(part: nn.Module) -> None:
+    if not hasattr(part, "training"):
+        return
+    try:
+        part.eval()
+    except NotImplementedError:  # it is, or holds, an exported program
+        for module in part.modules():
+            module.training = False
+
+
+@contextmanager
+def frozen(parts: Sequence[nn.Module]) -> Iterator[None]:
+    """Switch off gradients of parameters, and restore them afterwards."""
+    trainable = [one for part in parts for one in part.parameters() if one.requires_grad]
+    try:
+        for one in trainable:
+            one.requires_grad_(False)
+        yield
+    finally:
+        for one in trainable:
+            one.requires_grad_(True)
+
+
+def sealed(network: nn.Module | None) -> str:
+    """Return what a network is compiled to if no layer or call in it is visible, else nothing."""
+    if isinstance(network, torch.jit.ScriptModule):
+        return "TorchScript"
+    if isinstance(network, torch.fx.GraphModule) and any(
+        getattr(node.target, "namespace", "") == "aten" for node in network.graph.nodes
+    ):
+        return "an exported program (torch.export)"
+    return ""
