@@ -106,8 +106,8 @@ def test_bad_sounds_first_do_not_end_a_run(
     code, out, err = run(capsys, verb, *words, "--json", *model, *more)
     assert code == 1
     assert [json.loads(line)["clip"] for line in out.splitlines()] == ["b.wav"]
-    assert [word for word in ("1 Hz", "60 min", "a pipe", "xxx: cannot be reached", "z.wav: cannot be reached")
-            if word not in err] == []  # fmt: skip
+    wanted = ("1 Hz", "60 min", "a pipe", "xxx: cannot be reached", "z.wav: cannot be reached")
+    assert [word for word in wanted if word not in err] == []
     assert "unexpected" not in err
 
 
