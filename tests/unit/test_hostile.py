@@ -22,6 +22,7 @@ from earwitness.files import write_text
 from earwitness.methods.registry import METHODS
 from earwitness.models.registry import load_model
 from earwitness.models.zoo.checkpoint import Recipe
+from earwitness.samples import Samples
 from earwitness.train.classifier import Settings as Training
 from earwitness.train.classifier import _begin
 from tests.command import MODEL, explain, run
@@ -53,14 +54,20 @@ def test_an_hour_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.Mo
         read_audio(path, rate=RATE)  # 30 million samples at 16 kHz are 31.25 min
 
 
-def test_an_hour_in_a_header_that_does_not_say_so_is_not_read_whole(tmp_path: Path) -> None:
+def test_a_sound_whose_header_says_no_length_is_not_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     soundfile.write(tmp_path / "x.flac", np.zeros(4 * RATE), RATE)
     data = bytearray((tmp_path / "x.flac").read_bytes())
     data[21], data[22:26] = data[21] & 0xF0, bytes(4)  # no number of samples
     (tmp_path / "x.flac").write_bytes(data)
     assert any("does not say" in note for note in read_audio(tmp_path / "x.flac").notes)
+    decoded: list[int] = []
+    add = Samples.add
+    monkeypatch.setattr(Samples, "add", lambda own, b: (decoded.append(len(b)), add(own, b))[1])
     with pytest.raises(ParameterError, match="too long"):
         read_audio(tmp_path / "x.flac", longest=1.0)
+    assert sum(decoded) == RATE + 1  # of the 64,000 that are there
 
 
 @pytest.mark.parametrize("rate", [1, 100, 159])
