@@ -33,11 +33,6 @@ BUGS = {
         'if not text.endswith(b"\\n"):',
         "if False:",
     ),
-    "benchmark: two runs in one folder": (
-        "benchmark/ledger.py",
-        "fcntl.LOCK_EX |",
-        "fcntl.LOCK_SH |",
-    ),
     "benchmark: one chance for all sounds": (
         "benchmark/cells.py",
         'f"{seed} {clip}"',

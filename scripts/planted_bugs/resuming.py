@@ -70,8 +70,8 @@ BUGS = {
     ),
     "audio: the time of writing is in the file": (
         "audio.py",
-        "    with open(path, \"wb\") as file:\n        file.write(head + samples.tobytes())\n",
-        "    soundfile.write(path, samples, audio.rate, format=\"WAV\", subtype=\"FLOAT\")\n",
+"    with open(path, \"wb\") as file:\n        file.write(wav_bytes(audio.samples, audio.rate))\n",
+        "    soundfile.write(path, audio.samples, audio.rate, format=\"WAV\", subtype=\"FLOAT\")\n",
     ),
     "train: a finished training is refused": (
         "train/classifier.py", "    if there != json.loads", "    if True or there != json.loads"

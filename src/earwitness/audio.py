@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import struct
 import sys
 import threading
 from collections import Counter
@@ -22,6 +21,7 @@ from earwitness.errors import AudioError, ParameterError
 from earwitness.files import reachable
 from earwitness.samples import MOST_SAMPLES, Samples, as_float, check_length
 from earwitness.types import Audio
+from earwitness.wav import wav_bytes
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -67,11 +67,8 @@ def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
                     + (f"; convert {skipped} first)" if others else ")")
                 )
             if others:
-                _LOG.warning(
-                    "%s: skipped %s, which cannot be decoded; convert to WAV or FLAC first",
-                    place,
-                    skipped,
-                )
+                text = "%s: skipped %s, which cannot be decoded; convert to WAV or FLAC first"
+                _LOG.warning(text, place, skipped)
             clips += inside
         else:
             clips.append(place)
@@ -219,20 +216,9 @@ def _short(given: object) -> str:
 
 
 def write_audio(path: str | os.PathLike[str], audio: Audio) -> None:
-    """Write a mono 32-bit float WAV: samples are stored exactly and do not clip.
-
-    Equal sounds are equal files; libsndfile adds a chunk (PEAK) that holds the time of writing.
-    """
-    samples = np.ascontiguousarray(audio.samples, "<f4")
-    head = struct.pack(
-        "<4sI4s 4sIHHIIHHH 4sII 4sI",
-        *(b"RIFF", 50 + samples.nbytes, b"WAVE"),
-        *(b"fmt ", 18, 3, 1, audio.rate, 4 * audio.rate, 4, 32, 0),  # 3: IEEE float
-        *(b"fact", 4, len(samples)),
-        *(b"data", samples.nbytes),
-    )
+    """Write a 32-bit float WAV: samples are stored exactly and do not clip."""
     with open(path, "wb") as file:
-        file.write(head + samples.tobytes())
+        file.write(wav_bytes(audio.samples, audio.rate))
 
 
 def _decode(

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "earwitness"
 ORDER = [
     ["errors", "types", "registry", "options"],
     ["files", "provenance", "weights"],
-    ["samples", "audio", "signals"],
+    ["samples", "wav", "audio", "signals"],
     ["plane"],
     ["masks"],
     ["metrics"],
