@@ -159,6 +159,8 @@ def digest_of(paths: Iterable[Path]) -> str:
     for path in paths:
         files = [path] if not path.is_dir() else sorted(p for p in path.rglob("*") if p.is_file())
         for file in files:
+            if file.exists() and not file.is_file():  # opening a pipe would wait for ever
+                raise OutputError(f"{file}: a pipe or a device, not a file")
             try:
                 with file.open("rb") as opened:
                     own = file_digest(opened, blake2b).digest()
