@@ -227,9 +227,10 @@ def check_request(request: Request) -> None:
     parse_keep(spec.keep if request.keep is None else request.keep)
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ParameterError(f"seed must be a whole number from 0 on, got {seed!r}")
-    for second in (request.start, request.end, *(request.span or ())):
-        if second is not None and not math.isfinite(second):
-            raise ParameterError(f"start, end and span are seconds, got {second}")
+    for second in (request.start, request.end):
+        number = isinstance(second, int | float | np.number)
+        if second is not None and not (number and math.isfinite(second)):
+            raise ParameterError(f"start and end are seconds, got {second!r}")
     if request.trust not in ("full", "light", "none"):
         raise ParameterError(f"trust is full, light or none, got {request.trust!r}")
 

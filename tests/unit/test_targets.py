@@ -115,6 +115,13 @@ def test_impossible_spans(span: Any, text: str) -> None:
         explain(levels(), steps(), "energy", span=span)
 
 
+@pytest.mark.parametrize("bound", [float("nan"), float("inf"), "soon"])
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_impossible_bounds(name: str, bound: Any) -> None:
+    with pytest.raises(ParameterError, match="start and end are seconds, got"):
+        explain(levels(), steps(), "energy", **{name: bound})
+
+
 def test_a_span_may_end_after_the_sound() -> None:
     found = explain(levels(), steps(), "energy", target="loud", span=(2.5, 99.0))
     assert found.target.frames == (50, 60)
