@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, redirect_stdout, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -121,8 +120,7 @@ class Run:
         for label in (requests[0].target, requests[0].versus):
             if label is not None:
                 output_index(self.model, label)
-        with redirect_stdout(sys.stderr):
-            key = key_of(self.model, self.requests, settings.files)
+        key = key_of(self.model, self.requests, settings.files)
         self.folder = ReportFolder(
             Path(settings.output), overwrite=settings.overwrite, key=key,
             difference=difference,
@@ -177,8 +175,7 @@ class Run:
         """Print how long the run will take, if it is long."""
         methods = [request.method for request in self.requests]
         left = [t.clip for t in tasks if not all(is_ours(t.folder / name) for name in methods)]
-        with redirect_stdout(sys.stderr):
-            seconds = estimate(self.model, left, self.requests) / self.settings.workers
+        seconds = estimate(self.model, left, self.requests) / self.settings.workers
         if seconds > _WORTH_AN_ESTIMATE:
             say(said(seconds, len(left), len(methods)))
 
@@ -227,12 +224,7 @@ class Run:
         with closing(
             run(work, tasks, model, workers=self.settings.workers, on_passes=tick)
         ) as found:
-            while True:
-                with redirect_stdout(sys.stderr):  # keeps a model's prints out of results
-                    outcome = next(found, None)
-                if outcome is None:
-                    return
-                yield outcome
+            yield from found
 
     def _print(self, outcome: Outcome) -> None:
         if outcome.folder is None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait as wait_for
@@ -95,8 +93,7 @@ def _begin(model: ModelName) -> None:
     global _model
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    with redirect_stdout(sys.stderr):
-        _model = model.load()
+    _model = model.load()
 
 
 def _end_with_parent() -> None:
@@ -108,8 +105,7 @@ def _end_with_parent() -> None:
 
 def _done(work: Work[Item, Result], item: Item) -> list[Result]:
     assert _model is not None
-    with redirect_stdout(sys.stderr):  # what a model prints must not get into the results
-        return list(work(_model, item, _nothing))
+    return list(work(_model, item, _nothing))
 
 
 def _nothing(_count: int) -> None:
