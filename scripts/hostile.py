@@ -44,8 +44,12 @@ class Result:
 
 
 def run(arguments: Sequence[str], most_bytes: int | None = None) -> Result:
-    """Run the command in a fork; ``most_bytes`` is the size at which files count as a full disk."""
+    """Run the command in a fork; ``most_bytes`` is the size at which files count as a full disk.
+
+    Standard error is then a pipe, for a terminal has room on a full disk.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        reader, writer = os.pipe()
         child = os.fork()
         if not child:
             code = 70
@@ -54,6 +58,7 @@ def run(arguments: Sequence[str], most_bytes: int | None = None) -> Result:
                 for stream, number in ((out, 1), (err, 2)):
                     os.dup2(stream.fileno(), number)
                 if most_bytes is not None:
+                    os.dup2(writer, 2)
                     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
                 command(list(arguments))
             except SystemExit as end:
@@ -64,6 +69,10 @@ def run(arguments: Sequence[str], most_bytes: int | None = None) -> Result:
                 sys.stdout.flush()
                 os._exit(code)
         _, status, usage = os.wait4(child, 0)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            err.seek(0, os.SEEK_END)
+            err.write(pipe.read())
         texts = []
         for stream in (out, err):
             stream.seek(0)

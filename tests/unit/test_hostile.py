@@ -20,6 +20,7 @@ from earwitness.decoders.folder import load_explainer
 from earwitness.errors import AudioError, EarwitnessError, ModelError, OutputError, ParameterError
 from earwitness.files import write_text
 from earwitness.methods.registry import METHODS
+from earwitness.models.fingerprint import changed
 from earwitness.models.registry import load_model
 from earwitness.models.zoo.checkpoint import Recipe
 from earwitness.samples import Samples
@@ -249,7 +250,7 @@ def test_a_damaged_model_is_named_by_its_folder(tmp_path: Path, changes: dict[st
 @pytest.mark.parametrize(
     "changes",
     [{"model": {"name": "x"}}, {"domain": "dB"}, {"facts": 3}, {"layers": [{}]}, {"plane": None},
-     {"plane__n_fft": "x"}, {"kind": []}],
+     {"plane__n_fft": "x"}, {"kind": []}, {"facts__asked": 3.5}, {"facts__asked": ["x"]}],
 )  # fmt: skip
 def test_a_damaged_decoder_is_named_by_its_folder(
     tmp_path: Path, changes: dict[str, object]
@@ -257,6 +258,13 @@ def test_a_damaged_decoder_is_named_by_its_folder(
     place = damaged(BUILT_IN / "lmac", tmp_path / "d", **changes)
     with pytest.raises(ModelError, match=f"{place}: the decoder's files are damaged"):
         load_explainer(place)
+
+
+@pytest.mark.parametrize("outputs", [3.5, "x", [[1.0], 2.0], [None] * 9, {}])
+def test_damaged_outputs_of_a_model_are_other_outputs(outputs: object) -> None:
+    here = {"weights": "a", "source": "", "outputs": [1.0] * 9}
+    assert changed({**here, "outputs": outputs}, here) == "outputs"
+    assert changed(here, here) == ""
 
 
 @pytest.mark.parametrize(

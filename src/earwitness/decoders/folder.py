@@ -218,6 +218,8 @@ def load_explainer(folder: Path) -> Explainer:
         name, domain = model.pop("name"), stored["domain"]
         if not isinstance(model["weights"], str) or domain not in ("linear", "log1p"):
             raise ValueError("no model, or another domain")
+        if not all(isinstance(count, int) for count in [*stored["facts"].get("asked", ())]):
+            raise ValueError("no counts")
         return Explainer(
             decoder.eval(), layers, widths, plane, model, name, dict(stored["facts"]), domain
         )

@@ -73,12 +73,12 @@ def refuse(explainer: Explainer, probe: Probe) -> None:
         raise NotApplicableError(
             f"this decoder explains the decided output only, not another target; {_INSTEAD}"
         )
-    trained = explainer.facts.get("asked")  # number of training sounds for each target
-    if explainer.conditioned and trained and not trained[target.index]:
+    explainer.require(model)
+    trained = explainer.facts.get("asked", [])  # number of training sounds for each target
+    if explainer.conditioned and trained[target.index : target.index + 1] == [0]:
         raise NotApplicableError(
             f"this decoder was never trained on the target {target.label}; {_INSTEAD}"
         )
-    explainer.require(model)
     require_one_call(model, probe.samples)
 
 

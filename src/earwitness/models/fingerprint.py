@@ -77,10 +77,12 @@ def changed(there: Any, here: Mapping[str, Any]) -> str:
     for name in ("weights", "source"):
         if there.get(name) != here[name]:
             return "source code" if name == "source" else name
-    ours, theirs = np.asarray(here["outputs"]), np.asarray(there.get("outputs"))
-    if ours.shape != theirs.shape:
+    ours, theirs = here["outputs"], there.get("outputs")
+    if not isinstance(theirs, list) or len(ours) != len(theirs):
         return "outputs"
-    same = not ours.size or np.allclose(ours, theirs, rtol=0, atol=_TOLERANCE * ours[-1])
+    if not all(isinstance(one, int | float) for one in theirs):
+        return "outputs"
+    same = not ours or np.allclose(ours, theirs, rtol=0, atol=_TOLERANCE * ours[-1])
     return "" if same else "outputs"
 
 
