@@ -25,7 +25,7 @@ from earwitness.cli.estimate import estimate, said
 from earwitness.cli.options import printable, read_value, say
 from earwitness.cli.results import emit
 from earwitness.cli.stopping import line_a_minute, stoppable
-from earwitness.errors import AudioError, EarwitnessError, OutputError
+from earwitness.errors import AudioError, EarwitnessError
 from earwitness.explanation import Explanation
 from earwitness.files import held
 from earwitness.jobs.explaining import Outcome, Task, explain_task
@@ -150,7 +150,7 @@ class Run:
         try:
             self._estimate(tasks)
             self._all(tasks)
-        except (KeyboardInterrupt, OSError) as error:  # the latter when a terminal was closed
+        except (KeyboardInterrupt, OSError) as error:  # the latter if results cannot be written
             stopped = True
             reason = f" ({error.strerror})" if isinstance(error, OSError) else ""
             say(
@@ -235,13 +235,8 @@ class Run:
         lines = list(outcome.lines)
         if self.settings.as_json:
             lines = [json.dumps(outcome.summary, allow_nan=False)]
-        try:
-            for line in lines:
-                emit(printable(line))
-        except (OSError, OutputError) as error:
-            if isinstance(error, OutputError):  # else nobody reads the pipe
-                say(f"earwitness: {error}")
-            raise KeyboardInterrupt from None
+        for line in lines:
+            emit(printable(line))
 
     def _fail(self, text: str) -> None:
         """Print a failure; equal lines only once."""
