@@ -63,11 +63,6 @@ BUGS = {
         'errors="backslashreplace"',
         'errors="strict"',
     ),
-    "doors: a recipe is not checked": (
-        "models/zoo/checkpoint.py",
-        "if not all(type(one) is int and 0 < one <= _MOST for one in numbers)",
-        "if not numbers",
-    ),
     "doors: shapes are not compared": (
         "models/zoo/checkpoint.py",
         "except Exception as error:",

@@ -76,7 +76,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def unwritable(path: Path, error: Exception) -> OutputError:
     """Return the error for a file or folder that cannot be written, with the reason in one line."""
-    reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or "no space left?"
+    text = str(error).split("\n")[0]  # of libraries that do not say what the system said
+    reason = getattr(error, "strerror", None) or f"no space left? {text}".rstrip()
     return OutputError(f"{path}: cannot be written ({reason})")
 
 
