@@ -15,8 +15,8 @@ BUGS = {
     ),
     "curve: negative attribution counts": (
         "evaluation/curve.py",
-        "values = np.asarray(attribution, np.float64)",
-        "values = np.abs(np.asarray(attribution, np.float64))",
+        "values = storable(attribution).astype(np.float64)",
+        "values = np.abs(storable(attribution).astype(np.float64))",
     ),
     "curve: on the masked spectrogram": (
         "evaluation/curve.py",

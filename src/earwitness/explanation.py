@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from earwitness.evaluation.verdict import verdict
 from earwitness.types import (
     Attribution,
@@ -80,6 +83,8 @@ class Explanation:
     curve : Curve or None
         The target's score at a dozen sizes of the mask; None if none was asked for, and in folders
         of earlier versions.
+    piece_map : ndarray, shape (freq, frame), uint16, or None
+        Index of the piece that each cell belongs to; None if pieces overlap.
     """
 
     clip: str
@@ -102,6 +107,7 @@ class Explanation:
     pieces: tuple[Piece, ...] = ()
     piece_sounds: tuple[Audio, ...] = ()
     curve: Curve | None = None
+    piece_map: NDArray[np.uint16] | None = None
 
     @property
     def verdict(self) -> Verdict | None:

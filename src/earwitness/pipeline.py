@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from earwitness.errors import ParameterError
@@ -213,6 +214,7 @@ def explain_subject(
         pieces=pieces,
         piece_sounds=piece_sounds,
         curve=curve,
+        piece_map=_piece_map(found),
     )
 
 
@@ -295,6 +297,13 @@ def _pieces(probe: Probe, found: Map, audio: Audio) -> tuple[tuple[Piece, ...], 
     names = [*(table[piece].name for piece in chosen), EVERYTHING_ELSE]
     sounds = tuple(_audio(wave, audio, name) for wave, name in zip(waves, names, strict=False))
     return tuple(replace(one, file=files.get(k, "")) for k, one in enumerate(table)), sounds
+
+
+def _piece_map(found: Map) -> NDArray[np.uint16] | None:
+    """Return the index of the piece of each cell, where pieces do not overlap."""
+    if found.played is None or found.played.labels is None:
+        return None
+    return found.played.labels.cpu().numpy().astype(np.uint16)
 
 
 def _output_scores(

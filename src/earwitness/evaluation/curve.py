@@ -16,6 +16,7 @@ from torch import Tensor
 
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import Sides, evaluate
+from earwitness.masks.rounding import storable
 from earwitness.masks.shares import attribution_thresholds
 from earwitness.models.target import reported_score
 from earwitness.probe import Probe
@@ -39,7 +40,7 @@ def score_curve(probe: Probe, attribution: FloatArray, whole: Tensor, controls: 
     controls : (SizeScores, SizeScores)
         What ``score_controls`` returned for the same sound and target.
     """
-    values = np.asarray(attribution, np.float64)
+    values = storable(attribution).astype(np.float64)
     least = attribution_thresholds(values, [percent / 100 for percent in KEEP])
     scores = _scored(probe, ((values >= one).astype(np.float32) for one in least), whole)
     energy, random = controls
