@@ -201,7 +201,10 @@ class Run:
             TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
             TimeRemainingColumn(), console=console, transient=True,
         )  # fmt: skip
-        passes = {request.method: count_passes(request) for request in self.requests}
+        passes = {
+            request.method: count_passes(request, first=not number)
+            for number, request in enumerate(self.requests)
+        }
         bar = progress.add_task("explaining", total=sum(passes.values()) * len(tasks))
         total, ended = len(tasks) * len(passes), 0
 
