@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -35,8 +34,10 @@ MARK = '<meta name="generator" content="earwitness">'  # near the beginning of e
 # modules of the page's script, each with what it needs before it
 SCRIPTS = (
     "fft.js", "stft.js", "unpack.js", "gains.js", "loudness.js", "transport.js", "exports.js",
-    "axes.js", "colours.js", "picture.js", "minimap.js", "brush.js", "dial.js", "pieces.js",
-    "figures.js", "multiples.js", "table.js", "keys.js", "desk.js", "api.js",
+    "controls.js", "axes.js", "colours.js", "pens.js", "raster.js", "picture.js", "minimap.js",
+    "pointer.js", "brush.js", "dial.js", "pieces.js", "regions.js", "glossary.js", "figures.js",
+    "multiples.js", "table.js", "keys.js", "listen.js", "card.js", "transport_bar.js", "desk.js",
+    "api.js", "start.js",
 )  # fmt: skip
 
 
@@ -179,7 +180,7 @@ def _rows(sections: Sequence[Section | Markup], form: Form) -> Iterator[Markup]:
             yield one
             continue
         source = f"{form.assets}/{asset_name(one.anchor)}" if form.assets else ""
-        tag = row_tag(one.anchor, next(numbers), one.explanations, source)
+        tag = row_tag(one.anchor, one.grades, next(numbers), source)
         yield Markup(tag + one.cells.read() + "</tr>\n")
 
 
