@@ -1,0 +1,42 @@
+// What is kept becomes sound: gains of the mask, the dial, the brush or the pieces, and the sounds of both parts.
+
+/** Return area and energy of gains. */
+function sizesOf(gains, levels) {
+  let area = 0, energy = 0, power = 0;
+  for (let k = 0; k < gains.length; k++) {
+    const one = levels ? 10 ** (levels[k] / 10) : 0;
+    area += gains[k]; energy += gains[k] * gains[k] * one; power += one;
+  }
+  return { area: area / gains.length, energy: power > 0 ? energy / power : 0 };
+}
+
+/** Set what is kept, by kind: own, dial (percent), brush or pieces. The sound follows. */
+async function keepPart(desk, kind, value = null) {
+  const { explanation, clip, codes, brush, pieces } = desk;
+  const base = () => (desk.kept?.kind === "dial" || desk.beneath?.kind === "dial" ? dialGains(codes, explanation.map.cuts, (desk.beneath ?? desk.kept).percent) : desk.own);
+  if (kind === "own") desk.gains = desk.own;
+  if (kind === "dial") desk.gains = dialGains(codes, explanation.map.cuts, value);
+  if (kind === "brush") {
+    if (desk.kept.kind !== "brush") desk.beneath = desk.kept;
+    const under = { mask: base, nothing: () => null, everything: () => new Float32Array(codes.length).fill(1) }[brush.base]();
+    desk.gains = brushGains(brush.strokes, under, clip.plane, clip.rate);
+  } else desk.beneath = null;
+  if (kind === "pieces") desk.gains = pieces.indices ? pieceGains(pieces.indices, pieces.on) : null;
+  desk.kept = { kind, percent: kind === "dial" ? value : null, ...(desk.gains ? sizesOf(desk.gains, desk.levels) : { area: NaN, energy: NaN }) };
+  desk.dial.show();
+  desk.refresh();
+  desk.sound();
+}
+
+/** Return evidence and remainder of what is kept. */
+async function keptSounds(desk) {
+  const { samples, spectrum, clip, gains, kept, pieces } = desk;
+  let evidence = null;
+  if (gains) evidence = synthesise(spectrum, gains, clip.plane, samples.length);
+  else if (kept.kind === "pieces") {
+    pieces.sounds ??= await Promise.all(desk.explanation.pieces.table.map(piece => (piece.sound ? decodeUri(piece.sound, clip.rate) : null)));
+    evidence = new Float32Array(samples.length);
+    pieces.sounds.forEach((sound, k) => { if (sound && pieces.on[k]) for (let i = 0; i < evidence.length && i < sound.length; i++) evidence[i] += sound[i]; });
+  }
+  return { evidence, remainder: samples.map((value, k) => value - evidence[k]) };
+}
