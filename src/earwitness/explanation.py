@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from earwitness.evaluation.verdict import verdict
 from earwitness.types import (
     Attribution,
@@ -76,6 +79,8 @@ class Explanation:
     piece_sounds : tuple of Audio
         The dozen pieces of largest absolute weight, strongest first, then everything else in one
         sound if there is more; together they are the input.
+    piece_map : ndarray, shape (freq, frame), uint16, or None
+        Index of the piece that each cell belongs to; None if pieces overlap.
     """
 
     clip: str
@@ -97,6 +102,7 @@ class Explanation:
     seconds: float
     pieces: tuple[Piece, ...] = ()
     piece_sounds: tuple[Audio, ...] = ()
+    piece_map: NDArray[np.uint16] | None = None
 
     @property
     def verdict(self) -> Verdict | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from earwitness.audio import as_audio, read_audio
@@ -288,6 +288,7 @@ def explain_subject(
         seconds=time.perf_counter() - began,
         pieces=pieces,
         piece_sounds=piece_sounds,
+        piece_map=_piece_map(found),
     )
 
 
@@ -363,6 +364,13 @@ def _pieces(probe: Probe, found: Map, audio: Audio) -> tuple[tuple[Piece, ...], 
     names = [*(table[piece].name for piece in chosen), EVERYTHING_ELSE]
     sounds = tuple(_audio(wave, audio, name) for wave, name in zip(waves, names, strict=False))
     return tuple(replace(one, file=files.get(k, "")) for k, one in enumerate(table)), sounds
+
+
+def _piece_map(found: Map) -> NDArray[np.uint16] | None:
+    """Return the index of the piece of each cell, where pieces do not overlap."""
+    if found.played is None or found.played.labels is None:
+        return None
+    return found.played.labels.cpu().numpy().astype(np.uint16)
 
 
 def _output_scores(

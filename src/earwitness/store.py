@@ -1,9 +1,9 @@
 """Explanations on disk: a folder of sounds, arrays and facts that is whole or not there.
 
 ``attribution.npz`` holds ``values`` (12 significant bits, a relative error of at most 2^-12),
-``freqs`` and ``times``. The magnitude is computed from ``input.wav``, and gains from the values by
-the mask's rule; where that would not give the mask back (a cell at its edge changed sides by the
-rounding, or the rule is somebody's own) the gains are saved too.
+``freqs`` and ``times``, and ``pieces``, the index of the piece of each cell, where pieces do not
+overlap. The magnitude is computed from ``input.wav``, and gains from the values by the mask's rule;
+where that would not give the mask back (the rule is somebody's own) the gains are saved too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from earwitness.errors import AudioError, EarwitnessError, OutputError, Paramete
 from earwitness.explanation import EVERYTHING_ELSE, SCHEMA, Explanation, OutputScore
 from earwitness.files import partial_of, read_record, replacing, write_json
 from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.masks.rounding import storable
 from earwitness.plane.stft import Plane
 from earwitness.render.evidence import MOST_HEARD
 from earwitness.render.labels import region_labels
@@ -31,7 +32,6 @@ from earwitness.types import Attribution, Audio, FloatArray, Mask, Piece, Target
 
 EXTRAS = ("picture", "pieces", "gains", "magnitude")
 _FORMER = 1
-_SIGNIFICANT = 12  # bits kept of a float32's 24: finer than pictures and masks need, half the size
 _LEVEL = 1  # of deflate: random bits do not get smaller at higher levels, only slower
 _REST = "piece-rest.wav"
 _NAMES = {
@@ -43,20 +43,6 @@ _NAMES = {
     "labels": "labels.txt",
     "explanation": "explanation.json",
 }
-
-
-def storable(values: FloatArray) -> FloatArray:
-    """Return values with 12 significant bits, rounded to nearest.
-
-    Examples
-    --------
-    >>> storable(np.float32([1.0, 1 / 3])).tolist()
-    [1.0, 0.33331298828125]
-    """
-    dropped = 24 - _SIGNIFICANT
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    rounded = (bits + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
-    return rounded.view(np.float32)
 
 
 def save(
@@ -143,8 +129,10 @@ def _write(explanation: Explanation, folder: Path, extras: set[str], own_input: 
     arrays: dict[str, NDArray[Any]] = {
         "values": values, "freqs": attribution.freqs, "times": attribution.times
     }  # fmt: skip
-    if "gains" in extras or not _is_rule(values, explanation):
+    if "gains" in extras or not _is_rule(explanation):
         arrays["gains"] = mask.gains if mask.soft else mask.gains.astype(np.bool_)
+    if explanation.piece_map is not None:
+        arrays["pieces"] = explanation.piece_map
     if "magnitude" in extras:
         arrays["magnitude"] = explanation.magnitude
     _write_arrays(folder / _NAMES["attribution"], arrays)
@@ -159,15 +147,14 @@ def _write(explanation: Explanation, folder: Path, extras: set[str], own_input: 
     write_json(folder / _NAMES["explanation"], facts)
 
 
-def _is_rule(values: FloatArray, explanation: Explanation) -> bool:
-    """Whether the mask's gains are what its rule makes of values, soft ones to the rounding."""
-    mask = explanation.mask
+def _is_rule(explanation: Explanation) -> bool:
+    """Whether the mask's gains are what its rule makes of the values."""
+    values, mask = explanation.attribution.values, explanation.mask
     try:
         made = _made_mask(values, explanation.magnitude, mask)
     except ParameterError:  # a rule of somebody's own
         return False
-    allowed = 2.0**-_SIGNIFICANT if mask.soft else 0.0
-    return made.shape == mask.gains.shape and float(np.abs(made - mask.gains).max()) <= allowed
+    return np.array_equal(made, mask.gains)
 
 
 def _made_mask(values: FloatArray, magnitude: FloatArray, mask: Mask) -> FloatArray:
@@ -216,7 +203,7 @@ def load(folder: Path) -> Explanation:
 def _restored(
     folder: Path,
     facts: Mapping[str, Any],
-    arrays: Mapping[str, FloatArray],
+    arrays: Mapping[str, NDArray[Any]],
     sounds: Mapping[str, Audio],
 ) -> Explanation:
     from pydantic import TypeAdapter  # takes a while to import
@@ -252,6 +239,7 @@ def _restored(
         seconds=facts["seconds"],
         pieces=pieces,
         piece_sounds=_piece_sounds(folder, pieces),
+        piece_map=arrays.get("pieces"),
     )
 
 

@@ -310,10 +310,13 @@ class Played:
     mix : callable
         Maps switches (batch, piece) to gains (batch, freq, frame); all ones give ones.
     table : tuple of Piece
+    labels : Tensor, shape (freq, frame), int64, optional
+        Index of the piece that each cell belongs to; None if pieces overlap.
     """
 
     mix: Callable[[Tensor], Tensor]
     table: tuple[Piece, ...]
+    labels: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ from earwitness.models.target import output_index
 from earwitness.pipeline import check_request, count_passes
 from earwitness.registry import unknown
 from earwitness.report.folder import ReportFolder
-from earwitness.report.sections import Saved, write_section
+from earwitness.report.clip import Saved
+from earwitness.report.sections import write_section
 from earwitness.store import is_ours
 from earwitness.types import Request
 

@@ -21,6 +21,7 @@ from earwitness.errors import ParameterError, UnknownNameError
 from earwitness.masks.edges import lift_floor, smooth_edges
 from earwitness.masks.measure import measure_mask
 from earwitness.masks.registry import MASKS
+from earwitness.masks.rounding import storable
 from earwitness.types import FloatArray, Mask
 
 _DEFAULT = "attribution"  # rule of a plain share such as 80%
@@ -106,7 +107,9 @@ def parse_keep(text: str) -> Keep:
 
 
 def make_mask(attribution: FloatArray, magnitude: FloatArray, keep: Keep) -> Mask:
-    """Compute the mask of an attribution.
+    """Compute the mask of an attribution, as it is stored: with 12 significant bits.
+
+    So an explanation has the same mask in memory, on disk and on the page.
 
     Parameters
     ----------
@@ -116,7 +119,7 @@ def make_mask(attribution: FloatArray, magnitude: FloatArray, keep: Keep) -> Mas
         Linear magnitude of the input.
     keep : Keep
     """
-    values = np.asarray(attribution, np.float64)
+    values = storable(attribution).astype(np.float64)
     values = np.maximum(values, 0) if keep.positive else values
     loudness = np.asarray(magnitude, np.float64)
     gains = MASKS.get(keep.rule).gains(values, loudness, keep.amount)

@@ -18,8 +18,9 @@ from earwitness.errors import OutputError
 from earwitness.explanation import Explanation
 from earwitness.files import digest_of, read_record, replacing, sweep, write_json
 from earwitness.models.model import Model
-from earwitness.report.page import MARK, find_sections, write_page
-from earwitness.report.sections import SECTION, anchor, write_section
+from earwitness.report.clip import anchor
+from earwitness.report.page import MARK, Form, write_page
+from earwitness.report.sections import SECTION, find_sections, write_section
 from earwitness.store import is_ours, own_files, save, save_input
 
 _RECORD, _PAGE, _INPUT = "report.json", "index.html", "input.wav"
@@ -184,8 +185,11 @@ class ReportFolder:
         try:
             with replacing(self.page) as partial:
                 write_page(
-                    partial, self.root, folders, model, former=self.page, on_missing=on_missing
-                )
+                    partial, self.root, folders, model, Form(), former=(self.page, ""),
+                    on_missing=on_missing,
+                )  # fmt: skip
+            for folder in folders:
+                (folder.parent / SECTION).unlink(missing_ok=True)
             self._shown = len(folders)
             self._record()
         except OSError as error:

@@ -1,0 +1,180 @@
+"""Maps, masks and sounds as the text of a page, which the script of the page unpacks.
+
+An attribution becomes one byte per cell: 0 for zero, codes from 1 on for positive values in rising
+order, and codes up to 255 for negative ones, the largest in magnitude last. The positive codes are
+the intervals between the levels at which ``--keep p%`` cuts, p from 1 to 100. So the page keeps
+exactly the cells that the command keeps.
+
+All arrays are deflated, with the filter of PNG that makes them smallest: each byte minus the one
+below it (``up``) or before it (``left``). Numbers of two bytes are split into high and low bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import zlib
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from earwitness.masks.rounding import storable
+from earwitness.masks.shares import attribution_thresholds
+from earwitness.types import FloatArray, Mask
+
+POSITIVE = 199  # codes of positive values
+_STEPS = 8  # of negative values, up to the end of the colour scale
+_COLOURS = 99.5  # percentile of the absolute values at which the colours end
+_PERCENT = np.arange(1, 101)
+_RULE = re.compile(r"(\d+)%")
+_GAINS = 4095  # largest code of a gain
+FLOOR_DB = -100.0  # dB below the loudest cell, the code 0 of a spectrogram
+_FLAC_RATE = 44100  # Hz, in the header only: a browser then decodes without resampling
+_FULL = 32767  # code of the loudest sample
+_LEVEL = 6  # of deflate: 9 takes twice the time for 1 % of the bytes
+
+
+def pack(values: NDArray[np.uint8] | NDArray[np.uint16], modulus: int = 0) -> dict[str, Any]:
+    """Return an array of one or two bytes per cell as text.
+
+    Parameters
+    ----------
+    values : ndarray, shape (freq, frame), uint8 or uint16
+    modulus : int
+        Of the differences; by default 2^8 or 2^16.
+
+    Returns
+    -------
+    dict
+        ``shape``; ``filter``, one of ``none``, ``up`` and ``left``; ``data``, in base 64.
+    """
+    modulus = modulus or 1 << 8 * values.itemsize
+    filtered = {"none": values}
+    for name, axis in (("up", 0), ("left", 1)):
+        steps = np.diff(values, axis=axis, prepend=values.dtype.type(0))
+        filtered[name] = steps % values.dtype.type(modulus) if modulus & 0xFF else steps
+    smallest = min(((name, _deflated(some)) for name, some in filtered.items()), key=_size)
+    return {"shape": [*values.shape], "filter": smallest[0], "data": _text(smallest[1])}
+
+
+def pack_bits(values: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return an array (freq, frame) of one bit per cell as text, eight cells to a byte."""
+    data = zlib.compress(np.packbits(values).tobytes(), 9)
+    return {"shape": [*values.shape], "filter": "none", "data": _text(data)}
+
+
+def codes_of(values: FloatArray) -> tuple[NDArray[np.uint8], list[float], list[int]]:
+    """Return an attribution in codes, the value of each code, and where each share cuts.
+
+    Parameters
+    ----------
+    values : ndarray, shape (freq, frame)
+
+    Returns
+    -------
+    codes : ndarray, shape (freq, frame), uint8
+    values : list of 256 floats
+        Mean of the values of a code.
+    cuts : list of 101 ints
+        The least code that ``--keep p%`` keeps, by p; 200 if it keeps nothing. The first one is
+        not used.
+    """
+    exact = storable(values).astype(np.float64)
+    levels = attribution_thresholds(exact, _PERCENT / 100)
+    finite = np.isfinite(levels)
+    edges = np.unique(levels[finite])
+    positive = exact > 0
+    codes = np.zeros(exact.shape, np.uint8)
+    codes[positive] = np.searchsorted(edges, exact[positive], "right")
+    size = np.abs(exact[exact != 0])
+    scale = np.percentile(size, _COLOURS) if size.size else 1.0
+    depth = np.round(_STEPS * np.minimum(-exact / scale, 1)).astype(np.int16)
+    codes[depth > 0] = (255 - _STEPS + depth[depth > 0]).astype(np.uint8)
+    means = np.bincount(codes.ravel(), weights=exact.ravel(), minlength=256)
+    counts = np.bincount(codes.ravel(), minlength=256)
+    table = [float(f"{mean:.4g}") for mean in (means / np.maximum(counts, 1)).tolist()]
+    cuts = np.full(101, POSITIVE + 1)
+    cuts[1:][finite] = np.searchsorted(edges, levels[finite], "right")
+    return codes, table, cuts.tolist()
+
+
+def kept(codes: NDArray[np.uint8], cuts: list[int], percent: int) -> NDArray[np.bool_]:
+    """Return the cells (freq, frame) that the page keeps at a percentage."""
+    return (codes >= cuts[percent]) & (codes <= POSITIVE)
+
+
+def pack_mask(mask: Mask, codes: NDArray[np.uint8], cuts: list[int]) -> dict[str, Any]:
+    """Return gains as ``percent``, if the codes give them, else as ``bits`` or ``gains``.
+
+    Parameters
+    ----------
+    codes, cuts
+        As ``codes_of`` returns them.
+    """
+    plain = _RULE.fullmatch(mask.rule)
+    whole = mask.gains > 0.5
+    if plain and 1 <= int(plain[1]) <= 100 and not mask.soft:
+        if np.array_equal(kept(codes, cuts, int(plain[1])), whole):
+            return {"percent": int(plain[1])}
+    if not ((mask.gains > 0) & (mask.gains < 1)).any():
+        return {"bits": pack_bits(whole)}
+    gains = np.round(mask.gains * _GAINS).astype(np.uint16)
+    return {"gains": pack(gains, _GAINS + 1)}
+
+
+def pack_sound(samples: FloatArray) -> dict[str, Any]:
+    """Return a sound as FLAC of 16 bits, scaled to full scale.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (time,)
+
+    Returns
+    -------
+    dict
+        ``flac``, in base 64; ``scale``: a sample is its code / 32768 * scale. The header says
+        44100 Hz whatever the rate is.
+    """
+    peak = float(np.abs(samples).max(initial=0.0))
+    codes = np.round(samples.astype(np.float64) * (_FULL / (peak or 1.0))).astype(np.int16)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, codes, _FLAC_RATE, format="FLAC", subtype="PCM_16")
+    return {"flac": _text(buffer.getvalue()), "scale": peak * 32768 / _FULL}
+
+
+def spectrogram_codes(magnitude: FloatArray) -> NDArray[np.uint8]:
+    """Return levels (freq, frame) from -100 dB (0) to the loudest cell (255).
+
+    Examples
+    --------
+    >>> spectrogram_codes(np.float32([[1.0, 1e-5, 0.0]])).tolist()
+    [[255, 0, 0]]
+    """
+    peak = float(magnitude.max())
+    least = 10 ** (FLOOR_DB / 20)
+    level = 20 * np.log10(np.maximum(magnitude / (peak or 1.0), least))
+    return np.round(255 * (1 - level / FLOOR_DB)).astype(np.uint8)
+
+
+def magnitude_of(codes: NDArray[np.uint8], peak: float) -> FloatArray:
+    """Return the magnitude (freq, frame) of ``spectrogram_codes``, to a fifth of a decibel."""
+    level = FLOOR_DB * (1 - codes.astype(np.float32) / 255)
+    return np.where(codes > 0, peak * 10 ** (level / 20), 0).astype(np.float32)
+
+
+def _deflated(values: NDArray[Any]) -> bytes:
+    if values.itemsize == 1:
+        return zlib.compress(values.tobytes(), _LEVEL)
+    high, low = (values >> 8).astype(np.uint8), (values & 0xFF).astype(np.uint8)
+    return zlib.compress(high.tobytes() + low.tobytes(), _LEVEL)
+
+
+def _size(pair: tuple[str, bytes]) -> int:
+    return len(pair[1])
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
