@@ -71,12 +71,11 @@ function roundTicks(low, high, most) {
 function frequencyTicks(scales, apart) {
   const { window, axis, box } = scales;
   if (axis === "linear") return roundTicks(window.f0, window.f1, box.height / apart);
-  const found = [];
-  for (let power = 10; power <= 1e6; power *= 10) {
-    for (const m of [1, 2, 5]) {
+  const found = [], near = f => found.some(other => Math.abs(scales.y(f) - scales.y(other)) < apart);
+  for (const m of [1, 5, 2, 3]) { // powers of ten first
+    for (let power = axis === "mel" ? 100 : 10; power <= 1e6; power *= 10) {
       const f = m * power;
-      if (f < window.f0 || f > window.f1) continue;
-      if (!found.length || Math.abs(scales.y(f) - scales.y(found[found.length - 1])) >= apart) found.push(f);
+      if (f >= window.f0 && f <= window.f1 && !near(f)) found.push(f);
     }
   }
   return found.length > 2 ? found : roundTicks(window.f0, window.f1, 4);

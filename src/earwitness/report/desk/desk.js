@@ -38,6 +38,8 @@ async function openClip(n, { index = 0, method = null, play = false, focus = tru
   startDesk(desk);
   await chooseExplanation(index);
   if (ticket !== opening) return;
+  showTransport();
+  showPosition();
   table.mark(n);
   if (focus) part("name").focus({ preventScroll: true });
   deskHost.scrollIntoView({ block: "start" });
@@ -55,8 +57,8 @@ async function decodeClip(one) {
   if (clip.input) {
     one.samples = await decodeInput(clip.input);
     one.spectrum = analyse(one.samples, clip.plane);
-    const { re, im } = one.spectrum, peak = clip.peak || 1;
-    for (let k = 0; k < cells; k++) one.levels[k] = Math.max(LEAST_LEVEL, 20 * Math.log10(Math.hypot(re[k], im[k]) / peak + 1e-30));
+    const sizes = magnitudes(one.spectrum), peak = clip.peak || 1;
+    for (let k = 0; k < cells; k++) one.levels[k] = Math.max(LEAST_LEVEL, 20 * Math.log10(sizes[k] / peak + 1e-30));
   } else {
     const codes = clip.spectrogram ? await unpackMap(clip.spectrogram) : new Uint8Array(cells);
     for (let k = 0; k < cells; k++) one.levels[k] = codes[k] / 2.55 - 100;

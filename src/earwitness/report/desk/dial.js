@@ -77,8 +77,8 @@ function makeDial(host, desk, act) {
   host.querySelector(".no-curve").hidden = Boolean(curve);
   input.oninput = () => act.dial(Number(input.value));
   own.onclick = () => act.own();
-  const ruleText = mask.percent ? `keep ${figure(mask.percent)} %` : mask.rule;
-  own.replaceChildren(`Method's own mask (${ruleText}${mask.soft ? ", soft" : ""})`);
+  const rule = mask.percent ? `${mask.percent} %` : mask.rule;
+  own.replaceChildren(`Method's own mask (${rule}${mask.soft ? ", soft" : ""})`);
   const show = () => {
     const { kind, area, energy } = desk.kept, p = kind === "dial" ? desk.kept.percent : nearestPercent(desk);
     input.value = p;
@@ -88,7 +88,7 @@ function makeDial(host, desk, act) {
       ? `; the model's score there: evidence ${scoreText(score.kind, lines.evidence[p - 1])}, remainder ${scoreText(score.kind, lines.remainder[p - 1])}` +
         ["energy", "random"].filter(name => lines[name]).map(name => `, ${name} control ${scoreText(score.kind, lines[name][p - 1])}`).join("")
       : "";
-    host.querySelector(".percent").textContent = kind === "dial" ? `${p} %` : kind === "own" ? ruleText : kind;
+    host.querySelector(".percent").textContent = { dial: `${p} %`, own: mask.percent ? rule : "as the method does", brush: "what is painted", pieces: "pieces" }[kind];
     input.setAttribute("aria-valuetext", kind === "dial" ? `${p} %, area ${percent(area)}` : what);
     sizes.replaceChildren(
       `Kept: ${what}. `, el("span", { class: "term", "data-term": "area", tabindex: 0 }, "Area"), ` ${percent(area)}, `,

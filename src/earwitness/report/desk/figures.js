@@ -127,7 +127,7 @@ function fillFolds(host, clip, one, texts) {
       ["time", one.seconds === null || one.seconds === undefined ? null : `${one.seconds.toFixed(1)} s`],
     ]),
     el("p", { class: "files" }, Object.keys(one.files ?? {}).length ? "Files: " : "", ...Object.entries(one.files ?? {}).flatMap(([name, path], k) => [
-      k ? ", " : "", el("a", { href: path.split("/").map(encodeURIComponent).join("/") }, name),
+      k ? ", " : "", el("a", { href: path }, name),
     ])),
   );
 }

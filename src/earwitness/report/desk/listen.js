@@ -30,13 +30,29 @@ async function keepPart(desk, kind, value = null) {
 
 /** Return evidence and remainder of what is kept. */
 async function keptSounds(desk) {
-  const { samples, spectrum, clip, gains, kept, pieces } = desk;
-  let evidence = null;
-  if (gains) evidence = synthesise(spectrum, gains, clip.plane, samples.length);
-  else if (kept.kind === "pieces") {
-    pieces.sounds ??= await Promise.all(desk.explanation.pieces.table.map(piece => (piece.sound ? decodeUri(piece.sound, clip.rate) : null)));
-    evidence = new Float32Array(samples.length);
-    pieces.sounds.forEach((sound, k) => { if (sound && pieces.on[k]) for (let i = 0; i < evidence.length && i < sound.length; i++) evidence[i] += sound[i]; });
-  }
-  return { evidence, remainder: samples.map((value, k) => value - evidence[k]) };
+  const { samples, spectrum, clip, gains } = desk;
+  if (!gains) return mixedPieces(desk);
+  const evidence = synthesise(spectrum, gains, clip.plane, samples.length);
+  return { evidence, remainder: difference(samples, evidence) };
+}
+
+/** Return the sums of the pieces that are on and of those that are off; overlapping pieces have sounds. */
+async function mixedPieces({ samples, clip, explanation, pieces }) {
+  const { table, rest } = explanation.pieces;
+  pieces.sounds ??= await Promise.all([...table.map(piece => piece.sound), rest].map(uri => (uri ? decodeUri(uri, clip.rate) : null)));
+  const evidence = new Float32Array(samples.length), remainder = new Float32Array(samples.length);
+  const weakest = pieces.groups[pieces.groups.length - 1];
+  pieces.sounds.forEach((sound, k) => {
+    if (!sound) return;
+    const sum = pieces.on[k < table.length ? k : weakest[0]] ? evidence : remainder;
+    for (let i = 0; i < sum.length && i < sound.length; i++) sum[i] += sound[i];
+  });
+  return { evidence, remainder };
+}
+
+/** Return the samples of a sound in a data URL at a rate. */
+async function decodeUri(uri, rate) {
+  const bytes = Uint8Array.from(atob(uri.slice(uri.indexOf(",") + 1)), c => c.charCodeAt(0));
+  const sound = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.buffer);
+  return sound.getChannelData(0);
 }

@@ -33,6 +33,6 @@ startKeys({
 });
 if (table.rows === 1) openClip(Number(document.querySelector("tr.sound").dataset.clip), { focus: false });
 else {
-  const named = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (named?.matches("tr.sound")) openClip(Number(named.dataset.clip), { focus: false });
 }

@@ -26,7 +26,6 @@ function startTransportControls(one) {
   if (clip.expansion !== 1) {
     for (let khz = 20; khz < clip.rate / 2000; khz += 5) part("ultrasound").append(el("option", { value: 1000 * khz }, `heterodyne at ${khz} kHz`));
   }
-  showTransport();
 }
 
 /** Switch to a source at the same position. */
@@ -97,7 +96,7 @@ function chooseRegion(region) {
 
 /** Show what the transport does, and follow it while it plays. */
 function showTransport() {
-  if (!desk?.samples) return;
+  if (!desk?.samples || !desk.explanation) return;
   const { playing } = transport;
   part("play").replaceChildren(playing ? "Pause" : "Play");
   part("play").classList.toggle("playing", playing);
