@@ -15,6 +15,7 @@ from earwitness.evaluation.verdict import verdict
 from earwitness.types import (
     Attribution,
     Audio,
+    Curve,
     FloatArray,
     Mask,
     Piece,
@@ -79,6 +80,9 @@ class Explanation:
     piece_sounds : tuple of Audio
         The dozen pieces of largest absolute weight, strongest first, then everything else in one
         sound if there is more; together they are the input.
+    curve : Curve or None
+        The target's score at a dozen sizes of the mask; None if none was asked for, and in folders
+        of earlier versions.
     piece_map : ndarray, shape (freq, frame), uint16, or None
         Index of the piece that each cell belongs to; None if pieces overlap.
     """
@@ -102,6 +106,7 @@ class Explanation:
     seconds: float
     pieces: tuple[Piece, ...] = ()
     piece_sounds: tuple[Audio, ...] = ()
+    curve: Curve | None = None
     piece_map: NDArray[np.uint16] | None = None
 
     @property
@@ -122,6 +127,7 @@ class Explanation:
             "target": asdict(self.target),
             "trust": None if self.trust is None else asdict(self.trust),
             "verdict": None if found is None else {**vars(found), "reasons": [*found.reasons]},
+            "curve": None if self.curve is None else asdict(self.curve),
             "mask": {k: v for k, v in vars(self.mask).items() if k != "gains"},
             "details": dict(self.attribution.details),
             "outputs": [asdict(output) for output in self.outputs],

@@ -28,7 +28,7 @@ from earwitness.masks.rounding import storable
 from earwitness.plane.stft import Plane
 from earwitness.render.evidence import MOST_HEARD
 from earwitness.render.labels import region_labels
-from earwitness.types import Attribution, Audio, FloatArray, Mask, Piece, Target, TrustCard
+from earwitness.types import Attribution, Audio, Curve, FloatArray, Mask, Piece, Target, TrustCard
 
 EXTRAS = ("picture", "pieces", "gains", "magnitude")
 _FORMER = 1
@@ -239,6 +239,7 @@ def _restored(
         seconds=facts["seconds"],
         pieces=pieces,
         piece_sounds=_piece_sounds(folder, pieces),
+        curve=read(Curve | None, facts.get("curve")),
         piece_map=arrays.get("pieces"),
     )
 

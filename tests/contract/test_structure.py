@@ -29,7 +29,7 @@ ORDER = [
     ["train"],
     ["render"],
     ["evaluation"],
-    ["explanation", "store", "pipeline"],
+    ["subject", "explanation", "store", "pipeline"],
     ["jobs"],
     ["benchmark"],
     ["report"],

@@ -294,7 +294,7 @@ def test_the_estimate_follows_the_length_of_each_sound(
         soundfile.write(path, 0.1 * rng.standard_normal(int(path.stem) * RATE), RATE)
     monkeypatch.setattr("earwitness.cli.estimate._time", lambda _, wave: len(wave) / RATE)
     request = Request("all-ones", trust="none")
-    monkeypatch.setattr("earwitness.cli.estimate.count_passes", lambda _: 3)
+    monkeypatch.setattr("earwitness.cli.estimate.count_passes", lambda _, first: 3)
     model = spectral()
     np.testing.assert_allclose(estimate(model, paths, [request]), 3 * 21.0, rtol=1e-6)
     np.testing.assert_allclose(estimate(model, paths[::-1], [request]), 3 * 21.0, rtol=1e-6)

@@ -36,8 +36,8 @@ from earwitness.models.model import Model
 from earwitness.models.target import output_index
 from earwitness.pipeline import check_request, count_passes
 from earwitness.registry import unknown
-from earwitness.report.folder import ReportFolder
 from earwitness.report.clip import Saved
+from earwitness.report.folder import ReportFolder
 from earwitness.report.sections import write_section
 from earwitness.store import is_ours
 from earwitness.types import Request
@@ -201,7 +201,10 @@ class Run:
             TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
             TimeRemainingColumn(), console=console, transient=True,
         )  # fmt: skip
-        passes = {request.method: count_passes(request) for request in self.requests}
+        passes = {
+            request.method: count_passes(request, first=not number)
+            for number, request in enumerate(self.requests)
+        }
         bar = progress.add_task("explaining", total=sum(passes.values()) * len(tasks))
         total, ended = len(tasks) * len(passes), 0
 

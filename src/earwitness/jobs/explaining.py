@@ -12,8 +12,9 @@ from earwitness.errors import EarwitnessError, ModelError
 from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
-from earwitness.pipeline import Subject, explain_subject, open_subject
+from earwitness.pipeline import explain_subject
 from earwitness.store import files_in, finished, save, save_input
+from earwitness.subject import Subject, open_subject
 from earwitness.types import Request
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from earwitness.files import digest_of
@@ -12,7 +13,7 @@ from earwitness.models.fingerprint import changed, identity
 from earwitness.models.model import Model
 from earwitness.types import Request
 
-_SHARED = ("target", "versus", "span", "direction", "keep", "start", "end", "seed", "trust")
+_SHARED = [one.name for one in fields(Request) if one.name not in ("method", "options")]
 
 
 def key_of(model: Model, requests: Iterable[Request], files: Collection[str]) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     other = changed(there.get("model"), here["model"])
     if other:
         return f"another {other}" if other == "model" else f"other {other} of the model"
-    settings = there.get("settings", {})
+    settings = {"curve": False, **there.get("settings", {})}  # of an earlier version
     for name, value in here["settings"].items():
         if settings.get(name) != value:
             return f"{name} {_text(settings.get(name))}, not {_text(value)}"

@@ -1,4 +1,4 @@
-"""What the page holds of one sound: its input, and the map, mask and figures of its explanations."""
+"""What the page holds of one sound: its input, and the map and figures of its explanations."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -181,7 +180,7 @@ def _rows(sections: Sequence[Section | Markup], form: Form) -> Iterator[Markup]:
             yield one
             continue
         source = f"{form.assets}/{asset_name(one.anchor)}" if form.assets else ""
-        tag = row_tag(one.anchor, next(numbers), one.explanations, source)
+        tag = row_tag(one.anchor, one.grades, next(numbers), source)
         yield Markup(tag + one.cells.read() + "</tr>\n")
 
 

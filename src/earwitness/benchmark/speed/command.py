@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 from earwitness.cli.run import Run, Settings, make_requests
 from earwitness.models.registry import load_model
-from earwitness.pipeline import load_clip
+from earwitness.subject import load_clip
 from earwitness.types import Request
 
 torch.set_num_threads(1)
