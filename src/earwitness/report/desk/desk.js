@@ -221,7 +221,7 @@ function whole() {
 
 /** What the buttons at the end of the desk do. */
 function deeds(one) {
-  const name = one.clip.name.split("/").pop().replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "_") || "sound";
+  const name = fileName(one.clip);
   return {
     copy: async () => {
       try { await navigator.clipboard.writeText(one.explanation.command); say("copied"); } catch { getSelection().selectAllChildren(part("command")); say("selected: copy it with Ctrl+C"); }

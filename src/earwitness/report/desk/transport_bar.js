@@ -98,6 +98,7 @@ function chooseRegion(region) {
 function showTransport() {
   if (!desk?.samples || !desk.explanation) return;
   const { playing } = transport;
+  desk.sources.hide("original", !transport.offers("original"));
   part("play").replaceChildren(playing ? "Pause" : "Play");
   part("play").classList.toggle("playing", playing);
   if (desk.wasPlaying !== playing) say(`${playing ? "playing" : "paused"}: ${desk.source} at ${seconds(desk.position)}`);

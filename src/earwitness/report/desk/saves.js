@@ -1,4 +1,23 @@
-// One sound as a page of its own, made of this page: its row, its payload, the same style and script.
+// What can be saved: what is kept, as a mask, a sound or labels; one sound as a page of its own.
+
+/** Return a name of a file after a sound. */
+const fileName = clip => clip.name.split("/").pop().replace(/\.[^.]*$/, "").replace(/[^\w.-]+/g, "_") || "sound";
+
+/** Return what the buttons of the brush save. */
+function savesOf(one) {
+  const { clip } = one, name = fileName(clip);
+  const labelled = write => {
+    const label = one.explanation.target, painted = one.kept.kind === "brush" && one.brush.strokes.some(stroke => stroke.mode === "keep");
+    return write(painted ? strokeRegions(one.brush.strokes, clip) : regionsOf(one.gains, clip, weightsOf(one.codes, one.explanation.map.values)), label);
+  };
+  return {
+    mask: () => download("mask.json", maskText(one.gains, clip), "application/json"),
+    wav: async () => download(`${name}-evidence.wav`, new Blob([wavBytes((await keptSounds(one)).evidence, clip.rate)], { type: "audio/wav" })),
+    raven: () => download(`${name}.selections.txt`, labelled(ravenText)),
+    audacity: () => download(`${name}.labels.txt`, labelled(audacityText)),
+    csv: () => download(`${name}.csv`, labelled(csvText), "text/csv"),
+  };
+}
 
 /** Return the HTML of a page with one clip; links to files beside the page are left out. */
 function cardPage(clip, row) {
