@@ -84,8 +84,7 @@ function percent(share) {
   if (share === null || share === undefined || Number.isNaN(share)) return "\u2013";
   const value = 100 * share;
   if (value > 0 && value < 0.1) return "under 0.1 %";
-  if (value > 99 && value < 100) return `${(Math.floor(value * 10) / 10).toFixed(1)} %`;
-  return `${value.toFixed(value < 10 && value > 0 ? 1 : 0)} %`;
+  return `${value.toFixed((value > 0 && value < 10) || (value > 99 && value < 100) ? 1 : 0)} %`;
 }
 
 /** Return a score with its unit: a probability in percent, anything else as a number. */

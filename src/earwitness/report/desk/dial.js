@@ -2,11 +2,13 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Return y at x between the points (xs, ys), xs rising; beyond them the nearest. */
+/** Return y at x between the points (xs, ys); beyond them the nearest, to a tenth of x, else NaN. */
 function interpolated(xs, ys, x) {
   const order = xs.map((_, k) => k).filter(k => Number.isFinite(ys[k])).sort((a, b) => xs[a] - xs[b]);
   if (!order.length) return NaN;
-  if (x <= xs[order[0]]) return ys[order[0]];
+  const [least, most] = [xs[order[0]], xs[order[order.length - 1]]];
+  if (x < 0.9 * least || x > 1.1 * most) return NaN;
+  if (x <= least) return ys[order[0]];
   for (let k = 1; k < order.length; k++) {
     const [a, b] = [order[k - 1], order[k]];
     if (x <= xs[b]) return xs[b] === xs[a] ? ys[b] : ys[a] + (x - xs[a]) / (xs[b] - xs[a]) * (ys[b] - ys[a]);
@@ -86,7 +88,7 @@ function makeDial(host, desk, act) {
     const what = { dial: `${p} % of the positive attribution`, own: "the method's own mask", brush: "your painted mask", pieces: "the pieces that are on" }[kind];
     const heard = lines && (kind === "dial" || (kind === "own" && !mask.soft))
       ? `; the model's score there: evidence ${scoreText(score.kind, lines.evidence[p - 1])}, remainder ${scoreText(score.kind, lines.remainder[p - 1])}` +
-        ["energy", "random"].filter(name => lines[name]).map(name => `, ${name} control ${scoreText(score.kind, lines[name][p - 1])}`).join("")
+        ["energy", "random"].filter(name => lines[name] && Number.isFinite(lines[name][p - 1])).map(name => `, ${name} control ${scoreText(score.kind, lines[name][p - 1])}`).join("")
       : "";
     host.querySelector(".percent").textContent = { dial: `${p} %`, own: mask.percent ? rule : "as the method does", brush: "what is painted", pieces: "pieces" }[kind];
     input.setAttribute("aria-valuetext", kind === "dial" ? `${p} %, area ${percent(area)}` : what);

@@ -19,8 +19,9 @@ function answerNodes(clip, one) {
 
 /** Fill the bars of the largest outputs and of the one that was asked about. */
 function fillBars(host, clip, one) {
-  const all = clip.outputs, first = all.slice(0, MOST_BARS);
-  const asked = all.find(output => output.label === one.label);
+  const all = [...clip.outputs], known = all.find(output => output.label === one.label);
+  if (!known && one.score.kind === "probability" && one.score.value !== null) all.push({ label: one.label, value: one.score.value });
+  const asked = known ?? all[clip.outputs.length], first = all.slice(0, MOST_BARS);
   if (asked && !first.includes(asked)) first.splice(MOST_BARS - 1, 1, asked);
   const values = all.map(output => output.value), shares = values.every(value => value >= 0 && value <= 1);
   const top = shares ? 1 : Math.max(...values), low = shares ? 0 : Math.min(0, ...values);
