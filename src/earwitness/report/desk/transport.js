@@ -10,12 +10,11 @@
 const FADE_SECONDS = 0.01; // s
 const LEAD_SECONDS = 0.02; // s ahead of the clock, so that a voice is never late
 const OFFLINE_RATE = 48000; // Hz
-let soundingTransport = null; // only one sound plays at a time on the page
 
 // context: made when first played, as browsers want a gesture; tests give an OfflineAudioContext.
 function makeTransport(context = null) {
   const lead = context ? 0 : LEAD_SECONDS; // an offline clock stands still while it is scheduled
-  let sounds = {}, rate = 1, length = 0, expansion = 1, original = null, origin = null;
+  let sounds = {}, rate = 1, length = 0, expansion = 1, original = null;
   let source = "input", speed = 1, carrier = null, range = null;
   let rest = 0; // position in seconds while nothing plays
   let voice = null;
@@ -61,7 +60,9 @@ function makeTransport(context = null) {
   function swap(position = null) {
     if (source === "original") { swapToOriginal(position); return; }
     const buffer = bufferOf(source), level = levelOf(source), { sampleRate } = clock();
-    const first = Math.ceil((clock().currentTime + lead) * sampleRate), when = first / sampleRate;
+    let first = Math.ceil((clock().currentTime + lead) * sampleRate - 1e-6);
+    if (voice) first = Math.max(first, voice.first + Math.ceil(FADE_SECONDS * sampleRate)); // one fade at a time
+    const when = first / sampleRate;
     const loop = range && framesOf(range[1]) > framesOf(range[0]) ? range.map(framesOf) : null;
     let offset = position !== null ? framesOf(position) : voice ? framesOf(voice.secondsAt(first)) : framesOf(original?.playing ? original.position() : rest);
     if (loop && offset >= loop[1]) offset = loop[0];
@@ -95,6 +96,13 @@ function makeTransport(context = null) {
     voice = null;
   }
 
+  // The element is at its end, or the file is missing.
+  function originalStopped() {
+    rest = original.position();
+    if (!original.offered && source === "original") source = "input";
+    transport.onchange();
+  }
+
   const again = position => { if (transport.playing) swap(position); transport.onchange(); };
 
   // Change what sounds are made of, at the position where they are.
@@ -123,12 +131,12 @@ function makeTransport(context = null) {
   // start: seconds of the file before the sound.
   transport.load = (given, itsRate, { expansion: slower = 1, original: url = null, start = 0 } = {}) => {
     transport.pause();
-    [sounds, rate, expansion, origin] = [{ ...given }, itsRate, slower, { url, start }];
+    [sounds, rate, expansion] = [{ ...given }, itsRate, slower];
     [source, rest, range, carrier, voice] = ["input", 0, null, null, null];
     heard = new Map(); buffers = new Map(); levels = null;
     length = sounds.input.length / rate;
     // an element would play ultrasound as silence
-    original = url && expansion === 1 ? makeOriginal(url, start, length, () => { if (!original.playing) rest = 0; transport.onchange(); }) : null;
+    original = url && expansion === 1 ? makeOriginal(url, start, length, originalStopped) : null;
     transport.onchange();
   };
   transport.replace = (name, samples) => {
@@ -145,11 +153,7 @@ function makeTransport(context = null) {
   };
   transport.play = () => {
     if (!sounds.input || transport.playing) return;
-    if (!(context instanceof OfflineAudioContext)) {
-      if (soundingTransport !== transport) soundingTransport?.pause();
-      soundingTransport = transport;
-      clock().resume();
-    }
+    if (!(clock() instanceof OfflineAudioContext)) context.resume();
     if (rest >= length - secondsOf(1)) rest = 0;
     swap(rest);
     transport.onchange();
@@ -193,6 +197,3 @@ function makeTransport(context = null) {
   };
   return transport;
 }
-
-// An audio element that plays, or starts, silences the transport.
-document.addEventListener("play", () => soundingTransport?.pause(), true);
