@@ -3,7 +3,7 @@
 function startTable(table, { search, filter, status, open, play }) {
   const body = table.tBodies[0], rows = [...body.rows];
   const textOf = new Map(rows.map(row => [row, row.textContent.toLowerCase()]));
-  const gradesOf = row => (row.querySelector("[data-grades]")?.dataset.grades ?? "").split(" ");
+  const gradesOf = row => (row.dataset.grades ?? "").split(" ");
   const collator = new Intl.Collator(undefined, { numeric: true });
   const show = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
