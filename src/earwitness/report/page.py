@@ -180,7 +180,7 @@ def _rows(sections: Sequence[Section | Markup], form: Form) -> Iterator[Markup]:
             yield one
             continue
         source = f"{form.assets}/{asset_name(one.anchor)}" if form.assets else ""
-        tag = row_tag(one.anchor, one.grades, next(numbers), source)
+        tag = row_tag(one.anchor, one.grades, one.peak, next(numbers), source)
         yield Markup(tag + one.cells.read() + "</tr>\n")
 
 
