@@ -32,7 +32,6 @@ _COLOURS = 99.5  # percentile of the absolute values at which the colours end
 _PERCENT = np.arange(1, 101)
 _RULE = re.compile(r"(\d+)%")
 _GAINS = 4095  # largest code of a gain
-FLOOR_DB = -100.0  # dB below the loudest cell, the code 0 of a spectrogram
 _FLAC_RATE = 44100  # Hz, in the header only: a browser then decodes without resampling
 _FULL = 32767  # code of the loudest sample
 _LEVEL = 6  # of deflate: 9 takes twice the time for 1 % of the bytes
@@ -144,26 +143,6 @@ def pack_sound(samples: FloatArray) -> dict[str, Any]:
         buffer, codes, _FLAC_RATE, format="FLAC", subtype="PCM_16", compression_level=1.0
     )
     return {"flac": _text(buffer.getvalue()), "scale": peak * 32768 / _FULL}
-
-
-def spectrogram_codes(magnitude: FloatArray) -> NDArray[np.uint8]:
-    """Return levels (freq, frame) from -100 dB (0) to the loudest cell (255).
-
-    Examples
-    --------
-    >>> spectrogram_codes(np.float32([[1.0, 1e-5, 0.0]])).tolist()
-    [[255, 0, 0]]
-    """
-    peak = float(magnitude.max())
-    least = 10 ** (FLOOR_DB / 20)
-    level = 20 * np.log10(np.maximum(magnitude / (peak or 1.0), least))
-    return np.round(255 * (1 - level / FLOOR_DB)).astype(np.uint8)
-
-
-def magnitude_of(codes: NDArray[np.uint8], peak: float) -> FloatArray:
-    """Return the magnitude (freq, frame) of ``spectrogram_codes``, to a fifth of a decibel."""
-    level = FLOOR_DB * (1 - codes.astype(np.float32) / 255)
-    return np.where(codes > 0, peak * 10 ** (level / 20), 0).astype(np.float32)
 
 
 def _steps(values: NDArray[Any]) -> NDArray[Any]:

@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from earwitness import __version__
 from earwitness.errors import OutputError
-from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.render.policy import content_policy
 from earwitness.report.clip import anchor
@@ -29,6 +28,7 @@ from earwitness.report.sections import (
     write_asset,
     write_section,
 )
+from earwitness.store import load
 
 MARK = '<meta name="generator" content="earwitness">'  # near the beginning of every page
 # modules of the page's script, each with what it needs before it
@@ -162,7 +162,7 @@ def _section(
         saved = []
         for folder in folders:
             try:
-                saved.append((folder, Explanation.load(folder)))
+                saved.append((folder, load(folder, silent=True)))
             except OutputError as error:
                 missing.append(str(error))
         for text in missing:
@@ -181,7 +181,7 @@ def _rows(sections: Sequence[Section | Markup], form: Form) -> Iterator[Markup]:
             yield one
             continue
         source = f"{form.assets}/{asset_name(one.anchor)}" if form.assets else ""
-        tag = row_tag(one.anchor, one.grades, next(numbers), source)
+        tag = row_tag(one.anchor, one.grades, one.peak, next(numbers), source)
         yield Markup(tag + one.cells.read() + "</tr>\n")
 
 
