@@ -334,6 +334,7 @@ def _output_scores(
 def _provenance(model: Model, audio: Audio, request: Request) -> dict[str, Any]:
     plane = model.plane
     return {
+        "model": model.loaded,
         "seed": request.seed,
         "start": request.start,
         "end": request.end,
@@ -343,5 +344,6 @@ def _provenance(model: Model, audio: Audio, request: Request) -> dict[str, Any]:
         "route": "magnitude" if model.frontend is not None else "waveform",
         "device": str(model.device),
         "optimise": model.optimise,
+        "trust": request.trust,
         "versions": versions(),
     }

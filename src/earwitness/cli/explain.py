@@ -101,6 +101,15 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     "--files", callback=_names, default="", metavar="NAMES",
     help="Additional files, separated by commas: picture, pieces, gains, magnitude.",
 )  # fmt: skip
+@click.option(
+    "--assets", metavar="NAME",
+    help="Folder beside the page for sounds and maps, loaded when a sound is opened; by default "
+    "they lie in the page.",
+)  # fmt: skip
+@click.option(
+    "--no-audio", is_flag=True,
+    help="Save no sound, and none in the page: maps, figures and a spectrogram only.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(
     "-o", "--output", default="earwitness-report", show_default=True, type=place, metavar="DIR",
@@ -129,6 +138,8 @@ def explain(
     device: str,
     jobs: int,
     files: tuple[str, ...],
+    assets: str | None,
+    no_audio: bool,
     overwrite: bool,
     output: str,
     as_json: bool,
@@ -150,5 +161,11 @@ def explain(
     requests = make_requests(
         tuple(dict.fromkeys(methods)), {**parse_settings(settings), **chosen}, common
     )
-    how = Settings(model, device, output, overwrite, as_json, files, jobs)
+    if assets == "":
+        raise click.UsageError("--assets takes the name of a folder")
+    if no_audio and {"pieces", "magnitude"} & set(files):
+        raise click.UsageError("--no-audio saves no sound: --files can be picture and gains")
+    how = Settings(
+        model, device, output, overwrite, as_json, files, jobs, assets or "", not no_audio
+    )
     return Run(requests, how).over(clips)

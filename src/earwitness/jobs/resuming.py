@@ -18,7 +18,9 @@ from earwitness.types import Request
 _SHARED = [one.name for one in fields(Request) if one.name not in ("method", "options")]
 
 
-def key_of(model: Model, requests: Iterable[Request], files: Collection[str]) -> dict[str, Any]:
+def key_of(
+    model: Model, requests: Iterable[Request], files: Collection[str], *, audio: bool = True
+) -> dict[str, Any]:
     """Return what the explanations of a run depend on besides the sounds, as plain JSON values.
 
     Parameters
@@ -27,6 +29,8 @@ def key_of(model: Model, requests: Iterable[Request], files: Collection[str]) ->
         Of one run: they differ in method and options only.
     files : collection of str
         What is saved besides the default.
+    audio : bool
+        Whether sounds are saved.
 
     Raises
     ------
@@ -46,6 +50,7 @@ def key_of(model: Model, requests: Iterable[Request], files: Collection[str]) ->
         "model": {"name": model.name, **identity(model)},
         "settings": settings,
         "files": sorted(files),
+        "audio": audio,
         "methods": methods,
     }
     plain: dict[str, Any] = json.loads(json.dumps(found))
@@ -70,6 +75,8 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         return f"{name} {_text(before)}, not {_text(value)}"
     if there.get("files") != here["files"]:
         return f"files {_text(there.get('files'))}, not {_text(here['files'])}"
+    if there.get("audio", True) != here["audio"]:
+        return "sounds, not --no-audio" if there.get("audio", True) else "--no-audio, not sounds"
     for method, one in here["methods"].items():
         known = there.get("methods", {}).get(method)
         if known is None:

@@ -21,7 +21,7 @@ def storable(values: NDArray[np.floating]) -> FloatArray:
     Examples
     --------
     >>> storable(np.float32([1.0, 1 / 3])).tolist()
-    [1.0, 0.33331298828125]
+    [1.0, 0.3333740234375]
     """
     dropped = 24 - _SIGNIFICANT
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)

@@ -1,4 +1,4 @@
-"""What the page holds of one sound: its input, and the map, mask and figures of its explanations."""
+"""What the page holds of one sound: its input, and the map and figures of its explanations."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import numpy as np
 from earwitness.audio import read_audio
 from earwitness.explanation import Explanation
 from earwitness.methods.registry import METHODS
+from earwitness.render.levels import spectrogram_codes
 from earwitness.render.players import copies, expansion
+from earwitness.report.command import command_line
 from earwitness.report.packing import (
     codes_of,
     pack,
     pack_mask,
     pack_sound,
-    spectrogram_codes,
 )
 from earwitness.store import files_in
 from earwitness.types import Audio, TrustCard
@@ -50,7 +51,7 @@ def payload(root: Path, saved: Saved, *, audio: bool = True) -> dict[str, Any]:
     first, place = saved[0][1], saved[0][0].parent
     bins, frames = first.magnitude.shape
     plane = first.provenance["plane"]
-    factor = expansion(_sounds(saved))
+    factor = expansion(_sounds(saved)) if audio else 1
     return {
         "anchor": anchor(root, place),
         "name": (place.relative_to(root).parent / Path(first.clip).name).as_posix(),
@@ -129,7 +130,7 @@ def _explanation(
         "files": {name: _link(path, root) for name, path in files_in(folder).items()},
         "seconds": one.seconds,
         "provenance": facts["provenance"],
-        "command": None,
+        "command": command_line(one),
     }
 
 

@@ -16,5 +16,11 @@ GLOSSARY = {
     "verdict": "how far evidence and remainder support the explanation, beside the controls",
     "effect": "how much of the score the evidence accounts for",
     "degenerate": "a mask that keeps everything or nothing, and so does not say where",
+    "trust card": "the model's scores of evidence and remainder, beside those of controls",
+    "random control": "a mask of the same gains in random places",
+    "energy control": "a mask of the same gains on the loudest cells, which needs no model",
+    "completeness gap": "what the sum of the attribution lacks of what it should add up to",
+    "original": "the file itself, at its own rate; the model's input was made of it",
+    "true source": "the sound that is known to be in the mixture",
     "pieces": "parts of the sound that the method switched on and off",
 }

@@ -5,8 +5,9 @@ order, and codes up to 255 for negative ones, the largest in magnitude last. The
 the intervals between the levels at which ``--keep p%`` cuts, p from 1 to 100. So the page keeps
 exactly the cells that the command keeps.
 
-All arrays are deflated, with the filter of PNG that makes them smallest: each byte minus the one
-below it (``up``) or before it (``left``). Numbers of two bytes are split into high and low bytes.
+Arrays are laid out frame by frame and deflated, as they are or as differences along the frequencies
+(``up``; of the differences again, ``up2``), whichever is smallest. Differences of two bytes have
+the sign in the last bit, and numbers of two bytes are split: first all high, then all low bytes.
 """
 
 from __future__ import annotations
@@ -31,38 +32,36 @@ _COLOURS = 99.5  # percentile of the absolute values at which the colours end
 _PERCENT = np.arange(1, 101)
 _RULE = re.compile(r"(\d+)%")
 _GAINS = 4095  # largest code of a gain
-FLOOR_DB = -100.0  # dB below the loudest cell, the code 0 of a spectrogram
 _FLAC_RATE = 44100  # Hz, in the header only: a browser then decodes without resampling
 _FULL = 32767  # code of the loudest sample
 _LEVEL = 6  # of deflate: 9 takes twice the time for 1 % of the bytes
 
 
-def pack(values: NDArray[np.uint8] | NDArray[np.uint16], modulus: int = 0) -> dict[str, Any]:
+def pack(values: NDArray[np.uint8] | NDArray[np.uint16]) -> dict[str, Any]:
     """Return an array of one or two bytes per cell as text.
 
     Parameters
     ----------
     values : ndarray, shape (freq, frame), uint8 or uint16
-    modulus : int
-        Of the differences; by default 2^8 or 2^16.
 
     Returns
     -------
     dict
-        ``shape``; ``filter``, one of ``none``, ``up`` and ``left``; ``data``, in base 64.
+        ``shape``; ``filter``, one of ``none``, ``up`` and ``up2``; ``data``, in base 64.
     """
-    modulus = modulus or 1 << 8 * values.itemsize
-    filtered = {"none": values}
-    for name, axis in (("up", 0), ("left", 1)):
-        steps = np.diff(values, axis=axis, prepend=values.dtype.type(0))
-        filtered[name] = steps % values.dtype.type(modulus) if modulus & 0xFF else steps
-    smallest = min(((name, _deflated(some)) for name, some in filtered.items()), key=_size)
-    return {"shape": [*values.shape], "filter": smallest[0], "data": _text(smallest[1])}
+    plain = np.ascontiguousarray(values.T)
+    filtered = {"none": plain, "up": _steps(plain)}
+    if plain.itemsize == 2:
+        filtered["up2"] = _steps(filtered["up"])
+        filtered |= {name: _zigzag(filtered[name]) for name in ("up", "up2")}
+    data = {name: _deflated(some) for name, some in filtered.items()}
+    name = min(data, key=lambda name: len(data[name]))
+    return {"shape": [*values.shape], "filter": name, "data": _text(data[name])}
 
 
 def pack_bits(values: NDArray[np.bool_]) -> dict[str, Any]:
     """Return an array (freq, frame) of one bit per cell as text, eight cells to a byte."""
-    data = zlib.compress(np.packbits(values).tobytes(), 9)
+    data = zlib.compress(np.packbits(values.T).tobytes(), 9)
     return {"shape": [*values.shape], "filter": "none", "data": _text(data)}
 
 
@@ -115,14 +114,13 @@ def pack_mask(mask: Mask, codes: NDArray[np.uint8], cuts: list[int]) -> dict[str
         As ``codes_of`` returns them.
     """
     plain = _RULE.fullmatch(mask.rule)
-    whole = mask.gains > 0.5
-    if plain and 1 <= int(plain[1]) <= 100 and not mask.soft:
-        if np.array_equal(kept(codes, cuts, int(plain[1])), whole):
-            return {"percent": int(plain[1])}
+    percent = int(plain[1]) if plain else 0
+    if 1 <= percent <= 100 and np.array_equal(mask.gains, kept(codes, cuts, percent)):
+        return {"percent": percent}
     if not ((mask.gains > 0) & (mask.gains < 1)).any():
-        return {"bits": pack_bits(whole)}
+        return {"bits": pack_bits(mask.gains > 0)}
     gains = np.round(mask.gains * _GAINS).astype(np.uint16)
-    return {"gains": pack(gains, _GAINS + 1)}
+    return {"gains": pack(gains)}
 
 
 def pack_sound(samples: FloatArray) -> dict[str, Any]:
@@ -141,28 +139,21 @@ def pack_sound(samples: FloatArray) -> dict[str, Any]:
     peak = float(np.abs(samples).max(initial=0.0))
     codes = np.round(samples.astype(np.float64) * (_FULL / (peak or 1.0))).astype(np.int16)
     buffer = io.BytesIO()
-    soundfile.write(buffer, codes, _FLAC_RATE, format="FLAC", subtype="PCM_16")
+    soundfile.write(
+        buffer, codes, _FLAC_RATE, format="FLAC", subtype="PCM_16", compression_level=1.0
+    )
     return {"flac": _text(buffer.getvalue()), "scale": peak * 32768 / _FULL}
 
 
-def spectrogram_codes(magnitude: FloatArray) -> NDArray[np.uint8]:
-    """Return levels (freq, frame) from -100 dB (0) to the loudest cell (255).
-
-    Examples
-    --------
-    >>> spectrogram_codes(np.float32([[1.0, 1e-5, 0.0]])).tolist()
-    [[255, 0, 0]]
-    """
-    peak = float(magnitude.max())
-    least = 10 ** (FLOOR_DB / 20)
-    level = 20 * np.log10(np.maximum(magnitude / (peak or 1.0), least))
-    return np.round(255 * (1 - level / FLOOR_DB)).astype(np.uint8)
+def _steps(values: NDArray[Any]) -> NDArray[Any]:
+    """Return differences along the frequencies of an array (frame, freq), modulo its range."""
+    return np.diff(values, axis=1, prepend=values.dtype.type(0))
 
 
-def magnitude_of(codes: NDArray[np.uint8], peak: float) -> FloatArray:
-    """Return the magnitude (freq, frame) of ``spectrogram_codes``, to a fifth of a decibel."""
-    level = FLOOR_DB * (1 - codes.astype(np.float32) / 255)
-    return np.where(codes > 0, peak * 10 ** (level / 20), 0).astype(np.float32)
+def _zigzag(steps: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Return 0, -1, 1, -2, ... as 0, 1, 2, 3, ..., so that the high byte of a small step is 0."""
+    signed = steps.view(np.int16)
+    return ((signed << 1) ^ (signed >> 15)).view(np.uint16)
 
 
 def _deflated(values: NDArray[Any]) -> bytes:
@@ -170,10 +161,6 @@ def _deflated(values: NDArray[Any]) -> bytes:
         return zlib.compress(values.tobytes(), _LEVEL)
     high, low = (values >> 8).astype(np.uint8), (values & 0xFF).astype(np.uint8)
     return zlib.compress(high.tobytes() + low.tobytes(), _LEVEL)
-
-
-def _size(pair: tuple[str, bytes]) -> int:
-    return len(pair[1])
 
 
 def _text(data: bytes) -> str:

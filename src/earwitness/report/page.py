@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
 from earwitness import __version__
 from earwitness.errors import OutputError
-from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.render.policy import content_policy
 from earwitness.report.clip import anchor
@@ -30,13 +28,17 @@ from earwitness.report.sections import (
     write_asset,
     write_section,
 )
+from earwitness.store import load
 
 MARK = '<meta name="generator" content="earwitness">'  # near the beginning of every page
 # modules of the page's script, each with what it needs before it
 SCRIPTS = (
-    "fft.js", "stft.js", "unpack.js", "gains.js", "loudness.js", "transport.js", "exports.js",
-    "axes.js", "colours.js", "picture.js", "minimap.js", "brush.js", "dial.js", "pieces.js",
-    "figures.js", "multiples.js", "table.js", "keys.js", "desk.js", "api.js",
+    "fft.js", "stft.js", "unpack.js", "payloads.js", "gains.js", "strokes.js", "loudness.js",
+    "resample.js", "heterodyne.js", "original.js", "transport.js", "exports.js", "places.js",
+    "controls.js", "axes.js", "colours.js", "pens.js", "raster.js", "picture.js", "minimap.js",
+    "pointer.js", "brush.js", "dial.js", "pieces.js", "regions.js", "glossary.js", "figures.js",
+    "multiples.js", "table.js", "keys.js", "listen.js", "saves.js", "transport_bar.js", "desk.js",
+    "api.js", "start.js",
 )  # fmt: skip
 
 
@@ -160,7 +162,7 @@ def _section(
         saved = []
         for folder in folders:
             try:
-                saved.append((folder, Explanation.load(folder)))
+                saved.append((folder, load(folder, silent=True)))
             except OutputError as error:
                 missing.append(str(error))
         for text in missing:
@@ -179,7 +181,7 @@ def _rows(sections: Sequence[Section | Markup], form: Form) -> Iterator[Markup]:
             yield one
             continue
         source = f"{form.assets}/{asset_name(one.anchor)}" if form.assets else ""
-        tag = row_tag(one.anchor, next(numbers), one.explanations, source)
+        tag = row_tag(one.anchor, one.grades, one.peak, next(numbers), source)
         yield Markup(tag + one.cells.read() + "</tr>\n")
 
 

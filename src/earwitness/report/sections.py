@@ -22,7 +22,8 @@ from earwitness.report.clip import Saved, payload, uri
 
 SECTION = ".section.html"
 _ROW = re.compile(
-    rb'<tr class="sound" id="clip-([^"]+)" data-clip="(\d+)" data-explanations="(\d+)"'
+    rb'<tr class="sound" id="clip-([^"]+)" data-clip="(\d+)" data-grades="([a-z ]*)" '
+    rb'data-peak="([0-9.e-]+)"'
 )
 _CLIP = re.compile(rb'<script type="application/json" class="clip" data-clip="(\d+)">')
 _END = b"</script>\n"
@@ -65,14 +66,22 @@ class Section:
     ----------
     anchor : str
     cells, data : Text
-    explanations : int
-        How many it shows.
+    grades : str
+        Of its explanations, separated by blanks.
+    peak : str
+        Largest magnitude of the sound.
     """
 
     anchor: str
     cells: Text
     data: Text
-    explanations: int
+    grades: str
+    peak: str
+
+    @property
+    def explanations(self) -> int:
+        """How many it shows."""
+        return len(self.grades.split())
 
 
 def write_section(root: Path, saved: Saved, *, audio: bool = True) -> None:
@@ -91,19 +100,34 @@ def write_section(root: Path, saved: Saved, *, audio: bool = True) -> None:
     first = saved[0][1]
     picture = uri("image/webp", thumbnail(first.magnitude, first.attribution.values))
     cells = environment().get_template("row.html").render(clip=facts, thumb=picture)
+    verdicts = [one.verdict for _, one in saved]
+    grades = " ".join("ungraded" if one is None else one.grade for one in verdicts)
     text = (
-        row_tag(facts["anchor"], 0, len(saved)) + cells.rstrip("\n") + "\n</tr>\n"
+        row_tag(facts["anchor"], grades, f"{facts['peak']:.4g}", 0) + cells.rstrip("\n") + "\n</tr>\n"
         + data_tag(0) + json_text(facts) + _END.decode()
     )  # fmt: skip
     write_text(saved[0][0].parent / SECTION, text)
 
 
-def row_tag(anchor: str, number: int, explanations: int, source: str = "") -> str:
-    """Return the line before the cells of a row; ``source`` is the URL of data beside the page."""
+def row_tag(anchor: str, grades: str, peak: str, number: int, source: str = "") -> str:
+    """Return the line before the cells of a row.
+
+    Parameters
+    ----------
+    anchor : str
+    grades : str
+        Of the verdicts on the explanations of the sound, separated by blanks.
+    peak : str
+        Largest magnitude of the sound.
+    number : int
+        Of the sound in its file.
+    source : str
+        URL of its data, if they lie beside the page.
+    """
     beside = f' data-src="{source}"' if source else ""
     return (
-        f'<tr class="sound" id="clip-{anchor}" data-clip="{number}" '
-        f'data-explanations="{explanations}"{beside}>\n'
+        f'<tr class="sound" id="clip-{anchor}" data-clip="{number}" data-grades="{grades}" '
+        f'data-peak="{peak}"{beside}>\n'
     )
 
 
@@ -113,12 +137,12 @@ def data_tag(number: int) -> str:
 
 
 def json_text(facts: Any) -> str:
-    """Return a JSON value as ASCII that neither ends a script nor begins a comment in it.
+    r"""Return a JSON value as ASCII that neither ends a script nor begins a comment in it.
 
     Examples
     --------
     >>> json_text(["</script>"])
-    '["\\\\u003c/script\\\\u003e"]'
+    '["\\u003c/script\\u003e"]'
     """
     text = json.dumps(facts, allow_nan=False, separators=(",", ":"))
     for sign in "<>&":
@@ -136,7 +160,7 @@ def find_sections(page: Path, assets: Path | None = None) -> dict[str, Section]:
     assets : Path, optional
         The folder that holds the data, if it lies beside the page.
     """
-    rows: dict[bytes, tuple[str, Text, int]] = {}
+    rows: dict[bytes, tuple[str, Text, str, str]] = {}
     data: dict[bytes, Text] = {}
     if not page.is_file():
         return {}
@@ -150,15 +174,15 @@ def find_sections(page: Path, assets: Path | None = None) -> dict[str, Section]:
             elif inside and line == b"</tr>\n":
                 found, begin = inside
                 cells = Text(page, begin, start)
-                rows[found[2]] = found[1].decode(), cells, int(found[3])
+                rows[found[2]] = found[1].decode(), cells, found[3].decode(), found[4].decode()
                 inside = None
             elif clip and line.endswith(_END):
                 data[clip[1]] = Text(page, start + clip.end(), end - len(_END))
     sections = {}
-    for number, (anchor, cells, explanations) in rows.items():
+    for number, (anchor, cells, grades, peak) in rows.items():
         text = _asset_text(assets, anchor) if assets else data.get(number)
         if text:
-            sections[anchor] = Section(anchor, cells, text, explanations)
+            sections[anchor] = Section(anchor, cells, text, grades, peak)
     return sections
 
 
