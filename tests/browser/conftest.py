@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.desk import NAMES, toy_page
 from tests.browser.engine import engine_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -45,4 +46,37 @@ def engine(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     page.goto(path.as_uri())
     yield page
     page.close()
+    assert said == []
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of four sounds, explained by a gradient and by pieces; one has a hostile name."""
+    return toy_page(tmp_path_factory.mktemp("many"), NAMES, ("input-x-gradient", "occlusion"))
+
+
+@pytest.fixture(scope="session")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of one sound."""
+    return toy_page(tmp_path_factory.mktemp("single"), ("low.wav",), ("input-x-gradient", "energy"))
+
+
+@pytest.fixture
+def view(browser: Any) -> Iterator[Any]:
+    """Open a page at a width and in a theme; what it says on the console fails the test."""
+    said: list[str] = []
+    contexts: list[Any] = []
+
+    def show(path: Path, width: int = 1280, scheme: str = "light") -> Any:
+        size = {"width": width, "height": 900}
+        contexts.append(browser.new_context(viewport=size, color_scheme=scheme))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path.as_uri())
+        return page
+
+    yield show
+    for context in contexts:
+        context.close()
     assert said == []

@@ -37,7 +37,7 @@ SCRIPTS = (
     "resample.js", "heterodyne.js", "original.js", "transport.js", "exports.js", "places.js",
     "controls.js", "axes.js", "colours.js", "pens.js", "raster.js", "picture.js", "minimap.js",
     "pointer.js", "brush.js", "dial.js", "pieces.js", "regions.js", "glossary.js", "figures.js",
-    "multiples.js", "table.js", "keys.js", "listen.js", "card.js", "transport_bar.js", "desk.js",
+    "multiples.js", "table.js", "keys.js", "listen.js", "saves.js", "transport_bar.js", "desk.js",
     "api.js", "start.js",
 )  # fmt: skip
 
@@ -181,7 +181,7 @@ def _rows(sections: Sequence[Section | Markup], form: Form) -> Iterator[Markup]:
             yield one
             continue
         source = f"{form.assets}/{asset_name(one.anchor)}" if form.assets else ""
-        tag = row_tag(one.anchor, one.grades, next(numbers), source)
+        tag = row_tag(one.anchor, one.grades, one.peak, next(numbers), source)
         yield Markup(tag + one.cells.read() + "</tr>\n")
 
 

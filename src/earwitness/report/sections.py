@@ -21,7 +21,10 @@ from earwitness.render.picture import thumbnail
 from earwitness.report.clip import Saved, payload, uri
 
 SECTION = ".section.html"
-_ROW = re.compile(rb'<tr class="sound" id="clip-([^"]+)" data-clip="(\d+)" data-grades="([a-z ]*)"')
+_ROW = re.compile(
+    rb'<tr class="sound" id="clip-([^"]+)" data-clip="(\d+)" data-grades="([a-z ]*)" '
+    rb'data-peak="([0-9.e-]+)"'
+)
 _CLIP = re.compile(rb'<script type="application/json" class="clip" data-clip="(\d+)">')
 _END = b"</script>\n"
 _READABLE = 40  # characters of a sound's name in the name of its file
@@ -65,12 +68,15 @@ class Section:
     cells, data : Text
     grades : str
         Of its explanations, separated by blanks.
+    peak : str
+        Largest magnitude of the sound.
     """
 
     anchor: str
     cells: Text
     data: Text
     grades: str
+    peak: str
 
     @property
     def explanations(self) -> int:
@@ -97,13 +103,13 @@ def write_section(root: Path, saved: Saved, *, audio: bool = True) -> None:
     verdicts = [one.verdict for _, one in saved]
     grades = " ".join("ungraded" if one is None else one.grade for one in verdicts)
     text = (
-        row_tag(facts["anchor"], grades, 0) + cells.rstrip("\n") + "\n</tr>\n"
+        row_tag(facts["anchor"], grades, f"{facts['peak']:.4g}", 0) + cells.rstrip("\n") + "\n</tr>\n"
         + data_tag(0) + json_text(facts) + _END.decode()
     )  # fmt: skip
     write_text(saved[0][0].parent / SECTION, text)
 
 
-def row_tag(anchor: str, grades: str, number: int, source: str = "") -> str:
+def row_tag(anchor: str, grades: str, peak: str, number: int, source: str = "") -> str:
     """Return the line before the cells of a row.
 
     Parameters
@@ -111,6 +117,8 @@ def row_tag(anchor: str, grades: str, number: int, source: str = "") -> str:
     anchor : str
     grades : str
         Of the verdicts on the explanations of the sound, separated by blanks.
+    peak : str
+        Largest magnitude of the sound.
     number : int
         Of the sound in its file.
     source : str
@@ -118,8 +126,8 @@ def row_tag(anchor: str, grades: str, number: int, source: str = "") -> str:
     """
     beside = f' data-src="{source}"' if source else ""
     return (
-        f'<tr class="sound" id="clip-{anchor}" data-clip="{number}" data-grades="{grades}"{beside}>'
-        "\n"
+        f'<tr class="sound" id="clip-{anchor}" data-clip="{number}" data-grades="{grades}" '
+        f'data-peak="{peak}"{beside}>\n'
     )
 
 
@@ -152,7 +160,7 @@ def find_sections(page: Path, assets: Path | None = None) -> dict[str, Section]:
     assets : Path, optional
         The folder that holds the data, if it lies beside the page.
     """
-    rows: dict[bytes, tuple[str, Text, str]] = {}
+    rows: dict[bytes, tuple[str, Text, str, str]] = {}
     data: dict[bytes, Text] = {}
     if not page.is_file():
         return {}
@@ -166,15 +174,15 @@ def find_sections(page: Path, assets: Path | None = None) -> dict[str, Section]:
             elif inside and line == b"</tr>\n":
                 found, begin = inside
                 cells = Text(page, begin, start)
-                rows[found[2]] = found[1].decode(), cells, found[3].decode()
+                rows[found[2]] = found[1].decode(), cells, found[3].decode(), found[4].decode()
                 inside = None
             elif clip and line.endswith(_END):
                 data[clip[1]] = Text(page, start + clip.end(), end - len(_END))
     sections = {}
-    for number, (anchor, cells, grades) in rows.items():
+    for number, (anchor, cells, grades, peak) in rows.items():
         text = _asset_text(assets, anchor) if assets else data.get(number)
         if text:
-            sections[anchor] = Section(anchor, cells, text, grades)
+            sections[anchor] = Section(anchor, cells, text, grades, peak)
     return sections
 
 
