@@ -24,7 +24,7 @@ function cardPage(clip, row) {
   const copy = document.documentElement.cloneNode(true);
   copy.removeAttribute("data-theme");
   copy.classList.remove("scripted");
-  copy.querySelectorAll("script.clip, script[src], #tip, dialog").forEach(node => node.remove());
+  copy.querySelectorAll("script.clip, script[src], #tip").forEach(node => node.remove());
   copy.querySelector("#desk").replaceChildren();
   copy.querySelector("#desk").hidden = true;
   copy.querySelector("main").className = "";
