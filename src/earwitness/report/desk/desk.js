@@ -39,7 +39,6 @@ async function openClip(n, { index = 0, method = null, play = false, focus = tru
   await chooseExplanation(index);
   if (ticket !== opening) return;
   showTransport();
-  showPosition();
   table.mark(n);
   if (focus) part("name").focus({ preventScroll: true });
   deskHost.scrollIntoView({ block: "start" });
@@ -104,6 +103,8 @@ async function chooseExplanation(index) {
   part("picture-text").textContent = pictureWords(desk);
   desk.dial.show();
   desk.refresh();
+  desk.shown = null;
+  showPosition();
   await loadSounds();
 }
 
@@ -183,6 +184,7 @@ function closeClip(all = true) {
   deskHost.replaceChildren();
   if (!all) return;
   opening++;
+  transport?.load({ input: new Float32Array(1) }, 1); // frees the sounds
   deskHost.hidden = true;
   main.className = "";
   table.rowOf(was)?.querySelector("button")?.focus();
