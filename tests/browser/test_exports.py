@@ -1,4 +1,4 @@
-"""What the page saves: sounds, masks, and regions as labels, against what Python reads and writes."""
+"""What the page saves: sounds, masks and labels, against what Python reads and writes."""
 
 from __future__ import annotations
 
