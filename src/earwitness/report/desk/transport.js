@@ -50,9 +50,10 @@ function makeTransport(context = null) {
     return levels[name];
   }
 
-  // Where a voice is at a frame of the clock, in frames of the sound.
-  function placeOf({ first, offset, loop, frames }, frame) {
-    const at = offset + Math.max(0, frame - first);
+  // Where a voice is at a frame of the clock, in frames of the sound. Before a voice begins, the last
+  // one is heard, at the same place unless it was moved.
+  function placeOf({ first, offset, loop, frames, moved }, frame) {
+    const at = offset + Math.max(moved ? 0 : -offset, frame - first);
     return loop && at >= loop[1] ? loop[0] + (at - loop[0]) % (loop[1] - loop[0]) : Math.min(at, frames);
   }
 
@@ -74,7 +75,7 @@ function makeTransport(context = null) {
     fadeIn.gain.linearRampToValueAtTime(level, when + FADE_SECONDS);
     node.connect(fadeIn).connect(out).connect(clock().destination);
     node.start(when, offset / sampleRate);
-    const mine = { node, out, first, offset, loop, frames: buffer.length }, perFrame = pace() / sampleRate;
+    const mine = { node, out, first, offset, loop, frames: buffer.length, moved: position !== null }, perFrame = pace() / sampleRate;
     mine.secondsAt = frame => placeOf(mine, frame) * perFrame;
     voice = mine;
     node.onended = () => { if (voice === mine) { rest = length; voice = null; transport.onchange(); } };
