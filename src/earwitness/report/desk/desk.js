@@ -161,6 +161,7 @@ function startDesk(one) {
   one.hertz = clip.rate / 8;
   one.host.setAttribute("aria-valuemax", (clip.samples / clip.rate).toFixed(3));
   one.host.onkeydown = event => {
+    if (event.key === "Home" || event.key === "End") { event.preventDefault(); seekTo(event.key === "Home" ? 0 : Infinity); }
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
     event.preventDefault();
     const bin = clip.rate / clip.plane.n_fft * (event.shiftKey ? 10 : 1);
