@@ -25,6 +25,7 @@ from earwitness.evaluation.notes import (
 )
 from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
+from earwitness.masks.drawn import read_drawn
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Method
 from earwitness.models.declared import declaration_notes, outputs_for
@@ -95,9 +96,10 @@ def explain(
         Explain what raises the value of a regression, or what lowers it.
     keep : str
         How much the mask keeps: a share of the positive attribution (``80%``), of the area
-        (``area:10%``) or of the energy (``energy:50%``), or any other rule of ``list_masks()``
-        (``top:5%``, ``minmax``, ``threshold:0.5+``); ``,smooth:1.5`` and ``,floor:-30dB`` may
-        follow. By default ``80%``, or the gains as they are of a method that gives gains.
+        (``area:10%``) or of the energy (``energy:50%``), any other rule of ``list_masks()``
+        (``top:5%``, ``minmax``, ``threshold:0.5+``), or a mask that was drawn
+        (``file:mask.json``); ``,smooth:1.5`` and ``,floor:-30dB`` may follow. By default ``80%``,
+        or the gains as they are of a method that gives gains.
     start, end : float, optional
         The part of the sound to explain, in seconds.
     seed : int
@@ -143,7 +145,9 @@ def check_request(request: Request) -> None:
     """Raise for what would fail on every sound: unknown names and options out of range."""
     spec, seed = METHODS.get(request.method), request.seed
     spec.settle(request.options)
-    parse_keep(spec.keep if request.keep is None else request.keep)
+    keep = parse_keep(spec.keep if request.keep is None else request.keep)
+    if keep.file:
+        read_drawn(keep.file)
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ParameterError(f"seed must be a whole number from 0 on, got {seed!r}")
     for second in (request.start, request.end):
@@ -280,7 +284,10 @@ def _masked(subject: Subject, probe: Probe, found: Map, keep: str) -> tuple[Attr
         raise undefined_gradients(probe.model.name)
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
     attribution = Attribution(values, freqs.astype(np.float32), times, dict(found.details))
-    return attribution, make_mask(values, subject.magnitude, parse_keep(keep))
+    rule = parse_keep(keep)
+    if rule.file:
+        read_drawn(rule.file).check(probe.model.plane, probe.samples)
+    return attribution, make_mask(values, subject.magnitude, rule)
 
 
 def _audio(wave: Tensor, audio: Audio, name: str) -> Audio:

@@ -161,6 +161,8 @@ def _is_rule(explanation: Explanation) -> bool:
     """Whether the mask's gains are what its rule makes of the values."""
     values, mask = explanation.attribution.values, explanation.mask
     try:
+        if parse_keep(mask.rule).file:  # it may be gone when the explanation is read
+            return False
         made = _made_mask(values, explanation.magnitude, mask)
     except ParameterError:  # a rule of somebody's own
         return False

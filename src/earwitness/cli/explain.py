@@ -63,8 +63,8 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @click.option(
     "--keep", metavar="RULE",
     help="What the mask keeps: 80% of the positive attribution, area:10%, energy:50%, top:5%, "
-    "minmax, threshold:0.5+ ... (see earwitness masks); then ,smooth:1.5 or ,floor:-30dB.  "
-    "[default: 80%, or the gains of a method that gives gains]",
+    "minmax, threshold:0.5+ ... (see earwitness masks), file:mask.json that was drawn; then "
+    ",smooth:1.5 or ,floor:-30dB.  [default: 80%, or the gains of a method that gives gains]",
 )  # fmt: skip
 @click.option(
     "--start",

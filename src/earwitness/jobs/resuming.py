@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from earwitness.files import digest_of
+from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS, named_files
 from earwitness.models.fingerprint import changed, identity
 from earwitness.models.model import Model
@@ -40,9 +42,13 @@ def key_of(
     for request in requests:
         options = METHODS.get(request.method).settle(request.options)
         methods[request.method] = {"options": options, "named": digest_of(named_files(options))}
+    settings = {name: getattr(requests[0], name) for name in _SHARED}
+    keep = parse_keep(requests[0].keep) if requests[0].keep else None
+    if keep and keep.file:
+        settings["keep"] = str(replace(keep, file=digest_of([Path(keep.file)])))
     found = {
         "model": {"name": model.name, **identity(model)},
-        "settings": {name: getattr(requests[0], name) for name in _SHARED},
+        "settings": settings,
         "files": sorted(files),
         "audio": audio,
         "methods": methods,
@@ -61,8 +67,12 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         return f"another {other}" if other == "model" else f"other {other} of the model"
     settings = {"curve": False, **there.get("settings", {})}  # of an earlier version
     for name, value in here["settings"].items():
-        if settings.get(name) != value:
-            return f"{name} {_text(settings.get(name))}, not {_text(value)}"
+        before = settings.get(name)
+        if before == value:
+            continue
+        if name == "keep" and all(str(one).startswith("file:") for one in (before, value)):
+            return "another mask that was drawn"
+        return f"{name} {_text(before)}, not {_text(value)}"
     if there.get("files") != here["files"]:
         return f"files {_text(there.get('files'))}, not {_text(here['files'])}"
     if there.get("audio", True) != here["audio"]:

@@ -19,6 +19,7 @@ from earwitness.render.levels import spectrogram_codes
 from earwitness.render.players import copies, expansion
 from earwitness.report.command import command_line
 from earwitness.report.packing import (
+    bits_for,
     codes_of,
     pack,
     pack_mask,
@@ -62,7 +63,7 @@ def payload(root: Path, saved: Saved, *, audio: bool = True) -> dict[str, Any]:
         "start": first.provenance.get("start") or 0.0,
         "expansion": factor,
         "plane": {"n_fft": plane["n_fft"], "hop": plane["hop"], "bins": bins, "frames": frames},
-        "input": pack_sound(first.input.samples) if audio else None,
+        "input": pack_sound(first.input.samples, _bits(saved)) if audio else None,
         "spectrogram": None if audio else pack(spectrogram_codes(first.magnitude)),
         "peak": float(first.magnitude.max()),
         "task": first.task,
@@ -83,6 +84,13 @@ def anchor(root: Path, place: Path) -> str:
 def _sounds(saved: Saved) -> list[Audio]:
     """Return the input, then evidence and remainder of each explanation."""
     return [saved[0][1].input, *(one for _, e in saved for one in (e.evidence, e.remainder))]
+
+
+def _bits(saved: Saved) -> int:
+    """Return how many bits a sample of the input needs."""
+    kept = [(one.mask.gains, one.evidence.samples) for _, one in saved]
+    removed = [(1 - one.mask.gains, one.remainder.samples) for _, one in saved]
+    return bits_for(saved[0][1].input.samples, [*kept, *removed])
 
 
 def _common(note: str, saved: Saved) -> bool:

@@ -16,6 +16,7 @@ import base64
 import io
 import re
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ _PERCENT = np.arange(1, 101)
 _RULE = re.compile(r"(\d+)%")
 _GAINS = 4095  # largest code of a gain
 _FLAC_RATE = 44100  # Hz, in the header only: a browser then decodes without resampling
-_FULL = 32767  # code of the loudest sample
+_QUIET = 1e-7  # -70 dB: most noise of 16 bits beside a part of the sound
 _LEVEL = 6  # of deflate: 9 takes twice the time for 1 % of the bytes
 
 
@@ -123,26 +124,50 @@ def pack_mask(mask: Mask, codes: NDArray[np.uint8], cuts: list[int]) -> dict[str
     return {"gains": pack(gains)}
 
 
-def pack_sound(samples: FloatArray) -> dict[str, Any]:
-    """Return a sound as FLAC of 16 bits, scaled to full scale.
+def pack_sound(samples: FloatArray, bits: int = 16) -> dict[str, Any]:
+    """Return a sound as FLAC, scaled to full scale.
 
     Parameters
     ----------
     samples : ndarray, shape (time,)
+    bits : {16, 24}
 
     Returns
     -------
     dict
-        ``flac``, in base 64; ``scale``: a sample is its code / 32768 * scale. The header says
-        44100 Hz whatever the rate is.
+        ``flac``, in base 64; ``scale``: a sample is what the FLAC decodes to, in [-1, 1), times
+        this. The header says 44100 Hz whatever the rate is.
     """
-    peak = float(np.abs(samples).max(initial=0.0))
-    codes = np.round(samples.astype(np.float64) * (_FULL / (peak or 1.0))).astype(np.int16)
+    peak, full = float(np.abs(samples).max(initial=0.0)), 2 ** (bits - 1)
+    codes = np.round(samples.astype(np.float64) * ((full - 1) / (peak or 1.0))).astype(np.int32)
     buffer = io.BytesIO()
     soundfile.write(
-        buffer, codes, _FLAC_RATE, format="FLAC", subtype="PCM_16", compression_level=1.0
-    )
-    return {"flac": _text(buffer.getvalue()), "scale": peak * 32768 / _FULL}
+        buffer, codes << (32 - bits), _FLAC_RATE, format="FLAC", subtype=f"PCM_{bits}",
+        compression_level=1.0,
+    )  # fmt: skip
+    return {"flac": _text(buffer.getvalue()), "scale": peak * full / (full - 1)}
+
+
+def bits_for(samples: FloatArray, parts: Iterable[tuple[FloatArray, FloatArray]]) -> int:
+    """Return how many bits a sound needs so that what is made of it in the page is right.
+
+    The noise of 16 bits is white, and a mask keeps the share ``mean(gains^2)`` of it. 24 bits are
+    taken if that is less than 70 dB below one of the parts: faint calls in loud wind.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (time,)
+        The input.
+    parts : iterable of (gains, sound)
+        Gains (freq, frame) and what they leave of the input (time,).
+    """
+    step = float(np.abs(samples).max(initial=0.0)) / (2**15 - 1)
+    noise = len(samples) * step**2 / 12
+    for gains, sound in parts:
+        power = float(np.square(sound, dtype=np.float64).sum())
+        if 0 < power * _QUIET < noise * float(np.square(gains, dtype=np.float64).mean()):
+            return 24
+    return 16
 
 
 def _steps(values: NDArray[Any]) -> NDArray[Any]:

@@ -33,10 +33,11 @@ from earwitness.store import load
 MARK = '<meta name="generator" content="earwitness">'  # near the beginning of every page
 # modules of the page's script, each with what it needs before it
 SCRIPTS = (
-    "fft.js", "stft.js", "unpack.js", "gains.js", "loudness.js", "transport.js", "exports.js",
+    "fft.js", "stft.js", "unpack.js", "payloads.js", "gains.js", "strokes.js", "loudness.js",
+    "resample.js", "heterodyne.js", "original.js", "transport.js", "exports.js", "places.js",
     "controls.js", "axes.js", "colours.js", "pens.js", "raster.js", "picture.js", "minimap.js",
     "pointer.js", "brush.js", "dial.js", "pieces.js", "regions.js", "glossary.js", "figures.js",
-    "multiples.js", "table.js", "keys.js", "listen.js", "card.js", "transport_bar.js", "desk.js",
+    "multiples.js", "table.js", "keys.js", "listen.js", "saves.js", "transport_bar.js", "desk.js",
     "api.js", "start.js",
 )  # fmt: skip
 
