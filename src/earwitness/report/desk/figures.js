@@ -69,7 +69,7 @@ function trustTable(one, texts) {
     `Trust card: ${kind} of ${one.target}; input ${scoreText(kind, input)}`,
     ["", "evidence, audio score", "evidence, spectrogram score", "remainder, audio score", "remainder, spectrogram score", "area", "energy"],
     rows.map(row => [
-      row.draws > 1 ? `${row.title}, mean of ${row.draws} draws (range)` : row.title,
+      row.title,
       cell(row, "evidence", "audio"), cell(row, "evidence", "spectrogram"),
       cell(row, "remainder", "audio"), cell(row, "remainder", "spectrogram"), percent(row.area), percent(row.energy),
     ]), texts,
@@ -88,7 +88,11 @@ function outputsTable(clip, one, texts) {
 
 /** Return a list of facts. */
 function factList(facts) {
-  const text = value => (typeof value === "string" ? value : JSON.stringify(value));
+  const text = value => {
+    if (Array.isArray(value)) return value.map(text).join(", ");
+    if (value === null || typeof value !== "object") return typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value ?? "\u2013");
+    return Object.entries(value).map(([name, one]) => (one !== null && typeof one === "object" ? `${name} (${text(one)})` : `${name} ${one === "" ? "\u2013" : text(one)}`)).join(", ");
+  };
   return el("dl", {}, ...facts.filter(([, value]) => value !== null && value !== undefined)
     .flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, text(value))]));
 }
