@@ -42,8 +42,8 @@ BUGS = {
     ),
     "desk: the answer is about what was asked": (
         _DESK + "figures.js",
-        'strong(decision.label), `, ${value}.`]',
-        'strong(one.label), `, ${value}.`]',
+        "strong(decision.label), `, ${value}.`]",
+        "strong(one.label), `, ${value}.`]",
     ),
     "desk: keys work in text fields": (
         _DESK + "keys.js",

@@ -1,4 +1,4 @@
-"""Other forms of the page: without sound, with data beside it, of ultrasound, of pieces that overlap."""
+"""Other forms of the page: without sound, data beside it, ultrasound, pieces that overlap."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ def test_a_page_without_sound_shows_maps_and_offers_no_player(tmp_path: Path, vi
     assert page.locator("[data-part=picture]").screenshot() != first
     for key in (" ", "2", "l"):
         page.keyboard.press(key)
-    assert (state(page)["playing"], state(page)["loop"], state(page)["source"]) == (False, None, "input")
+    assert (state(page)["playing"], state(page)["loop"], state(page)["source"]) == (
+        False,
+        None,
+        "input",
+    )
     page.locator("#desk h2").focus()  # on the dial, arrows turn it
     page.keyboard.press("ArrowRight")
     assert "0.100 s · " in page.locator("[data-part=readout]").inner_text()

@@ -86,7 +86,7 @@ async function chooseExplanation(index) {
   desk.brush.strokes.length = 0;
   part("says").replaceChildren(...answerNodes(desk.clip, explanation));
   fillBars(part("bars"), desk.clip, explanation);
-  fillVerdict(part("verdict"), explanation, texts);
+  fillVerdict(part("verdict"), explanation);
   fillFolds(deskHost, desk.clip, explanation, texts);
   fillRegions(part("regions"), desk, chooseRegion);
   desk.multiples?.set(index);
@@ -136,6 +136,7 @@ function startDesk(one) {
   part("previous").disabled = table.beside(one.n, -1) === undefined; part("next").disabled = table.beside(one.n, 1) === undefined;
   part("close").onclick = () => closeClip(true);
   part("moves").hidden = table.rows < 2;
+  rove(part("moves"));
   one.multiples = fillMultiples(part("multiples"), Object.assign(one, { index: 0 }), chooseExplanation);
   one.picture = makePicture(one.host, one);
   one.minimap = makeMinimap(part("minimap"), one, show);
@@ -160,6 +161,7 @@ function startDesk(one) {
   one.hertz = clip.rate / 8;
   one.host.setAttribute("aria-valuemax", (clip.samples / clip.rate).toFixed(3));
   one.host.onkeydown = event => {
+    if (event.key === "Home" || event.key === "End") { event.preventDefault(); seekTo(event.key === "Home" ? 0 : Infinity); }
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
     event.preventDefault();
     const bin = clip.rate / clip.plane.n_fft * (event.shiftKey ? 10 : 1);

@@ -35,13 +35,12 @@ function fillBars(host, clip, one) {
 }
 
 /** Fill the verdict: its grade, title and reasons in one sentence. */
-function fillVerdict(host, one, texts) {
+function fillVerdict(host, one) {
   const { verdict } = one;
   host.className = `verdict ${verdict ? verdict.grade : "ungraded"}`;
   host.replaceChildren(...(verdict
     ? [el("strong", {}, verdict.title), ": ", verdict.reasons.join("; "), "."]
     : ["Not graded: there is no trust card."]));
-  host.dataset.terms = Object.keys(texts).length;
 }
 
 /** Return a table; rows are lists of text or nodes, the first cell is the row's header. */
