@@ -60,8 +60,8 @@ BUGS = {
     ),
     "mask: smallest kept": (
         "masks/shares.py",
-        "attribution >= levels[::-1][last]",
-        "attribution <= levels[last]",
+        "    return (attribution >= least).astype",
+        "    return (attribution <= least).astype",
     ),
     "mask: energy of magnitudes": (
         "masks/shares.py",
