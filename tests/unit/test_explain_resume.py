@@ -23,7 +23,7 @@ from earwitness.errors import OutputError
 from earwitness.files import held, partial_of, sweep
 from earwitness.types import Audio, Request
 from tests.command import explain, run
-from tests.pages import clips, methods, names
+from tests.pages import methods, names
 from tests.toys import spectral
 
 RATE = 16000
@@ -337,40 +337,6 @@ def test_a_hang_up_leaves_a_whole_report(place: Path) -> None:
     assert 0 < done < 42
     assert len(heads(place / "r")) == done
     assert not hidden(place / "r")
-
-
-@pytest.mark.parametrize("mode", [(), ("--assets", "data")])
-def test_a_sound_killed_between_two_methods_keeps_the_sounds_of_its_pieces(
-    place: Path, capsys: pytest.CaptureFixture[str], mode: tuple[str, ...]
-) -> None:
-    def sounds() -> list[int]:
-        parts = [one["explanations"][0]["pieces"] for one in clips(place / "r" / "index.html")]
-        return [sum(bool(row["sound"]) for row in part["table"]) for part in parts]
-
-    nmf = (
-        "--method",
-        "pieces",
-        "--set",
-        "pieces=nmf",
-        "--set",
-        "samples=20",
-        "--set",
-        "components=3",
-        "-o",
-        "r",
-        *mode,
-    )
-    assert explain(capsys, "b.wav", "clips/a.wav", *nmf)[0] == 0
-    wanted = sounds()
-    assert min(wanted) > 0
-    (place / "r" / "index.html").unlink()  # as a kill before the page leaves it
-    assert explain(capsys, "b.wav", "clips/a.wav", *nmf)[0] == 0
-    assert sounds() == wanted
-    kept = times(place / "r" / "b")
-    assert explain(capsys, "clips/deep/a.wav", *nmf)[0] == 0
-    assert sounds()[:2] == wanted
-    assert len(sounds()) == 3
-    assert times(place / "r" / "b") == kept
 
 
 def test_a_typo_in_a_grid_locks_no_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
