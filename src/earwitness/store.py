@@ -239,7 +239,7 @@ def _restored(
     values = arrays["values"]
     magnitude = arrays.get("magnitude")
     if "spectrogram" in arrays:
-        magnitude = magnitude_of(arrays["spectrogram"], float(arrays["peak"]))
+        magnitude = magnitude_of(arrays["spectrogram"], arrays["peak"].item())
     if magnitude is None:
         magnitude = _magnitude(sounds["input"], facts["provenance"]["plane"])
     mask = Mask(np.zeros(0, np.float32), **facts["mask"])

@@ -11,6 +11,7 @@ import numpy as np
 from earwitness.audio import write_audio
 from earwitness.pipeline import explain
 from earwitness.report.folder import ReportFolder
+from earwitness.report.page import Form
 from earwitness.types import Audio
 from tests.toys import RATE, REGIONS, spectral
 
@@ -19,10 +20,16 @@ NAMES = ("low.wav", "high.wav", "<img src=x onerror=alert(1)>&'\".wav", "again.w
 SECONDS = 1.5
 
 
-def toy_page(root: Path, names: Sequence[str], methods: Sequence[str]) -> Path:
+def toy_page(
+    root: Path,
+    names: Sequence[str],
+    methods: Sequence[str],
+    form: Form | None = None,
+    options: dict[str, Any] | None = None,
+) -> Path:
     """Explain tones that the toy model decides on, and return the page."""
     model = spectral()
-    folder = ReportFolder(root / "r", overwrite=False)
+    folder = ReportFolder(root / "r", overwrite=False, form=form)
     folder.prepare()
     time = np.arange(int(SECONDS * RATE)) / RATE
     for number, name in enumerate(names):
@@ -31,8 +38,8 @@ def toy_page(root: Path, names: Sequence[str], methods: Sequence[str]) -> Path:
         noise = 0.01 * np.random.default_rng(number).standard_normal(len(time))
         write_audio(root / name, Audio((tone + noise).astype(np.float32), RATE))
         for method in methods:
-            options = {"segments": 6, "bands": 4} if method == "occlusion" else {}
-            folder.add(explain(model, root / name, method, target="low", **options))
+            own = {"segments": 6, "bands": 4} if method == "occlusion" else options or {}
+            folder.add(explain(model, root / name, method, target="low", **own))
     return folder.finish(model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ MOST_STOPS = 25  # of the open sound
 MOST_OF_A_ROW = 3
 SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 # elements that Tab reaches: Chromium skips what is not shown, and tabindex -1
-STOPS = """host => [...host.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")]
-    .filter(one => one.tabIndex >= 0 && !one.disabled && one.checkVisibility({ visibilityProperty: true })
+STOPS = """host => [...host.querySelectorAll(
+        "a[href], button, input, select, textarea, summary, [tabindex]")]
+    .filter(one => one.tabIndex >= 0 && !one.disabled
+        && one.checkVisibility({ visibilityProperty: true })
         && !one.closest("details:not([open]) > :not(summary)")).length"""
 
 
@@ -64,7 +67,7 @@ def test_tab_goes_through_the_desk_in_the_order_that_is_seen(single: Path, view:
             " getComputedStyle(document.activeElement).outlineStyle]; })()"
         ))  # fmt: skip
     assert 10 <= len(places) < MOST_STOPS
-    for before, after in zip(places, places[1:], strict=False):
+    for before, after in pairwise(places):
         assert after[1] > before[0]  # never back above
     assert all(width >= 18 and height >= 18 for _, _, width, height, _ in places)
     assert {outline for *_, outline in places} == {"solid"}
@@ -89,7 +92,7 @@ def test_the_screen_reader_is_told_where_the_strongest_region_lies(single: Path,
     text = page.locator(f"#{host.get_attribute('aria-describedby')}").inner_text()
     assert text.startswith("Spectrogram of low.wav, 0 to 1.50 s, up to 8 kHz. The model says low")
     region = page.locator(".places button").first.inner_text()
-    times, hertz = (part.split("–") for part in region.split(" s, "))
+    times, hertz = (part.split("\u2013") for part in region.split(" s, "))
     start, end, low, high = REGION
     # the toy hears this region alone; its layer spreads over a frame and a bin on either side
     assert start - 0.05 <= float(times[0]) <= float(times[1]) <= end + 0.05
@@ -125,5 +128,8 @@ def test_motion_is_reduced_where_asked(single: Path, browser: Any) -> None:
     page = browser.new_page(reduced_motion="reduce")
     page.goto(single.as_uri())
     wait_open(page, 0)
-    assert page.locator("[data-part=play]").evaluate("b => getComputedStyle(b).transitionDuration") == "0s"
+    assert (
+        page.locator("[data-part=play]").evaluate("b => getComputedStyle(b).transitionDuration")
+        == "0s"
+    )
     page.close()

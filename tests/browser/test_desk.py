@@ -123,16 +123,21 @@ def test_the_read_out_under_the_pointer_is_that_of_the_explanation(single: Path,
     x = box["x"] + 52 + (box["width"] - 118) * seconds / SECONDS
     y = box["y"] + 8 + (box["height"] - 34) * (1 - hertz / (RATE / 2))
     page.mouse.move(x, y)
-    text = page.locator("[data-part=readout]").inner_text().replace("−", "-")
+    text = page.locator("[data-part=readout]").inner_text().replace("\u2212", "-")
     saved = Explanation.load(single.parent / "low" / "input-x-gradient")
     at, there, level, attribution, gain = text.split(" · ")
     np.testing.assert_allclose(float(at.split()[0]), seconds, atol=SECONDS / 500)
     np.testing.assert_allclose(float(there.split()[0]), hertz, atol=RATE / 2 / 250)
-    cell = np.abs(saved.attribution.freqs - hertz).argmin(), np.abs(saved.attribution.times - seconds).argmin()
+    cell = (
+        np.abs(saved.attribution.freqs - hertz).argmin(),
+        np.abs(saved.attribution.times - seconds).argmin(),
+    )
     exact = 20 * np.log10(saved.magnitude[cell] / saved.magnitude.max())
     np.testing.assert_allclose(float(level.split()[0]), exact, atol=0.1)
     # eight bits: codes of positive values lie a percent of the sum apart
-    np.testing.assert_allclose(float(attribution.split()[1]), saved.attribution.values[cell], rtol=0.3)
+    np.testing.assert_allclose(
+        float(attribution.split()[1]), saved.attribution.values[cell], rtol=0.3
+    )
     assert gain == ("kept" if saved.mask.gains[cell] else "removed")
 
 
@@ -179,14 +184,39 @@ def test_the_dial_shows_the_size_of_the_mask_that_is_heard(single: Path, view: A
     assert state(page)["keep"] is None
 
 
-def test_views_show_other_cells(single: Path, view: Any) -> None:
+def test_views_show_what_they_are_named_after(single: Path, view: Any) -> None:
     page = view(single)
     wait_open(page, 0)
-    shots = []
+    page.select_option("[data-part=axis]", "linear")
+    page.locator("[data-part=outline]").uncheck()
+    box = page.locator("[data-part=picture]").bounding_box()
+
+    def colour(seconds: float, hertz: float) -> list[int]:
+        x = 52 + (box["width"] - 118) * seconds / SECONDS
+        y = 8 + (box["height"] - 34) * (1 - hertz / (RATE / 2))
+        code = """async ([x, y]) => {
+            await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+            const pen = new OffscreenCanvas(1, 1).getContext("2d");
+            const canvas = document.querySelector("[data-part=picture] canvas");
+            pen.drawImage(canvas, -Math.round(x), -Math.round(y));
+            return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+        }"""
+        return page.evaluate(code, [x, y])
+
+    kept, removed, white = (1.12, 1500.0), (0.2, 400.0), [255, 255, 255]  # white: below the range
+    shown = {}
     for name in ("Input", "Evidence", "Remainder", "Attribution"):
         page.locator("[data-part=views] button", has_text=name).click()
-        shots.append(page.locator("[data-part=picture]").screenshot())
-    assert len(set(shots)) == 4
+        shown[name] = colour(*kept), colour(*removed)
+    assert shown["Input"][0] != white
+    assert shown["Input"][1] != white
+    assert (shown["Evidence"], shown["Remainder"]) == (
+        (shown["Input"][0], white),
+        (white, shown["Input"][1]),
+    )
+    red, _, blue = shown["Attribution"][0]
+    assert red > blue  # orange
+    assert min(shown["Attribution"][1]) > 250  # about 0
 
 
 def test_paint_is_heard_undone_and_saved_as_a_mask(single: Path, view: Any) -> None:
@@ -207,7 +237,9 @@ def test_paint_is_heard_undone_and_saved_as_a_mask(single: Path, view: Any) -> N
     with page.expect_download() as saved:
         page.locator("[data-save=mask]").click()
     mask = json.loads(Path(saved.value.path()).read_text())
-    np.testing.assert_allclose(sum(mask["runs"][1::2]) / inside.size, state(page)["kept"]["area"], atol=1e-9)
+    np.testing.assert_allclose(
+        sum(mask["runs"][1::2]) / inside.size, state(page)["kept"]["area"], atol=1e-9
+    )
     page.locator(".undo").click()
     assert state(page)["kept"]["kind"] == "own"
 

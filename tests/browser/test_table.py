@@ -23,12 +23,16 @@ def test_a_click_on_a_heading_sorts_and_the_next_one_turns(many: Path, view: Any
     page = view(many)
     heading = page.locator("th button", has_text="Sound")
     heading.click()
-    assert [NAMES[k] for k in order(page)] == sorted(NAMES, key=lambda name: (name[0].isalpha(), name))
+    assert [NAMES[k] for k in order(page)] == sorted(
+        NAMES, key=lambda name: (name[0].isalpha(), name)
+    )
     assert page.locator("th", has_text="Sound").first.get_attribute("aria-sort") == "ascending"
     heading.click()
     assert [NAMES[k] for k in order(page)][-1] == NAMES[2]
     page.locator("th button", has_text="Score").click()
-    shares = page.locator("td.number").evaluate_all("cells => cells.map(c => Number(c.dataset.sort))")
+    shares = page.locator("td.number").evaluate_all(
+        "cells => cells.map(c => Number(c.dataset.sort))"
+    )
     assert shares == sorted(shares)
 
 
@@ -38,7 +42,7 @@ def test_sounds_are_searched_and_filtered(many: Path, view: Any) -> None:
     assert order(page) == [3]
     assert page.locator("#count").inner_text() == "1 of 4 sounds"
     page.fill("#search", "")
-    grades = page.locator("[data-grades]").evaluate_all("cells => cells.map(c => c.dataset.grades)")
+    grades = page.locator("[data-grades]").evaluate_all("all => all.map(c => c.dataset.grades)")
     some = grades[0].split()[0]
     page.select_option("#filter", some)
     assert order(page) == [k for k, found in enumerate(grades) if some in found.split()]
@@ -68,8 +72,8 @@ def test_a_closed_sound_leaves_the_focus_on_its_row(many: Path, view: Any) -> No
     assert page.evaluate("document.activeElement.closest('tr').dataset.clip") == "1"
 
 
-def crowd(many: Path, where: Path, count: int) -> Path:
-    """Return a page with `count` sounds, copies of those of a page."""
+def crowd(many: Path, count: int) -> Path:
+    """Return a page with `count` sounds, copies of those of a page, beside it."""
     text = many.read_text(encoding="utf-8")
     rows = re.findall(r'<tr class="sound".*?</tr>\n', text, re.S)
     data = re.findall(r'<script type="application/json" class="clip".*?</script>\n', text, re.S)
@@ -82,19 +86,19 @@ def crowd(many: Path, where: Path, count: int) -> Path:
         return "".join(made)
 
     text = text.replace("".join(rows), copies(rows)).replace("".join(data), copies(data))
-    page = where / "crowd.html"
+    page = many.parent / f"crowd-{count}.html"
     page.write_text(text, encoding="utf-8")
     return page
 
 
-def test_sixteen_sounds_take_few_screens(many: Path, view: Any, tmp_path: Path) -> None:
-    page = view(crowd(many, tmp_path, 16))
+def test_sixteen_sounds_take_few_screens(many: Path, view: Any) -> None:
+    page = view(crowd(many, 16))
     assert page.locator("tr.sound").count() == 16
     assert page.evaluate("document.documentElement.scrollHeight") <= 4 * 900
 
 
-def test_three_hundred_sounds_open_sort_and_step(many: Path, view: Any, tmp_path: Path) -> None:
-    page = view(crowd(many, tmp_path, 300))
+def test_three_hundred_sounds_open_sort_and_step(many: Path, view: Any) -> None:
+    page = view(crowd(many, 300))
     opened = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
     assert opened < 2000  # ms
     took = page.evaluate(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from earwitness.audio import write_audio
+from earwitness.types import Audio
 from tests.browser.engine import array, call, decibels
 
 pytestmark = pytest.mark.browser
@@ -253,3 +256,48 @@ def test_live_it_plays_switches_seeks_pauses_and_ends(engine: Any) -> None:
     assert calls >= 8
     assert error == "there is no truth of this sound"
     assert (evidence, original) == (True, False)
+
+
+def test_the_original_file_is_followed_where_it_is(engine: Any, tmp_path: Path) -> None:
+    write_audio(tmp_path / "whole.wav", Audio(noise(17, rate=16000, seconds=4.0), 16000))
+    engine.mouse.click(5, 5)
+    code = """(async () => {
+        const wait = ms => new Promise(done => setTimeout(done, ms));
+        const transport = makeTransport(), seen = [];
+        transport.load({ input }, 48000, { original, start: 1.5 });
+        const look = () => seen.push([transport.playing, transport.source, transport.position()]);
+        transport.seek(0.4); transport.choose("original"); transport.play();
+        await wait(700); look();
+        transport.choose("input"); look();
+        await wait(200); look();
+        transport.choose("original"); await wait(100);
+        transport.loop(0.1, 0.3); transport.seek(0.1); await wait(900); look();
+        transport.loop(null); transport.seek(1.8); await wait(900); look();
+        return seen;
+    })()"""
+    sounds = {"input": noise(18, seconds=2.0), "original": (tmp_path / "whole.wav").as_uri()}
+    seen = call(engine, code, **sounds)
+    assert [(playing, source) for playing, source, _ in seen] == [
+        (True, "original"), (True, "input"), (True, "input"), (True, "original"),
+        (False, "original"),
+    ]  # fmt: skip
+    positions = [position for _, _, position in seen]
+    assert 0.45 < positions[0] < 1.3
+    assert positions[0] - 0.05 <= positions[1] < positions[0] + 0.5
+    assert positions[2] > positions[1]
+    assert 0.05 < positions[3] < 0.5
+    np.testing.assert_allclose(positions[4], 2.0, rtol=0, atol=1e-6)  # the end of the part
+
+
+def test_an_original_that_is_missing_is_not_offered(engine: Any, tmp_path: Path) -> None:
+    code = """(async () => {
+        const transport = makeTransport();
+        const changed = new Promise(done => { transport.onchange = done; });
+        transport.load({ input }, 48000, { original });
+        transport.seek(0.4); transport.choose("original");
+        while (transport.offers("original")) await new Promise(done => setTimeout(done, 10));
+        await changed;
+        return [transport.source, transport.playing];
+    })()"""
+    gone = (tmp_path / "gone.wav").as_uri()
+    assert call(engine, code, input=noise(19), original=gone) == ["input", False]

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _RANGE_DB = 70.0  # dB below the loudest cell; a screen shows no more
-_WIDEST = 1200  # pixels, frames of an image
-_TALLEST = 400  # pixels, bins of an image
-
-_THUMBNAIL = (192, 80)  # pixels, frames by bins
+_WIDEST = 192  # pixels, frames of a thumbnail
+_TALLEST = 80  # pixels, bins of a thumbnail
 _EFFORT = 1  # of WebP from 0 to 6: more takes twice the time for 5 % of the bytes
 
 
@@ -96,14 +94,14 @@ def thumbnail(magnitude: FloatArray, values: FloatArray) -> bytes:
     tint = np.clip(strength(_shrink(values)), 0, 1)[..., None] ** 0.7
     grey = np.repeat(level[..., None], 3, axis=-1)
     pixels = 255 * (grey * (1 - tint) + np.array([1.0, 0.55, 0.0]) * tint)
-    picture = Image.fromarray(np.round(pixels[::-1]).astype(np.uint8)).resize(_THUMBNAIL)
+    picture = Image.fromarray(np.round(pixels[::-1]).astype(np.uint8)).resize((_WIDEST, _TALLEST))
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=50, method=_EFFORT)
     return buffer.getvalue()
 
 
 def _shrink(values: FloatArray) -> FloatArray:
-    """Downsample a map to the size of a screen by the value of largest magnitude per block."""
+    """Downsample a map to the size of a thumbnail by the value of largest magnitude per block."""
     for axis, most in ((0, _TALLEST), (1, _WIDEST)):
         length = values.shape[axis]
         if length <= most:

@@ -184,17 +184,19 @@ def _pieces(one: Explanation, factor: int, audio: bool) -> dict[str, Any] | None
     ]
     if one.piece_map is not None:
         return {"table": table, "map": pack(one.piece_map)}
-    sounds = {}
+    sounds, scale = {}, 1.0
     if audio:
         peak = max((float(np.abs(sound.samples).max()) for sound in one.piece_sounds), default=0.0)
         made = copies(one.piece_sounds, -20 * float(np.log10(peak)) if peak > 0 else 0.0, factor)
+        scale = 10 ** (-(made[0].gain_db or 0.0) / 20) if made else 1.0
         sounds = {
             sound.name: uri(player.kind, player.data)
             for sound, player in zip(one.piece_sounds, made, strict=True)
         }
     for row in table:
         row["sound"] = sounds.pop(row["name"], None)
-    return {"table": table, "map": None, "rest": next(iter(sounds.values()), None)}
+    rest = next(iter(sounds.values()), None)
+    return {"table": table, "map": None, "rest": rest, "scale": scale}
 
 
 def _original(root: Path, one: Explanation) -> str | None:

@@ -22,5 +22,7 @@ GLOSSARY = {
     "completeness gap": "what the sum of the attribution lacks of what it should add up to",
     "original": "the file itself, at its own rate; the model's input was made of it",
     "true source": "the sound that is known to be in the mixture",
+    "outline": "the edge of what is kept: where the gain is a half or more",
+    "common dB": "0 dB is the loudest cell of all sounds on the page, so that levels compare",
     "pieces": "parts of the sound that the method switched on and off",
 }

@@ -102,10 +102,8 @@ def write_section(root: Path, saved: Saved, *, audio: bool = True) -> None:
     cells = environment().get_template("row.html").render(clip=facts, thumb=picture)
     verdicts = [one.verdict for _, one in saved]
     grades = " ".join("ungraded" if one is None else one.grade for one in verdicts)
-    text = (
-        row_tag(facts["anchor"], grades, f"{facts['peak']:.4g}", 0) + cells.rstrip("\n") + "\n</tr>\n"
-        + data_tag(0) + json_text(facts) + _END.decode()
-    )  # fmt: skip
+    row = row_tag(facts["anchor"], grades, f"{facts['peak']:.4g}", 0)
+    text = f"{row}{cells.rstrip()}\n</tr>\n{data_tag(0)}{json_text(facts)}{_END.decode()}"
     write_text(saved[0][0].parent / SECTION, text)
 
 

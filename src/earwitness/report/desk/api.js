@@ -24,7 +24,9 @@ function percentOf(keep) {
 }
 
 // Returns evidence and remainder, Float32Arrays at the model's rate.
-async function soundsOf({ clip: n = 0, method = null, keep = null, ...others } = {}) {
+async function soundsOf(which = {}) {
+  if (typeof which !== "object" || which === null) throw new Error(`evidence and remainder take {clip, method, keep}, got ${which}`);
+  const { clip: n = 0, method = null, keep = null, ...others } = which;
   const unknown = Object.keys(others);
   if (unknown.length) throw new Error(`clip, method and keep are known, got ${unknown.join(", ")}`);
   if (!Number.isInteger(n) || n < 0 || n >= soundCount()) {

@@ -39,7 +39,6 @@ async function openClip(n, { index = 0, method = null, play = false, focus = tru
   await chooseExplanation(index);
   if (ticket !== opening) return;
   showTransport();
-  showPosition();
   table.mark(n);
   if (focus) part("name").focus({ preventScroll: true });
   deskHost.scrollIntoView({ block: "start" });
@@ -87,7 +86,7 @@ async function chooseExplanation(index) {
   desk.brush.strokes.length = 0;
   part("says").replaceChildren(...answerNodes(desk.clip, explanation));
   fillBars(part("bars"), desk.clip, explanation);
-  fillVerdict(part("verdict"), explanation, texts);
+  fillVerdict(part("verdict"), explanation);
   fillFolds(deskHost, desk.clip, explanation, texts);
   fillRegions(part("regions"), desk, chooseRegion);
   desk.multiples?.set(index);
@@ -104,6 +103,8 @@ async function chooseExplanation(index) {
   part("picture-text").textContent = pictureWords(desk);
   desk.dial.show();
   desk.refresh();
+  desk.shown = null;
+  showPosition();
   await loadSounds();
 }
 
@@ -135,6 +136,7 @@ function startDesk(one) {
   part("previous").disabled = table.beside(one.n, -1) === undefined; part("next").disabled = table.beside(one.n, 1) === undefined;
   part("close").onclick = () => closeClip(true);
   part("moves").hidden = table.rows < 2;
+  rove(part("moves"));
   one.multiples = fillMultiples(part("multiples"), Object.assign(one, { index: 0 }), chooseExplanation);
   one.picture = makePicture(one.host, one);
   one.minimap = makeMinimap(part("minimap"), one, show);
@@ -146,8 +148,8 @@ function startDesk(one) {
   part("axis").value = view.axis;
   part("axis").onchange = event => { view.axis = event.target.value; view.window = { ...wholeWindow(clip, view.axis), t0: view.window.t0, t1: view.window.t1 }; one.minimap.paint(); one.refresh(); };
   part("floor").oninput = event => { view.floor = -Number(event.target.value); part("floor-text").textContent = `\u2212${event.target.value} dB`; one.minimap.paint(); one.refresh(); };
-  part("common").parentElement.hidden = !report.peak || table.rows < 2;
-  part("common").onchange = event => { one.common = event.target.checked; one.reference = one.common ? 20 * Math.log10((clip.peak || 1) / report.peak) : 0; one.minimap.paint(); one.refresh(); };
+  part("common").parentElement.hidden = table.rows < 2;
+  part("common").onchange = event => { one.common = event.target.checked; one.reference = one.common ? 20 * Math.log10((clip.peak || 1) / table.peak) : 0; one.minimap.paint(); one.refresh(); };
   rove(part("zooms"));
   part("zooms").querySelectorAll("button").forEach(button => { button.onclick = () => ({ in: () => zoom(1, false), out: () => zoom(-1, false), up: () => zoom(1, true), down: () => zoom(-1, true), whole })[button.dataset.zoom](); });
   const paint = makeBrushPanel(part("brush"), one, { changed: () => keepPart(one, one.brush.strokes.length ? "brush" : "own"), saves: savesOf(one) });
@@ -159,6 +161,7 @@ function startDesk(one) {
   one.hertz = clip.rate / 8;
   one.host.setAttribute("aria-valuemax", (clip.samples / clip.rate).toFixed(3));
   one.host.onkeydown = event => {
+    if (event.key === "Home" || event.key === "End") { event.preventDefault(); seekTo(event.key === "Home" ? 0 : Infinity); }
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
     event.preventDefault();
     const bin = clip.rate / clip.plane.n_fft * (event.shiftKey ? 10 : 1);
@@ -183,6 +186,7 @@ function closeClip(all = true) {
   deskHost.replaceChildren();
   if (!all) return;
   opening++;
+  transport?.load({ input: new Float32Array(1) }, 1); // frees the sounds
   deskHost.hidden = true;
   main.className = "";
   table.rowOf(was)?.querySelector("button")?.focus();

@@ -35,13 +35,12 @@ function fillBars(host, clip, one) {
 }
 
 /** Fill the verdict: its grade, title and reasons in one sentence. */
-function fillVerdict(host, one, texts) {
+function fillVerdict(host, one) {
   const { verdict } = one;
   host.className = `verdict ${verdict ? verdict.grade : "ungraded"}`;
   host.replaceChildren(...(verdict
     ? [el("strong", {}, verdict.title), ": ", verdict.reasons.join("; "), "."]
     : ["Not graded: there is no trust card."]));
-  host.dataset.terms = Object.keys(texts).length;
 }
 
 /** Return a table; rows are lists of text or nodes, the first cell is the row's header. */
@@ -69,7 +68,7 @@ function trustTable(one, texts) {
     `Trust card: ${kind} of ${one.target}; input ${scoreText(kind, input)}`,
     ["", "evidence, audio score", "evidence, spectrogram score", "remainder, audio score", "remainder, spectrogram score", "area", "energy"],
     rows.map(row => [
-      row.draws > 1 ? `${row.title}, mean of ${row.draws} draws (range)` : row.title,
+      row.title,
       cell(row, "evidence", "audio"), cell(row, "evidence", "spectrogram"),
       cell(row, "remainder", "audio"), cell(row, "remainder", "spectrogram"), percent(row.area), percent(row.energy),
     ]), texts,
@@ -88,7 +87,11 @@ function outputsTable(clip, one, texts) {
 
 /** Return a list of facts. */
 function factList(facts) {
-  const text = value => (typeof value === "string" ? value : JSON.stringify(value));
+  const text = value => {
+    if (Array.isArray(value)) return value.map(text).join(", ");
+    if (value === null || typeof value !== "object") return typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value ?? "\u2013");
+    return Object.entries(value).map(([name, one]) => (one !== null && typeof one === "object" ? `${name} (${text(one)})` : `${name} ${one === "" ? "\u2013" : text(one)}`)).join(", ");
+  };
   return el("dl", {}, ...facts.filter(([, value]) => value !== null && value !== undefined)
     .flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, text(value))]));
 }

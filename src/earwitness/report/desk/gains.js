@@ -27,5 +27,7 @@ function pieceGains(indices, on) {
 
 // Returns the attribution of each cell, to the precision of the codes.
 function weightsOf(codes, values) {
-  return Float32Array.from(codes, code => values[code]);
+  const found = new Float32Array(codes.length);
+  for (let k = 0; k < codes.length; k++) found[k] = values[codes[k]];
+  return found;
 }

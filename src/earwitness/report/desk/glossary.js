@@ -1,5 +1,7 @@
 // The glossary: what a word means, on hover and focus of it; Escape hides it.
 
+const HOVER_WAIT = 350; // ms, so that a passing pointer opens nothing
+
 /** Show the meaning of elements with data-term; the texts are of the page's glossary. */
 function startGlossary(texts) {
   const tip = el("div", { role: "tooltip", id: "tip", hidden: true });
@@ -11,20 +13,26 @@ function startGlossary(texts) {
     owner = null;
     tip.hidden = true;
   };
+  let waiting = 0;
   const show = event => {
+    clearTimeout(waiting);
     const target = event.target.closest?.("[data-term]");
     if (tip.contains(event.target)) return;
     const text = target && texts[target.dataset.term];
     if (!text) { hide(); return; }
     if (owner === target) return;
     hide();
+    if (event.type === "pointerover") waiting = setTimeout(() => open(target, text), HOVER_WAIT);
+    else open(target, text);
+  };
+  const open = (target, text) => {
     owner = target;
     tip.replaceChildren(el("b", {}, target.dataset.term), ` ${text}`);
     tip.hidden = false;
     target.setAttribute("aria-describedby", "tip");
     const box = target.getBoundingClientRect(), width = tip.offsetWidth, height = tip.offsetHeight;
     tip.style.left = `${Math.max(6, Math.min(innerWidth - width - 6, box.left))}px`;
-    tip.style.top = `${box.bottom + 4 + height < innerHeight ? box.bottom + 4 : Math.max(6, box.top - height - 4)}px`;
+    tip.style.top = `${box.bottom + height < innerHeight ? box.bottom : Math.max(6, box.top - height)}px`;
   };
   document.addEventListener("pointerover", show);
   document.addEventListener("focusin", show);

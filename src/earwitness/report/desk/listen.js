@@ -38,8 +38,8 @@ async function keptSounds(desk) {
 
 /** Return the sums of the pieces that are on and of those that are off; overlapping pieces have sounds. */
 async function mixedPieces({ samples, clip, explanation, pieces }) {
-  const { table, rest } = explanation.pieces;
-  pieces.sounds ??= await Promise.all([...table.map(piece => piece.sound), rest].map(uri => (uri ? decodeUri(uri, clip.rate) : null)));
+  const { table, rest, scale } = explanation.pieces;
+  pieces.sounds ??= await Promise.all([...table.map(piece => piece.sound), rest].map(uri => (uri ? decodePiece(uri, clip, scale) : null)));
   const evidence = new Float32Array(samples.length), remainder = new Float32Array(samples.length);
   const weakest = pieces.groups[pieces.groups.length - 1];
   pieces.sounds.forEach((sound, k) => {
@@ -48,11 +48,4 @@ async function mixedPieces({ samples, clip, explanation, pieces }) {
     for (let i = 0; i < sum.length && i < sound.length; i++) sum[i] += sound[i];
   });
   return { evidence, remainder };
-}
-
-/** Return the samples of a sound in a data URL at a rate. */
-async function decodeUri(uri, rate) {
-  const bytes = Uint8Array.from(atob(uri.slice(uri.indexOf(",") + 1)), c => c.charCodeAt(0));
-  const sound = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes.buffer);
-  return sound.getChannelData(0);
 }

@@ -23,8 +23,8 @@ async function drawMultiples(host, desk, mapOf) {
   for (const [k, button] of buttons.entries()) {
     const { codes, top } = await mapOf(k);
     if (desk.closed) return;
-    const one = desk.clip.explanations[k], canvas = button.querySelector("canvas"), values = one.map.values;
-    const view = { at: cell => values[codes[cell]], low: -top, high: top, colours: coloursOf(isGrey(one) ? "grey" : "signed") };
+    const one = desk.clip.explanations[k], canvas = button.querySelector("canvas");
+    const view = signedView(weightsOf(codes, one.map.values), top, isGrey(one));
     canvas.width = Math.round(150 * Math.min(2, devicePixelRatio || 1)); canvas.height = Math.round(64 * Math.min(2, devicePixelRatio || 1));
     canvas.getContext("2d").drawImage(rasterOf(desk, canvas.width, canvas.height, wholeWindow(desk.clip, desk.view.axis), view), 0, 0);
     await new Promise(done => requestAnimationFrame(done));

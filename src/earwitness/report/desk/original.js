@@ -7,7 +7,7 @@ const FOLLOW_MS = 20; // between looks at the position
 function makeOriginal(url, start, length, onchange) {
   const element = new Audio();
   const original = { offered: true, playing: false };
-  let timer = 0, loop = null;
+  let timer = 0, loop = null, plays = 0;
   element.preload = "metadata";
   element.addEventListener("error", () => { original.offered = false; original.pause(); onchange(); });
   element.src = url;
@@ -20,12 +20,14 @@ function makeOriginal(url, start, length, onchange) {
     element.preservesPitch = false;
     element.volume = Math.min(1, gain);
     original.playing = true;
-    element.play().catch(() => original.pause()); // an error event says why
+    const mine = ++plays; // a play that a later one interrupts is refused as well
+    element.play().catch(() => { if (mine === plays) { original.pause(); onchange(); } });
     clearInterval(timer);
     timer = setInterval(follow, FOLLOW_MS);
   };
   original.pause = () => {
     original.playing = false;
+    plays++;
     clearInterval(timer);
     element.pause();
   };

@@ -16,7 +16,7 @@ function drawPicture(pen, desk, width, height) {
   const text = ink("ink"), soft = ink("soft"), line = ink("line");
   pen.rect(0, 0, width, height, ink("panel"));
   const scale = pen.scale, size = [Math.round(plot.width * scale), Math.round(plot.height * scale)];
-  pen.image(rasterOf(desk, ...size), plot.x, plot.y, plot.width, plot.height);
+  pen.image(shownRaster(desk, size), plot.x, plot.y, plot.width, plot.height);
   if (view.outline && desk.gains) {
     pen.image(outlineOf(desk, ...size, Math.max(1, Math.round(scale))), plot.x, plot.y, plot.width, plot.height);
   }
@@ -37,14 +37,22 @@ function drawPicture(pen, desk, width, height) {
   pen.line(plot.x, plot.y, plot.x, plot.y + plot.height, line);
 }
 
+/** Return the raster of the view; the last one is kept while nothing that it shows has changed. */
+function shownRaster(desk, size) {
+  const { show, window, axis, floor } = desk.view, masked = show === "evidence" || show === "remainder";
+  const key = JSON.stringify([show, window, axis, floor, size, desk.reference, desk.index, isDark()]), gains = masked ? desk.gains : null;
+  if (desk.raster?.key !== key || desk.raster.gains !== gains) desk.raster = { key, gains, canvas: rasterOf(desk, ...size) };
+  return desk.raster.canvas;
+}
+
 /** Draw the colour bar with its ticks and its unit. */
 function drawBar(pen, desk, bar, { text, soft }) {
-  const view = viewOf(desk), strip = el("canvas", { width: 1, height: 256 });
+  const strip = el("canvas", { width: 1, height: 256 }), signed = desk.view.show === "attribution";
+  const colours = coloursOf(!signed ? "level" : desk.grey ? "grey" : "signed");
   const context = strip.getContext("2d"), image = context.createImageData(1, 256);
-  new Uint32Array(image.data.buffer).set([...view.colours].reverse());
+  new Uint32Array(image.data.buffer).set([...colours].reverse());
   context.putImageData(image, 0, 0);
   pen.image(strip, bar.x, bar.y, bar.width, bar.height);
-  const signed = desk.view.show === "attribution";
   const [low, high] = signed ? [-1, 1] : [desk.view.floor, 0];
   for (const value of signed ? [-1, -0.5, 0, 0.5, 1] : roundTicks(low, high, bar.height / 34)) {
     const y = bar.y + bar.height * (high - value) / (high - low);
@@ -77,8 +85,13 @@ function makePicture(host, desk) {
     return canvas.getContext("2d");
   });
   const scales = () => makeScales(desk.view.window, desk.view.axis, pictureBox(...size()).plot);
+  let asked = 0;
   const draw = () => {
-    if (!host.clientWidth) return;
+    cancelAnimationFrame(asked);
+    asked = requestAnimationFrame(drawNow); // many changes, one drawing
+  };
+  const drawNow = () => {
+    if (!host.clientWidth || desk.closed) return;
     const [context] = pens(), scale = Math.min(2, devicePixelRatio || 1);
     drawPicture(canvasPen(context, scale), desk, ...size());
     drawMoving();

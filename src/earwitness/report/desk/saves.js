@@ -10,12 +10,14 @@ function savesOf(one) {
     const label = one.explanation.target, painted = one.kept.kind === "brush" && one.brush.strokes.some(stroke => stroke.mode === "keep");
     return write(painted ? strokeRegions(one.brush.strokes, clip) : regionsOf(one.gains, clip, weightsOf(one.codes, one.explanation.map.values)), label);
   };
+  // overlapping pieces are mixed as sounds: there are no gains to save
+  const masked = save => () => { if (one.gains) save(); else say("overlapping pieces have no mask; they can be saved as WAV"); };
   return {
-    mask: () => download("mask.json", maskText(one.gains, clip), "application/json"),
+    mask: masked(() => download("mask.json", maskText(one.gains, clip), "application/json")),
     wav: async () => download(`${name}-evidence.wav`, new Blob([wavBytes((await keptSounds(one)).evidence, clip.rate)], { type: "audio/wav" })),
-    raven: () => download(`${name}.selections.txt`, labelled(ravenText)),
-    audacity: () => download(`${name}.labels.txt`, labelled(audacityText)),
-    csv: () => download(`${name}.csv`, labelled(csvText), "text/csv"),
+    raven: masked(() => download(`${name}.selections.txt`, labelled(ravenText))),
+    audacity: masked(() => download(`${name}.labels.txt`, labelled(audacityText))),
+    csv: masked(() => download(`${name}.csv`, labelled(csvText), "text/csv")),
   };
 }
 
@@ -24,7 +26,7 @@ function cardPage(clip, row) {
   const copy = document.documentElement.cloneNode(true);
   copy.removeAttribute("data-theme");
   copy.classList.remove("scripted");
-  copy.querySelectorAll("script.clip, script[src], #tip, dialog").forEach(node => node.remove());
+  copy.querySelectorAll("script.clip, script[src], #tip").forEach(node => node.remove());
   copy.querySelector("#desk").replaceChildren();
   copy.querySelector("#desk").hidden = true;
   copy.querySelector("main").className = "";

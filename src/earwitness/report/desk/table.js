@@ -45,6 +45,7 @@ function startTable(table, { search, filter, status, open, play }) {
   const visible = () => [...body.rows].filter(row => !row.hidden).map(row => Number(row.dataset.clip));
   return {
     rows: rows.length,
+    peak: Math.max(...rows.map(row => Number(row.dataset.peak) || 0)) || 1, // largest magnitude of all sounds
     /** Return the clip that is `step` rows below another in the order shown; the first or last without one. */
     beside(clip, step) {
       const order = visible(), at = order.indexOf(clip);

@@ -99,8 +99,10 @@ function makeTransport(context = null) {
 
   // The element is at its end, or the file is missing.
   function originalStopped() {
-    rest = original.position();
-    if (!original.offered && source === "original") source = "input";
+    if (source === "original") {
+      rest = original.position();
+      if (!original.offered) source = "input";
+    }
     transport.onchange();
   }
 

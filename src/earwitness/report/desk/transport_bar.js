@@ -63,18 +63,18 @@ function selectTime(selection) {
 
 function setLoop(range) {
   desk.loop = range;
-  if (desk.samples) transport.loop(...(range ?? [null]));
+  transport.loop(...(range ?? [null]));
   part("loop").setAttribute("aria-pressed", String(Boolean(range)));
   say(range ? `loop from ${seconds(range[0])} to ${seconds(range[1])}` : "loop ended");
 }
 
 function loopSelection() {
-  if (desk.selection) { setLoop([desk.selection.t0, desk.selection.t1]); seekTo(desk.selection.t0); }
+  if (desk.selection && desk.samples) { setLoop([desk.selection.t0, desk.selection.t1]); seekTo(desk.selection.t0); }
 }
 
 /** Loop the selection, or half a second from the playhead; end the loop if there is one. */
 function toggleLoop() {
-  if (!desk) return false;
+  if (!desk?.samples) return false;
   if (desk.loop) { selectTime(null); return true; }
   if (!desk.selection) {
     const length = desk.clip.samples / desk.clip.rate, t0 = Math.max(0, Math.min(desk.position, length - 0.5));

@@ -49,6 +49,16 @@ function bitsOf(bytes, bins, frames) {
   return out;
 }
 
+const PIECE_RATE = 48000; // Hz, at which the sounds of pieces are decoded, whatever their rate
+
+// Returns the sound of a piece from its data URL, at the rate and level of the input. It is stored
+// 1 / `scale` times louder, and at an audible pitch.
+async function decodePiece(uri, { rate, expansion }, scale) {
+  const context = new OfflineAudioContext(1, 1, PIECE_RATE);
+  const decoded = await context.decodeAudioData(bytesOf(uri.slice(uri.indexOf(",") + 1)).buffer);
+  return resample(decoded.getChannelData(0), PIECE_RATE * expansion, rate).map(value => value * scale);
+}
+
 // Returns the samples of a sound. The header of the FLAC says 44100 Hz whatever the rate is, so that
 // a context of this rate decodes without resampling.
 async function decodeInput({ flac, scale }) {
