@@ -71,6 +71,36 @@ def test_keys_alone_open_play_switch_loop_and_set_the_dial(many: Path, view: Any
     page.wait_for_function("() => !earwitness.state().playing")
 
 
+def test_space_on_a_button_presses_the_button(single: Path, view: Any) -> None:
+    page = view(single)
+    wait_open(page, 0)
+    page.locator("[data-part=loop]").focus()
+    page.keyboard.press("Space")
+    np.testing.assert_allclose(state(page)["loop"], [0, 0.5], atol=1e-9)
+    page.wait_for_timeout(200)
+    assert not state(page)["playing"]
+
+
+def test_keys_pressed_while_the_sound_is_made_are_not_lost(many: Path, view: Any) -> None:
+    page = view(many)
+    page.evaluate(
+        """() => {
+            const press = key => document.body.dispatchEvent(
+                new KeyboardEvent("keydown", { key, bubbles: true }));
+            const wait = () => {
+                if (!earwitness.state().method) { setTimeout(wait, 0); return; }
+                press("ArrowRight"); press("2"); press("l"); press(" ");
+            };
+            press("j");
+            wait();
+        }"""
+    )
+    page.wait_for_function("() => earwitness.state().playing && earwitness.state().position > 0.2")
+    now = state(page)
+    np.testing.assert_allclose(now["loop"], [0.1, 0.6], atol=1e-9)
+    assert (now["source"], now["clip"]) == ("evidence", 0)
+
+
 def test_the_answer_says_what_was_decided_and_what_was_asked(many: Path, view: Any) -> None:
     page = view(many)
     open_clip(page, 0)

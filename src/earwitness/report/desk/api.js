@@ -11,7 +11,7 @@ function decodedSound(n) {
       return { clip, samples, spectrum: analyse(samples, clip.plane) };
     });
     lastDecoded = { n, sound };
-    sound.catch(() => { lastDecoded = null; });
+    sound.catch(() => { lastDecoded = null; }).finally(() => forgetPayload(n));
   }
   return lastDecoded.sound;
 }

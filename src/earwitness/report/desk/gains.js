@@ -13,8 +13,9 @@ function dialGains(codes, cuts, percent) {
 // Returns the gains of an explanation's own mask.
 async function ownGains({ mask, map }, codes) {
   if (mask.percent) return dialGains(codes, map.cuts, mask.percent);
-  if (mask.bits) return Float32Array.from(await unpackMap(mask.bits));
-  return Float32Array.from(await unpackMap(mask.gains), code => code / FULL_GAIN);
+  const gains = Float32Array.from(await unpackMap(mask.bits ?? mask.gains));
+  if (mask.gains) for (let k = 0; k < gains.length; k++) gains[k] /= FULL_GAIN;
+  return gains;
 }
 
 // Returns the gains of the pieces that are on. indices: number of the piece of each cell; cells of
