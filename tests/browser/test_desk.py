@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from earwitness.explanation import Explanation
+from earwitness.pipeline import explain
 from tests.browser.desk import NAMES, SECONDS, open_clip, state, wait_open
-from tests.toys import RATE
+from tests.toys import RATE, spectral
 
 pytestmark = pytest.mark.browser
 
@@ -196,20 +197,17 @@ def test_zoom_keeps_the_playhead_in_sight_and_arrows_take_a_tenth(single: Path, 
     assert state(page)["view"]["t0"] == 0
 
 
-def test_the_dial_shows_the_size_of_the_mask_that_is_heard(single: Path, view: Any) -> None:
+def test_the_dial_shows_the_size_of_the_command_s_mask(single: Path, view: Any) -> None:
     page = view(single)
     wait_open(page, 0)
-    values = Explanation.load(single.parent / "low" / "input-x-gradient").attribution.values
-    sizes = []
+    sound = single.parent.parent / "low.wav"
     for percent in (20, 70):
         page.locator("#keep").fill(str(percent))
-        order = np.sort(values[values > 0].astype(np.float64))[::-1]
-        cells = 1 + np.searchsorted(np.cumsum(order), percent / 100 * order.sum())
+        options = {"target": "low", "keep": f"{percent}%", "trust": "none"}
+        mask = explain(spectral(), sound, "input-x-gradient", **options).mask
         kept = state(page)["kept"]
-        # stored values are rounded, so cells at the edge may tie
-        np.testing.assert_allclose(kept["area"], cells / values.size, atol=3 / values.size)
-        sizes.append(kept["energy"])
-    assert 0 < sizes[0] < sizes[1] < 1
+        np.testing.assert_allclose(kept["area"], mask.area, rtol=1e-6)
+        np.testing.assert_allclose(kept["energy"], mask.energy, rtol=1e-3)  # 16 bits
     page.locator(".own").click()
     assert state(page)["keep"] is None
 
