@@ -9,7 +9,11 @@ BUGS = {
     "resume: pieces lose their players": (
         "jobs/explaining.py", "and not task.shown:", "and False:"
     ),
-    "resume: a setting does not count": ("jobs/resuming.py", '"seed", "trust")', '"seed")'),
+    "resume: a setting does not count": (
+        "jobs/resuming.py",
+        'not in ("method", "options")]',
+        'not in ("method", "options", "trust")]',
+    ),
     "resume: the model does not count": (
         "jobs/resuming.py", "    if other:\n", "    if False:\n"
     ),

@@ -218,13 +218,16 @@ def read_record(
     FileNotFoundError, ValueError, KeyError
         If there is no such file, or it is no such object.
     """
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(stored, dict):
-        raise ValueError(f"{path} holds no object")
-    if stored["schema"] not in schemas:
+        raise ValueError("no JSON object")
+    if stored["schema"] not in list(schemas):
         known = ", ".join(map(str, sorted(schemas)))
         raise error(
-            f"{path.parent}: written by another version (schema {stored['schema']}, this one reads "
+            f"{path}: written by another version (schema {stored['schema']}, this one reads "
             f"{known})"
         )
     return stored
