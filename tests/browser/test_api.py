@@ -43,7 +43,9 @@ def test_the_order_is_that_of_the_file_whatever_the_table_shows(many: Path, view
     page = view(many)
     before = asked(page, "evidence", clip=3)
     page.locator("thead button, thead th").first.click()  # sorts
-    page.evaluate("() => { const body = document.querySelector('tbody'); body.append(body.rows[0]); }")
+    page.evaluate(
+        "() => { const body = document.querySelector('tbody'); body.append(body.rows[0]); }"
+    )
     np.testing.assert_array_equal(asked(page, "evidence", clip=3), before)
 
 
@@ -74,9 +76,7 @@ def test_a_share_is_written_as_one_likes(many: Path, view: Any, keep: Any) -> No
         ("seek('a')", "seek takes a number of seconds, got a"),
     ],
 )
-def test_bad_arguments_are_refused_in_a_line(
-    many: Path, view: Any, text: str, wanted: str
-) -> None:
+def test_bad_arguments_are_refused_in_a_line(many: Path, view: Any, text: str, wanted: str) -> None:
     assert refusal(view(many), text) == wanted
 
 
@@ -89,9 +89,7 @@ def test_seeking_moves_the_open_sound(many: Path, view: Any) -> None:
     assert state["clip"] == 1
 
 
-def test_sounds_beside_the_page_are_read_when_asked_for(
-    tmp_path: Path, browser: Any
-) -> None:
+def test_sounds_beside_the_page_are_read_when_asked_for(tmp_path: Path, browser: Any) -> None:
     model = spectral()
     folder = ReportFolder(tmp_path / "r", overwrite=False, form=Form(assets="data"))
     folder.prepare()
@@ -114,9 +112,7 @@ def test_sounds_beside_the_page_are_read_when_asked_for(
     )
 
 
-def test_overlapping_pieces_add_up_to_the_input(
-    engine: Any, browser: Any, tmp_path: Path
-) -> None:
+def test_overlapping_pieces_add_up_to_the_input(engine: Any, browser: Any, tmp_path: Path) -> None:
     """At its level and rate; the pieces are stored as lossy copies, louder, and slower if bats."""
     import torch
 

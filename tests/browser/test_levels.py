@@ -26,9 +26,7 @@ SOUNDS = [(8000, 2.03, 0.1), (44100, 1.0, 0.001), (250000, 0.31, 0.2), (2000, 3.
 
 
 @pytest.mark.parametrize(("rate", "seconds", "level"), SOUNDS)
-def test_the_level_is_that_of_python(
-    engine: Any, rate: int, seconds: float, level: float
-) -> None:
+def test_the_level_is_that_of_python(engine: Any, rate: int, seconds: float, level: float) -> None:
     sound = bursts(rate, seconds, level)
     found = call(engine, "loudness(sound, rate)", sound=sound, rate=rate)
     np.testing.assert_allclose(found, loudness(sound, rate), rtol=0, atol=1e-6)  # dB

@@ -89,9 +89,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for method, keep in zip(methods, KEEPS.values(), strict=True):
             folder.add(explain(model, root / "a.wav", method, keep=keep, trust="none"))
         found[name] = folder.finish(model)
-        explain(
-            model, root / "a.wav", "input-x-gradient", keep=f"{DIAL}%", trust="none"
-        ).save(root / "dial")
+        explain(model, root / "a.wav", "input-x-gradient", keep=f"{DIAL}%", trust="none").save(
+            root / "dial"
+        )
     return found
 
 

@@ -97,8 +97,7 @@ def test_equal_sounds_are_switched_without_a_trace_however_quickly(engine: Any) 
     sounds = dict.fromkeys(("input", "evidence", "remainder"), noise(3))
     plain = rendered(engine, sounds, source="input", seconds=1.0)
     steps = [
-        [0.2 + 128 * k / OUT, "choose", ("evidence", "remainder", "input")[k % 3]]
-        for k in range(9)
+        [0.2 + 128 * k / OUT, "choose", ("evidence", "remainder", "input")[k % 3]] for k in range(9)
     ]  # a step each 2.7 ms, quicker than the fades
     heard = rendered(engine, sounds, source="input", seconds=1.0, steps=steps)
     np.testing.assert_allclose(heard, plain, rtol=0, atol=1e-6)
@@ -118,9 +117,7 @@ def test_a_sound_is_replaced_where_it_is(engine: Any) -> None:
     three = {name: sounds[name] for name in ("input", "evidence", "remainder")}
     before, after = gains_of(engine, three), gains_of(engine, {**three, "evidence": new})
     at = quantum(0.5)
-    np.testing.assert_allclose(
-        heard[FADE:at], before["evidence"] * old[FADE:at], rtol=0, atol=1e-6
-    )
+    np.testing.assert_allclose(heard[FADE:at], before["evidence"] * old[FADE:at], rtol=0, atol=1e-6)
     late = slice(at + FADE, None)
     np.testing.assert_allclose(heard[late], after["evidence"] * new[late], rtol=0, atol=1e-6)
 
