@@ -27,8 +27,8 @@ BUGS = {
     ),
     "desk: switching begins at zero": (
         _DESK + "transport_bar.js",
-        "  transport.choose(name);\n",
-        "  transport.choose(name);\n  seekTo(0);\n",
+        "  if (desk.loaded) transport.choose(name);\n",
+        "  if (desk.loaded) transport.choose(name);\n  seekTo(0);\n",
     ),
     "desk: the dial's sizes are of the next code": (
         _DESK + "dial.js",

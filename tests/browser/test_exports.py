@@ -1,4 +1,4 @@
-"""What the page saves: sounds, masks, and regions as labels, against what Python reads and writes."""
+"""What the page saves: sounds, masks and labels, against what Python reads and writes."""
 
 from __future__ import annotations
 
@@ -192,3 +192,17 @@ def test_strokes_are_regions_as_they_were_drawn(engine: Any) -> None:
     boxes = [[one[name] for name in ("start", "end", "low", "high")] for one in found]
     wanted = [[2.71, 3.05, 900, 2100], [3.4, 3.5, 0, 8000], [2.6, 3.0, 350, 1850]]
     np.testing.assert_allclose(boxes, wanted, rtol=0, atol=1e-9)
+
+
+def test_cells_that_touch_at_a_corner_are_one_region(engine: Any) -> None:
+    gains = np.zeros((BINS, FRAMES), np.float32)
+    gains[20, 30] = gains[21, 31] = gains[40, 30] = 1
+    found = call(engine, "regionsOf(gains, clip).length", gains=gains.ravel(), clip=CLIP)
+    assert found == 2
+
+
+def test_a_map_without_positive_attribution_has_no_regions(engine: Any) -> None:
+    ones = np.ones(BINS * FRAMES, np.float32)
+    assert (
+        call(engine, "regionsOf(gains, clip, weights)", gains=ones, weights=-ones, clip=CLIP) == []
+    )

@@ -63,6 +63,21 @@ def test_data_beside_the_page_are_read_when_a_sound_is_opened(tmp_path: Path, vi
     assert page.locator("#desk h2").inner_text() == "a.wav"
 
 
+def test_data_that_are_missing_get_a_line(tmp_path: Path, browser: Any) -> None:
+    path = toy_page(tmp_path, ("a.wav", "b.wav"), ("input-x-gradient",), Form(assets="data"))
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    for script in (path.parent / "data").iterdir():
+        script.unlink()
+    page.locator("button.open").first.click()
+    line = page.locator("#desk [role=alert]")
+    line.wait_for()
+    assert line.inner_text().startswith("This sound cannot be shown: data/")
+    page.locator("#desk button").click()
+    assert page.locator("#list").is_visible()
+    page.close()
+
+
 class Above(nn.Module):
     """The level above and below 20 kHz."""
 

@@ -123,8 +123,6 @@ def test_evidence_and_remainder_are_those_of_the_files(
             found = asked(view, part, clip=0, method=method)
             assert len(found) == len(wanted)
             error = decibels(found - wanted, wanted)
-            whole = read_audio(facts.parent.parent / "input.wav").samples
-            print(f"{decibels(wanted, whole):7.1f} {name:8}{method:18}{part:10}{error:7.1f} dB")
             assert error < WORST, (method, part)
         kinds.add(method)
     assert len(kinds) == len(KEEPS)
@@ -141,7 +139,6 @@ def test_the_dial_keeps_what_the_command_keeps(
         wanted = read_audio(pages[name].parent.parent / "dial" / f"{part}.wav").samples
         found = asked(view, part, clip=0, method="input-x-gradient", keep=f"{DIAL}%")
         error = decibels(found - wanted, wanted)
-        print(f"{name:8}dial at {DIAL} %     {part:10}{error:7.1f} dB")
         assert error < WORST, part
         own = asked(view, part, clip=0, method="input-x-gradient")
         assert decibels(own - wanted, wanted) > -20  # 80 % is another mask
@@ -169,5 +166,5 @@ def test_a_clip_of_five_seconds_is_ready_soon(engine: Any) -> None:
         input=pack_sound(wave), codes=pack(codes), cuts=cuts, shape=shape,
     )  # fmt: skip
     names = ("decode", "analyse", "unpack", "synthesise", "subtract")
-    print(*(f"{name} {ms:.0f} ms" for name, ms in zip(names, spent, strict=True)), sum(spent))
+    print(*(f"{name} {ms:.0f} ms" for name, ms in zip(names, spent, strict=True)), sum(spent))  # noqa: T201
     assert sum(spent) < 3000

@@ -98,7 +98,7 @@ def test_an_own_mask_comes_back(engine: Any, rule: str) -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 15, 800, 4097])
-@pytest.mark.parametrize(("bits", "step"), [(16, 2.0**-15), (24, 2.0**-23)])
+@pytest.mark.parametrize(("bits", "step"), [(16, 2.0**-15), (19, 2.0**-18), (24, 2.0**-23)])
 def test_a_sound_has_all_its_samples_to_half_a_step(
     engine: Any, samples: int, bits: int, step: float
 ) -> None:

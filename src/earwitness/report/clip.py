@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earwitness.audio import read_audio
 from earwitness.explanation import Explanation
@@ -29,6 +30,7 @@ from earwitness.store import files_in
 from earwitness.types import Audio, TrustCard
 
 Saved = Sequence[tuple[Path, Explanation]]
+Coded = tuple[NDArray[np.uint8], list[float], list[int]]  # as codes_of returns it
 _CONTROLS = {
     "random": "control: same gains in random places",
     "energy": "control: same gains on the cells of most energy",
@@ -53,6 +55,7 @@ def payload(root: Path, saved: Saved, *, audio: bool = True) -> dict[str, Any]:
     bins, frames = first.magnitude.shape
     plane = first.provenance["plane"]
     factor = expansion(_sounds(saved)) if audio else 1
+    maps = [codes_of(one.attribution.values) for _, one in saved]
     return {
         "anchor": anchor(root, place),
         "name": (place.relative_to(root).parent / Path(first.clip).name).as_posix(),
@@ -63,7 +66,7 @@ def payload(root: Path, saved: Saved, *, audio: bool = True) -> dict[str, Any]:
         "start": first.provenance.get("start") or 0.0,
         "expansion": factor,
         "plane": {"n_fft": plane["n_fft"], "hop": plane["hop"], "bins": bins, "frames": frames},
-        "input": pack_sound(first.input.samples, _bits(saved)) if audio else None,
+        "input": pack_sound(first.input.samples, _bits(saved, maps)) if audio else None,
         "spectrogram": None if audio else pack(spectrogram_codes(first.magnitude)),
         "peak": float(first.magnitude.max()),
         "task": first.task,
@@ -71,7 +74,8 @@ def payload(root: Path, saved: Saved, *, audio: bool = True) -> dict[str, Any]:
         "outputs": [{"label": one.label, "value": one.input} for one in first.outputs],
         "notes": [note for note in first.notes if _common(note, saved)],
         "explanations": [
-            _explanation(root, folder, one, saved, factor, audio) for folder, one in saved
+            _explanation(root, folder, one, coded, saved, factor, audio)
+            for (folder, one), coded in zip(saved, maps, strict=True)
         ],
     }
 
@@ -86,11 +90,13 @@ def _sounds(saved: Saved) -> list[Audio]:
     return [saved[0][1].input, *(one for _, e in saved for one in (e.evidence, e.remainder))]
 
 
-def _bits(saved: Saved) -> int:
+def _bits(saved: Saved, maps: Sequence[Coded]) -> int:
     """Return how many bits a sample of the input needs."""
     kept = [(one.mask.gains, one.evidence.samples) for _, one in saved]
     removed = [(1 - one.mask.gains, one.remainder.samples) for _, one in saved]
-    return bits_for(saved[0][1].input.samples, [*kept, *removed])
+    dials = [(codes, cuts) for codes, _, cuts in maps]
+    first = saved[0][1]
+    return bits_for(first.input.samples, [*kept, *removed], dials, first.magnitude)
 
 
 def _common(note: str, saved: Saved) -> bool:
@@ -107,9 +113,15 @@ def _decision(one: Explanation) -> dict[str, Any]:
 
 
 def _explanation(
-    root: Path, folder: Path, one: Explanation, saved: Saved, factor: int, audio: bool
+    root: Path,
+    folder: Path,
+    one: Explanation,
+    coded: Coded,
+    saved: Saved,
+    factor: int,
+    audio: bool,
 ) -> dict[str, Any]:
-    codes, values, cuts = codes_of(one.attribution.values)
+    codes, values, cuts = coded
     mask, facts, target = one.mask, one.facts(), one.target
     effect = None if one.trust is None or one.trust.effect is None else one.trust.effect.value
     return {

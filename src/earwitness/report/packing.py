@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 import zlib
 from collections.abc import Iterable
@@ -34,7 +35,9 @@ _PERCENT = np.arange(1, 101)
 _RULE = re.compile(r"(\d+)%")
 _GAINS = 4095  # largest code of a gain
 _FLAC_RATE = 44100  # Hz, in the header only: a browser then decodes without resampling
-_QUIET = 1e-7  # -70 dB: most noise of 16 bits beside a part of the sound
+_RIGHT = 1e-6  # -60 dB: most noise in a part of a sound, relative to the part
+_LOOKED_AT = (2, 5, 10, 20, 40, 80)  # percent, of the dial
+_MOST_FOR_DIAL = 20  # bits; more would be for masks of silence
 _LEVEL = 6  # of deflate: 9 takes twice the time for 1 % of the bytes
 
 
@@ -130,44 +133,72 @@ def pack_sound(samples: FloatArray, bits: int = 16) -> dict[str, Any]:
     Parameters
     ----------
     samples : ndarray, shape (time,)
-    bits : {16, 24}
+    bits : int in 16..24
 
     Returns
     -------
     dict
-        ``flac``, in base 64; ``scale``: a sample is what the FLAC decodes to, in [-1, 1), times
-        this. The header says 44100 Hz whatever the rate is.
+        ``flac``, in base 64, of 16 bits or of 24, the lowest of which are zero and take no place;
+        ``scale``: a sample is what the FLAC decodes to, in [-1, 1), times this. The header says
+        44100 Hz whatever the rate is.
     """
     peak, full = float(np.abs(samples).max(initial=0.0)), 2 ** (bits - 1)
     codes = np.round(samples.astype(np.float64) * ((full - 1) / (peak or 1.0))).astype(np.int32)
     buffer = io.BytesIO()
     soundfile.write(
-        buffer, codes << (32 - bits), _FLAC_RATE, format="FLAC", subtype=f"PCM_{bits}",
-        compression_level=1.0,
+        buffer, codes << (32 - bits), _FLAC_RATE, format="FLAC", compression_level=1.0,
+        subtype="PCM_16" if bits == 16 else "PCM_24",
     )  # fmt: skip
     return {"flac": _text(buffer.getvalue()), "scale": peak * full / (full - 1)}
 
 
-def bits_for(samples: FloatArray, parts: Iterable[tuple[FloatArray, FloatArray]]) -> int:
-    """Return how many bits a sound needs so that what is made of it in the page is right.
+def bits_for(
+    samples: FloatArray,
+    parts: Iterable[tuple[FloatArray, FloatArray]],
+    dials: Iterable[tuple[NDArray[np.uint8], list[int]]],
+    magnitude: FloatArray,
+) -> int:
+    """Return how many bits of the input make what the page computes of it right to 60 dB.
 
-    The noise of 16 bits is white, and a mask keeps the share ``mean(gains^2)`` of it. 24 bits are
-    taken if that is less than 70 dB below one of the parts: faint calls in loud wind.
+    The noise of rounding is white, and a mask keeps the share ``mean(gains^2)`` of it. Evidence may
+    be so much quieter than the input, as faint calls in wind are, that 16 bits are too few.
 
     Parameters
     ----------
     samples : ndarray, shape (time,)
         The input.
     parts : iterable of (gains, sound)
-        Gains (freq, frame) and what they leave of the input (time,).
+        Gains (freq, frame), and what they leave of the input (time,).
+    dials : iterable of (codes, cuts)
+        Maps as ``codes_of`` returns them; a few positions of the dial are looked at.
+    magnitude : ndarray, shape (freq, frame)
+        Of the input.
     """
     step = float(np.abs(samples).max(initial=0.0)) / (2**15 - 1)
-    noise = len(samples) * step**2 / 12
+    noise = step**2 / 12  # power of a sample
+    worst = [0.0]
     for gains, sound in parts:
-        power = float(np.square(sound, dtype=np.float64).sum())
-        if 0 < power * _QUIET < noise * float(np.square(gains, dtype=np.float64).mean()):
-            return 24
-    return 16
+        power = float(np.square(sound, dtype=np.float64).mean())
+        if power > 0:
+            worst.append(noise * float(np.square(gains, dtype=np.float64).mean()) / power)
+    own = _bits(max(worst))
+    energy = np.square(magnitude, dtype=np.float64).ravel()
+    in_cell = noise * 1.5 / (2 * len(magnitude) - 2)  # of a Hann window of so many samples
+    for codes, cuts in dials:
+        held = np.bincount(codes.ravel(), weights=energy, minlength=256)
+        cells = np.bincount(codes.ravel(), minlength=256)
+        for percent in _LOOKED_AT:
+            kept_ones = slice(cuts[percent], POSITIVE + 1)
+            if held[kept_ones].sum() > 0:
+                worst.append(in_cell * cells[kept_ones].sum() / held[kept_ones].sum())
+    return max(own, min(_bits(max(worst)), _MOST_FOR_DIAL))
+
+
+def _bits(noise: float) -> int:
+    """Return how many bits lower the noise of 16 bits, relative to the sound, enough."""
+    if noise <= _RIGHT:
+        return 16
+    return min(24, 16 + math.ceil(math.log2(noise / _RIGHT) / 2))
 
 
 def _steps(values: NDArray[Any]) -> NDArray[Any]:

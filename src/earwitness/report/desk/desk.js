@@ -11,57 +11,66 @@ const SOURCES = ["input", "evidence", "remainder", "original", "truth"];
 const LEAST_LEVEL = -120; // dB, of silence
 
 let desk = null, transport = null, table = null, opening = 0;
+let wanted = null; // number of the sound that is open or opening
 
 const say = text => { live.textContent = text; };
 const part = (name, host = deskHost) => host.querySelector(`[data-part=${name}]`);
 
-/** Open a sound: decode it, show it, and give it to the transport. */
-async function openClip(n, { index = 0, method = null, play = false, focus = true } = {}) {
-  const row = table.rowOf(n);
-  if (!row) throw new Error(`there is no sound ${n}; the page has ${table.rows}`);
-  const ticket = ++opening;
+/** Open a sound; if its data cannot be read, a line says why. */
+async function openClip(n, { index = 0, play = false, focus = true } = {}) {
+  const ticket = ++opening, stale = () => ticket !== opening;
   closeClip(false);
-  const clip = await payloadOf(n);
-  if (ticket !== opening) return;
-  const host = document.getElementById("instrument").content.cloneNode(true);
-  deskHost.replaceChildren(host);
+  wanted = n;
   deskHost.hidden = false;
   main.className = table.rows > 1 ? "open" : "open single";
-  desk = {
-    n, clip, host: part("picture"), brush: newBrush(), selection: null, loop: null, position: 0, maps: [], closed: false, source: "input",
-    view: { show: "input", outline: true, axis: firstAxis(clip), floor: -80, window: null }, reference: 0, common: false,
-  };
-  desk.view.window = wholeWindow(clip, desk.view.axis);
-  await decodeClip(desk);
-  if (ticket !== opening) return;
-  if (method !== null) index = Math.max(0, clip.explanations.findIndex(one => one.method === method));
-  startDesk(desk);
-  await chooseExplanation(index);
-  if (ticket !== opening) return;
-  showTransport();
   table.mark(n);
+  try {
+    const clip = await payloadOf(n), made = stale() ? null : await decodeClip(clip);
+    if (stale()) return;
+    await showClip(n, clip, made, index);
+  } catch (error) {
+    if (stale()) return;
+    const back = el("button", { type: "button", onclick: () => closeClip(true) }, "All sounds");
+    deskHost.replaceChildren(el("p", { role: "alert" }, `This sound cannot be shown: ${error.message}. `), table.rows > 1 ? back : "");
+    return;
+  }
+  if (stale()) return;
   if (focus) part("name").focus({ preventScroll: true });
   deskHost.scrollIntoView({ block: "start" });
-  say(`${clip.name} is open`);
-  drawMultiples(part("multiples"), desk, k => mapOf(desk, k));
-  if (play && desk.samples) transport.play();
+  say(`${desk.clip.name} is open`);
+  if (play && desk.samples && !transport.playing) transport.play();
+}
+
+/** Show a decoded sound, and give it to the transport. */
+async function showClip(n, clip, decoded, index) {
+  deskHost.replaceChildren(document.getElementById("instrument").content.cloneNode(true));
+  const axis = firstAxis(clip);
+  desk = {
+    n, clip, ...decoded, host: part("picture"), brush: newBrush(), selection: null, loop: null, position: 0, maps: [], closed: false, source: "input",
+    view: { show: "input", outline: true, axis, floor: -80, window: wholeWindow(clip, axis) }, reference: 0, common: false,
+  };
+  const mine = desk;
+  startDesk(mine);
+  await chooseExplanation(index);
+  if (mine.closed) return;
+  showTransport();
+  drawMultiples(part("multiples"), mine);
 }
 
 const firstAxis = clip => (clip.rate >= 12000 && clip.rate <= 50000 ? "mel" : "linear");
 
-/** Decode the input, and compute its spectrogram in dB below the loudest cell. */
-async function decodeClip(one) {
-  const { clip } = one, cells = clip.plane.bins * clip.plane.frames;
-  one.levels = new Float32Array(cells);
-  if (clip.input) {
-    one.samples = await decodeInput(clip.input);
-    one.spectrum = analyse(one.samples, clip.plane);
-    const sizes = magnitudes(one.spectrum), peak = clip.peak || 1;
-    for (let k = 0; k < cells; k++) one.levels[k] = Math.max(LEAST_LEVEL, 20 * Math.log10(sizes[k] / peak + 1e-30));
-  } else {
-    const codes = clip.spectrogram ? await unpackMap(clip.spectrogram) : new Uint8Array(cells);
-    for (let k = 0; k < cells; k++) one.levels[k] = codes[k] / 2.55 - 100;
+/** Return the samples of the input and its STFT, if the page has them, and its levels in dB below the loudest cell. */
+async function decodeClip(clip) {
+  const cells = clip.plane.bins * clip.plane.frames, levels = new Float32Array(cells);
+  if (!clip.input) {
+    const codes = await unpackMap(clip.spectrogram);
+    for (let k = 0; k < cells; k++) levels[k] = codes[k] / 2.55 - 100;
+    return { levels };
   }
+  const samples = await decodeInput(clip.input), spectrum = analyse(samples, clip.plane);
+  const sizes = magnitudes(spectrum), peak = clip.peak || 1;
+  for (let k = 0; k < cells; k++) levels[k] = Math.max(LEAST_LEVEL, 20 * Math.log10(sizes[k] / peak + 1e-30));
+  return { samples, spectrum, levels };
 }
 
 /** Return the unpacked map of an explanation, with its strongest value and its own gains. */
@@ -122,8 +131,13 @@ async function loadSounds() {
     else if (desk.source === "truth") chooseSource("input");
     return;
   }
+  const { position, source, loop } = desk; // set while the sounds were made
   desk.loaded = true;
   transport.load({ input: desk.samples, ...kept, ...(truth ? { truth } : {}) }, clip.rate, { expansion: clip.expansion, original: clip.original, start: clip.start });
+  transport.seek(position);
+  if (transport.offers(source)) transport.choose(source);
+  if (loop) transport.loop(...loop);
+  if (desk.playSoon) transport.play();
 }
 
 /** Wire the controls of the open sound. */
@@ -181,8 +195,8 @@ function closeClip(all = true) {
     desk.picture?.close();
     forgetPayload(desk.n);
   }
-  const was = desk?.n;
-  desk = null;
+  const was = wanted;
+  desk = wanted = null;
   deskHost.replaceChildren();
   if (!all) return;
   opening++;
@@ -194,7 +208,7 @@ function closeClip(all = true) {
 
 /** Open the next or the previous sound of the table. */
 function step(by) {
-  const next = table.beside(desk ? desk.n : -1, by);
+  const next = table.beside(wanted ?? -1, by);
   if (next === undefined) { say(by > 0 ? "this is the last sound" : "this is the first sound"); return false; }
   openClip(next, { play: Boolean(transport?.playing) });
   return true;

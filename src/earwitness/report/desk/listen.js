@@ -10,6 +10,12 @@ function sizesOf(gains, levels) {
   return { area: area / gains.length, energy: power > 0 ? energy / power : 0 };
 }
 
+/** Return the sizes of what is kept; pieces that overlap have none. */
+function keptSizes({ gains, levels, sizeAt }, kind, value) {
+  if (kind === "dial") return sizeAt(value);
+  return gains ? sizesOf(gains, levels) : { area: NaN, energy: NaN };
+}
+
 /** Set what is kept, by kind: own, dial (percent), brush or pieces. The sound follows. */
 async function keepPart(desk, kind, value = null) {
   const { explanation, clip, codes, brush, pieces } = desk;
@@ -22,7 +28,7 @@ async function keepPart(desk, kind, value = null) {
     desk.gains = brushGains(brush.strokes, under, clip.plane, clip.rate);
   } else desk.beneath = null;
   if (kind === "pieces") desk.gains = pieces.indices ? pieceGains(pieces.indices, pieces.on) : null;
-  desk.kept = { kind, percent: kind === "dial" ? value : null, ...(desk.gains ? sizesOf(desk.gains, desk.levels) : { area: NaN, energy: NaN }) };
+  desk.kept = { kind, percent: kind === "dial" ? value : null, ...keptSizes(desk, kind, value) };
   desk.dial.show();
   desk.refresh();
   desk.sound();

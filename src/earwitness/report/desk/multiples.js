@@ -17,17 +17,18 @@ function fillMultiples(host, desk, pick) {
 }
 
 /** Draw the small maps, a map at a time, while the sound is open. */
-async function drawMultiples(host, desk, mapOf) {
+async function drawMultiples(host, desk) {
   const buttons = [...host.querySelectorAll("button")];
   if (buttons.length < 2) return;
   for (const [k, button] of buttons.entries()) {
-    const { codes, top } = await mapOf(k);
+    const { codes, top } = await mapOf(desk, k);
     if (desk.closed) return;
     const one = desk.clip.explanations[k], canvas = button.querySelector("canvas");
     const view = signedView(weightsOf(codes, one.map.values), top, isGrey(one));
     canvas.width = Math.round(150 * Math.min(2, devicePixelRatio || 1)); canvas.height = Math.round(64 * Math.min(2, devicePixelRatio || 1));
     canvas.getContext("2d").drawImage(rasterOf(desk, canvas.width, canvas.height, wholeWindow(desk.clip, desk.view.axis), view), 0, 0);
     await new Promise(done => requestAnimationFrame(done));
+    if (desk.closed) return;
   }
 }
 

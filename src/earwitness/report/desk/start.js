@@ -18,15 +18,15 @@ function deskSeek(t) {
 document.documentElement.classList.add("scripted");
 table = startTable(document.getElementById("sounds"), {
   search: document.getElementById("search"), filter: document.getElementById("filter"), status: document.getElementById("count"),
-  open: n => openClip(n), play: n => (desk?.n === n && desk.samples ? transport.toggle() : openClip(n, { play: true, focus: false })),
+  open: n => openClip(n), play: n => (desk?.n === n && desk.samples ? togglePlay() : openClip(n, { play: true, focus: false })),
 });
 startGlossary(texts);
 const help = document.getElementById("help");
 help.querySelector("dl").replaceChildren(...KEYS.flatMap(([key, does]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, does)]));
 document.getElementById("show-help").addEventListener("click", () => help.showModal());
-startTheme(document.getElementById("theme"), () => { if (desk?.refresh && desk.explanation) { desk.minimap.paint(); desk.refresh(); drawMultiples(part("multiples"), desk, k => mapOf(desk, k)); } });
+startTheme(document.getElementById("theme"), () => { if (desk?.refresh && desk.explanation) { desk.minimap.paint(); desk.refresh(); drawMultiples(part("multiples"), desk); } });
 startKeys({
-  toggle: () => (desk?.samples ? (transport.toggle(), true) : false),
+  toggle: togglePlay,
   step: (direction, far) => seekBy(direction, far), next: step, source: k => chooseSource(SOURCES[k]), loop: toggleLoop,
   zoom, whole, help: () => help.showModal(),
   escape: () => (desk?.loop || desk?.selection ? (selectTime(null), true) : false),

@@ -15,7 +15,7 @@ function startTransportControls(one) {
   if (!heard) return;
   transport ??= makeTransport();
   transport.onchange = showTransport;
-  part("play").onclick = () => transport.toggle();
+  part("play").onclick = togglePlay;
   part("loop").onclick = toggleLoop;
   part("speed").onchange = event => transport.speed(Number(event.target.value));
   part("ultrasound").parentElement.hidden = clip.expansion === 1;
@@ -28,11 +28,19 @@ function startTransportControls(one) {
   }
 }
 
+/** Play or pause; a sound that is still being made plays as soon as it is there. */
+function togglePlay() {
+  if (!desk?.samples) return false;
+  if (desk.loaded) transport.toggle();
+  else desk.playSoon = !desk.playSoon;
+  return true;
+}
+
 /** Switch to a source at the same position. */
 function chooseSource(name) {
   const button = part("sources")?.querySelector(`[data-id=${name}]`);
   if (!desk?.samples || !button || button.hidden) return false;
-  transport.choose(name);
+  if (desk.loaded) transport.choose(name);
   desk.source = name;
   desk.sources.set(name);
   say(`${button.firstChild.textContent} at ${seconds(desk.position)}`);
@@ -40,9 +48,9 @@ function chooseSource(name) {
 }
 
 function seekTo(t) {
-  if (!desk) return false;
+  if (!desk?.explanation) return false;
   desk.position = Math.min(desk.clip.samples / desk.clip.rate, Math.max(0, t));
-  if (desk.samples) transport.seek(desk.position);
+  if (desk.loaded) transport.seek(desk.position);
   showPosition();
   return true;
 }
@@ -63,7 +71,7 @@ function selectTime(selection) {
 
 function setLoop(range) {
   desk.loop = range;
-  transport.loop(...(range ?? [null]));
+  if (desk.loaded) transport.loop(...(range ?? [null]));
   part("loop").setAttribute("aria-pressed", String(Boolean(range)));
   say(range ? `loop from ${seconds(range[0])} to ${seconds(range[1])}` : "loop ended");
 }
@@ -74,7 +82,7 @@ function loopSelection() {
 
 /** Loop the selection, or half a second from the playhead; end the loop if there is one. */
 function toggleLoop() {
-  if (!desk?.samples) return false;
+  if (!desk?.samples || !desk.explanation) return false;
   if (desk.loop) { selectTime(null); return true; }
   if (!desk.selection) {
     const length = desk.clip.samples / desk.clip.rate, t0 = Math.max(0, Math.min(desk.position, length - 0.5));
@@ -111,6 +119,7 @@ let following = 0;
 function follow() {
   cancelAnimationFrame(following);
   if (!desk?.samples) return;
+  if (!desk.loaded) return;
   desk.position = transport.position();
   const { window } = desk.view, wide = window.t1 - window.t0;
   if (transport.playing && (desk.position > window.t1 || desk.position < window.t0)) show(movedWindow(desk.clip, window, desk.position - window.t0 - 0.05 * wide));
