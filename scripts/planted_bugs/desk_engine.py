@@ -160,8 +160,8 @@ BUGS = {
     ),
     "desk: pieces keep their stored level": (
         "report/desk/unpack.js",
-        "rate).map(value => value * scale);\n}\n\n// Returns the samples of a sound.",
-        "rate);\n}\n\n// Returns the samples of a sound.",
+        "rate).map(value => value * scale);\n}\n\n/**\n * Return the samples of a sound.",
+        "rate);\n}\n\n/**\n * Return the samples of a sound.",
     ),
     "desk: a saved mask begins with what is kept": (
         "report/desk/exports.js",

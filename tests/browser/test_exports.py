@@ -199,3 +199,10 @@ def test_cells_that_touch_at_a_corner_are_one_region(engine: Any) -> None:
     gains[20, 30] = gains[21, 31] = gains[40, 30] = 1
     found = call(engine, "regionsOf(gains, clip).length", gains=gains.ravel(), clip=CLIP)
     assert found == 2
+
+
+def test_a_map_without_positive_attribution_has_no_regions(engine: Any) -> None:
+    ones = np.ones(BINS * FRAMES, np.float32)
+    assert (
+        call(engine, "regionsOf(gains, clip, weights)", gains=ones, weights=-ones, clip=CLIP) == []
+    )

@@ -2,7 +2,7 @@
 
 let lastDecoded = null; // {n, sound}: one sound is kept, so that its masks are quick
 
-// Returns sound n with its samples and STFT.
+/** Return sound n with its samples and STFT. */
 function decodedSound(n) {
   if (lastDecoded?.n !== n) {
     const sound = payloadOf(n).then(async clip => {
@@ -16,14 +16,14 @@ function decodedSound(n) {
   return lastDecoded.sound;
 }
 
-// Returns a number of percent from 10, "10" or "10%".
+/** Return a number of percent from 10, "10" or "10%". */
 function percentOf(keep) {
   const found = /^\s*(\d+)\s*%?\s*$/.exec(String(keep)), percent = found ? Number(found[1]) : 0;
   if (percent < 1 || percent > 100) throw new Error(`keep is a whole percentage from 1 to 100, got ${keep}`);
   return percent;
 }
 
-// Returns evidence and remainder, Float32Arrays at the model's rate.
+/** Return evidence and remainder, Float32Arrays at the model's rate. */
 async function soundsOf(which = {}) {
   if (typeof which !== "object" || which === null) throw new Error(`evidence and remainder take {clip, method, keep}, got ${which}`);
   const { clip: n = 0, method = null, keep = null, ...others } = which;

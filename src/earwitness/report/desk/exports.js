@@ -1,6 +1,6 @@
 // What can be taken away: sounds as WAV files, masks as files that the command reads.
 
-// Returns a mono WAV file of 32-bit floats with chunks fmt, fact and data, byte for byte as wav.py.
+/** Return a mono WAV file of 32-bit floats with chunks fmt, fact and data, byte for byte as wav.py. */
 function wavBytes(samples, rate) {
   const size = 4 * samples.length, view = new DataView(new ArrayBuffer(58 + size));
   const text = (at, letters) => { for (let k = 0; k < 4; k++) view.setUint8(at + k, letters.charCodeAt(k)); };
@@ -15,8 +15,10 @@ function wavBytes(samples, rate) {
   return new Uint8Array(view.buffer);
 }
 
-// Returns a mask for --keep file:mask.json: cells with a gain above a half, as the lengths of runs of
-// removed and kept cells in turn, bin after bin, beginning with removed ones.
+/**
+ * Return a mask for --keep file:mask.json: cells with a gain above a half, as the lengths of runs of
+ * removed and kept cells in turn, bin after bin, beginning with removed ones.
+ */
 function maskText(gains, { rate, samples, plane }) {
   const runs = [];
   let kept = false, run = 0;

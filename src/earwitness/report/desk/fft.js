@@ -7,7 +7,7 @@
 
 const FACTORS = [4, 2, 3, 5, 7, 11, 13]; // above them the chirp transform is quicker
 
-// Returns f(re, im): the complex transform of n values, in place, of sign -1 and not normalised.
+/** Return f(re, im): the complex transform of n values, in place, of sign -1 and not normalised. */
 function complexTransform(n) {
   const factors = [];
   let rest = n;
@@ -34,7 +34,7 @@ function stockhamTransform(n, factors) {
   };
 }
 
-// One pass: the transforms of `radix` values that lie `apart`, times the twiddle factors.
+/** One pass: the transforms of `radix` values that lie `apart`, times the twiddle factors. */
 function passOfFour(xRe, xIm, yRe, yIm, _radix, stride, cos, sin) {
   const apart = xRe.length / 4, groups = apart / stride;
   for (let group = 0; group < groups; group++) {
@@ -119,8 +119,10 @@ function chirpTransform(n) {
   };
 }
 
-// Returns the transform of real signals of an even length n, and its inverse:
-// forward(x, re, im) and inverse(re, im, x), with n samples and n / 2 + 1 bins (Float64Arrays).
+/**
+ * Return the transform of real signals of an even length n, and its inverse:
+ * forward(x, re, im) and inverse(re, im, x), with n samples and n / 2 + 1 bins (Float64Arrays).
+ */
 function realTransform(n) {
   const half = n / 2, transform = complexTransform(half);
   const zRe = new Float64Array(half), zIm = new Float64Array(half);

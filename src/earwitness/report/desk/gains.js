@@ -3,14 +3,14 @@
 const POSITIVE_CODES = 200; // codes from here on are of negative attribution
 const FULL_GAIN = 4095; // code of gain 1 in soft masks
 
-// Returns the gains of the dial at a percentage, 1 to 100: those of --keep PERCENT%.
+/** Return the gains of the dial at a percentage, 1 to 100: those of --keep PERCENT%. */
 function dialGains(codes, cuts, percent) {
   const least = cuts[percent], gains = new Float32Array(codes.length);
   for (let k = 0; k < gains.length; k++) gains[k] = codes[k] >= least && codes[k] < POSITIVE_CODES ? 1 : 0;
   return gains;
 }
 
-// Returns the gains of an explanation's own mask.
+/** Return the gains of an explanation's own mask. */
 async function ownGains({ mask, map }, codes) {
   if (mask.percent) return dialGains(codes, map.cuts, mask.percent);
   const gains = Float32Array.from(await unpackMap(mask.bits ?? mask.gains));
@@ -18,15 +18,17 @@ async function ownGains({ mask, map }, codes) {
   return gains;
 }
 
-// Returns the gains of the pieces that are on. indices: number of the piece of each cell; cells of
-// none are not kept.
+/**
+ * Return the gains of the pieces that are on. indices: number of the piece of each cell; cells of
+ * none are not kept.
+ */
 function pieceGains(indices, on) {
   const gains = new Float32Array(indices.length);
   for (let k = 0; k < gains.length; k++) gains[k] = on[indices[k]] ? 1 : 0;
   return gains;
 }
 
-// Returns the attribution of each cell, to the precision of the codes.
+/** Return the attribution of each cell, to the precision of the codes. */
 function weightsOf(codes, values) {
   const found = new Float32Array(codes.length);
   for (let k = 0; k < codes.length; k++) found[k] = values[codes[k]];

@@ -4,7 +4,7 @@
 const HETERODYNE_BAND = 8000; // Hz, largest difference that is heard
 const HETERODYNE_RATE = 24000; // Hz of the result
 
-// Returns samples at HETERODYNE_RATE.
+/** Return samples at HETERODYNE_RATE. */
 function heterodyned(samples, rate, carrier) {
   const mixed = new Float32Array(samples.length), step = carrier / rate;
   for (let k = 0; k < mixed.length; k++) {

@@ -6,8 +6,10 @@ const HIGHEST_PEAK = 0.95; // of full scale
 const BLOCK_SECONDS = 0.1; // s
 const GATE_DB = 30; // dB below the loudest block; quieter blocks are ignored
 
-// Returns the gated level in dB re full scale: the mean power of 100 ms blocks, without those more
-// than 30 dB below the loudest. Minus infinity for silence.
+/**
+ * Return the gated level in dB re full scale: the mean power of 100 ms blocks, without those more
+ * than 30 dB below the loudest. Minus infinity for silence.
+ */
 function loudness(samples, rate) {
   const size = Math.max(1, Math.round(BLOCK_SECONDS * rate));
   const power = [];
@@ -21,8 +23,10 @@ function loudness(samples, rate) {
   return loud.length ? 10 * Math.log10(loud.reduce((sum, one) => sum + one, 0) / loud.length) : -Infinity;
 }
 
-// Returns the factor for each of some sounds {name: samples} that makes them equally loud, at most
-// -23 dB, so that none clips; 1 for silence.
+/**
+ * Return the factor for each of some sounds {name: samples} that makes them equally loud, at most
+ * -23 dB, so that none clips; 1 for silence.
+ */
 function levelGains(sounds, rate) {
   const levels = {};
   let wanted = TARGET_DB;

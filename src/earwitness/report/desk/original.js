@@ -3,7 +3,7 @@
 
 const FOLLOW_MS = 20; // between looks at the position
 
-// start: seconds from the beginning of the file to the explained part, which lasts `length` seconds.
+/** start: seconds from the beginning of the file to the explained part, which lasts `length` seconds. */
 function makeOriginal(url, start, length, onchange) {
   const element = new Audio();
   const original = { offered: true, playing: false };

@@ -4,7 +4,7 @@
 const payloads = new Map(); // promises by number
 const arrivals = new Map(); // functions that take the data of a file that loads, by anchor
 
-// Returns the data of sound n, 0-based in the order of the file.
+/** Return the data of sound n, 0-based in the order of the file. */
 function payloadOf(n) {
   if (!payloads.has(n)) {
     const made = readPayload(n);

@@ -5,8 +5,10 @@
 const MOST_PLACES = 12; // more are unreadable in an editor
 const LEAST_PLACE_SHARE = 0.01; // of the positive attribution
 
-// Returns the connected regions of gains above a half as places, in order of time; render/labels.py.
-// weights: the attribution of each cell, by which the strongest twelve are chosen, or null for all.
+/**
+ * Return the connected regions of gains above a half as places, in order of time; render/labels.py.
+ * weights: the attribution of each cell, by which the strongest twelve are chosen, or null for all.
+ */
 function regionsOf(gains, clip, weights = null) {
   const { bins, frames, hop, n_fft: length } = clip.plane, found = [], open = [];
   const seen = new Uint8Array(gains.length);
@@ -30,6 +32,7 @@ function regionsOf(gains, clip, weights = null) {
     found.push(box);
   }
   const whole = weights ? weights.reduce((sum, one) => sum + Math.max(0, one), 0) : 0;
+  if (weights && !(whole > 0)) return [];
   const strongest = weights
     ? found.sort((a, b) => b.sum - a.sum).slice(0, MOST_PLACES).filter(box => box.sum >= LEAST_PLACE_SHARE * whole)
     : found;
@@ -41,7 +44,7 @@ function regionsOf(gains, clip, weights = null) {
   }));
 }
 
-// Returns the strokes that keep as places.
+/** Return the strokes that keep as places. */
 function strokeRegions(strokes, clip) {
   return strokes.filter(stroke => stroke.mode === "keep").map(stroke => {
     let { t0 = 0, t1 = Infinity, f0 = 0, f1 = Infinity } = stroke;
@@ -54,7 +57,7 @@ function strokeRegions(strokes, clip) {
   });
 }
 
-// Clips a place to the sound, and counts from the beginning of the file.
+/** Clip a place to the sound, and counts from the beginning of the file. */
 function placeOfBox({ rate, samples, start: offset }, { start, end, low, high, share }) {
   const within = (value, most) => Math.min(most, Math.max(0, value));
   return {
@@ -63,16 +66,16 @@ function placeOfBox({ rate, samples, start: offset }, { start, end, low, high, s
   };
 }
 
-// A tab or a line break would end a label.
+/** A tab or a line break would end a label. */
 const placeText = (label, share) => label.split(/\s+/).filter(Boolean).join(" ") + (share === null ? "" : ` ${Math.round(100 * share)}%`);
 
-// Returns labels of Audacity: start and end in seconds and the text, then the range in Hz.
+/** Return labels of Audacity: start and end in seconds and the text, then the range in Hz. */
 function audacityText(places, label) {
   return places.map(({ start, end, low, high, share }) =>
     `${start.toFixed(6)}\t${end.toFixed(6)}\t${placeText(label, share)}\n\\\t${low.toFixed(2)}\t${high.toFixed(2)}\n`).join("");
 }
 
-// Returns a selection table of Raven, with its columns and an annotation.
+/** Return a selection table of Raven, with its columns and an annotation. */
 function ravenText(places, label) {
   const head = ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)", "Annotation"];
   const rows = places.map(({ start, end, low, high, share }, k) =>
@@ -80,7 +83,7 @@ function ravenText(places, label) {
   return [head, ...rows].map(row => `${row.join("\t")}\n`).join("");
 }
 
-// Returns a table of comma-separated values (RFC 4180).
+/** Return a table of comma-separated values (RFC 4180). */
 function csvText(places, label) {
   const quoted = `"${placeText(label, null).replaceAll('"', '""')}"`;
   const rows = places.map(({ start, end, low, high, share }) =>

@@ -6,7 +6,7 @@ const SINC_BETA = 8; // of the Kaiser window: images 80 dB down
 const SINC_PASS = 0.95; // of the lower of both Nyquist frequencies
 const MOST_PHASES = 1024; // positions between two samples; others take the nearest
 
-// Returns samples at another rate, without what lies above `limit` Hz; rates may be fractions.
+/** Return samples at another rate, without what lies above `limit` Hz; rates may be fractions. */
 function resample(samples, from, to, limit = Infinity) {
   if (from === to && limit >= from / 2) return samples;
   const width = Math.min(from, to, 2 * limit) / from; // of the pass band, 1 for all
@@ -25,7 +25,7 @@ function resample(samples, from, to, limit = Infinity) {
   return out;
 }
 
-// Returns how many positions between two input samples there are: all of them, if not too many.
+/** Return how many positions between two input samples there are: all of them, if not too many. */
 function phasesOf(from, to) {
   let a = to, b = from;
   while (b > 1e-6) [a, b] = [b, a % b];
@@ -47,7 +47,7 @@ function sincTable(phases, half, pass) {
   return table;
 }
 
-// The modified Bessel function of order 0, by its power series.
+/** The modified Bessel function of order 0, by its power series. */
 function besselZero(x) {
   let sum = 1, term = 1;
   for (let k = 1; term > 1e-12 * sum; k++) { term *= (x / 2 / k) ** 2; sum += term; }

@@ -14,8 +14,10 @@ function toolsOf(length) {
   return planeTools.get(length);
 }
 
-// Returns the STFT {re, im, bins, frames} of samples, one frame after the other: cell (bin, frame)
-// is at frame * bins + bin.
+/**
+ * Return the STFT {re, im, bins, frames} of samples, one frame after the other: cell (bin, frame)
+ * is at frame * bins + bin.
+ */
 function analyse(samples, plane) {
   const { n_fft: length, hop, bins, frames } = plane;
   const { window, sum, transform } = toolsOf(length);
@@ -34,8 +36,10 @@ function analyse(samples, plane) {
   return out;
 }
 
-// Returns the sound of gains * spectrum: the least-squares inverse by weighted overlap-add.
-// gains: bins x frames, row-major, bin 0 first.
+/**
+ * Return the sound of gains * spectrum: the least-squares inverse by weighted overlap-add.
+ * gains: bins x frames, row-major, bin 0 first.
+ */
 function synthesise(spectrum, gains, plane, count) {
   const { n_fft: length, hop, bins, frames } = plane;
   const { window, sum, transform } = toolsOf(length);
@@ -60,7 +64,7 @@ function synthesise(spectrum, gains, plane, count) {
   return out;
 }
 
-// Returns the magnitude of each cell, bins x frames, row-major, bin 0 first.
+/** Return the magnitude of each cell, bins x frames, row-major, bin 0 first. */
 function magnitudes(spectrum) {
   const { re, im, bins, frames } = spectrum;
   const out = new Float32Array(bins * frames);
@@ -72,7 +76,7 @@ function magnitudes(spectrum) {
   return out;
 }
 
-// Returns the input minus the evidence, which is the sound of (1 - gains) * spectrum.
+/** Return the input minus the evidence, which is the sound of (1 - gains) * spectrum. */
 function difference(input, evidence) {
   const out = new Float32Array(input.length);
   for (let k = 0; k < out.length; k++) out[k] = input[k] - evidence[k];

@@ -4,7 +4,7 @@
 // "frequency"; all four of "box"; points [[s, Hz], ...] of "free", a polygon, and of "harmonics", a
 // line whose multiples 1 to count are covered, each `width` Hz wide.
 
-// Returns gains: `base`, or nothing if null, with the strokes painted over it in their order.
+/** Return gains: `base`, or nothing if null, with the strokes painted over it in their order. */
 function brushGains(strokes, base, plane, rate) {
   const gains = base ? Float32Array.from(base) : new Float32Array(plane.bins * plane.frames);
   for (const stroke of strokes) {
@@ -14,7 +14,7 @@ function brushGains(strokes, base, plane, rate) {
   return gains;
 }
 
-// Calls visit(bin, frame) for each cell of a stroke; a stroke is at least one cell wide.
+/** Call visit(bin, frame) for each cell of a stroke; a stroke is at least one cell wide. */
 function coverCells(stroke, plane, rate, visit) {
   if (stroke.tool === "free") return coverPolygon(stroke.points, plane, rate, visit);
   if (stroke.tool === "harmonics") return coverHarmonics(stroke, plane, rate, visit);
@@ -26,13 +26,13 @@ function coverCells(stroke, plane, rate, visit) {
   }
 }
 
-// Returns the first and last of `count` centres, `apart` from each other, nearest to two values.
+/** Return the first and last of `count` centres, `apart` from each other, nearest to two values. */
 function nearestRange(from, to, apart, count) {
   const limit = value => Math.min(count - 1, Math.max(0, Math.round(value / apart)));
   return [limit(Math.min(from, to)), limit(Math.max(from, to))];
 }
 
-// Cells whose centre lies inside, by the even-odd rule.
+/** Cells whose centre lies inside, by the even-odd rule. */
 function coverPolygon(points, plane, rate, visit) {
   for (let frame = 0; frame < plane.frames; frame++) {
     const time = frame * plane.hop / rate, crossings = [];

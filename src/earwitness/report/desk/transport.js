@@ -11,7 +11,7 @@ const FADE_SECONDS = 0.01; // s
 const LEAD_SECONDS = 0.02; // s ahead of the clock, so that a voice is never late
 const OFFLINE_RATE = 48000; // Hz
 
-// context: made when first played, as browsers want a gesture; tests give an OfflineAudioContext.
+/** context: made when first played, as browsers want a gesture; tests give an OfflineAudioContext. */
 function makeTransport(context = null) {
   const lead = context ? 0 : LEAD_SECONDS; // an offline clock stands still while it is scheduled
   let sounds = {}, rate = 1, length = 0, expansion = 1, original = null;

@@ -13,8 +13,10 @@ async function inflated(base64) {
 
 const UP_PASSES = { none: 0, up: 1, up2: 2 }; // times that differences along the bins were taken
 
-// Returns a packed array, bins x frames, row-major, bin 0 first: Uint8Array of bytes or of bits (0 or
-// 1), or Uint16Array. The size of the data says which of them it is.
+/**
+ * Return a packed array, bins x frames, row-major, bin 0 first: Uint8Array of bytes or of bits (0 or
+ * 1), or Uint16Array. The size of the data says which of them it is.
+ */
 async function unpackMap({ shape: [bins, frames], filter, data }) {
   const bytes = await inflated(data), cells = bins * frames;
   if (!(filter in UP_PASSES)) throw new Error(`the filter ${filter} is not known`);
@@ -38,7 +40,7 @@ async function unpackMap({ shape: [bins, frames], filter, data }) {
   return out;
 }
 
-// Eight cells to a byte, the first in the highest bit, frame by frame.
+/** Eight cells to a byte, the first in the highest bit, frame by frame. */
 function bitsOf(bytes, bins, frames) {
   const out = new Uint8Array(bins * frames);
   for (let frame = 0, at = 0; frame < frames; frame++) {
@@ -51,16 +53,20 @@ function bitsOf(bytes, bins, frames) {
 
 const PIECE_RATE = 48000; // Hz, at which the sounds of pieces are decoded, whatever their rate
 
-// Returns the sound of a piece from its data URL, at the rate and level of the input. It is stored
-// 1 / `scale` times louder, and at an audible pitch.
+/**
+ * Return the sound of a piece from its data URL, at the rate and level of the input. It is stored
+ * 1 / `scale` times louder, and at an audible pitch.
+ */
 async function decodePiece(uri, { rate, expansion }, scale) {
   const context = new OfflineAudioContext(1, 1, PIECE_RATE);
   const decoded = await context.decodeAudioData(bytesOf(uri.slice(uri.indexOf(",") + 1)).buffer);
   return resample(decoded.getChannelData(0), PIECE_RATE * expansion, rate).map(value => value * scale);
 }
 
-// Returns the samples of a sound. The header of the FLAC says 44100 Hz whatever the rate is, so that
-// a context of this rate decodes without resampling.
+/**
+ * Return the samples of a sound. The header of the FLAC says 44100 Hz whatever the rate is, so that
+ * a context of this rate decodes without resampling.
+ */
 async function decodeInput({ flac, scale }) {
   const context = new OfflineAudioContext(1, 1, 44100);
   const decoded = await context.decodeAudioData(bytesOf(flac).buffer);
