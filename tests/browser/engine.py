@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -29,10 +30,10 @@ window.take = array => {
 _NO_DESK = "function deskState() { return { clip: null }; }\nfunction deskSeek() {}\n"
 
 
-def engine_page() -> str:
-    """Return a page on which all functions of the engine are global."""
+def engine_page(more: Sequence[str] = ()) -> str:
+    """Return a page on which all functions of the engine, and of more modules, are global."""
     folder = files("earwitness.report").joinpath("desk")
-    text = "\n".join(folder.joinpath(f"{name}.js").read_text("utf-8") for name in MODULES)
+    text = "\n".join(folder.joinpath(f"{name}.js").read_text("utf-8") for name in (*MODULES, *more))
     names = re.findall(r"^(?:async )?(?:function|const) (\w+)", text, re.M)
     script = f'(() => {{ "use strict";\n{text}\n{_NO_DESK}{_ARRAYS}'
     script += f"Object.assign(window, {{ {', '.join(names)} }}); }})();"
