@@ -149,6 +149,9 @@ TAMPERED = {
     "absolute": {"sounds": {"/tmp": {"path": "x"}}, "parts": ["b"]},
     "part above": {"sounds": {"b": {"path": "x"}}, "parts": [".."]},
     "deep part": {"sounds": {"b": {"path": "x"}}, "parts": ["c/d"]},
+    "assets above": {"assets": "../mine"},
+    "deep assets": {"assets": "foreign/b"},
+    "no name": {"assets": 3},
     "link": {"sounds": {"link": {"path": "x"}}, "parts": ["b"]},
     "foreign folder": {"sounds": {"foreign": {"path": "x"}}, "parts": ["b"]},
 }
