@@ -76,6 +76,16 @@ def test_a_closed_sound_leaves_the_focus_on_its_row(many: Path, view: Any) -> No
     assert page.evaluate("document.activeElement.closest('tr').dataset.clip") == "1"
 
 
+def test_an_address_names_a_sound(many: Path, view: Any) -> None:
+    page = view(many)
+    anchor = page.locator("tr.sound").nth(2).get_attribute("id")
+    page.evaluate("location.hash = '#%'")  # none, and no URL-encoded text either
+    page.evaluate("anchor => { location.hash = anchor; }", anchor)
+    wait_open(page, 2)
+    page.reload()
+    wait_open(page, 2)
+
+
 def crowd(many: Path, count: int) -> Path:
     """Return a page with `count` sounds, copies of those of a page, beside it."""
     text = many.read_text(encoding="utf-8")

@@ -87,9 +87,10 @@ async function mapOf(one, k) {
 async function chooseExplanation(index) {
   const mine = desk, explanation = desk.clip.explanations[index], { codes, top, own } = await mapOf(desk, index);
   if (mine.closed) return;
+  let sizes = null; // made when the dial is first turned
   Object.assign(desk, {
     index, explanation, codes, top, own, gains: own, grey: isGrey(explanation), beneath: null, pieces: null,
-    sizeAt: dialSizes(codes, explanation.map.cuts, desk.levels), regions: strongestRegions(desk.clip, explanation.map, codes),
+    sizeAt: p => (sizes ??= dialSizes(codes, explanation.map.cuts, mine.levels))(p), regions: strongestRegions(desk.clip, explanation.map, codes),
     kept: { kind: "own", percent: null, area: explanation.mask.area, energy: explanation.mask.energy },
   });
   desk.brush.strokes.length = 0;

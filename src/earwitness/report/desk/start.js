@@ -32,7 +32,11 @@ startKeys({
   escape: () => (desk?.loop || desk?.selection ? (selectTime(null), true) : false),
 });
 if (table.rows === 1) openClip(Number(document.querySelector("tr.sound").dataset.clip), { focus: false });
-else {
-  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (named?.matches("tr.sound")) openClip(Number(named.dataset.clip), { focus: false });
+else openNamed();
+window.addEventListener("hashchange", openNamed);
+
+/** Open the sound that the address names: page.html#clip-ANCHOR. */
+function openNamed() {
+  const row = [...document.querySelectorAll("tr.sound")].find(one => `#${one.id}` === location.hash);
+  if (row) openClip(Number(row.dataset.clip), { focus: false });
 }
