@@ -93,8 +93,8 @@ BUGS: Bugs = {
     ),
     "report: --no-audio holds the input": (
         "report/clip.py",
-        "_bits(saved)) if audio else None",
-        "_bits(saved))",
+        "_bits(saved, maps)) if audio else None",
+        "_bits(saved, maps))",
     ),
     "report: sounds do not count": (
         "jobs/resuming.py",

@@ -191,7 +191,13 @@ def _pieces(one: Explanation, factor: int, audio: bool) -> dict[str, Any] | None
     if not one.pieces:
         return None
     table: list[dict[str, Any]] = [
-        {"name": p.name, "weight": p.weight, "low": p.low, "high": p.high, "sound": None}
+        {
+            "name": p.name,
+            "weight": _short(p.weight),
+            "low": _short(p.low),
+            "high": _short(p.high),
+            "sound": None,
+        }
         for p in one.pieces
     ]
     if one.piece_map is not None:
@@ -209,6 +215,11 @@ def _pieces(one: Explanation, factor: int, audio: bool) -> dict[str, Any] | None
         row["sound"] = sounds.pop(row["name"], None)
     rest = next(iter(sounds.values()), None)
     return {"table": table, "map": None, "rest": rest, "scale": scale}
+
+
+def _short(value: float) -> float:
+    """Return a number of five digits, of which a page can hold many."""
+    return float(f"{value:.5g}")
 
 
 def _original(root: Path, one: Explanation) -> str | None:
