@@ -131,7 +131,7 @@ def write_page(
 def joined_script() -> str:
     """Return the modules of the page's script as one."""
     folder = files("earwitness.report").joinpath("desk")
-    texts = [folder.joinpath(n) for n in SCRIPTS if folder.joinpath(n).is_file()]
+    texts = [folder.joinpath(name) for name in SCRIPTS]
     own = "\n".join(text.read_text("utf-8") for text in texts)
     return f'(() => {{\n"use strict";\n{own}}})();\n'
 
