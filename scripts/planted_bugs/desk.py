@@ -45,6 +45,26 @@ BUGS = {
         "strong(decision.label), `, ${value}.`]",
         "strong(one.label), `, ${value}.`]",
     ),
+    "desk: what lowers a value is said to be its value": (
+        _DESK + "figures.js",
+        'if (one.direction === "down" && !when) return',
+        "if (false) return",
+    ),
+    "desk: columns of a light card are empty": (
+        _DESK + "figures.js",
+        "rows.some(row => row[k] !== figure(null))",
+        "true",
+    ),
+    "desk: the verdict is of every mask": (
+        _DESK + "listen.js",
+        'words.hidden = kind === "own"',
+        "words.hidden = true",
+    ),
+    "desk: a card says it has the files of the folder": (
+        _DESK + "saves.js",
+        '  copy.querySelector(".beside")?.remove();\n',
+        "",
+    ),
     "desk: keys work in text fields": (
         _DESK + "keys.js",
         "input:not([type=range]",

@@ -147,7 +147,7 @@ def _effect(card: TrustCard, effect: Effect) -> str:
 
 
 def _comparisons(card: TrustCard, effect: Effect, ties: list[str]) -> list[str]:
-    """Return how the controls change the score, in words; of a small effect, only what does as well."""
+    """Return what the controls do to the score; of a small effect, only what does as well."""
     found = []
     for name, control in card.controls.items():
         if name in _PLACES and effect.share >= WEAK:

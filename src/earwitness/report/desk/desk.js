@@ -109,6 +109,7 @@ async function chooseExplanation(index) {
     fillPieces(pieces, desk, () => keepPart(desk, "pieces"));
   }
   part("command").textContent = explanation.command ?? "";
+  part("copied").textContent = "";
   part("command").parentElement.hidden = !explanation.command;
   part("picture-text").textContent = pictureWords(desk);
   desk.dial.show();
@@ -243,7 +244,8 @@ function deeds(one) {
   const name = fileName(one.clip);
   return {
     copy: async () => {
-      try { await navigator.clipboard.writeText(one.explanation.command); say("copied"); } catch { getSelection().selectAllChildren(part("command")); say("selected: copy it with Ctrl+C"); }
+      const tell = text => { part("copied").textContent = text; };
+      try { await navigator.clipboard.writeText(one.explanation.command); tell("copied"); } catch { getSelection().selectAllChildren(part("command")); tell("selected: copy it with Ctrl+C"); }
     },
     png: async () => download(`${name}.png`, await exportPicture(one, "png")),
     svg: async () => download(`${name}.svg`, await exportPicture(one, "svg"), "image/svg+xml"),

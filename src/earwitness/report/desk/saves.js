@@ -30,6 +30,8 @@ function cardPage(clip, row) {
   copy.querySelector("#desk").replaceChildren();
   copy.querySelector("#desk").hidden = true;
   copy.querySelector("main").className = "";
+  copy.querySelector(".count").textContent = "1 sound";
+  copy.querySelector(".beside")?.remove();
   const index = row.dataset.clip;
   copy.querySelectorAll("tr.sound").forEach(other => { if (other.dataset.clip !== index) other.remove(); });
   const own = copy.querySelector("tr.sound");
