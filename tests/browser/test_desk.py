@@ -337,6 +337,7 @@ def test_the_verdict_says_that_it_is_not_of_the_mask_that_was_chosen(
     words = page.locator("[data-part=verdict] .verdict-of")
     assert words.is_hidden()
     page.locator("#keep").press("Home")
+    assert words.is_visible()
     assert words.inner_text().strip() == "of the method's own mask, not of what is kept now"
     page.locator(".own").click()
     assert words.is_hidden()
