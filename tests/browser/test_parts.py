@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from earwitness.report.sections import score_text
 from tests.browser.engine import engine_page
 
 pytestmark = pytest.mark.browser
@@ -144,6 +145,15 @@ def test_the_answer_says_what_was_asked_in_words(
     one |= {"score": {"kind": kind, "value": 0.5}, **asked}
     code = "([clip, one]) => el('p', {}, ...answerNodes(clip, one)).textContent"
     assert parts.evaluate(code, [clip, one]) == said
+
+
+@pytest.mark.parametrize("kind", ["probability", "value"])
+def test_the_table_and_the_desk_write_the_same_score(parts: Any, kind: str) -> None:
+    values = [0, 0.0004, 0.0012, 0.0526, 0.1, 0.784, 0.988, 0.9904, 1, None]
+    if kind == "value":
+        values += [-0.25, -0.00012, 4.9237, 1234.5, 98765.0, 99999.0, 123456.0, -7e9]
+    code = "([kind, values]) => values.map(value => scoreText(kind, value))"
+    assert [score_text(value, kind) for value in values] == parts.evaluate(code, [kind, values])
 
 
 def test_a_trust_card_has_no_column_without_a_value(parts: Any) -> None:
