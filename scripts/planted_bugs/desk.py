@@ -55,6 +55,11 @@ BUGS = {
         "plain = 1e-3 <= abs(value) < 1e5",
         "plain = 1e-3 <= abs(value) < 1e3",
     ),
+    "desk: verdicts are sorted by the alphabet": (
+        "report/row.html",
+        '"ungraded", "degenerate", "none", "weak", "moderate", "strong"',
+        '"degenerate", "moderate", "none", "strong", "ungraded", "weak"',
+    ),
     "desk: columns of a light card are empty": (
         _DESK + "figures.js",
         "rows.some(row => row[k] !== figure(null))",
