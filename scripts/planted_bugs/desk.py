@@ -60,6 +60,11 @@ BUGS = {
         '"ungraded", "degenerate", "none", "weak", "moderate", "strong"',
         '"degenerate", "moderate", "none", "strong", "ungraded", "weak"',
     ),
+    "desk: small maps keep the axis that they had": (
+        _DESK + "desk.js",
+        'one.refresh(); drawMultiples(part("multiples"), one); };',
+        "one.refresh(); };",
+    ),
     "desk: columns of a light card are empty": (
         _DESK + "figures.js",
         "rows.some(row => row[k] !== figure(null))",

@@ -343,6 +343,29 @@ def test_the_verdict_says_that_it_is_not_of_the_mask_that_was_chosen(
     assert words.is_hidden()
 
 
+def test_the_small_maps_follow_the_axis_of_the_picture(single: Path, view: Any) -> None:
+    page = view(single)
+    wait_open(page, 0)
+    rows = """() => {
+        const canvas = document.querySelector(".small canvas"), { width, height } = canvas;
+        const copy = new OffscreenCanvas(width, height).getContext("2d");
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, width, height);
+        const dark = [...Array(height).keys()].map(y => {
+            const row = data.subarray(4 * width * y, 4 * width * (y + 1));
+            return row.reduce((sum, value, k) => sum + (k % 4 < 3 ? 255 - value : 0), 0);
+        });
+        return (dark.indexOf(Math.max(...dark)) + 0.5) / height;
+    }"""
+    # the tone of 1500 Hz is the strongest row, counted from above
+    for axis in ("linear", "mel"):
+        page.select_option("[data-part=axis]", axis)
+        page.wait_for_timeout(300)
+        mel = [np.log10(1 + hertz / 700) for hertz in (1500, RATE / 2)]
+        height = 1500 / (RATE / 2) if axis == "linear" else mel[0] / mel[1]
+        np.testing.assert_allclose(page.evaluate(rows), 1 - height, atol=0.04)
+
+
 def test_a_copied_command_is_told_to_the_eye(single: Path, view: Any) -> None:
     page = view(single)
     wait_open(page, 0)

@@ -162,7 +162,7 @@ function startDesk(one) {
   one.setView = id => { views.set(id); view.show = id; one.refresh(); };
   part("outline").onchange = event => { view.outline = event.target.checked; one.refresh(); };
   part("axis").value = view.axis;
-  part("axis").onchange = event => { view.axis = event.target.value; view.window = { ...wholeWindow(clip, view.axis), t0: view.window.t0, t1: view.window.t1 }; one.minimap.paint(); one.refresh(); };
+  part("axis").onchange = event => { view.axis = event.target.value; view.window = { ...wholeWindow(clip, view.axis), t0: view.window.t0, t1: view.window.t1 }; one.minimap.paint(); one.refresh(); drawMultiples(part("multiples"), one); };
   part("floor").oninput = event => { view.floor = -Number(event.target.value); part("floor-text").textContent = `\u2212${event.target.value} dB`; one.minimap.paint(); one.refresh(); };
   part("common").parentElement.hidden = table.rows < 2;
   part("common").onchange = event => { one.common = event.target.checked; one.reference = one.common ? 20 * Math.log10((clip.peak || 1) / table.peak) : 0; one.minimap.paint(); one.refresh(); };
