@@ -105,4 +105,44 @@ BUGS = {
         "node.hidden = !heard;",
         "node.hidden = false;",
     ),
+    "desk: another mask's scores for the method's own": (
+        _DESK + "dial.js",
+        'if (kept.kind === "own" && trust) {',
+        "if (false) {",
+    ),
+    "desk: a new sound keeps the former speed": (
+        _DESK + "desk.js",
+        '  transport.speed(Number(part("speed").value));\n',
+        "",
+    ),
+    "desk: a former choice of explanation ends after a later one": (
+        _DESK + "desk.js",
+        "mine.closed || mine.choice !== choice;",
+        "mine.closed;",
+    ),
+    "desk: strokes are counted that are gone": (
+        _DESK + "brush.js",
+        "brush.strokes.length = 0; showStrokes();",
+        "brush.strokes.length = 0;",
+    ),
+    "desk: an original that cannot be sought is offered": (
+        _DESK + "original.js",
+        "if (seekable.length && seekable.end(seekable.length - 1) > 0) return;",
+        "return;",
+    ),
+    "desk: a label turns the text after it": (
+        _DESK + "figures.js",
+        'el("strong", {}, apart(text))',
+        'el("strong", {}, text)',
+    ),
+    "desk: a long label widens the small maps": (
+        _DESK + "desk.css",
+        ".small :is(.method, .grade) { white-space: nowrap;",
+        ".small .method { white-space: nowrap;",
+    ),
+    "desk: a card of its own counts the others": (
+        _DESK + "saves.js",
+        '  copy.querySelector(".top .count").textContent = "1 sound";\n',
+        "",
+    ),
 }

@@ -323,6 +323,7 @@ def test_a_card_of_its_own_holds_one_sound_and_works(many: Path, view: Any, tmp_
     wait_open(own, 0)
     assert own.locator("#desk h2").inner_text() == NAMES[2]
     assert own.locator("tr.sound").count() == 1
+    assert "1 sound explained" in own.locator("header.top").inner_text()
     sums = "earwitness.evidence({clip: %d}).then(x => x.reduce((sum, v) => sum + v * v, 0))"
     np.testing.assert_allclose(own.evaluate(sums % 0), page.evaluate(sums % 2), rtol=1e-6)
 

@@ -5,15 +5,15 @@ const MOST_BARS = 5;
 /** Return the answer: what the model says, and what was asked. */
 function answerNodes(clip, one) {
   const { decision, task } = clip;
-  const strong = text => el("strong", {}, text);
+  const strong = text => el("strong", {}, apart(text)), apart = text => el("bdi", {}, text); // labels may run from right to left
   const value = scoreText(decision.kind, decision.value);
   const says = task === "regression" && decision.label === one.label
-    ? ["The model gives ", strong(`${decision.label} ${value}`), "."]
+    ? ["The model gives ", strong(decision.label), ` ${value}`, "."]
     : ["The model says ", strong(decision.label), `, ${value}.`];
   const score = scoreText(one.score.kind, one.score.value);
-  if (one.versus) return [...says, " You asked why ", strong(one.label), ` rather than ${one.versus}: ${score} (difference of logits).`];
+  if (one.versus) return [...says, " You asked why ", strong(one.label), " rather than ", apart(one.versus), `: ${score} (difference of logits).`];
   if (one.label !== decision.label) return [...says, " You asked about ", strong(one.label), `: ${score}.`];
-  if (one.target !== one.label) return [...says, ` You asked about ${one.target}: ${score}.`];
+  if (one.target !== one.label) return [...says, " You asked about ", apart(one.target), `: ${score}.`];
   return [...says, " This is what is explained here."];
 }
 

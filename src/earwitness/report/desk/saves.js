@@ -31,7 +31,8 @@ function cardPage(clip, row) {
   copy.querySelector("#desk").hidden = true;
   copy.querySelector("main").className = "";
   const index = row.dataset.clip;
-  copy.querySelectorAll("tr.sound").forEach(other => { if (other.dataset.clip !== index) other.remove(); });
+  copy.querySelectorAll("#sounds tbody tr").forEach(other => { if (other.dataset.clip !== index) other.remove(); });
+  copy.querySelector(".top .count").textContent = "1 sound";
   const own = copy.querySelector("tr.sound");
   own.dataset.clip = "0";
   own.removeAttribute("data-src"); own.removeAttribute("aria-current"); own.hidden = false;
