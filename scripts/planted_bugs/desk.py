@@ -145,4 +145,14 @@ BUGS = {
         '  copy.querySelector(".top .count").textContent = "1 sound";\n',
         "",
     ),
+    "desk: an erased stroke is saved": (
+        _DESK + "places.js",
+        'stroke.mode === "keep" && kept(stroke)',
+        'stroke.mode === "keep"',
+    ),
+    "desk: a switch shows a place before the loop": (
+        _DESK + "transport.js",
+        "if (!loop || (offset < loop[0] && at < loop[1]))",
+        "if (!loop || at < loop[1])",
+    ),
 }

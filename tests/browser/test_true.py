@@ -96,6 +96,55 @@ def test_another_explanation_begins_without_strokes(many: Path, view: Any) -> No
     assert page.locator(".brush .undo").is_disabled()
 
 
+def test_a_stroke_that_was_erased_is_not_saved_as_a_label(single: Path, view: Any) -> None:
+    page = view(single)
+    wait_open(page, 0)
+    page.locator("summary", has_text="Brush").click()
+    page.locator("[name=base]").select_option("nothing")
+    spans = (("keep", 0.2, 0.4), ("keep", 0.8, 1.0), ("erase", 0.1, 0.5))
+    for mode, start, end in spans:
+        page.locator(f".modes [data-id={mode}]").click()
+        page.locator("[name=t0]").fill(str(start))
+        page.locator("[name=t1]").fill(str(end))
+        page.locator(".apply").click()
+    with page.expect_download() as saved:
+        page.locator("[data-save=csv]").click()
+    rows = Path(saved.value.path()).read_text().splitlines()[1:]
+    times = [[float(one) for one in row.split(",")[:2]] for row in rows]
+    np.testing.assert_allclose(times, [[0.8, 1.0]], atol=1e-6)
+
+
+def test_switching_within_a_short_loop_stays_in_it(single: Path, view: Any) -> None:
+    """A voice begins some 20 ms ahead of the clock, which is longer than the loop."""
+    page = view(single)
+    wait_open(page, 0)
+    for _ in range(7):
+        page.locator("[data-zoom=in]").click()
+    box = page.locator("[data-part=picture]").bounding_box()
+    left, width = box["x"] + 52, box["width"] - 118
+    page.mouse.move(left + 0.4 * width, box["y"] + 90)
+    page.mouse.down()
+    page.mouse.move(left + 0.6 * width, box["y"] + 90, steps=3)
+    page.mouse.up()
+    first, last = state(page)["loop"]
+    assert 0.002 < last - first < 0.01  # s
+    page.locator("[data-part=play]").click()
+    page.wait_for_timeout(200)
+    positions = page.evaluate(
+        """async () => {
+            const found = [];
+            for (let k = 0; k < 16; k++) {
+                document.querySelector(`[data-id=${k % 2 ? "input" : "evidence"}]`).click();
+                found.push(earwitness.state().position);
+                await new Promise(done => setTimeout(done, 33));
+            }
+            return found;
+        }"""
+    )
+    assert min(positions) >= first - 1e-3  # s: the loop is in whole samples
+    assert max(positions) <= last + 1e-3
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A page behind the server of the standard library, which sends files only as a whole."""

@@ -8,7 +8,7 @@ function savesOf(one) {
   const { clip } = one, name = fileName(clip);
   const labelled = write => {
     const label = one.explanation.target, painted = one.kept.kind === "brush" && one.brush.strokes.some(stroke => stroke.mode === "keep");
-    return write(painted ? strokeRegions(one.brush.strokes, clip) : regionsOf(one.gains, clip, weightsOf(one.codes, one.explanation.map.values)), label);
+    return write(painted ? strokeRegions(one.brush.strokes, one.gains, clip) : regionsOf(one.gains, clip, weightsOf(one.codes, one.explanation.map.values)), label);
   };
   // overlapping pieces are mixed as sounds: there are no gains to save
   const masked = save => () => { if (one.gains) save(); else say("overlapping pieces have no mask; they can be saved as WAV"); };
