@@ -45,6 +45,41 @@ BUGS = {
         "strong(decision.label), `, ${value}.`]",
         "strong(one.label), `, ${value}.`]",
     ),
+    "desk: what lowers a value is said to be its value": (
+        _DESK + "figures.js",
+        'if (one.direction === "down" && !when) return',
+        "if (false) return",
+    ),
+    "desk: the table writes a score unlike the desk": (
+        "report/sections.py",
+        "plain = 1e-3 <= abs(value) < 1e5",
+        "plain = 1e-3 <= abs(value) < 1e3",
+    ),
+    "desk: verdicts are sorted by the alphabet": (
+        "report/row.html",
+        '"ungraded", "degenerate", "none", "weak", "moderate", "strong"',
+        '"degenerate", "moderate", "none", "strong", "ungraded", "weak"',
+    ),
+    "desk: small maps keep the axis that they had": (
+        _DESK + "desk.js",
+        'one.refresh(); drawMultiples(part("multiples"), one); };',
+        "one.refresh(); };",
+    ),
+    "desk: columns of a light card are empty": (
+        _DESK + "figures.js",
+        "rows.some(row => row[k] !== figure(null))",
+        "true",
+    ),
+    "desk: the verdict is of every mask": (
+        _DESK + "listen.js",
+        'words.hidden = kind === "own"',
+        "words.hidden = true",
+    ),
+    "desk: a card says it has the files of the folder": (
+        _DESK + "saves.js",
+        '  copy.querySelector(".beside")?.remove();\n',
+        "",
+    ),
     "desk: keys work in text fields": (
         _DESK + "keys.js",
         "input:not([type=range]",
@@ -142,7 +177,7 @@ BUGS = {
     ),
     "desk: a card of its own counts the others": (
         _DESK + "saves.js",
-        '  copy.querySelector(".top .count").textContent = "1 sound";\n',
+        '  copy.querySelector(".count").textContent = "1 sound";\n',
         "",
     ),
     "desk: an erased stroke is saved": (

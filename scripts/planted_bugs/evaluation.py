@@ -228,6 +228,11 @@ BUGS = {
         "if share < MODERATE or limited:",
         "if share < MODERATE:",
     ),
+    "verdict: a control that does the opposite reads as doing the same": (
+        "evaluation/verdict.py",
+        'card.sign * reached, "it"',
+        'reached, "it"',
+    ),
     "verdict: silence is no control": (
         "evaluation/verdict.py",
         'if name != "silence":',

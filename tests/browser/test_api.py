@@ -72,7 +72,7 @@ def test_a_share_is_written_as_one_likes(many: Path, view: Any, keep: Any) -> No
         ("evidence({kept: 5})", "clip, method and keep are known, got kept"),
         ("evidence(3)", "evidence and remainder take {clip, method, keep}, got 3"),
         ("evidence(null)", "evidence and remainder take {clip, method, keep}, got null"),
-        ("seek(1)", "no sound is open: press open in its row, or use its link"),
+        ("seek(1)", "no sound is open: click its name in the table"),
         ("seek('a')", "seek takes a number of seconds, got a"),
     ],
 )

@@ -323,9 +323,59 @@ def test_a_card_of_its_own_holds_one_sound_and_works(many: Path, view: Any, tmp_
     wait_open(own, 0)
     assert own.locator("#desk h2").inner_text() == NAMES[2]
     assert own.locator("tr.sound").count() == 1
-    assert "1 sound explained" in own.locator("header.top").inner_text()
+    assert own.locator("header .soft").first.inner_text().startswith("1 sound explained")
+    assert "folder" not in own.locator("footer").inner_text()
     sums = "earwitness.evidence({clip: %d}).then(x => x.reduce((sum, v) => sum + v * v, 0))"
     np.testing.assert_allclose(own.evaluate(sums % 0), page.evaluate(sums % 2), rtol=1e-6)
+
+
+def test_the_verdict_says_that_it_is_not_of_the_mask_that_was_chosen(
+    single: Path, view: Any
+) -> None:
+    page = view(single)
+    wait_open(page, 0)
+    words = page.locator("[data-part=verdict] .verdict-of")
+    assert words.is_hidden()
+    page.locator("#keep").press("Home")
+    assert words.is_visible()
+    assert words.inner_text().strip() == "of the method's own mask, not of what is kept now"
+    page.locator(".own").click()
+    assert words.is_hidden()
+
+
+def test_the_small_maps_follow_the_axis_of_the_picture(single: Path, view: Any) -> None:
+    page = view(single)
+    wait_open(page, 0)
+    rows = """() => {
+        const canvas = document.querySelector(".small canvas"), { width, height } = canvas;
+        const copy = new OffscreenCanvas(width, height).getContext("2d");
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, width, height);
+        const dark = [...Array(height).keys()].map(y => {
+            const row = data.subarray(4 * width * y, 4 * width * (y + 1));
+            return row.reduce((sum, value, k) => sum + (k % 4 < 3 ? 255 - value : 0), 0);
+        });
+        return (dark.indexOf(Math.max(...dark)) + 0.5) / height;
+    }"""
+    # the tone of 1500 Hz is the strongest row, counted from above
+    for axis in ("linear", "mel"):
+        page.select_option("[data-part=axis]", axis)
+        page.wait_for_timeout(300)
+        mel = [np.log10(1 + hertz / 700) for hertz in (1500, RATE / 2)]
+        height = 1500 / (RATE / 2) if axis == "linear" else mel[0] / mel[1]
+        np.testing.assert_allclose(page.evaluate(rows), 1 - height, atol=0.04)
+
+
+def test_a_copied_command_is_told_to_the_eye(single: Path, view: Any) -> None:
+    page = view(single)
+    wait_open(page, 0)
+    page.evaluate("document.querySelector('[data-fold=save]').open = true")
+    page.evaluate("document.querySelector('.command').hidden = false")  # toys have no command
+    page.locator("[data-do=copy]").click()
+    told = page.locator("[data-part=copied]")
+    page.wait_for_function("document.querySelector('[data-part=copied]').textContent")
+    assert told.is_visible()
+    assert told.inner_text() in ("copied", "selected: copy it with Ctrl+C")
 
 
 @pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])

@@ -130,4 +130,4 @@ def test_pieces_that_overlap_are_mixed_as_sounds(tmp_path: Path, view: Any) -> N
     page.wait_for_function("() => earwitness.state().playing")
     page.locator("summary", has_text="Brush").click()
     page.locator("[data-save=mask]").click()
-    assert "no mask" in page.locator("#live").inner_text()
+    assert "no mask" in page.locator(".save-state").inner_text()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from earwitness.report.sections import score_text
 from tests.browser.engine import engine_page
 
 pytestmark = pytest.mark.browser
@@ -19,7 +20,7 @@ CLIP = {
     "samples": 8000,
     "plane": {"n_fft": 400, "hop": HOP, "bins": BINS, "frames": FRAMES},
 }
-PARTS = ("controls", "axes", "dial", "regions")
+PARTS = ("controls", "axes", "dial", "regions", "glossary", "figures")
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,63 @@ def test_every_cell_is_in_the_pixel_of_its_centre(parts: Any) -> None:
     assert np.abs(np.array(rows[1]) - frames).max() <= 1
     seen = [range(low, high) for low, high in zip(rows[0], rows[2], strict=True)]
     assert {cell for some in seen for cell in some} == set(range(BINS))
+
+
+@pytest.mark.parametrize(
+    ("task", "asked", "said"),
+    [
+        ("single-label", {}, "The model says dog, 90 %. This is what is explained here."),
+        ("single-label", {"label": "cat"}, "The model says dog, 90 %. You asked about cat: 50 %."),
+        (
+            "single-label",
+            {"span": [0.5, 1]},
+            "The model says dog, 90 %. You asked about dog from 0.5 to 1 s: 50 %.",
+        ),
+        (
+            "single-label",
+            {"versus": "cat", "score": {"kind": "logit-difference", "value": -2}},
+            "The model says dog, 90 %. You asked why dog rather than cat: \u22122"
+            " (difference of logits).",
+        ),
+        ("regression", {"direction": "down"}, "The model gives dog 0.9. You asked what lowers it."),
+        (
+            "regression",
+            {"direction": "down", "span": [0, 1]},
+            "The model gives dog 0.9. You asked what lowers dog from 0 to 1 s: 0.5.",
+        ),
+        (
+            "regression",
+            {"versus": "cat"},
+            "The model gives dog 0.9. You asked about its difference to cat: 0.5.",
+        ),
+    ],
+)
+def test_the_answer_says_what_was_asked_in_words(
+    parts: Any, task: str, asked: dict[str, Any], said: str
+) -> None:
+    kind = "value" if task == "regression" else "probability"
+    clip = {"task": task, "decision": {"label": "dog", "value": 0.9, "kind": kind}}
+    one = {"label": "dog", "versus": None, "span": None, "direction": "up"}
+    one |= {"score": {"kind": kind, "value": 0.5}, **asked}
+    code = "([clip, one]) => el('p', {}, ...answerNodes(clip, one)).textContent"
+    assert parts.evaluate(code, [clip, one]) == said
+
+
+@pytest.mark.parametrize("kind", ["probability", "value"])
+def test_the_table_and_the_desk_write_the_same_score(parts: Any, kind: str) -> None:
+    values = [0, 0.0004, 0.0012, 0.0526, 0.1, 0.784, 0.988, 0.9904, 1, None]
+    if kind == "value":
+        values += [-0.25, -0.00012, 4.9237, 1234.5, 98765.0, 99999.0, 123456.0, -7e9]
+    code = "([kind, values]) => values.map(value => scoreText(kind, value))"
+    assert [score_text(value, kind) for value in values] == parts.evaluate(code, [kind, values])
+
+
+def test_a_trust_card_has_no_column_without_a_value(parts: Any) -> None:
+    side = {"audio": 0.5, "spectrogram": None}
+    row = {"title": "this explanation", "evidence": side, "area": 0.1, "energy": 0.2}
+    row |= {"remainder": {"audio": 0.25, "spectrogram": None}, "draws": 1}
+    one = {"target": "dog", "trust": {"kind": "probability", "input": 0.9, "rows": [row]}}
+    cells = "node => [...node.querySelectorAll('th, td')].map(cell => cell.textContent)"
+    found = parts.evaluate(f"one => ({cells})(trustTable(one, {{}}))", one)
+    heads = ["name", "evidence, audio score", "remainder, audio score", "area", "energy"]
+    assert found == [*heads, "this explanation", "50 %", "25 %", "10 %", "20 %"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from earwitness.report.sections import environment, row_tag
 from tests.browser.desk import NAMES, open_clip, state, wait_open
 
 pytestmark = pytest.mark.browser
@@ -34,6 +35,27 @@ def test_a_click_on_a_heading_sorts_and_the_next_one_turns(many: Path, view: Any
         "cells => cells.map(c => Number(c.dataset.sort))"
     )
     assert shares == sorted(shares)
+
+
+def test_verdicts_are_sorted_by_grade_the_weakest_first(many: Path, view: Any) -> None:
+    grades = ["strong", "weak", "none", "moderate", "degenerate", None]
+    score = {"kind": "probability", "value": 0.5}
+    rows = []
+    for number, grade in enumerate(grades):
+        one = {"method": "lime", "target": "a", "score": score}
+        one["verdict"] = grade and {"grade": grade}
+        decision = {"label": "a", **score}
+        clip = {"name": f"{number}.wav", "decision": decision, "explanations": [one]}
+        cells = environment().get_template("row.html").render(clip=clip, thumb="data:,")
+        rows.append(row_tag(str(number), grade or "ungraded", "1", number) + cells + "</tr>")
+    text = many.read_text(encoding="utf-8")
+    path = many.parent / "grades.html"
+    body = re.compile(r"<tbody>.*?</tbody>", re.S)
+    path.write_text(body.sub(f"<tbody>{''.join(rows)}</tbody>", text, count=1), encoding="utf-8")
+    page = view(path)
+    page.locator("th button", has_text="Verdict").click()
+    wanted = [None, "degenerate", "none", "weak", "moderate", "strong"]
+    assert [grades[k] for k in order(page)] == wanted
 
 
 def test_sounds_are_searched_and_filtered(many: Path, view: Any) -> None:

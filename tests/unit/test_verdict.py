@@ -291,13 +291,20 @@ def test_a_grade_is_never_better_than_the_weakest_control(
     found = verdict(card, SOME)
     assert found.grade == grade
     words = {
-        "energy": "the loudest cells of the same size reach 0.9 too",
-        "random": "random places reach 0.9",
+        "energy": "the loudest cells of the same size raise it by 0.9 too",
+        "random": "random places raise it by 0.9 too",
         "silence": "silence does at least as well",
     }
     for name in ties:
         if ties[name] > share - 0.01:
             assert f"{words[name]}" in sentence(found)
+
+
+def test_a_control_that_does_the_opposite_is_not_told_as_doing_the_same() -> None:
+    card = replace(made_card(0.3, random=-0.3, energy=0.1), sign=-1, kind="value")
+    said = sentence(verdict(card, SOME))
+    assert "the evidence lowers the value by 0.3, 30 % of" in said
+    assert "random places raise it by 0.3; the loudest cells of the same size lower" in said
 
 
 def test_evidence_that_is_not_sufficient_is_weak() -> None:

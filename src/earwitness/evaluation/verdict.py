@@ -126,10 +126,9 @@ def _title(card: TrustCard, grade: Grade, ties: list[str]) -> str:
 
 def _effect(card: TrustCard, effect: Effect) -> str:
     """Return the effect in words."""
-    change = card.sign * effect.value
-    verb, unit = "raises" if change >= 0 else "lowers", _UNITS.get(card.kind, "value")
-    text = f"the evidence {verb} the {unit} by {_amount(abs(change), effect)}"
-    share = f"{abs(effect.share):.0%}" if abs(effect.share) >= WEAK else "less than 5 %"
+    unit = _UNITS.get(card.kind, "value")
+    text = f"the evidence {_change(card.sign * effect.value, f'the {unit}', effect)}"
+    share = f"{100 * abs(effect.share):.0f} %" if abs(effect.share) >= WEAK else "less than 5 %"
     if card.kind == "probability":
         return f"{text}, {share} of its range" if abs(effect.share) < WEAK else text
     absent = card.controls.get("background", card.controls.get("silence"))
@@ -148,17 +147,20 @@ def _effect(card: TrustCard, effect: Effect) -> str:
 
 
 def _comparisons(card: TrustCard, effect: Effect, ties: list[str]) -> list[str]:
-    """Return what the controls reach, in words; of a small effect, only what does as well."""
+    """Return what the controls do to the score; of a small effect, only what does as well."""
     found = []
     for name, control in card.controls.items():
         if name in _PLACES and effect.share >= WEAK:
-            reached = _amount(control.effect or 0.0, effect)
-            how = f"reach {reached} too" if name in ties else f"reach only {reached}"
-            found.append(f"{_PLACES[name]} {how}")
+            reached = control.effect or 0.0
+            how = _change(card.sign * reached, "it", effect, plural=True)
+            found.append(f"{_PLACES[name]} {how}" + (" too" if name in ties else ""))
         elif name in ties and name not in _PLACES:
             found.append(f"{_SOUNDS[name]} does at least as well")
     return found
 
 
-def _amount(value: float, effect: Effect) -> str:
-    return f"{value:.2g}" if abs(value) >= _NOTHING * effect.of else "about 0"
+def _change(change: float, what: str, effect: Effect, *, plural: bool = False) -> str:
+    """Return a change of the score in words; its sign is in the verb."""
+    verb = ("raise" if change >= 0 else "lower") + ("" if plural else "s")
+    size = f"{abs(change):.2g}" if abs(change) >= _NOTHING * effect.of else "about 0"
+    return f"{verb} {what} by {size}"

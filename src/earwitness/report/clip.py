@@ -127,7 +127,6 @@ def _explanation(
     return {
         "method": one.method,
         "about": METHODS.get(one.method).summary,
-        "adds_up_to": METHODS.get(one.method).complete,
         "target": str(target),
         "label": target.label,
         "versus": target.versus_label,

@@ -39,8 +39,31 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["score"] = lambda value: "\u2013" if value is None else f"{value:.3f}"
+    made.filters["score"] = score_text
     return made
+
+
+def score_text(value: float | None, kind: str) -> str:
+    """Return a score with its unit, as ``scoreText`` of the page's script does.
+
+    Examples
+    --------
+    >>> score_text(0.784, "probability"), score_text(1234.5, "value")
+    ('78 %', '1230')
+    """
+    if value is None:
+        return "\u2013"
+    if kind == "probability":
+        share = 100 * value
+        if 0 < share < 0.1:
+            return "under 0.1 %"
+        return f"{share:.{int(0 < share < 10 or 99 < share < 100)}f} %"
+    if value == 0:
+        return "0"
+    mantissa, power = f"{value:.2e}".split("e")
+    plain = 1e-3 <= abs(value) < 1e5
+    text = f"{float(f'{value:.3g}'):g}" if plain else f"{mantissa}e{int(power):+d}"
+    return text.replace("-", "\u2212")
 
 
 @dataclass(frozen=True)

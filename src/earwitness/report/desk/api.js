@@ -45,7 +45,7 @@ async function soundsOf(which = {}) {
 
 async function seekOf(seconds) {
   if (!Number.isFinite(seconds)) throw new Error(`seek takes a number of seconds, got ${seconds}`);
-  if (deskState().clip === null) throw new Error("no sound is open: press open in its row, or use its link");
+  if (deskState().clip === null) throw new Error("no sound is open: click its name in the table");
   deskSeek(seconds);
 }
 

@@ -112,6 +112,7 @@ async function chooseExplanation(index) {
     fillPieces(pieces, desk, () => keepPart(desk, "pieces"));
   }
   part("command").textContent = explanation.command ?? "";
+  part("copied").textContent = "";
   part("command").parentElement.hidden = !explanation.command;
   part("picture-text").textContent = pictureWords(desk);
   desk.dial.show();
@@ -166,7 +167,7 @@ function startDesk(one) {
   one.setView = id => { views.set(id); view.show = id; one.refresh(); };
   part("outline").onchange = event => { view.outline = event.target.checked; one.refresh(); };
   part("axis").value = view.axis;
-  part("axis").onchange = event => { view.axis = event.target.value; view.window = { ...wholeWindow(clip, view.axis), t0: view.window.t0, t1: view.window.t1 }; one.minimap.paint(); one.refresh(); };
+  part("axis").onchange = event => { view.axis = event.target.value; view.window = { ...wholeWindow(clip, view.axis), t0: view.window.t0, t1: view.window.t1 }; one.minimap.paint(); one.refresh(); drawMultiples(part("multiples"), one); };
   part("floor").oninput = event => { view.floor = -Number(event.target.value); part("floor-text").textContent = `\u2212${event.target.value} dB`; one.minimap.paint(); one.refresh(); };
   part("common").parentElement.hidden = table.rows < 2;
   part("common").onchange = event => { one.common = event.target.checked; one.reference = one.common ? 20 * Math.log10((clip.peak || 1) / table.peak) : 0; one.minimap.paint(); one.refresh(); };
@@ -248,7 +249,8 @@ function deeds(one) {
   const name = fileName(one.clip);
   return {
     copy: async () => {
-      try { await navigator.clipboard.writeText(one.explanation.command); say("copied"); } catch { getSelection().selectAllChildren(part("command")); say("selected: copy it with Ctrl+C"); }
+      const tell = text => { part("copied").textContent = text; };
+      try { await navigator.clipboard.writeText(one.explanation.command); tell("copied"); } catch { getSelection().selectAllChildren(part("command")); tell("selected: copy it with Ctrl+C"); }
     },
     png: async () => download(`${name}.png`, await exportPicture(one, "png")),
     svg: async () => download(`${name}.svg`, await exportPicture(one, "svg"), "image/svg+xml"),

@@ -11,9 +11,11 @@ function answerNodes(clip, one) {
     ? ["The model gives ", strong(decision.label), ` ${value}`, "."]
     : ["The model says ", strong(decision.label), `, ${value}.`];
   const score = scoreText(one.score.kind, one.score.value);
-  if (one.versus) return [...says, " You asked why ", strong(one.label), " rather than ", apart(one.versus), `: ${score} (difference of logits).`];
-  if (one.label !== decision.label) return [...says, " You asked about ", strong(one.label), `: ${score}.`];
-  if (one.target !== one.label) return [...says, " You asked about ", apart(one.target), `: ${score}.`];
+  const asked = one.direction === "down" ? "what lowers" : "about", when = one.span ? ` from ${one.span[0]} to ${one.span[1]} s` : "";
+  if (one.versus && task === "regression") return [...says, ` You asked ${asked} its difference to `, apart(one.versus), `${when}: ${score}.`];
+  if (one.versus) return [...says, " You asked why ", strong(one.label), " rather than ", apart(one.versus), `${when}: ${score} (difference of logits).`];
+  if (one.direction === "down" && !when) return [...says, " You asked what lowers it."];
+  if (one.label !== decision.label || when) return [...says, ` You asked ${asked} `, strong(one.label), `${when}: ${score}.`];
   return [...says, " This is what is explained here."];
 }
 
@@ -39,7 +41,7 @@ function fillVerdict(host, one) {
   const { verdict } = one;
   host.className = `verdict ${verdict ? verdict.grade : "ungraded"}`;
   host.replaceChildren(...(verdict
-    ? [el("strong", {}, verdict.title), ": ", verdict.reasons.join("; "), "."]
+    ? [el("strong", {}, verdict.title), el("span", { class: "verdict-of", hidden: true }, " of the method's own mask, not of what is kept now"), ": ", verdict.reasons.join("; "), "."]
     : ["Not graded: there is no trust card."]));
 }
 
@@ -55,6 +57,13 @@ function tableOf(caption, heads, rows, texts) {
   ));
 }
 
+/** Return heads and rows without the columns in which no row has a value. */
+function filled(heads, rows) {
+  const has = heads.map((_, k) => rows.some(row => row[k] !== figure(null)));
+  const some = row => row.filter((_, k) => has[k]);
+  return [some(heads), rows.map(some)];
+}
+
 /** Return the trust card as a table, or nothing without one. */
 function trustTable(one, texts) {
   if (!one.trust) return el("p", {}, "No trust card was asked for (--trust none).");
@@ -66,12 +75,14 @@ function trustTable(one, texts) {
   };
   return tableOf(
     `Trust card: ${kind} of ${one.target}; input ${scoreText(kind, input)}`,
-    ["", "evidence, audio score", "evidence, spectrogram score", "remainder, audio score", "remainder, spectrogram score", "area", "energy"],
-    rows.map(row => [
-      row.title,
-      cell(row, "evidence", "audio"), cell(row, "evidence", "spectrogram"),
-      cell(row, "remainder", "audio"), cell(row, "remainder", "spectrogram"), percent(row.area), percent(row.energy),
-    ]), texts,
+    ...filled(
+      ["", "evidence, audio score", "evidence, spectrogram score", "remainder, audio score", "remainder, spectrogram score", "area", "energy"],
+      rows.map(row => [
+        row.title,
+        cell(row, "evidence", "audio"), cell(row, "evidence", "spectrogram"),
+        cell(row, "remainder", "audio"), cell(row, "remainder", "spectrogram"), percent(row.area), percent(row.energy),
+      ]),
+    ), texts,
   );
 }
 

@@ -29,6 +29,7 @@ async function keepPart(desk, kind, value = null) {
   } else desk.beneath = null;
   if (kind === "pieces") desk.gains = pieces.indices ? pieceGains(pieces.indices, pieces.on) : null;
   desk.kept = { kind, percent: kind === "dial" ? value : null, ...keptSizes(desk, kind, value) };
+  part("verdict").querySelectorAll(".verdict-of").forEach(words => { words.hidden = kind === "own"; });
   desk.dial.show();
   desk.refresh();
   desk.sound();

@@ -11,7 +11,7 @@ function savesOf(one) {
     return write(painted ? strokeRegions(one.brush.strokes, one.gains, clip) : regionsOf(one.gains, clip, weightsOf(one.codes, one.explanation.map.values)), label);
   };
   // overlapping pieces are mixed as sounds: there are no gains to save
-  const masked = save => () => { if (one.gains) save(); else say("overlapping pieces have no mask; they can be saved as WAV"); };
+  const masked = save => () => { part("brush").querySelector(".save-state").textContent = one.gains ? "" : "overlapping pieces have no mask; they can be saved as WAV"; if (one.gains) save(); };
   return {
     mask: masked(() => download("mask.json", maskText(one.gains, clip), "application/json")),
     wav: async () => download(`${name}-evidence.wav`, new Blob([wavBytes((await keptSounds(one)).evidence, clip.rate)], { type: "audio/wav" })),
@@ -30,9 +30,10 @@ function cardPage(clip, row) {
   copy.querySelector("#desk").replaceChildren();
   copy.querySelector("#desk").hidden = true;
   copy.querySelector("main").className = "";
+  copy.querySelector(".count").textContent = "1 sound";
+  copy.querySelector(".beside")?.remove();
   const index = row.dataset.clip;
   copy.querySelectorAll("#sounds tbody tr").forEach(other => { if (other.dataset.clip !== index) other.remove(); });
-  copy.querySelector(".top .count").textContent = "1 sound";
   const own = copy.querySelector("tr.sound");
   own.dataset.clip = "0";
   own.removeAttribute("data-src"); own.removeAttribute("aria-current"); own.hidden = false;
