@@ -140,4 +140,54 @@ BUGS = {
         "node.hidden = !heard;",
         "node.hidden = false;",
     ),
+    "desk: another mask's scores for the method's own": (
+        _DESK + "dial.js",
+        'if (kept.kind === "own" && trust) {',
+        "if (false) {",
+    ),
+    "desk: a new sound keeps the former speed": (
+        _DESK + "desk.js",
+        '  transport.speed(Number(part("speed").value));\n',
+        "",
+    ),
+    "desk: a former choice of explanation ends after a later one": (
+        _DESK + "desk.js",
+        "mine.closed || mine.choice !== choice;",
+        "mine.closed;",
+    ),
+    "desk: strokes are counted that are gone": (
+        _DESK + "brush.js",
+        "brush.strokes.length = 0; showStrokes();",
+        "brush.strokes.length = 0;",
+    ),
+    "desk: an original that cannot be sought is offered": (
+        _DESK + "original.js",
+        "if (seekable.length && seekable.end(seekable.length - 1) > 0) return;",
+        "return;",
+    ),
+    "desk: a label turns the text after it": (
+        _DESK + "figures.js",
+        'el("strong", {}, apart(text))',
+        'el("strong", {}, text)',
+    ),
+    "desk: a long label widens the small maps": (
+        _DESK + "desk.css",
+        ".small :is(.method, .grade) { white-space: nowrap;",
+        ".small .method { white-space: nowrap;",
+    ),
+    "desk: a card of its own counts the others": (
+        _DESK + "saves.js",
+        '  copy.querySelector(".count").textContent = "1 sound";\n',
+        "",
+    ),
+    "desk: an erased stroke is saved": (
+        _DESK + "places.js",
+        'stroke.mode === "keep" && kept(stroke)',
+        'stroke.mode === "keep"',
+    ),
+    "desk: a switch shows a place before the loop": (
+        _DESK + "transport.js",
+        "if (!loop || (offset < loop[0] && at < loop[1]))",
+        "if (!loop || at < loop[1])",
+    ),
 }

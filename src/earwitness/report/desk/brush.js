@@ -61,12 +61,12 @@ function makeBrushPanel(host, desk, act) {
     field(name).value = brush[name];
     field(name).addEventListener("change", () => { brush[name] = Math.max(1, Number(field(name).value) || 1); });
   }
-  const changed = () => {
+  const showStrokes = () => {
     const many = brush.strokes.length;
     status.textContent = many ? `${many} stroke${many === 1 ? "" : "s"}` : "no strokes";
     host.querySelector(".undo").disabled = host.querySelector(".clear").disabled = !many;
-    act.changed();
   };
+  const changed = () => { showStrokes(); act.changed(); };
   const add = stroke => { brush.strokes.push(stroke); changed(); };
   host.querySelector(".apply").addEventListener("click", () => {
     const [t0, t1, f0, f1] = ["t0", "t1", "f0", "f1"].map(name => Number(field(name).value));
@@ -81,6 +81,7 @@ function makeBrushPanel(host, desk, act) {
   host.querySelector(".undo").addEventListener("click", () => { brush.strokes.pop(); changed(); });
   host.querySelector(".clear").addEventListener("click", () => { brush.strokes.length = 0; changed(); });
   host.querySelectorAll("[data-save]").forEach(button => button.addEventListener("click", () => act.saves[button.dataset.save]()));
-  host.querySelector(".undo").disabled = host.querySelector(".clear").disabled = true;
-  return { add };
+  const empty = () => { brush.strokes.length = 0; showStrokes(); };
+  empty();
+  return { add, empty };
 }

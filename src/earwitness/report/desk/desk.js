@@ -38,7 +38,7 @@ async function openClip(n, { index = 0, play = false, focus = true } = {}) {
   if (focus) part("name").focus({ preventScroll: true });
   deskHost.scrollIntoView({ block: "start" });
   say(`${desk.clip.name} is open`);
-  if (play && desk.samples && !transport.playing) transport.play();
+  if (play && desk.samples && !transport.playing) { if (desk.loaded) transport.play(); else desk.playSoon = true; }
 }
 
 /** Show a decoded sound, and give it to the transport. */
@@ -85,15 +85,17 @@ async function mapOf(one, k) {
 
 /** Put an explanation on the desk; position and view stay. */
 async function chooseExplanation(index) {
-  const mine = desk, explanation = desk.clip.explanations[index], { codes, top, own } = await mapOf(desk, index);
-  if (mine.closed) return;
+  const mine = desk, explanation = desk.clip.explanations[index], choice = desk.choice = {};
+  const stale = () => mine.closed || mine.choice !== choice; // another was chosen meanwhile
+  const { codes, top, own } = await mapOf(desk, index);
+  if (stale()) return;
   let sizes = null; // made when the dial is first turned
   Object.assign(desk, {
     index, explanation, codes, top, own, gains: own, grey: isGrey(explanation), beneath: null, pieces: null,
     sizeAt: p => (sizes ??= dialSizes(codes, explanation.map.cuts, mine.levels))(p), regions: strongestRegions(desk.clip, explanation.map, codes),
     kept: { kind: "own", percent: null, area: explanation.mask.area, energy: explanation.mask.energy },
   });
-  desk.brush.strokes.length = 0;
+  desk.paint.empty();
   part("says").replaceChildren(...answerNodes(desk.clip, explanation));
   fillBars(part("bars"), desk.clip, explanation);
   fillVerdict(part("verdict"), explanation);
@@ -104,8 +106,9 @@ async function chooseExplanation(index) {
   const pieces = part("pieces");
   pieces.hidden = !explanation.pieces?.table.length || !(explanation.pieces.map || desk.samples);
   if (!pieces.hidden) {
-    desk.pieces = newPieces(explanation, explanation.pieces.map ? await unpackMap(explanation.pieces.map) : null);
-    if (mine.closed) return;
+    const indices = explanation.pieces.map ? await unpackMap(explanation.pieces.map) : null;
+    if (stale()) return;
+    desk.pieces = newPieces(explanation, indices);
     fillPieces(pieces, desk, () => keepPart(desk, "pieces"));
   }
   part("command").textContent = explanation.command ?? "";
@@ -122,9 +125,9 @@ async function chooseExplanation(index) {
 /** Give all sounds of the explanation to the transport, or replace those that differ. */
 async function loadSounds() {
   if (!desk.samples) return;
-  const mine = desk, { clip, explanation } = desk, kept = await keptSounds(desk);
+  const mine = desk, making = desk.making = {}, { clip, explanation } = desk, kept = await keptSounds(desk);
   const truth = explanation.truth?.flac ? await decodeInput(explanation.truth) : null;
-  if (mine.closed) return;
+  if (mine.closed || mine.making !== making) return; // newer ones are on their way
   desk.sources.hide("truth", !truth);
   if (desk.loaded) {
     transport.replace("evidence", kept.evidence);
@@ -136,6 +139,8 @@ async function loadSounds() {
   const { position, source, loop } = desk; // set while the sounds were made
   desk.loaded = true;
   transport.load({ input: desk.samples, ...kept, ...(truth ? { truth } : {}) }, clip.rate, { expansion: clip.expansion, original: clip.original, start: clip.start });
+  transport.speed(Number(part("speed").value));
+  transport.heterodyne(carrierShown());
   transport.seek(position);
   if (transport.offers(source)) transport.choose(source);
   if (loop) transport.loop(...loop);
@@ -168,10 +173,10 @@ function startDesk(one) {
   part("common").onchange = event => { one.common = event.target.checked; one.reference = one.common ? 20 * Math.log10((clip.peak || 1) / table.peak) : 0; one.minimap.paint(); one.refresh(); };
   rove(part("zooms"));
   part("zooms").querySelectorAll("button").forEach(button => { button.onclick = () => ({ in: () => zoom(1, false), out: () => zoom(-1, false), up: () => zoom(1, true), down: () => zoom(-1, true), whole })[button.dataset.zoom](); });
-  const paint = makeBrushPanel(part("brush"), one, { changed: () => keepPart(one, one.brush.strokes.length ? "brush" : "own"), saves: savesOf(one) });
+  one.paint = makeBrushPanel(part("brush"), one, { changed: () => keepPart(one, one.brush.strokes.length ? "brush" : "own"), saves: savesOf(one) });
   watchPointer(one.host, one, {
     seek: (t, f) => { one.hertz = f; if (one.pieces?.open && one.pieces.indices) one.pieces.switchAt(t, f); else { selectTime(null); seekTo(t); } },
-    select: selection => { selectTime(selection); loopSelection(); }, paint: paint.add, show,
+    select: selection => { selectTime(selection); loopSelection(); }, paint: one.paint.add, show,
     read: (t, f) => { part("readout").textContent = readOutText(readOut(one, t ?? one.position, f ?? one.hertz)); },
   });
   one.hertz = clip.rate / 8;

@@ -70,6 +70,19 @@ function drawCurve(host, curve, kind, input) {
   return lines;
 }
 
+/**
+ * Return the model's scores of what is kept, or null if they are not known: the method's own mask has
+ * them on the trust card, the dial's masks on the curve.
+ */
+function scoresThere({ kept, explanation: { trust, mask } }, lines, p) {
+  if (kept.kind === "own" && trust) {
+    const [own, ...controls] = trust.rows, of = name => controls.find(row => row.name === name)?.evidence.audio;
+    return { evidence: own.evidence.audio, remainder: own.remainder.audio, energy: of("energy"), random: of("random") };
+  }
+  if (!lines || !(kept.kind === "dial" || (kept.kind === "own" && mask.percent))) return null;
+  return Object.fromEntries(Object.entries(lines).map(([name, line]) => [name, line[p - 1]]));
+}
+
 /** Make the dial. `act` has dial(percent) and own(). Returns show(desk.kept). */
 function makeDial(host, desk, act) {
   const input = host.querySelector("input"), own = host.querySelector(".own"), sizes = host.querySelector(".sizes");
@@ -86,9 +99,10 @@ function makeDial(host, desk, act) {
     input.value = p;
     own.setAttribute("aria-pressed", String(kind === "own"));
     const what = { dial: `${p} % of the positive attribution`, own: "the method's own mask", brush: "your painted mask", pieces: "the pieces that are on" }[kind];
-    const heard = lines && (kind === "dial" || (kind === "own" && !mask.soft))
-      ? `; the model's score there: evidence ${scoreText(score.kind, lines.evidence[p - 1])}, remainder ${scoreText(score.kind, lines.remainder[p - 1])}` +
-        ["energy", "random"].filter(name => lines[name] && Number.isFinite(lines[name][p - 1])).map(name => `, ${name} control ${scoreText(score.kind, lines[name][p - 1])}`).join("")
+    const known = scoresThere(desk, lines, p);
+    const heard = known
+      ? `; the model's score there: evidence ${scoreText(score.kind, known.evidence)}, remainder ${scoreText(score.kind, known.remainder)}` +
+        ["energy", "random"].filter(name => Number.isFinite(known[name])).map(name => `, ${name} control ${scoreText(score.kind, known[name])}`).join("")
       : "";
     host.querySelector(".percent").textContent = { dial: `${p} %`, own: mask.percent ? rule : "as the method does", brush: "what is painted", pieces: "pieces" }[kind];
     input.setAttribute("aria-valuetext", kind === "dial" ? `${p} %, area ${percent(area)}` : what);

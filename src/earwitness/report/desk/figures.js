@@ -5,15 +5,15 @@ const MOST_BARS = 5;
 /** Return the answer: what the model says, and what was asked. */
 function answerNodes(clip, one) {
   const { decision, task } = clip;
-  const strong = text => el("strong", {}, text);
+  const strong = text => el("strong", {}, apart(text)), apart = text => el("bdi", {}, text); // labels may run from right to left
   const value = scoreText(decision.kind, decision.value);
   const says = task === "regression" && decision.label === one.label
-    ? ["The model gives ", strong(`${decision.label} ${value}`), "."]
+    ? ["The model gives ", strong(decision.label), ` ${value}`, "."]
     : ["The model says ", strong(decision.label), `, ${value}.`];
   const score = scoreText(one.score.kind, one.score.value);
   const asked = one.direction === "down" ? "what lowers" : "about", when = one.span ? ` from ${one.span[0]} to ${one.span[1]} s` : "";
-  if (one.versus && task === "regression") return [...says, ` You asked ${asked} its difference to ${one.versus}${when}: ${score}.`];
-  if (one.versus) return [...says, " You asked why ", strong(one.label), ` rather than ${one.versus}${when}: ${score} (difference of logits).`];
+  if (one.versus && task === "regression") return [...says, ` You asked ${asked} its difference to `, apart(one.versus), `${when}: ${score}.`];
+  if (one.versus) return [...says, " You asked why ", strong(one.label), " rather than ", apart(one.versus), `${when}: ${score} (difference of logits).`];
   if (one.direction === "down" && !when) return [...says, " You asked what lowers it."];
   if (one.label !== decision.label || when) return [...says, ` You asked ${asked} `, strong(one.label), `${when}: ${score}.`];
   return [...says, " This is what is explained here."];

@@ -10,7 +10,7 @@ function fillMultiples(host, desk, pick) {
     nodes: [
       el("canvas", { width: 150, height: 64, "aria-hidden": "true" }),
       el("span", { class: "method" }, one.method),
-      el("span", { class: "grade" }, sameTarget ? "" : `${one.target}: `, one.verdict ? one.verdict.grade : "not graded"),
+      el("span", { class: "grade" }, sameTarget ? "" : el("bdi", {}, one.target), sameTarget ? "" : ": ", one.verdict ? one.verdict.grade : "not graded"),
     ],
   }));
   return choices(host, cards, desk.index, id => pick(Number(id)));

@@ -10,6 +10,11 @@ function makeOriginal(url, start, length, onchange) {
   let timer = 0, loop = null, plays = 0;
   element.preload = "metadata";
   element.addEventListener("error", () => { original.offered = false; original.pause(); onchange(); });
+  element.addEventListener("loadedmetadata", () => { // a server without ranges of bytes plays from the beginning only
+    const { seekable } = element;
+    if (seekable.length && seekable.end(seekable.length - 1) > 0) return;
+    original.offered = false; original.pause(); onchange();
+  });
   element.src = url;
 
   original.position = () => Math.min(length, Math.max(0, element.currentTime - start));

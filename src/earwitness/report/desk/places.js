@@ -44,9 +44,15 @@ function regionsOf(gains, clip, weights = null) {
   }));
 }
 
-/** Return the strokes that keep as places. */
-function strokeRegions(strokes, clip) {
-  return strokes.filter(stroke => stroke.mode === "keep").map(stroke => {
+/** Return the strokes that keep as places, without those most of which was erased again. */
+function strokeRegions(strokes, gains, clip) {
+  const { plane, rate } = clip;
+  const kept = stroke => {
+    let balance = 0;
+    coverCells(stroke, plane, rate, (bin, frame) => { balance += gains[bin * plane.frames + frame] > 0.5 ? 1 : -1; });
+    return balance > 0;
+  };
+  return strokes.filter(stroke => stroke.mode === "keep" && kept(stroke)).map(stroke => {
     let { t0 = 0, t1 = Infinity, f0 = 0, f1 = Infinity } = stroke;
     if (stroke.points) {
       const times = stroke.points.map(([t]) => t), hertz = stroke.points.map(([, f]) => f);

@@ -8,7 +8,7 @@ function savesOf(one) {
   const { clip } = one, name = fileName(clip);
   const labelled = write => {
     const label = one.explanation.target, painted = one.kept.kind === "brush" && one.brush.strokes.some(stroke => stroke.mode === "keep");
-    return write(painted ? strokeRegions(one.brush.strokes, clip) : regionsOf(one.gains, clip, weightsOf(one.codes, one.explanation.map.values)), label);
+    return write(painted ? strokeRegions(one.brush.strokes, one.gains, clip) : regionsOf(one.gains, clip, weightsOf(one.codes, one.explanation.map.values)), label);
   };
   // overlapping pieces are mixed as sounds: there are no gains to save
   const masked = save => () => { part("brush").querySelector(".save-state").textContent = one.gains ? "" : "overlapping pieces have no mask; they can be saved as WAV"; if (one.gains) save(); };
@@ -33,7 +33,7 @@ function cardPage(clip, row) {
   copy.querySelector(".count").textContent = "1 sound";
   copy.querySelector(".beside")?.remove();
   const index = row.dataset.clip;
-  copy.querySelectorAll("tr.sound").forEach(other => { if (other.dataset.clip !== index) other.remove(); });
+  copy.querySelectorAll("#sounds tbody tr").forEach(other => { if (other.dataset.clip !== index) other.remove(); });
   const own = copy.querySelector("tr.sound");
   own.dataset.clip = "0";
   own.removeAttribute("data-src"); own.removeAttribute("aria-current"); own.hidden = false;

@@ -54,7 +54,9 @@ function makeTransport(context = null) {
   // one is heard, at the same place unless it was moved.
   function placeOf({ first, offset, loop, frames, moved }, frame) {
     const at = offset + Math.max(moved ? 0 : -offset, frame - first);
-    return loop && at >= loop[1] ? loop[0] + (at - loop[0]) % (loop[1] - loop[0]) : Math.min(at, frames);
+    if (!loop || (offset < loop[0] && at < loop[1])) return Math.min(at, frames);
+    const long = loop[1] - loop[0];
+    return loop[0] + ((at - loop[0]) % long + long) % long; // before it begins as well
   }
 
   // Start a voice at a position, or go on where the last one is, and fade the last one out.

@@ -19,13 +19,16 @@ function startTransportControls(one) {
   part("loop").onclick = toggleLoop;
   part("speed").onchange = event => transport.speed(Number(event.target.value));
   part("ultrasound").parentElement.hidden = clip.expansion === 1;
-  part("ultrasound").onchange = event => {
-    const hz = event.target.value === "expanded" ? null : Number(event.target.value);
-    transport.heterodyne(hz);
-  };
+  part("ultrasound").onchange = () => transport.heterodyne(carrierShown());
   if (clip.expansion !== 1) {
     for (let khz = 20; khz < clip.rate / 2000; khz += 5) part("ultrasound").append(el("option", { value: 1000 * khz }, `heterodyne at ${khz} kHz`));
   }
+}
+
+/** Return the carrier of the heterodyne that is chosen, in Hz; null for none. */
+function carrierShown() {
+  const { value } = part("ultrasound");
+  return value === "expanded" ? null : Number(value);
 }
 
 /** Play or pause; a sound that is still being made plays as soon as it is there. */
@@ -107,6 +110,10 @@ function showTransport() {
   if (!desk?.samples || !desk.explanation) return;
   const { playing } = transport;
   desk.sources.hide("original", !transport.offers("original"));
+  if (desk.loaded && desk.source !== transport.source) { // the original file turned out to be missing
+    desk.source = transport.source;
+    desk.sources.set(desk.source);
+  }
   part("play").replaceChildren(playing ? "Pause" : "Play");
   part("play").classList.toggle("playing", playing);
   if (desk.wasPlaying !== playing) say(`${playing ? "playing" : "paused"}: ${desk.source} at ${seconds(desk.position)}`);
