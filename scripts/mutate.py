@@ -109,6 +109,7 @@ NEAREST: dict[str, list[str]] = {
     "models/zoo/cnn14.py": ["tests/unit/test_cnn14.py"],
     "decoders/slim.py": _LMAC,
     "decoders/folder.py": _LMAC,
+    "decoders/trained.py": [*_RESUME, *_LMAC],
     "models/prepare.py": _FAST,
     "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],
     "models/registry.py": [*_RESUME, *_ZOO],

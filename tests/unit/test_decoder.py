@@ -12,7 +12,6 @@ from torch import nn
 
 from earwitness.decoders.folder import (
     Explainer,
-    first_frames,
     linear_gains,
     load_explainer,
     load_published,
@@ -20,6 +19,7 @@ from earwitness.decoders.folder import (
 )
 from earwitness.decoders.published import PublishedDecoder
 from earwitness.decoders.slim import Decoder, default_widths
+from earwitness.decoders.trained import first_frames
 from earwitness.errors import ModelError, NotApplicableError, UnknownNameError
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer, find_layers
