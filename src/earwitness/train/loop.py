@@ -69,6 +69,7 @@ class Loop(ABC):
         self.contaminator = Contaminator(settings.contamination, self.sounds)
         self.steps = len(sounds) // settings.batch
         self.history = History()
+        self.identity = identity(model)
 
     def begin(self, network: nn.Module) -> None:
         """Set the network to train, after trying the model on a sound."""
@@ -90,7 +91,6 @@ class Loop(ABC):
             pct_start=_WARM_UP,
         )
         self.best = {name: one.clone() for name, one in network.state_dict().items()}
-        self.identity = identity(self.model)
 
     @property
     def finished(self) -> bool:

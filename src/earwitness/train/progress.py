@@ -201,7 +201,23 @@ def restore(training: Loop, folder: Path, key: dict[str, Any]) -> None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise OutputError(f"{path}: damaged; remove it to begin again") from error
-    there, here = about["key"], json.loads(json.dumps(key))
+    require_same(folder, about["key"], key)
+    try:
+        _continue(training, about, tensors)
+    except Exception as error:  # of any kind: a damaged file may hold anything
+        raise OutputError(f"{path}: damaged; remove it to begin again") from error
+    write_log(folder, training.history.rows)
+
+
+def require_same(folder: Path, there: dict[str, Any], key: dict[str, Any]) -> None:
+    """Raise ``OutputError`` if the checkpoint in a folder depends on something else than ``key``.
+
+    Parameters
+    ----------
+    there, key : dict
+        Settings, sounds and the like; ``model`` is the identity of the explained model.
+    """
+    here = json.loads(json.dumps(key))
     other = [name for name in here if name != "model" and there.get(name) != here[name]]
     difference = changed(there.get("model"), here["model"])
     other += [f"{difference} of the model"] if difference else []
@@ -209,12 +225,6 @@ def restore(training: Loop, folder: Path, key: dict[str, Any]) -> None:
         raise OutputError(
             f"{folder}: holds an unfinished training with other {other[0]}; choose another folder"
         )
-
-    try:
-        _continue(training, about, tensors)
-    except Exception as error:  # of any kind: a damaged file may hold anything
-        raise OutputError(f"{path}: damaged; remove it to begin again") from error
-    write_log(folder, training.history.rows)
 
 
 def _continue(training: Loop, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
