@@ -14,17 +14,13 @@ from torch import nn
 
 from earwitness.decoders.components import (
     Components,
-    InterpreterNetwork,
     Psi,
     Theta,
     normalised,
     select,
 )
-from earwitness.decoders.interpreter import Interpreter
 from earwitness.explanation import Explanation
-from earwitness.layers.finding import HiddenLayer, find_layers
-from earwitness.models.fingerprint import identity
-from earwitness.models.model import Model
+from earwitness.layers.finding import HiddenLayer
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.train.interpreters.objective import (
@@ -35,6 +31,7 @@ from earwitness.train.interpreters.objective import (
     total_loss,
 )
 from earwitness.types import Audio
+from tests.interpreters import BANDS, WEIGHTS, known
 from tests.toys import RATE, TOY_PLANE, Magnitude, RegionNet, spectral
 
 Array = NDArray[np.float64]
@@ -217,39 +214,6 @@ def test_the_weight_of_the_fidelity_rises_at_epoch_20_of_35() -> None:
     weights = InterpreterWeights()
     assert [weights.fidelity(k, 35) for k in (0, 19, 20, 34)] == [0.5, 0.5, 1.0, 1.0]
     assert (weights.reconstruction, weights.sparsity) == (5.0, 0.4)
-
-
-class Fixed(nn.Module):
-    """Psi of one known answer: three components, each active in frames of its own."""
-
-    def forward(self, maps: Sequence[torch.Tensor], frames: int) -> torch.Tensor:
-        found = torch.zeros(len(maps[0]), 3, frames)
-        found[:, 0, 20:40] = 2.0
-        found[:, 1, 60:80] = 1.0
-        found[:, 2] = 0.5
-        return found
-
-
-BANDS = ((8, 16), (40, 60), (100, 129))  # bins of each pattern
-
-
-def known(model: Model, weights: list[list[float]]) -> Interpreter:
-    """Return an interpreter whose relevance is known: equal attention, given weights."""
-    dictionary = torch.zeros(TOY_PLANE.bins, 3)
-    for k, (low, high) in enumerate(BANDS):
-        dictionary[low:high, k] = (high - low) ** -0.5
-    theta = Theta(3, 2)
-    with torch.no_grad():
-        theta.weight.weight.zero_()  # the same weight for every frame
-        theta.theta.weight.copy_(torch.tensor(weights))
-    network = InterpreterNetwork(dictionary, Fixed(), theta).eval()
-    layers = find_layers(model, samples=24000)
-    groups = (("all sounds", 2), ("noise", 1))
-    return Interpreter(network, layers, model.plane, identity(model), model.name, model.labels,
-                       groups)  # fmt: skip
-
-
-WEIGHTS = [[3.0, 0.0, -4.0], [0.0, 6.0, 1.0]]
 
 
 @pytest.fixture
