@@ -178,4 +178,29 @@ BUGS = {
         "jobs.append((label, sounds, numbers, settings.per_class))",
         "jobs.append((label, sounds, every, settings.per_class))",
     ),
+    "l2i: the finest layer is left out": (
+        "train/interpreters/l2i.py",
+        "samples=self.length, finest=True)",
+        "samples=self.length)",
+    ),
+    "l2i: the relevant components are kept and not removed": (
+        "evaluation/components.py",
+        "probe.scores(1 - pieces.mix(row[None])[0].clamp(0, 1) for row in switches)",
+        "probe.scores(pieces.mix(row[None])[0].clamp(0, 1) for row in switches)",
+    ),
+    "l2i: random components are one more": (
+        "evaluation/components.py",
+        "rng.permutation(some)[:count]",
+        "rng.permutation(some)[: count + 1]",
+    ),
+    "l2i: the top class only": (
+        "metrics/agreement.py",
+        "(scores > own).sum(axis=1) < k",
+        "(scores > own).sum(axis=1) < 1",
+    ),
+    "l2i: labels of no sound count": (
+        "metrics/agreement.py",
+        "used = decided.any(axis=0)",
+        "used = decided.any(axis=0) | True",
+    ),
 }

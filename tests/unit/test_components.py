@@ -37,6 +37,7 @@ def test_figures_of_known_components(white: Audio) -> None:
     np.testing.assert_allclose(found.drop, float((outputs - left).detach()[0, 1]), rtol=1e-3)
     # the peak of the sound is at full scale in ln(1 + |X|) of the transform that is not scaled
     values = np.log1p(probe.magnitude.numpy() * 128 / np.abs(white.samples).max())
+    np.testing.assert_allclose(found.power, (values**2).mean(), rtol=1e-4)
     patterns = interpreter.dictionary.numpy().astype(float)
     h = np.zeros((3, frames))
     h[0, 20:40], h[1, 60:80], h[2] = 2.0, 1.0, 0.5

@@ -305,3 +305,10 @@ def test_the_published_layout_is_read(tmp_path: Path) -> None:
         load_published(tmp_path / "text.ckpt", model)
     with pytest.raises(NotApplicableError, match="esc10 has no conv_block6"):
         load_published(tmp_path / "psi.ckpt", load_model("esc10"))
+
+
+def test_the_finest_layer_is_used_where_the_sound_is_reconstructed() -> None:
+    layers = find_layers(load_model("esc10"), finest=True)
+    assert [(one.channels, len(one.freqs)) for one in layers] == [
+        (128, 8), (64, 16), (32, 32), (16, 64)
+    ]  # fmt: skip

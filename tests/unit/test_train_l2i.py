@@ -19,6 +19,7 @@ from earwitness.decoders.dictionary import DictionarySettings
 from earwitness.decoders.interpreter import Interpreter, load_interpreter, save_interpreter
 from earwitness.errors import ModelError, NotApplicableError, OutputError, ParameterError
 from earwitness.models.model import Model
+from earwitness.models.registry import load_model
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.plane.stft import Plane
@@ -243,6 +244,11 @@ def test_taggers_are_explained_label_by_label(
         assert not any("does not agree" in note for note in made.notes)
 
 
+def test_psi_reads_the_finest_layer_too(sounds: list[Path]) -> None:
+    training = InterpreterTraining(load_model("esc10"), sounds[:6], sounds[6:8], SETTINGS)
+    assert [len(layer.freqs) for layer in training.layers] == [8, 16, 32, 64]
+
+
 def test_agreement_by_hand() -> None:
     outputs, scores = torch.tensor([[2.0, 0.0], [1.0, 3.0]]), torch.tensor([[1.0, 2], [1, 2]])
     assert agreement(coarse(), outputs, scores).tolist() == [0.0, 1.0]
@@ -317,7 +323,7 @@ def test_options_of_the_command_are_settings() -> None:
     found = l2i_settings({**given, "fidelity": 3.0, "sparsity": 0.1, "dictionary_sparsity": 0.5,
                           "divergence": "kl", "kinds": ("none",), "snr": (1.0, 2.0)})  # fmt: skip
     assert (found.weights.early, found.weights.late, found.weights.sparsity) == (1.5, 3.0, 0.1)
-    assert found.weights.reconstruction == 5.0
+    assert found.weights.reconstruction == 10.0
     learnt = found.dictionary
     assert (learnt.components, learnt.divergence, learnt.sparsity) == (9, "kl", 0.5)
     assert (found.seed, learnt.seed) == (3, 3)

@@ -49,6 +49,8 @@ class ComponentFigures:
     reconstruction, fitted : float
         Relative squared error of ``W H`` in ``ln(1 + |X|)``, with ``H`` of the interpreter, and
         with the best ``H`` for the same ``W``.
+    power : float
+        Mean square of ``ln(1 + |X|)``, by which the errors of several sounds are weighted.
     """
 
     scores: tuple[float, ...]
@@ -61,6 +63,7 @@ class ComponentFigures:
     drop_active: float
     reconstruction: float
     fitted: float
+    power: float
 
 
 def component_figures(
@@ -109,6 +112,7 @@ def component_figures(
         drop_active=float(drops[2::2].mean()),
         reconstruction=_miss(values, interpreter.dictionary, activations),
         fitted=_fitted(values, interpreter),
+        power=float(values.square().mean()),
     )
 
 

@@ -79,7 +79,7 @@ class InterpreterTraining(Loop):
                 f"an interpreter explains classes, and {model.name} gives values"
             )
         super().__init__(model, sounds, settings, what="an interpreter", workers=workers)
-        self.layers = find_layers(model, layers, samples=self.length)
+        self.layers = find_layers(model, layers, samples=self.length, finest=True)
         self.waves, _ = fixed_waves(model, held_out, settings.contamination, self.length)
         self.groups: Groups = ()
 
