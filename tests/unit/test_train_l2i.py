@@ -227,6 +227,20 @@ def test_a_folder_that_is_written_again_is_read_again(kept: Path, tmp_path: Path
     )
 
 
+def test_half_precision_halves_the_file_and_hardly_changes_the_map(
+    kept: Path, tmp_path: Path, white: Audio
+) -> None:
+    save_interpreter(tmp_path / "half", load_interpreter(kept), half=True)
+    sizes = [(folder / "interpreter.safetensors").stat().st_size
+             for folder in (tmp_path / "half", kept)]  # fmt: skip
+    assert sizes[0] < 0.6 * sizes[1]
+    gains = [
+        explain(coarse(), white, "l2i", target=0, interpreter=str(folder), trust="none").mask.gains
+        for folder in (tmp_path / "half", kept)
+    ]
+    np.testing.assert_allclose(gains[0], gains[1], atol=0.01)
+
+
 @pytest.mark.parametrize("output", ["logits", "probabilities"])
 def test_taggers_are_explained_label_by_label(
     output: str, sounds: list[Path], tmp_path: Path, white: Audio

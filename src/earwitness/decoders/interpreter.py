@@ -92,9 +92,18 @@ class Interpreter:
         return joined_windows(found, starts, self.plane.hop, magnitude.shape[-1])
 
 
-def save_interpreter(folder: Path, interpreter: Interpreter) -> None:
-    """Write an interpreter to a folder, first the tensors, then their description."""
-    write_tensors(folder / FILES[1], interpreter.network.state_dict())
+def save_interpreter(folder: Path, interpreter: Interpreter, *, half: bool = False) -> None:
+    """Write an interpreter to a folder, first the tensors, then their description.
+
+    Parameters
+    ----------
+    half : bool
+        Whether to store numbers in half precision, at half the size; they are read as float32.
+    """
+    tensors = interpreter.network.state_dict()
+    if half:
+        tensors = {k: one.half() if one.is_floating_point() else one for k, one in tensors.items()}
+    write_tensors(folder / FILES[1], tensors)
     stored = {
         "schema": SCHEMA,
         "model": {"name": interpreter.name, **interpreter.model},
@@ -118,7 +127,10 @@ def load_interpreter(folder: Path) -> Interpreter:
     """
     try:
         stored = read_record(folder / FILES[0], {SCHEMA}, ModelError)
-        tensors = load_file(folder / FILES[1])
+        tensors = {
+            name: one.float() if one.is_floating_point() else one
+            for name, one in load_file(folder / FILES[1]).items()
+        }
         _require_parts(folder, tensors)
         layers, plane = layers_of(stored["layers"]), Plane(**stored["plane"])
         labels = tuple(map(str, stored["labels"]))
