@@ -9,9 +9,9 @@ writes ``benchmarks/l2i.md`` from what is there.
 components are removed, and the same for as many random ones, of all and of the active ones; error
 of the reconstruction beside that of the best activations for the same dictionary.
 
-``mix12``, ``mix0``: the mixtures of ``benchmarks/lmac.py``. The filter at four thresholds, its
-gains in random order and in that of energy as controls, and the gains of the built-in decoder of
-``lmac`` in the order of the filter.
+``mix12``, ``mix0``: the mixtures of ``benchmarks/lmac.py``. The filter of the first interpreter at
+four thresholds and of the others at the default one, its gains in random order and in that of
+energy as controls, and the gains of the built-in decoder of ``lmac`` in the order of the filter.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def mixtures(
 def _masks(probe: Probe, folders: list[str]) -> Iterable[tuple[str, FloatArray]]:
     built_in = _map(probe, "lmac", {})
     for number, folder in enumerate(folders):
-        for threshold in THRESHOLDS:
+        for threshold in THRESHOLDS if not number else THRESHOLDS[:1]:
             own = _map(probe, "l2i", {"interpreter": folder, "threshold": threshold})
             yield f"l2i, seed {number}, threshold {threshold}", own
             if threshold == THRESHOLDS[0]:
