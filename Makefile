@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # one thread per test process: more only get in each other's way
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: demo test lint mutate clean
+.PHONY: demo test lint mutate picture clean
 
 demo: $(VENV)/.installed
 ifdef CLIP
@@ -23,6 +23,9 @@ lint: $(VENV)/.installed-test
 
 mutate: $(VENV)/.installed-test
 	$(BIN)/python scripts/mutate.py
+
+picture: $(VENV)/.installed-test
+	$(BIN)/python scripts/desk_picture.py
 
 clean:
 	rm -rf $(VENV)

@@ -152,7 +152,7 @@ def content(path: Path) -> Any:
         return [timeless(json.loads(line)) for line in data.splitlines()]
     if path.suffix == ".html":  # players have a random number, and pictures 12 bits
         text = re.sub(r"data:[^\"')]*", "", data.decode()).replace(path.parent.name, "")
-        return re.sub(r"\d+\.\d+ s\b", "", text)
+        return re.sub(r"\d+\.\d+ s\b|\"seconds\":[^,]*", "", text)
     if path.suffix == ".ogg":
         return soundfile.read(io.BytesIO(data))[0].tolist()
     return data

@@ -95,6 +95,8 @@ NEAREST: dict[str, list[str]] = {
     "plane/knots.py": ["tests/unit/test_decoder.py", "tests/unit/test_axes.py"],
     "plane/windows.py": [f"tests/unit/test_{name}.py" for name in ("targets", "decoder", "models")],
     "report/": ["tests/unit/test_report.py", *_FOLDERS],
+    "report/desk/": ["tests/browser"],
+    "report/packing.py": ["tests/unit/test_depth.py", "tests/unit/test_packing.py"],
     "store.py": ["tests/unit/test_explanation.py"],
     "evaluation/passes.py": _ASKED,
     "metrics/ranking.py": ["tests/unit/test_ranking.py"],

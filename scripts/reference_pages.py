@@ -14,6 +14,35 @@ from earwitness.options import Option
 
 DOCS = Path(__file__).parent.parent / "docs"
 BY = "Written by `python scripts/reference_pages.py` from the {} themselves."
+# the method to try first by the kind of model, with the reason; as in the README
+FIRST = {
+    "integrated-gradients": (
+        "any torch network",
+        "the values add up to the change of the score from silence, and a note says how far they "
+        "are off; nothing about the network's layers matters",
+    ),
+    "lrp": (
+        "a convolutional network",
+        "finds the true source best, or nearly, in [mixtures](localisation.md); refuses networks "
+        "that it cannot follow",
+    ),
+    "lime": (
+        "a function that gives no gradients",
+        "needs outputs only; every piece of the sound has a weight with an interval, and is heard",
+    ),
+    "occlusion": (
+        "a function, and little time",
+        "removes one piece after the other: the plainest reading, and about 160 passes",
+    ),
+    "lmac": (
+        "the built-in model, or one with a [trained decoder](lmac.md)",
+        "one pass; soft masks without hard edges, made for listening",
+    ),
+}
+CONTROLS = (
+    "They say nothing about the model. A map that is no better than these at the same size has "
+    "shown nothing."
+)
 FAMILIES = ("faithfulness", "conciseness", "localisation", "stability", "sanity", "sound")
 
 
@@ -23,7 +52,15 @@ def methods_page() -> str:
         BY.format("methods") + " Each entry says what the method computes, what it does not show, "
         "its cost and its source."
     ]
-    return joined("# Methods", *intro, *(method_entry(method) for method in METHODS.all()))
+    rows = [f"| {when} | [`{name}`](#{name}) | {why} |" for name, (when, why) in FIRST.items()]
+    table = "| the model | begin with | because |\n|---|---|---|\n" + "\n".join(rows)
+    listed = [method for method in METHODS.all() if method.name not in FIRST]
+    return joined(
+        "# Methods", *intro,
+        "## To begin with", table, *(method_entry(METHODS.get(name)) for name in FIRST),
+        "## Others", *(method_entry(method) for method in listed if not method.control),
+        "## Controls", CONTROLS, *(method_entry(method) for method in listed if method.control),
+    )  # fmt: skip
 
 
 def masks_page() -> str:
@@ -85,7 +122,7 @@ def method_entry(method: Method) -> str:
     ]
     if method.control:
         facts[2:] = ["a control: does not evaluate the model"]
-    return entry(f"## `{method.name}`", method, facts, method.declared)
+    return entry(f"### `{method.name}`", method, facts, method.declared)
 
 
 def mask_entry(rule: Rule) -> str:

@@ -3,6 +3,71 @@
 from __future__ import annotations
 
 BUGS = {
+    "curve: evidence and remainder swapped": (
+        "evaluation/curve.py",
+        "for outputs in (sides.evidence, sides.remainder):",
+        "for outputs in (sides.remainder, sides.evidence):",
+    ),
+    "curve: one mask too large": (
+        "evaluation/curve.py",
+        "(values >= one)",
+        "(values >= 0.99 * one)",
+    ),
+    "curve: negative attribution counts": (
+        "evaluation/curve.py",
+        "values = storable(attribution).astype(np.float64)",
+        "values = np.abs(storable(attribution).astype(np.float64))",
+    ),
+    "curve: on the masked spectrogram": (
+        "evaluation/curve.py",
+        'routes=("audio",), undefined',
+        'routes=("spectrogram",), undefined',
+    ),
+    "curve: the random masks are all of the last area": (
+        "evaluation/curve.py",
+        "for gains in loudest())",
+        "for gains in list(loudest())[-1:] * len(AREAS))",
+    ),
+    "curve: the quietest cells": (
+        "evaluation/curve.py",
+        "yield orders.by_energy(first)",
+        "yield 1 - orders.by_energy(1 - first)[::-1, ::-1]",
+    ),
+    "curve: controls of another target": (
+        "subject.py",
+        "self._controls[probe.target] = found",
+        "self._controls[probe.target] = next(iter(self._controls.values()), found)",
+    ),
+    "curve: controls for every method": (
+        "subject.py",
+        "if probe.target not in self._controls:",
+        "if True:",
+    ),
+    "curve: all masks at once": (
+        "evaluation/curve.py",
+        "_scored(probe, ((values >= one).astype(np.float32) for one in least), whole)",
+        "_scored(probe, [(values >= one).astype(np.float32) for one in least], whole)",
+    ),
+    "curve: one silence takes its batch": (
+        "evaluation/passes.py",
+        "if len(inputs) == 1:\n            return undefined[None]",
+        "if True:\n            return undefined.expand(len(inputs), *undefined.shape)",
+    ),
+    "curve: not loaded": (
+        "store.py",
+        'facts.get("curve"))',
+        "None)",
+    ),
+    "curve: not part of the key": (
+        "jobs/resuming.py",
+        'not in ("method", "options")]',
+        'not in ("method", "options", "curve")]',
+    ),
+    "curve: for every card": (
+        "cli/explain.py",
+        'trust == "full" if curve is None else curve',
+        "True if curve is None else curve",
+    ),
     "complement: the remainder is the evidence": (
         "evaluation/passes.py",
         "waves = torch.cat([evidence, probe.wave - evidence])",

@@ -3,6 +3,56 @@
 from __future__ import annotations
 
 BUGS = {
+    "drawn: ones first": (
+        "masks/drawn.py",
+        "np.arange(len(self.runs)) % 2",
+        "1 - np.arange(len(self.runs)) % 2",
+    ),
+    "drawn: frame by frame": (
+        "masks/drawn.py",
+        "flat.reshape(self.plane.bins, self.plane.frames(self.samples))",
+        "flat.reshape(self.plane.frames(self.samples), self.plane.bins).T",
+    ),
+    "drawn: any rate": (
+        "masks/drawn.py",
+        "if own.rate != plane.rate:",
+        "if False:",
+    ),
+    "drawn: any sound": (
+        "masks/drawn.py",
+        "if self.samples != samples:",
+        "if False:",
+    ),
+    "drawn: runs that end early": (
+        "masks/drawn.py",
+        "if sum(runs) != cells:",
+        "if sum(runs) > cells:",
+    ),
+    "drawn: no bound": (
+        "masks/drawn.py",
+        "if cells > _MOST_CELLS:",
+        "if False:",
+    ),
+    "drawn: extras are part of the name": (
+        "masks/keep.py",
+        '_FILE = re.compile(r"file:(.+?)(',
+        '_FILE = re.compile(r"file:(.+)(',
+    ),
+    "drawn: the key is the name": (
+        "jobs/resuming.py",
+        "replace(keep, file=digest_of([Path(keep.file)]))",
+        "keep",
+    ),
+    "drawn: the gains are not saved": (
+        "store.py",
+        "if parse_keep(mask.rule).file:",
+        "if False:",
+    ),
+    "drawn: read only when the first sound is": (
+        "pipeline.py",
+        "    if keep.file:\n        read_drawn(keep.file)\n",
+        "",
+    ),
     "mask: negative attribution kept": (
         "masks/shares.py",
         "positive = int((levels > 0).sum())",
@@ -10,8 +60,8 @@ BUGS = {
     ),
     "mask: smallest kept": (
         "masks/shares.py",
-        "attribution >= levels[::-1][last]",
-        "attribution <= levels[last]",
+        "    return (attribution >= least).astype",
+        "    return (attribution <= least).astype",
     ),
     "mask: energy of magnitudes": (
         "masks/shares.py",

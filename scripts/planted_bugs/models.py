@@ -49,7 +49,7 @@ BUGS = {
         "size = _BATCH",
     ),
     "batch: not decided before the method": (
-        "pipeline.py",
+        "subject.py",
         "outputs_for(self.model, self.wave, batches=True)",
         "outputs_for(self.model, self.wave)",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 BUGS = {
     "report: notes of the first explanation only": (
-        "report/sections.py",
+        "report/clip.py",
         '"notes": [note for note in one.notes if not _common(note, saved)],',
         '"notes": [],',
     ),
@@ -148,11 +148,6 @@ BUGS = {
         "< TEST_TAKES) == test",
         "< TEST_TAKES) != test",
     ),
-    "page: axis": (
-        "report/sections.py",
-        "100 * (value - low)",
-        "100 * (value - low / 2)",
-    ),
     "options: an open end is valid": (
         "options.py",
         'ends["low_open"] = isinstance(rule, Gt)',
@@ -170,11 +165,11 @@ BUGS = {
     ),
     "store: gains are never kept": (
         "store.py",
-        'if "gains" in extras or not _is_rule(values, explanation):',
+        'if "gains" in extras or not _is_rule(explanation):',
         'if "gains" in extras:',
     ),
     "store: values are cut, not rounded": (
-        "store.py",
+        "masks/rounding.py",
         "(bits + np.uint32(1 << (dropped - 1)))",
         "bits",
     ),
@@ -279,7 +274,7 @@ BUGS = {
         "if str(here) in self._taken:",
     ),
     "report: heading without sub-folders": (
-        "report/sections.py",
+        "report/clip.py",
         "(place.relative_to(root).parent / Path(first.clip).name).as_posix()",
         "Path(first.clip).name",
     ),

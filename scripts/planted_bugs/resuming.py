@@ -9,7 +9,11 @@ BUGS = {
     "resume: pieces lose their players": (
         "jobs/explaining.py", "and not task.shown:", "and False:"
     ),
-    "resume: a setting does not count": ("jobs/resuming.py", '"seed", "trust")', '"seed")'),
+    "resume: a setting does not count": (
+        "jobs/resuming.py",
+        'not in ("method", "options")]',
+        'not in ("method", "options", "trust")]',
+    ),
     "resume: the model does not count": (
         "jobs/resuming.py", "    if other:\n", "    if False:\n"
     ),
@@ -27,21 +31,21 @@ BUGS = {
     ),
     "resume: a failed run leaves no record": (
         "report/folder.py",
-        "if [path.name for path in self.root.iterdir()] == [_RECORD]:",
+        "if [path.name for path in self.root.iterdir()] == [RECORD]:",
         "if True:",
     ),
     "safety: a record may name anything": (
-        "report/folder.py", "inside = [_is_inside(whole, name) for name in names]", "inside = []"
+        "report/record.py", "inside = [is_inside(whole, name) for name in names]", "inside = []"
     ),
     "safety: links lead out": (
-        "report/folder.py", "and (root / name).resolve().is_relative_to(root)", ""
+        "report/record.py", "and (root / name).resolve().is_relative_to(root)", ""
     ),
     "safety: files without an explanation are removed": (
         "report/folder.py", "for part in parts if is_ours(place / part)]\n            files",
         "for part in parts]\n            files",
     ),
     "safety: any page is replaced": (
-        "report/folder.py", "if os.path.lexists(self.page) and not _is_page(self.page):",
+        "report/record.py", "if os.path.lexists(page) and not _is_page(page):",
         "if False:",
     ),
     "safety: a result that cannot be read costs the page": (

@@ -8,10 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from earwitness.evaluation.verdict import verdict
 from earwitness.types import (
     Attribution,
     Audio,
+    Curve,
     FloatArray,
     Mask,
     Piece,
@@ -76,6 +80,11 @@ class Explanation:
     piece_sounds : tuple of Audio
         The dozen pieces of largest absolute weight, strongest first, then everything else in one
         sound if there is more; together they are the input.
+    curve : Curve or None
+        The target's score at a dozen sizes of the mask; None if none was asked for, and in folders
+        of earlier versions.
+    piece_map : ndarray, shape (freq, frame), uint16, or None
+        Index of the piece that each cell belongs to; None if pieces overlap.
     """
 
     clip: str
@@ -97,6 +106,8 @@ class Explanation:
     seconds: float
     pieces: tuple[Piece, ...] = ()
     piece_sounds: tuple[Audio, ...] = ()
+    curve: Curve | None = None
+    piece_map: NDArray[np.uint16] | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -116,6 +127,7 @@ class Explanation:
             "target": asdict(self.target),
             "trust": None if self.trust is None else asdict(self.trust),
             "verdict": None if found is None else {**vars(found), "reasons": [*found.reasons]},
+            "curve": None if self.curve is None else asdict(self.curve),
             "mask": {k: v for k, v in vars(self.mask).items() if k != "gains"},
             "details": dict(self.attribution.details),
             "outputs": [asdict(output) for output in self.outputs],

@@ -76,7 +76,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def unwritable(path: Path, error: Exception) -> OutputError:
     """Return the error for a file or folder that cannot be written, with the reason in one line."""
-    reason = getattr(error, "strerror", None) or str(error).split("\n")[0] or "no space left?"
+    text = str(error).split("\n")[0]  # of libraries that do not say what the system said
+    reason = getattr(error, "strerror", None) or f"no space left? {text}".rstrip()
     return OutputError(f"{path}: cannot be written ({reason})")
 
 
@@ -217,13 +218,16 @@ def read_record(
     FileNotFoundError, ValueError, KeyError
         If there is no such file, or it is no such object.
     """
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(stored, dict):
-        raise ValueError(f"{path} holds no object")
-    if stored["schema"] not in schemas:
+        raise ValueError("no JSON object")
+    if stored["schema"] not in list(schemas):
         known = ", ".join(map(str, sorted(schemas)))
         raise error(
-            f"{path.parent}: written by another version (schema {stored['schema']}, this one reads "
+            f"{path}: written by another version (schema {stored['schema']}, this one reads "
             f"{known})"
         )
     return stored

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 from torch import Tensor
 
-from earwitness.audio import as_audio, read_audio
 from earwitness.errors import ParameterError
+from earwitness.evaluation.curve import CONTROL_PASSES, CURVE_PASSES, score_curve
 from earwitness.evaluation.notes import (
     background_notes,
     bandwidth_notes,
@@ -25,9 +23,9 @@ from earwitness.evaluation.notes import (
     length_notes,
     ultrasound_notes,
 )
-from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
+from earwitness.masks.drawn import read_drawn
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS, Method
 from earwitness.models.declared import declaration_notes, outputs_for
@@ -38,13 +36,12 @@ from earwitness.perturbation.background.registry import AUTO, with_backgrounds
 from earwitness.probe import Probe
 from earwitness.provenance import versions
 from earwitness.render.evidence import render, render_pieces
-from earwitness.samples import MOST_SAMPLES
 from earwitness.steps import undefined_gradients
+from earwitness.subject import Clip, Subject, load_clip, open_subject
 from earwitness.types import (
     Attribution,
     Audio,
     Direction,
-    FloatArray,
     Map,
     Mask,
     Piece,
@@ -54,34 +51,12 @@ from earwitness.types import (
 )
 
 _LEADING = 5  # outputs that are listed
-_MOST_CELLS = 60_000_000  # of the plane, some 4 GB while explaining; half an hour at 16 kHz
-Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int] | Mapping[str, Any]
 Tick = Callable[[int], None]
 
 
 def list_methods() -> list[Method]:
     """Return all methods with their facts, in the order of their names."""
     return METHODS.all()
-
-
-def load_clip(
-    clip: Clip, rate: int, *, start: float | None = None, end: float | None = None,
-    longest: float | None = None,
-) -> Audio:  # fmt: skip
-    """Return a sound as a model takes it, of ``longest`` seconds at most (30 min at 16 kHz)."""
-    longest = MOST_SAMPLES / rate if longest is None else longest
-    if isinstance(clip, str | os.PathLike):
-        return read_audio(clip, rate=rate, start=start, end=end, longest=longest)
-    audio = as_audio(clip)
-    for bound in (start, end):
-        if bound is not None and not math.isfinite(bound):
-            raise ParameterError(f"{audio.name}: start and end are seconds, got {bound}")
-    first = round((start or 0.0) * audio.rate)
-    last = len(audio.samples) if end is None else round(end * audio.rate)
-    if first < 0 or first >= min(last, len(audio.samples)):
-        raise ParameterError(f"{audio.name}: the part from {start or 0:g} s on is empty")
-    part = Audio(audio.samples[first:last], audio.rate, audio.name, audio.notes)
-    return as_audio(part, rate=rate, longest=longest)
 
 
 def explain(
@@ -98,6 +73,7 @@ def explain(
     end: float | None = None,
     seed: int = 0,
     trust: Trust = "full",
+    curve: bool = False,
     on_passes: Tick | None = None,
     **options: Any,
 ) -> Explanation:
@@ -120,9 +96,10 @@ def explain(
         Explain what raises the value of a regression, or what lowers it.
     keep : str
         How much the mask keeps: a share of the positive attribution (``80%``), of the area
-        (``area:10%``) or of the energy (``energy:50%``), or any other rule of ``list_masks()``
-        (``top:5%``, ``minmax``, ``threshold:0.5+``); ``,smooth:1.5`` and ``,floor:-30dB`` may
-        follow. By default ``80%``, or the gains as they are of a method that gives gains.
+        (``area:10%``) or of the energy (``energy:50%``), any other rule of ``list_masks()``
+        (``top:5%``, ``minmax``, ``threshold:0.5+``), or a mask that was drawn
+        (``file:mask.json``); ``,smooth:1.5`` and ``,floor:-30dB`` may follow. By default ``80%``,
+        or the gains as they are of a method that gives gains.
     start, end : float, optional
         The part of the sound to explain, in seconds.
     seed : int
@@ -130,6 +107,9 @@ def explain(
     trust : {"full", "light", "none"}
         How much the trust card scores: 25 forward passes in full, 7 for a light one;
         more with a background other than silence.
+    curve : bool
+        Whether to compute the score at a dozen sizes of the mask, with controls
+        (``explanation.curve``): 72 forward passes.
     on_passes : callable, optional
         Called with the number of forward passes after every batch.
     **options
@@ -153,7 +133,7 @@ def explain(
     True
     """
     request = Request(
-        method, options, target, versus, span, direction, keep, start, end, seed, trust
+        method, options, target, versus, span, direction, keep, start, end, seed, trust, curve
     )
     check_request(request)
     model = model if isinstance(model, Model) else _loaded(model)
@@ -161,70 +141,13 @@ def explain(
     return explain_subject(subject, request, on_passes=on_passes)
 
 
-@dataclass
-class Subject:
-    """A sound at the model's rate, with what all explanations of it share, computed once.
-
-    Attributes
-    ----------
-    model : Model
-    audio : Audio
-    seed : int
-        Of the random orders of controls.
-    """
-
-    model: Model
-    audio: Audio
-    seed: int
-
-    @cached_property
-    def wave(self) -> Tensor:
-        """Samples (time,) where the model is."""
-        return torch.from_numpy(self.audio.samples).to(self.model.device)
-
-    @cached_property
-    def outputs(self) -> Tensor:
-        """The model's outputs (output[, frame])."""
-        return outputs_for(self.model, self.wave, batches=True)
-
-    @cached_property
-    def magnitude(self) -> FloatArray:
-        """The input on the plane (freq, frame)."""
-        found: FloatArray = self.model.plane.analyse(self.wave[None])[0].abs().cpu().numpy()
-        return found
-
-    @cached_property
-    def orders(self) -> Orders:
-        """Orders of controls."""
-        return Orders(self.magnitude, self.seed)
-
-
-def open_subject(
-    model: Model,
-    clip: Clip,
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    seed: int = 0,
-) -> Subject:
-    """Read a sound to explain.
-
-    Raises
-    ------
-    EarwitnessError
-        If it cannot be read, or is too long to explain in one piece.
-    """
-    plane = model.plane
-    longest = (_MOST_CELLS // plane.bins * plane.hop - plane.n_fft // 2) / model.rate
-    audio = load_clip(clip, model.rate, start=start, end=end, longest=longest)
-    return Subject(model, audio, seed)
-
-
 def check_request(request: Request) -> None:
     """Raise for what would fail on every sound: unknown names and options out of range."""
     spec, seed = METHODS.get(request.method), request.seed
     spec.settle(request.options)
-    parse_keep(spec.keep if request.keep is None else request.keep)
+    keep = parse_keep(spec.keep if request.keep is None else request.keep)
+    if keep.file:
+        read_drawn(keep.file)
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ParameterError(f"seed must be a whole number from 0 on, got {seed!r}")
     for second in (request.start, request.end):
@@ -233,6 +156,8 @@ def check_request(request: Request) -> None:
             raise ParameterError(f"start and end are seconds, got {second!r}")
     if request.trust not in ("full", "light", "none"):
         raise ParameterError(f"trust is full, light or none, got {request.trust!r}")
+    if not isinstance(request.curve, bool):
+        raise ParameterError(f"curve is true or false, got {request.curve!r}")
 
 
 def explain_subject(
@@ -256,6 +181,10 @@ def explain_subject(
         card, parts = trust_card(
             probe, mask, subject.outputs, subject.orders, request.trust, absent
         )
+        curve = None
+        if request.curve:
+            values, controls = attribution.values, subject.controls(probe)
+            curve = score_curve(probe, values, subject.outputs, controls)
     notes = [*audio.notes, *length_notes(model, probe.samples), *batch_notes(model)]
     notes += background_notes(model.task, settled.get("background"), found.details)
     notes += declaration_notes(model)
@@ -288,6 +217,8 @@ def explain_subject(
         seconds=time.perf_counter() - began,
         pieces=pieces,
         piece_sounds=piece_sounds,
+        curve=curve,
+        piece_map=_piece_map(found),
     )
 
 
@@ -315,10 +246,17 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
     return {**answer, "notes": notes}
 
 
-def count_passes(request: Request) -> int:
-    """Return about how many forward passes an explanation costs (a backward counts two)."""
+def count_passes(request: Request, *, first: bool = True) -> int:
+    """Return about how many forward passes an explanation costs (a backward counts two).
+
+    Parameters
+    ----------
+    first : bool
+        Whether it is the first of its sound and target, so that it computes what they share.
+    """
     spec = METHODS.get(request.method)
-    return spec.passes(spec.settle(request.options)) + card_passes(request.trust)
+    curve = CURVE_PASSES + (CONTROL_PASSES if first else 0) if request.curve else 0
+    return spec.passes(spec.settle(request.options)) + card_passes(request.trust) + curve
 
 
 def stated_options(options: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
@@ -346,7 +284,10 @@ def _masked(subject: Subject, probe: Probe, found: Map, keep: str) -> tuple[Attr
         raise undefined_gradients(probe.model.name)
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
     attribution = Attribution(values, freqs.astype(np.float32), times, dict(found.details))
-    return attribution, make_mask(values, subject.magnitude, parse_keep(keep))
+    rule = parse_keep(keep)
+    if rule.file:
+        read_drawn(rule.file).check(probe.model.plane, probe.samples)
+    return attribution, make_mask(values, subject.magnitude, rule)
 
 
 def _audio(wave: Tensor, audio: Audio, name: str) -> Audio:
@@ -363,6 +304,13 @@ def _pieces(probe: Probe, found: Map, audio: Audio) -> tuple[tuple[Piece, ...], 
     names = [*(table[piece].name for piece in chosen), EVERYTHING_ELSE]
     sounds = tuple(_audio(wave, audio, name) for wave, name in zip(waves, names, strict=False))
     return tuple(replace(one, file=files.get(k, "")) for k, one in enumerate(table)), sounds
+
+
+def _piece_map(found: Map) -> NDArray[np.uint16] | None:
+    """Return the index of the piece of each cell, where pieces do not overlap."""
+    if found.played is None or found.played.labels is None:
+        return None
+    return found.played.labels.cpu().numpy().astype(np.uint16)
 
 
 def _output_scores(
@@ -386,6 +334,7 @@ def _output_scores(
 def _provenance(model: Model, audio: Audio, request: Request) -> dict[str, Any]:
     plane = model.plane
     return {
+        "model": model.loaded,
         "seed": request.seed,
         "start": request.start,
         "end": request.end,
@@ -395,5 +344,6 @@ def _provenance(model: Model, audio: Audio, request: Request) -> dict[str, Any]:
         "route": "magnitude" if model.frontend is not None else "waveform",
         "device": str(model.device),
         "optimise": model.optimise,
+        "trust": request.trust,
         "versions": versions(),
     }

@@ -1,9 +1,10 @@
 """Explanations on disk: a folder of sounds, arrays and facts that is whole or not there.
 
 ``attribution.npz`` holds ``values`` (12 significant bits, a relative error of at most 2^-12),
-``freqs`` and ``times``. The magnitude is computed from ``input.wav``, and gains from the values by
-the mask's rule; where that would not give the mask back (a cell at its edge changed sides by the
-rounding, or the rule is somebody's own) the gains are saved too.
+``freqs`` and ``times``, and ``pieces``, the index of the piece of each cell, where pieces do not
+overlap. The magnitude is computed from ``input.wav``, and gains from the values by the mask's rule;
+where that would not give the mask back (the rule is somebody's own) the gains are saved too.
+Without sounds, ``spectrogram`` holds the input's levels, one byte per cell.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from earwitness.errors import AudioError, EarwitnessError, OutputError, Paramete
 from earwitness.explanation import EVERYTHING_ELSE, SCHEMA, Explanation, OutputScore
 from earwitness.files import partial_of, read_record, replacing, write_json
 from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.masks.rounding import storable
 from earwitness.plane.stft import Plane
 from earwitness.render.evidence import MOST_HEARD
 from earwitness.render.labels import region_labels
-from earwitness.types import Attribution, Audio, FloatArray, Mask, Piece, Target, TrustCard
+from earwitness.render.levels import magnitude_of, spectrogram_codes
+from earwitness.types import Attribution, Audio, Curve, FloatArray, Mask, Piece, Target, TrustCard
 
 EXTRAS = ("picture", "pieces", "gains", "magnitude")
 _FORMER = 1
-_SIGNIFICANT = 12  # bits kept of a float32's 24: finer than pictures and masks need, half the size
 _LEVEL = 1  # of deflate: random bits do not get smaller at higher levels, only slower
 _REST = "piece-rest.wav"
 _NAMES = {
@@ -45,20 +47,6 @@ _NAMES = {
 }
 
 
-def storable(values: FloatArray) -> FloatArray:
-    """Return values with 12 significant bits, rounded to nearest.
-
-    Examples
-    --------
-    >>> storable(np.float32([1.0, 1 / 3])).tolist()
-    [1.0, 0.33331298828125]
-    """
-    dropped = 24 - _SIGNIFICANT
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    rounded = (bits + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
-    return rounded.view(np.float32)
-
-
 def save(
     explanation: Explanation,
     folder: Path,
@@ -66,6 +54,7 @@ def save(
     overwrite: bool = False,
     files: Collection[str] = (),
     own_input: bool = True,
+    audio: bool = True,
 ) -> dict[str, Path]:
     """Write an explanation, all or nothing; see ``Explanation.save``.
 
@@ -74,6 +63,8 @@ def save(
     own_input : bool
         Whether the folder holds the input itself; if not, it lies in the folder above
         (``save_input``), once for all explanations of a sound.
+    audio : bool
+        Whether sounds are saved; if not, a spectrogram of one byte per cell takes their place.
     """
     for name in files:
         if name not in EXTRAS:
@@ -83,7 +74,7 @@ def save(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
-        _write(explanation, partial, set(files), own_input)
+        _write(explanation, partial, set(files), own_input, audio)
         _replace(folder, partial)
     except (OSError, RuntimeError) as error:  # matplotlib's may be the latter
         raise _unwritable(folder, error) from error
@@ -132,19 +123,26 @@ def _holds(path: Path, audio: Audio) -> bool:
     return there.rate == audio.rate and np.array_equal(there.samples, audio.samples)
 
 
-def _write(explanation: Explanation, folder: Path, extras: set[str], own_input: bool) -> None:
-    for name in ("input", "evidence", "remainder")[not own_input :]:
+def _write(
+    explanation: Explanation, folder: Path, extras: set[str], own_input: bool, audio: bool
+) -> None:
+    arrays: dict[str, NDArray[Any]] = {}
+    if not audio:
+        codes, peak = spectrogram_codes(explanation.magnitude), explanation.magnitude.max()
+        explanation = replace(explanation, magnitude=magnitude_of(codes, float(peak)))
+        arrays |= {"spectrogram": codes, "peak": peak}
+    for name in ("input", "evidence", "remainder")[not own_input :] if audio else ():
         write_audio(folder / _NAMES[name], getattr(explanation, name))
     if "pieces" in extras:
         for number, sound in enumerate(explanation.piece_sounds):
             write_audio(folder / _piece_file(sound, number), sound)
     attribution, mask = explanation.attribution, explanation.mask
     values = storable(attribution.values)
-    arrays: dict[str, NDArray[Any]] = {
-        "values": values, "freqs": attribution.freqs, "times": attribution.times
-    }  # fmt: skip
-    if "gains" in extras or not _is_rule(values, explanation):
+    arrays |= {"values": values, "freqs": attribution.freqs, "times": attribution.times}
+    if "gains" in extras or not _is_rule(explanation):
         arrays["gains"] = mask.gains if mask.soft else mask.gains.astype(np.bool_)
+    if explanation.piece_map is not None:
+        arrays["pieces"] = explanation.piece_map
     if "magnitude" in extras:
         arrays["magnitude"] = explanation.magnitude
     _write_arrays(folder / _NAMES["attribution"], arrays)
@@ -159,15 +157,16 @@ def _write(explanation: Explanation, folder: Path, extras: set[str], own_input: 
     write_json(folder / _NAMES["explanation"], facts)
 
 
-def _is_rule(values: FloatArray, explanation: Explanation) -> bool:
-    """Whether the mask's gains are what its rule makes of values, soft ones to the rounding."""
-    mask = explanation.mask
+def _is_rule(explanation: Explanation) -> bool:
+    """Whether the mask's gains are what its rule makes of the values."""
+    values, mask = explanation.attribution.values, explanation.mask
     try:
+        if parse_keep(mask.rule).file:  # it may be gone when the explanation is read
+            return False
         made = _made_mask(values, explanation.magnitude, mask)
     except ParameterError:  # a rule of somebody's own
         return False
-    allowed = 2.0**-_SIGNIFICANT if mask.soft else 0.0
-    return made.shape == mask.gains.shape and float(np.abs(made - mask.gains).max()) <= allowed
+    return np.array_equal(made, mask.gains)
 
 
 def _made_mask(values: FloatArray, magnitude: FloatArray, mask: Mask) -> FloatArray:
@@ -182,14 +181,27 @@ def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
                 np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def load(folder: Path) -> Explanation:
-    """Read an explanation; see ``Explanation.load``."""
+def load(folder: Path, *, silent: bool = False) -> Explanation:
+    """Read an explanation; see ``Explanation.load``.
+
+    Parameters
+    ----------
+    silent : bool
+        Whether one that was saved without sounds may be read; its sounds are silence then.
+    """
     try:
         facts = read_record(folder / _NAMES["explanation"], {_FORMER, SCHEMA}, OutputError)
         if facts["schema"] == _FORMER:
             facts = _renewed(facts)
         with np.load(folder / _NAMES["attribution"], allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
+        if "spectrogram" in arrays:
+            if not silent:
+                raise OutputError(
+                    f"{folder}: made with --no-audio, there are no sounds to load; "
+                    f"{_NAMES['explanation']} and {_NAMES['attribution']} hold its figures and map"
+                )
+            return _restored(folder, facts, arrays, _silence(facts["provenance"]))
         own = folder / _NAMES["input"]
         place = own if own.is_file() else folder.parent / _NAMES["input"]
         sounds = {"input": read_audio(place)}
@@ -216,7 +228,7 @@ def load(folder: Path) -> Explanation:
 def _restored(
     folder: Path,
     facts: Mapping[str, Any],
-    arrays: Mapping[str, FloatArray],
+    arrays: Mapping[str, NDArray[Any]],
     sounds: Mapping[str, Audio],
 ) -> Explanation:
     from pydantic import TypeAdapter  # takes a while to import
@@ -226,6 +238,8 @@ def _restored(
 
     values = arrays["values"]
     magnitude = arrays.get("magnitude")
+    if "spectrogram" in arrays:
+        magnitude = magnitude_of(arrays["spectrogram"], arrays["peak"].item())
     if magnitude is None:
         magnitude = _magnitude(sounds["input"], facts["provenance"]["plane"])
     mask = Mask(np.zeros(0, np.float32), **facts["mask"])
@@ -251,8 +265,16 @@ def _restored(
         provenance=facts["provenance"],
         seconds=facts["seconds"],
         pieces=pieces,
-        piece_sounds=_piece_sounds(folder, pieces),
+        piece_sounds=() if "spectrogram" in arrays else _piece_sounds(folder, pieces),
+        curve=read(Curve | None, facts.get("curve")),
+        piece_map=arrays.get("pieces"),
     )
+
+
+def _silence(provenance: Mapping[str, Any]) -> dict[str, Audio]:
+    nothing = np.zeros(provenance["samples"], np.float32)
+    sounds = ("input", "evidence", "remainder")
+    return {name: Audio(nothing, provenance["rate"], name) for name in sounds}
 
 
 def _magnitude(audio: Audio, plane: Mapping[str, Any]) -> FloatArray:
@@ -279,9 +301,8 @@ def files_in(folder: Path) -> dict[str, Path]:
     found = {key: folder / name for key, name in _NAMES.items()}
     if not found["input"].exists():
         found["input"] = folder.parent / _NAMES["input"]
-    sounds = {name.removesuffix(".wav"): folder / name for name in _piece_files()}
-    optional = {"picture": found.pop("picture"), **sounds}
-    return {**found, **{key: path for key, path in optional.items() if path.exists()}}
+    found |= {name.removesuffix(".wav"): folder / name for name in _piece_files()}
+    return {key: path for key, path in found.items() if path.exists()}
 
 
 def is_ours(folder: Path) -> bool:
@@ -295,7 +316,7 @@ def finished(folder: Path, files: Collection[str]) -> Explanation | None:
     if not all((folder / _NAMES[name]).is_file() for name in ("explanation", *names)):
         return None
     try:
-        return load(folder)
+        return load(folder, silent=True)
     except (OutputError, OSError):
         return None
 

@@ -112,6 +112,8 @@ class Request:
         Of everything drawn at random.
     trust : {"full", "light", "none"}
         How much the trust card scores.
+    curve : bool
+        Whether the score is computed at a dozen sizes of the mask.
     """
 
     method: str = "integrated-gradients"
@@ -125,6 +127,7 @@ class Request:
     end: float | None = None
     seed: int = 0
     trust: Trust = "full"
+    curve: bool = False
 
 
 @dataclass(frozen=True)
@@ -302,6 +305,42 @@ class TrustCard:
 
 
 @dataclass(frozen=True)
+class SizeScores:
+    """The target's audio scores for masks of several sizes, smallest first.
+
+    Attributes
+    ----------
+    area : tuple of float in [0, 1]
+        Mean gain of each mask.
+    evidence, remainder : tuple of float or None
+        The whole model on the sound that the mask keeps, and on the sound that it removes, in the
+        unit of the target; None where the model has no finite output, for silence perhaps.
+    """
+
+    area: tuple[float, ...]
+    evidence: tuple[float | None, ...]
+    remainder: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Curve(SizeScores):
+    """The scores of an explanation at a dozen sizes, and those of its controls.
+
+    Attributes
+    ----------
+    keep : tuple of float
+        Percent of the positive attribution that each mask keeps.
+    energy, random : SizeScores
+        Masks of a dozen areas that do not depend on the method: the cells of most energy, and the
+        same gains in one random order as smooth as that.
+    """
+
+    keep: tuple[float, ...]
+    energy: SizeScores
+    random: SizeScores
+
+
+@dataclass(frozen=True)
 class Played:
     """The pieces that a method switched on and off.
 
@@ -310,10 +349,13 @@ class Played:
     mix : callable
         Maps switches (batch, piece) to gains (batch, freq, frame); all ones give ones.
     table : tuple of Piece
+    labels : Tensor, shape (freq, frame), int64, optional
+        Index of the piece that each cell belongs to; None if pieces overlap.
     """
 
     mix: Callable[[Tensor], Tensor]
     table: tuple[Piece, ...]
+    labels: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ ORDER = [
     ["train"],
     ["render"],
     ["evaluation"],
-    ["explanation", "store", "pipeline"],
+    ["subject", "explanation", "store", "pipeline"],
     ["jobs"],
     ["benchmark"],
     ["report"],
@@ -91,6 +92,20 @@ CODE = sorted(
 @pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_is_too_long_for_one_idea(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+DESK = SOURCE / "report" / "desk"
+
+
+def test_the_desk_is_made_of_all_its_modules_once() -> None:
+    from earwitness.report.page import SCRIPTS
+
+    assert sorted(SCRIPTS) == sorted(path.name for path in DESK.glob("*.js"))
+    texts = {name: (DESK / name).read_text(encoding="utf-8") for name in SCRIPTS}
+    assert max(len(text.splitlines()) for text in texts.values()) <= LONGEST
+    assert all(text.startswith("//") for text in texts.values())  # says its one idea
+    names = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", "\n".join(texts.values()), re.M)
+    assert sorted(names) == sorted(set(names))  # they share one scope
 
 
 def test_large_folders_hold_registered_entries() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from earwitness.methods.registry import METHODS
 from tests.command import explain, run
+from tests.pages import clips, methods, names
 
 
 def test_a_folder_with_equal_names(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,8 +25,7 @@ def test_a_folder_with_equal_names(place: Path, capsys: pytest.CaptureFixture[st
     for line in lines:
         check_line(line)
         assert all(Path(file).stat().st_size >= 0 for file in line["files"].values())
-    page = (place / "r" / "index.html").read_text()
-    assert page.count("<article") == 6
+    assert sum(map(len, methods(place / "r" / "index.html"))) == 6
     assert "report: r/index.html" in err
 
 
@@ -41,7 +40,7 @@ def test_sub_folders_are_kept(place: Path, capsys: pytest.CaptureFixture[str]) -
         found = sorted(str(path.parent.relative_to("r")) for path in Path("r").rglob("input.wav"))
         # north.wav cannot lie around the sounds of the folder north
         assert found == ["north/dawn", "rec/north", "south/dawn"]
-        heads = re.findall(r"<h2 [^>]*>([^<]*)</h2>", Path("r/index.html").read_text())
+        heads = names(Path("r/index.html"))
         assert heads == ["north/dawn.wav", "rec/north.wav", "south/dawn.wav"]
         assert "rec/south/dawn.wav: " in out
     assert explain(capsys, "b.wav", *words[1:], "--overwrite")[0] == 0
@@ -60,8 +59,7 @@ def test_recorders_with_equal_names_are_told_apart(
         shutil.copy(place / "b.wav", place / name / "dawn.wav")
     code, *_ = explain(capsys, "north", "south/dawn.wav", "--method", "energy", "-o", "r")
     assert code == 0
-    heads = re.findall(r"<h2 [^>]*>([^<]*)</h2>", Path("r/index.html").read_text())
-    assert heads == ["dawn.wav", "south/dawn.wav"]
+    assert names(Path("r/index.html")) == ["dawn.wav", "south/dawn.wav"]
 
 
 def check_line(line: dict[str, Any]) -> None:
@@ -277,7 +275,8 @@ def test_masks_are_chosen_on_the_command(place: Path, capsys: pytest.CaptureFixt
     mask = json.loads(out)["mask"]
     assert mask["rule"] == "minmax+,floor:-30dB"
     assert mask["soft"]
-    assert "minmax+,floor:-30dB, soft" in (place / "r" / "index.html").read_text(encoding="utf-8")
+    (shown,) = clips(place / "r" / "index.html")[0]["explanations"]
+    assert (shown["keep"], shown["mask"]["soft"]) == ("minmax+,floor:-30dB", True)
     code, _, err = explain(capsys, "b.wav", "--keep", "top:5", "-o", "r2")
     assert code == 2
     assert "top is written like top:5%" in err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from earwitness.benchmark.grid import read_grid
 from earwitness.evaluation.cases import measure
@@ -20,7 +21,7 @@ from earwitness.types import Audio
 from tests.conftest import ROOT
 from tests.toys import spectral
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -105,6 +106,15 @@ def test_reference_pages_are_up_to_date(name: str) -> None:
     spec.loader.exec_module(module)
     wanted = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert module.PAGES[name]() == wanted, "run python scripts/reference_pages.py"
+
+
+def test_the_picture_of_the_report_is_as_wide_as_the_page_and_small() -> None:
+    path = ROOT / "docs" / "images" / "desk.png"
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert picture.width == 1280
+    assert path.stat().st_size <= 300_000
+    assert "(docs/images/desk.png)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_method_names_its_paper() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from earwitness.audio import write_audio
 from earwitness.metrics.calibration import expected_calibration_error
 from earwitness.pipeline import explain
-from earwitness.render.picture import attribution_image, spectrogram_image, strength
+from earwitness.render.picture import strength, thumbnail
 from earwitness.render.players import loudness, players
 from earwitness.types import Audio
 from tests.reference import slow
@@ -67,37 +67,27 @@ def pixels(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data))).astype(int)
 
 
-def test_pictures_have_time_to_the_right_and_frequency_upwards() -> None:
-    magnitude = np.full((40, 100), 1e-6, np.float32)
-    magnitude[5, 80] = 1.0
-    picture = pixels(spectrogram_image(magnitude))
-    assert picture.shape == (40, 100, 3)
-    row, column = np.unravel_index(picture[..., 0].argmax(), (40, 100))
-    assert abs(row - 34) <= 1
-    assert abs(column - 80) <= 1
-
-
-def test_overlays_show_sign_and_size() -> None:
-    values = np.zeros((40, 100), np.float32)
-    values[20:30, 10:30], values[20:30, 60:80] = 1.0, -0.5
-    picture = pixels(attribution_image(values))
-    red, _, blue, alpha = picture[14, 20]
-    assert red > 200 > 60 > blue
-    assert alpha > 240
-    red, _, blue, weaker = picture[14, 70]
-    assert blue > 200 > 90 > red
-    assert 100 < weaker < alpha
-    assert picture[5, 5, 3] < 10
+def test_a_thumbnail_has_time_to_the_right_and_frequency_upwards() -> None:
+    magnitude, values = np.full((40, 96), 1e-6, np.float32), np.zeros((40, 96), np.float32)
+    magnitude[5:10, 70:80] = 1.0
+    values[25:30, 10:20], values[25:30, 40:50] = 1.0, -1.0
+    picture = pixels(thumbnail(magnitude, values))
+    assert picture.shape == (80, 192, 3)
+    assert picture[2 * 32, 2 * 75].min() > 200  # loud: white
+    red, green, blue = picture[2 * 12, 2 * 15]  # for the target: orange
+    assert red > 200 > 160 > green > 100 > 60 > blue
+    assert picture[2 * 12, 2 * 45].max() < 40  # neither
 
 
 def test_long_maps_are_shrunk_without_losing_peaks() -> None:
-    values = np.zeros((1025, 40000), np.float32)
-    values[512, 30000] = -3.0
-    picture = pixels(attribution_image(values))
-    assert picture.shape == (342, 1177, 4)  # blocks of 3 bins and 34 frames
-    row, column = np.unravel_index(picture[..., 3].argmax(), (342, 1177))
-    assert abs(row - (1024 - 512) / 3) <= 2
-    assert abs(column - 30000 / 34) <= 2
+    magnitude, values = np.full((1025, 40000), 1e-6, np.float32), np.zeros((1025, 40000))
+    magnitude[0, 0] = 1.0
+    values[505:535, 29800:30200] = 3.0
+    picture = pixels(thumbnail(magnitude, values.astype(np.float32)))
+    tint = picture[..., 0] - picture[..., 2]
+    row, column = np.unravel_index(tint.argmax(), tint.shape)
+    assert abs(row - 80 * (1024 - 520) / 1025) <= 2
+    assert abs(column - 192 * 30000 / 40000) <= 2
 
 
 def test_one_cell_cannot_hide_the_others() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,16 @@ def test_the_notice_names_the_recordings_that_the_weights_were_trained_on() -> N
     # 240 clips of folds 1 to 3 were cut from fewer recordings
     assert len(numbers) == 188
     assert {100032, 110389, 19898} <= numbers
+
+
+def test_the_notice_names_an_author_and_a_licence_of_each_recording() -> None:
+    text = (ROOT / "NOTICE").read_text(encoding="utf-8").partition("by class:")[2]
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    form = r"(\d+) ([^\s(),][^(),]*) \((?:CC0|CC BY|CC Sampling\+)\)"
+    found = [re.fullmatch(form, one) for line in lines for one in line.rstrip(",").split(", ")]
+    authors = {int(one[1]): one[2] for one in found if one}
+    assert len(found) == len(authors) == 188
+    assert (authors[100032], authors[110389]) == ("nfrae", "soundscalpel.com")
 
 
 def test_versions_with_known_holes_are_excluded() -> None:

@@ -112,7 +112,10 @@ class Grid:
         named = {choice.name for choice in self.methods}
         missing = tuple(choose(name) for name in CONTROLS if name not in named)
         object.__setattr__(self, "methods", self.methods + missing)
-        object.__setattr__(self, "masks", tuple(str(parse_keep(one)) for one in self.masks))
+        rules = [parse_keep(one) for one in self.masks]
+        if any(rule.file for rule in rules):
+            raise ParameterError(f"{self.name}: a mask from a file is of one sound, not of a grid")
+        object.__setattr__(self, "masks", tuple(map(str, rules)))
         for what, some in (
             ("method", self.methods),
             ("mask", self.masks),

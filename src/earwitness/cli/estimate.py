@@ -12,7 +12,8 @@ import torch
 
 from earwitness.cli.options import counted
 from earwitness.models.model import Model
-from earwitness.pipeline import count_passes, load_clip
+from earwitness.pipeline import count_passes
+from earwitness.subject import load_clip
 from earwitness.types import Request
 
 _LONGEST = 10.0  # s of the sound that is timed
@@ -26,7 +27,7 @@ def estimate(model: Model, clips: Iterable[Path], requests: Sequence[Request]) -
     """
     first = requests[0]
     lengths = {clip: _seconds(clip, first) for clip in clips}
-    passes = sum(count_passes(request) for request in requests)
+    passes = sum(count_passes(one, first=not k) for k, one in enumerate(requests))
     least = (model.shortest or 0) / model.rate
     for clip, length in lengths.items():
         if not length:

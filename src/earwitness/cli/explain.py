@@ -63,8 +63,8 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @click.option(
     "--keep", metavar="RULE",
     help="What the mask keeps: 80% of the positive attribution, area:10%, energy:50%, top:5%, "
-    "minmax, threshold:0.5+ ... (see earwitness masks); then ,smooth:1.5 or ,floor:-30dB.  "
-    "[default: 80%, or the gains of a method that gives gains]",
+    "minmax, threshold:0.5+ ... (see earwitness masks), file:mask.json that was drawn; then "
+    ",smooth:1.5 or ,floor:-30dB.  [default: 80%, or the gains of a method that gives gains]",
 )  # fmt: skip
 @click.option(
     "--start",
@@ -87,6 +87,11 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     "--trust", type=click.Choice(["full", "light", "none"]), default="full", show_default=True,
     help="Scores of the trust card: 25 forward passes for each explanation, 7, or none.",
 )  # fmt: skip
+@click.option(
+    "--curve/--no-curve", default=None,
+    help="Score the mask at a dozen sizes, beside controls: 24 forward passes for each explanation "
+    "and 48 for each sound.  [default: with a full trust card]",
+)  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option(
     "--jobs", type=whole(1, 1000), default=1, show_default=True,
@@ -95,6 +100,15 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @click.option(
     "--files", callback=_names, default="", metavar="NAMES",
     help="Additional files, separated by commas: picture, pieces, gains, magnitude.",
+)  # fmt: skip
+@click.option(
+    "--assets", metavar="NAME",
+    help="Folder beside the page for sounds and maps, loaded when a sound is opened; by default "
+    "they lie in the page.",
+)  # fmt: skip
+@click.option(
+    "--no-audio", is_flag=True,
+    help="Save no sound, and none in the page: maps, figures and a spectrogram only.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier run.")
 @click.option(
@@ -120,9 +134,12 @@ def explain(
     seed: int,
     settings: tuple[str, ...],
     trust: Trust,
+    curve: bool | None,
     device: str,
     jobs: int,
     files: tuple[str, ...],
+    assets: str | None,
+    no_audio: bool,
     overwrite: bool,
     output: str,
     as_json: bool,
@@ -139,10 +156,16 @@ def explain(
         methods = ("pieces",) if pieces or estimator else ("integrated-gradients",)
     common = Request(
         target=target, versus=versus, span=span, direction=direction, keep=keep, start=start,
-        end=end, seed=seed, trust=trust,
+        end=end, seed=seed, trust=trust, curve=trust == "full" if curve is None else curve,
     )  # fmt: skip
     requests = make_requests(
         tuple(dict.fromkeys(methods)), {**parse_settings(settings), **chosen}, common
     )
-    how = Settings(model, device, output, overwrite, as_json, files, jobs)
+    if assets == "":
+        raise click.UsageError("--assets takes the name of a folder")
+    if no_audio and {"pieces", "magnitude"} & set(files):
+        raise click.UsageError("--no-audio saves no sound: --files can be picture and gains")
+    how = Settings(
+        model, device, output, overwrite, as_json, files, jobs, assets or "", not no_audio
+    )
     return Run(requests, how).over(clips)

@@ -103,8 +103,9 @@ def main(arguments: list[str] | None = None) -> Any:
         _forget_output()
         code = 1
     except OSError as error:  # a full disk, say
-        place = error.filename or "standard output"
-        say(f"earwitness: {place}: {error.strerror or error}")
+        nameless = "" if isinstance(error, FileNotFoundError) else "standard output: "
+        place = f"{error.filename}: " if error.filename else nameless
+        say(f"earwitness: {place}{error.strerror or error}")
         _forget_output()
         code = 2
     except Exception as error:

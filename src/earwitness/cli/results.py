@@ -16,8 +16,6 @@ from typing import Any, TextIO
 
 import click
 
-from earwitness.errors import OutputError
-
 _streams: list[TextIO | None] = []  # of the subcommands that run, the innermost last
 
 
@@ -86,17 +84,10 @@ def emit(text: str, *, nl: bool = True) -> None:
 
     Raises
     ------
-    OutputError
-        If it cannot be written, because a disk is full.
-    BrokenPipeError
-        If nobody reads it any more.
+    OSError
+        If it cannot be written: a disk is full, or nobody reads it any more.
     """
     stream = _streams[-1] if _streams else sys.stdout
     if stream is None:  # closed
         return
-    try:
-        click.echo(text, file=stream, nl=nl)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
+    click.echo(text, file=stream, nl=nl)

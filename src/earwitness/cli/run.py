@@ -25,8 +25,7 @@ from earwitness.cli.estimate import estimate, said
 from earwitness.cli.options import printable, read_value, say
 from earwitness.cli.results import emit
 from earwitness.cli.stopping import line_a_minute, stoppable
-from earwitness.errors import AudioError, EarwitnessError, OutputError
-from earwitness.explanation import Explanation
+from earwitness.errors import AudioError, EarwitnessError
 from earwitness.files import held
 from earwitness.jobs.explaining import Outcome, Task, explain_task
 from earwitness.jobs.pool import ModelName, run
@@ -36,9 +35,11 @@ from earwitness.models.model import Model
 from earwitness.models.target import output_index
 from earwitness.pipeline import check_request, count_passes
 from earwitness.registry import unknown
+from earwitness.report.clip import Saved
 from earwitness.report.folder import ReportFolder
-from earwitness.report.sections import Saved, write_section
-from earwitness.store import is_ours
+from earwitness.report.page import Form
+from earwitness.report.sections import write_section
+from earwitness.store import is_ours, load
 from earwitness.types import Request
 
 _WORTH_AN_ESTIMATE = 60.0  # s; shorter runs print no estimate of the time
@@ -50,9 +51,10 @@ def _finish(root: Path, task: Task, saved: Saved) -> None:
     for name in task.others:
         if name not in found:
             with suppress(EarwitnessError):  # it cannot be read, and is not shown
-                found[name] = Explanation.load(task.folder / name)
+                found[name] = load(task.folder / name, silent=True)
     order = dict.fromkeys([*task.others, *found])
-    write_section(root, [(task.folder / name, found[name]) for name in order if name in found])
+    some = [(task.folder / name, found[name]) for name in order if name in found]
+    write_section(root, some, audio=task.audio)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class Settings:
     files : tuple of str
         Additional files to save.
     workers : int
+    assets : str
+        Folder beside the page for the data of each sound; empty to hold them in the page.
+    audio : bool
+        Whether sounds are saved and lie in the page.
     """
 
     model: str
@@ -77,6 +83,8 @@ class Settings:
     as_json: bool
     files: tuple[str, ...] = ()
     workers: int = 1
+    assets: str = ""
+    audio: bool = True
 
 
 def make_requests(
@@ -120,10 +128,10 @@ class Run:
         for label in (requests[0].target, requests[0].versus):
             if label is not None:
                 output_index(self.model, label)
-        key = key_of(self.model, self.requests, settings.files)
+        key = key_of(self.model, self.requests, settings.files, audio=settings.audio)
         self.folder = ReportFolder(
             Path(settings.output), overwrite=settings.overwrite, key=key,
-            difference=difference,
+            form=Form(settings.assets, settings.audio), difference=difference,
         )  # fmt: skip
         self.failed = self.done = self.made = 0
         self._said: dict[str, int] = {}
@@ -143,14 +151,14 @@ class Run:
         shown = self.folder.shown()
         tasks = [
             Task(clip, place, self.requests, self.settings.files, self.folder.parts(place),
-                 place in shown)
+                 place in shown, self.settings.audio)
             for clip, place in zip(clips, places, strict=True)
         ]  # fmt: skip
         stopped = False
         try:
             self._estimate(tasks)
             self._all(tasks)
-        except (KeyboardInterrupt, OSError) as error:  # the latter when a terminal was closed
+        except (KeyboardInterrupt, OSError) as error:  # the latter if results cannot be written
             stopped = True
             reason = f" ({error.strerror})" if isinstance(error, OSError) else ""
             say(
@@ -200,7 +208,10 @@ class Run:
             TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
             TimeRemainingColumn(), console=console, transient=True,
         )  # fmt: skip
-        passes = {request.method: count_passes(request) for request in self.requests}
+        passes = {
+            request.method: count_passes(request, first=not number)
+            for number, request in enumerate(self.requests)
+        }
         bar = progress.add_task("explaining", total=sum(passes.values()) * len(tasks))
         total, ended = len(tasks) * len(passes), 0
 
@@ -235,13 +246,8 @@ class Run:
         lines = list(outcome.lines)
         if self.settings.as_json:
             lines = [json.dumps(outcome.summary, allow_nan=False)]
-        try:
-            for line in lines:
-                emit(printable(line))
-        except (OSError, OutputError) as error:
-            if isinstance(error, OutputError):  # else nobody reads the pipe
-                say(f"earwitness: {error}")
-            raise KeyboardInterrupt from None
+        for line in lines:
+            emit(printable(line))
 
     def _fail(self, text: str) -> None:
         """Print a failure; equal lines only once."""

@@ -20,9 +20,11 @@ from earwitness.files import held
 from earwitness.metrics.localisation import relevance_mass, si_sdr, true_cells
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
-from earwitness.pipeline import explain
+from earwitness.pipeline import explain_subject
 from earwitness.report.folder import ReportFolder
 from earwitness.signals import Scene, scene
+from earwitness.subject import open_subject
+from earwitness.types import Request
 
 METHODS = ("lmac", "integrated-gradients", "gradcam", "lime", "energy")
 
@@ -46,9 +48,11 @@ def _explain(model: Model, made: Scene, folder: ReportFolder, seed: int) -> None
     write_audio(mixture, made.mixture)
     for name, source in made.sources.items():
         write_audio(sounds / f"{name}.wav", source)
+    subject = open_subject(model, mixture, seed=seed)
     jobs = [(label, method) for label in made.sources for method in METHODS]
     for label, method in track(jobs, "explaining", console=Console(stderr=True), transient=True):
-        found = explain(model, mixture, method, target=label, seed=seed)
+        request = Request(method, target=label, seed=seed, curve=True)
+        found = explain_subject(subject, request)
         found = _against_truth(found, model, made, label, f"sounds/{label}.wav")
         folder.add(found, f"{method}-{label}")
         truth = found.attribution.details["truth"]

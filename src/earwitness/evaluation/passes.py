@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from earwitness.errors import ModelError
 from earwitness.plane.domains import mask_magnitude
 from earwitness.probe import Probe
 from earwitness.steps import chunks
@@ -70,6 +71,7 @@ def evaluate(
     routes: Routes = BOTH,
     sounds: bool = False,
     memo: Memo | None = None,
+    undefined: Tensor | None = None,
 ) -> Passes:
     """Evaluate a model on evidence and remainder of masks.
 
@@ -86,6 +88,9 @@ def evaluate(
         Whether to keep the sound of every mask's evidence.
     memo : dict, optional
         Outputs of earlier calls that differ in their masks only; equal masks are evaluated once.
+    undefined : Tensor, shape (output[, frame]), optional
+        What stands for the outputs of a sound for which the model has none that are finite; without
+        it, that is an error.
     """
     names: list[bytes] = []
     known: Memo = {} if memo is None else memo
@@ -101,7 +106,7 @@ def evaluate(
                 yield name, torch.from_numpy(one).to(probe.device)
 
     with torch.no_grad():
-        for name, *row in _rows(probe, new(), domain, routes, sounds):
+        for name, *row in _rows(probe, new(), domain, routes, sounds, undefined):
             known[routes, name] = tuple(row)
     columns = [
         torch.stack(column) for column in zip(*(known[routes, name] for name in names), strict=True)
@@ -110,7 +115,12 @@ def evaluate(
 
 
 def _rows(
-    probe: Probe, masks: Iterable[tuple[bytes, Tensor]], domain: str, routes: Routes, sounds: bool
+    probe: Probe,
+    masks: Iterable[tuple[bytes, Tensor]],
+    domain: str,
+    routes: Routes,
+    sounds: bool,
+    undefined: Tensor | None,
 ) -> Iterator[tuple[Any, ...]]:
     """Yield for every mask its name, outputs for evidence and remainder by both routes, and the
     evidence's sound.
@@ -127,13 +137,25 @@ def _rows(
             waves, magnitudes = _sides(probe, gains, domain, direct, routes)
             kept.append(waves[0].cpu() if sounds else waves[0, :0].cpu())
             inputs += [probe.input_of(one) for one in magnitudes] if direct else waves
-        outputs = probe.from_inputs(torch.stack(inputs)).cpu()
+        outputs = _outputs(probe, torch.stack(inputs), undefined).cpu()
         probe.tick(len(outputs))
         each = outputs.unflatten(0, (len(some), len(separate), 2))
         for (name, _), own, sound in zip(some, each, kept, strict=True):
             found = {route: own[k if direct else 0] for k, route in enumerate(routes)}
             nothing = own.new_empty(2, 0)
             yield (name, *(one for route in BOTH for one in found.get(route, nothing)), sound)
+
+
+def _outputs(probe: Probe, inputs: Tensor, undefined: Tensor | None) -> Tensor:
+    """Return the outputs for inputs (batch, ...), with ``undefined`` where there are none."""
+    try:
+        return probe.from_inputs(inputs)
+    except ModelError:
+        if undefined is None:
+            raise
+        if len(inputs) == 1:
+            return undefined[None]
+        return torch.cat([_outputs(probe, one, undefined) for one in inputs.split(1)])
 
 
 def _sides(

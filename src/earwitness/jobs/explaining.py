@@ -12,8 +12,9 @@ from earwitness.errors import EarwitnessError, ModelError
 from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
-from earwitness.pipeline import Subject, explain_subject, open_subject
+from earwitness.pipeline import explain_subject
 from earwitness.store import files_in, finished, save, save_input
+from earwitness.subject import Subject, open_subject
 from earwitness.types import Request
 
 
@@ -33,8 +34,10 @@ class Task:
     others : tuple of str
         Folders of explanations of the sound that are there already, in order of the page.
     shown : bool
-        Whether what is there is in a report: the sounds of pieces are saved nowhere else, unless
-        ``files`` says so.
+        Whether what is there is in a report: the sounds of overlapping pieces are saved nowhere
+        else, unless ``files`` says so.
+    audio : bool
+        Whether sounds are saved.
     """
 
     clip: Path
@@ -43,6 +46,7 @@ class Task:
     files: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     shown: bool = False
+    audio: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def explain_task(
         for request in task.requests:
             folder = task.folder / request.method
             one = finished(folder, task.files)
-            if one is not None and one.pieces and not one.piece_sounds and not task.shown:
+            if one is not None and _lacks_pieces(one) and task.audio and not task.shown:
                 one = None
             new = one is None
             try:
@@ -107,8 +111,11 @@ def explain_task(
                         model, task.clip, start=request.start, end=request.end, seed=request.seed
                     )
                     one = explain_subject(subject, request, on_passes=on_passes)
-                    save(one, folder, overwrite=True, files=task.files, own_input=False)
-                    if not saved:
+                    save(
+                        one, folder, overwrite=True, files=task.files, own_input=False,
+                        audio=task.audio,
+                    )  # fmt: skip
+                    if not saved and task.audio:
                         save_input(task.folder, one.input)
             except Exception as error:
                 yield Outcome(task.clip, request.method, None, (_reason(task, request, error),))
@@ -121,6 +128,11 @@ def explain_task(
     finally:
         if made:
             finish(task, saved)
+
+
+def _lacks_pieces(one: Explanation) -> bool:
+    """Return whether an explanation by overlapping pieces lacks their sounds."""
+    return bool(one.pieces) and not one.piece_sounds and one.piece_map is None
 
 
 def _reason(task: Task, request: Request, error: Exception) -> str:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from earwitness.files import digest_of
+from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS, named_files
 from earwitness.models.fingerprint import changed, identity
 from earwitness.models.model import Model
 from earwitness.types import Request
 
-_SHARED = ("target", "versus", "span", "direction", "keep", "start", "end", "seed", "trust")
+_SHARED = [one.name for one in fields(Request) if one.name not in ("method", "options")]
 
 
-def key_of(model: Model, requests: Iterable[Request], files: Collection[str]) -> dict[str, Any]:
+def key_of(
+    model: Model, requests: Iterable[Request], files: Collection[str], *, audio: bool = True
+) -> dict[str, Any]:
     """Return what the explanations of a run depend on besides the sounds, as plain JSON values.
 
     Parameters
@@ -24,6 +29,8 @@ def key_of(model: Model, requests: Iterable[Request], files: Collection[str]) ->
         Of one run: they differ in method and options only.
     files : collection of str
         What is saved besides the default.
+    audio : bool
+        Whether sounds are saved.
 
     Raises
     ------
@@ -35,10 +42,15 @@ def key_of(model: Model, requests: Iterable[Request], files: Collection[str]) ->
     for request in requests:
         options = METHODS.get(request.method).settle(request.options)
         methods[request.method] = {"options": options, "named": digest_of(named_files(options))}
+    settings = {name: getattr(requests[0], name) for name in _SHARED}
+    keep = parse_keep(requests[0].keep) if requests[0].keep else None
+    if keep and keep.file:
+        settings["keep"] = str(replace(keep, file=digest_of([Path(keep.file)])))
     found = {
         "model": {"name": model.name, **identity(model)},
-        "settings": {name: getattr(requests[0], name) for name in _SHARED},
+        "settings": settings,
         "files": sorted(files),
+        "audio": audio,
         "methods": methods,
     }
     plain: dict[str, Any] = json.loads(json.dumps(found))
@@ -53,12 +65,18 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     other = changed(there.get("model"), here["model"])
     if other:
         return f"another {other}" if other == "model" else f"other {other} of the model"
-    settings = there.get("settings", {})
+    settings = {"curve": False, **there.get("settings", {})}  # of an earlier version
     for name, value in here["settings"].items():
-        if settings.get(name) != value:
-            return f"{name} {_text(settings.get(name))}, not {_text(value)}"
+        before = settings.get(name)
+        if before == value:
+            continue
+        if name == "keep" and all(str(one).startswith("file:") for one in (before, value)):
+            return "another mask that was drawn"
+        return f"{name} {_text(before)}, not {_text(value)}"
     if there.get("files") != here["files"]:
         return f"files {_text(there.get('files'))}, not {_text(here['files'])}"
+    if there.get("audio", True) != here["audio"]:
+        return "sounds, not --no-audio" if there.get("audio", True) else "--no-audio, not sounds"
     for method, one in here["methods"].items():
         known = there.get("methods", {}).get(method)
         if known is None:

@@ -5,7 +5,7 @@ first; a plain share is a share of the positive attribution. ``smooth:CELLS`` an
 may follow, separated by commas::
 
     80%   area:10%   energy:50%   minmax   sigmoid+   sign   threshold:0.5+   top:5%
-    80%,smooth:1.5,floor:-30dB
+    80%,smooth:1.5,floor:-30dB   file:mask.json
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from earwitness.errors import ParameterError, UnknownNameError
 from earwitness.masks.edges import lift_floor, smooth_edges
 from earwitness.masks.measure import measure_mask
 from earwitness.masks.registry import MASKS
+from earwitness.masks.rounding import storable
 from earwitness.types import FloatArray, Mask
 
 _DEFAULT = "attribution"  # rule of a plain share such as 80%
@@ -28,6 +29,7 @@ _NUMBER = r"[0-9]*\.?[0-9]+(?:e-?[0-9]+)?"
 _RULE = re.compile(rf"(?:([a-z-]+):?)?(?:({_NUMBER})\s*(%?))?(\+?)")
 _SMOOTH = re.compile(rf"smooth:({_NUMBER})")
 _FLOOR = re.compile(rf"floor:(-{_NUMBER})\s*dB", re.IGNORECASE)
+_FILE = re.compile(r"file:(.+?)((?:\s*,\s*(?:smooth|floor):[^,]*)*)", re.DOTALL)
 _WIDEST = 100.0  # cells; wider blurs make the mask constant
 
 
@@ -47,6 +49,8 @@ class Keep:
         Standard deviation of a blur of the gains, in bins and frames; 0 for none.
     floor : float
         Level of the removed part in dB, below 0; minus infinity for silence.
+    file : str
+        Path of a mask that was drawn; empty for other rules.
     """
 
     rule: str
@@ -54,6 +58,7 @@ class Keep:
     positive: bool = False
     smooth: float = 0.0
     floor: float = -math.inf
+    file: str = ""
 
     @property
     def soft(self) -> bool:
@@ -63,7 +68,7 @@ class Keep:
     def __str__(self) -> str:
         kind = MASKS.get(self.rule).amount
         share = f"{100 * self.amount:g}%" if kind == "percent" else f"{self.amount:g}"
-        text = self.rule if kind is None else f"{self.rule}:{share}"
+        text = self.rule if kind is None else f"{self.rule}:{self.file or share}"
         text = share if self.rule == _DEFAULT else text
         text += "+" if self.positive else ""
         text += f",smooth:{self.smooth:g}" if self.smooth > 0 else ""
@@ -84,6 +89,10 @@ def parse_keep(text: str) -> Keep:
     >>> parse_keep("80%").amount
     0.8
     """
+    named = _FILE.fullmatch(str(text).strip())
+    if named:
+        smooth, floor = _extras(text, [one.strip() for one in named[2].split(",")[1:]])
+        return Keep("file", smooth=smooth, floor=floor, file=named[1])
     head, *extras = (part.strip() for part in str(text).split(","))
     match = _RULE.fullmatch(head)
     if not match or not head:
@@ -94,7 +103,7 @@ def parse_keep(text: str) -> Keep:
     except UnknownNameError as error:
         _refuse(text, str(error))
     given = {"percent": bool(number and percent), "number": bool(number and not percent)}
-    if not (given[rule.amount] if rule.amount else not number and ":" not in head):
+    if not (given.get(rule.amount) if rule.amount else not number and ":" not in head):
         _refuse(text, f"{rule.name} is written like {rule.example}")
     amount = float(number) / (100 if percent else 1) if number else math.nan
     if number and not (0 < amount <= 1 if percent else 0 <= amount <= 1):
@@ -106,7 +115,9 @@ def parse_keep(text: str) -> Keep:
 
 
 def make_mask(attribution: FloatArray, magnitude: FloatArray, keep: Keep) -> Mask:
-    """Compute the mask of an attribution.
+    """Compute the mask of an attribution, as it is stored: with 12 significant bits.
+
+    So an explanation has the same mask in memory, on disk and on the page.
 
     Parameters
     ----------
@@ -116,10 +127,10 @@ def make_mask(attribution: FloatArray, magnitude: FloatArray, keep: Keep) -> Mas
         Linear magnitude of the input.
     keep : Keep
     """
-    values = np.asarray(attribution, np.float64)
+    values = storable(attribution).astype(np.float64)
     values = np.maximum(values, 0) if keep.positive else values
     loudness = np.asarray(magnitude, np.float64)
-    gains = MASKS.get(keep.rule).gains(values, loudness, keep.amount)
+    gains = MASKS.get(keep.rule).gains(values, loudness, keep.file or keep.amount)
     gains = smooth_edges(gains, keep.smooth) if keep.smooth > 0 else gains
     gains = lift_floor(gains, keep.floor) if keep.floor > -math.inf else gains
     return measure_mask(gains.astype(np.float32), magnitude, str(keep))

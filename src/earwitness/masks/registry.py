@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from earwitness.registry import Registry
 
 Values = NDArray[np.float64]
-Amount = Literal["percent", "number"]
+Amount = Literal["percent", "number", "path"]
 Function = Callable[..., Values]
 
 
@@ -31,7 +31,7 @@ class Rule:
         Whether gains can be between 0 and 1; otherwise they are 0 or 1.
     amount : str or None
         Type of the amount after the name: ``percent`` (passed to the function as a share in
-        (0, 1]), ``number`` (in [0, 1]), or None.
+        (0, 1]), ``number`` (in [0, 1]), ``path`` of a file, or None.
     signed : bool
         Whether negative values have an effect, so that the suffix ``+`` is allowed.
     example : str
@@ -47,7 +47,7 @@ class Rule:
     signed: bool
     example: str
 
-    def gains(self, attribution: Values, magnitude: Values, amount: float) -> Values:
+    def gains(self, attribution: Values, magnitude: Values, amount: float | str) -> Values:
         """Return the gains (freq, frame) for an attribution and a magnitude (freq, frame)."""
         known = {"attribution": attribution, "magnitude": magnitude, "amount": amount}
         wanted = inspect.signature(self.function).parameters

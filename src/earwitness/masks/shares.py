@@ -7,6 +7,7 @@ everything and its mask is marked as degenerate. Cells that are not positive are
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from earwitness.masks.registry import Values, register
 
@@ -30,7 +31,29 @@ def share_of_attribution(attribution: Values, amount: float) -> Values:
     >>> share_of_attribution(np.array([[8.0, 2.0, -5.0]]), 0.8).tolist()
     [[1.0, 0.0, 0.0]]
     """
-    return _until(attribution, attribution, amount * np.maximum(attribution, 0).sum())
+    return (attribution >= attribution_thresholds(attribution, [amount])[0]).astype(np.float64)
+
+
+def attribution_thresholds(attribution: Values, amounts: ArrayLike) -> Values:
+    """Return the least attribution of a cell that is kept at each of several shares.
+
+    Parameters
+    ----------
+    attribution : ndarray, shape (freq, frame), float64
+    amounts : array-like of float in (0, 1], shape (amount,)
+
+    Returns
+    -------
+    ndarray, shape (amount,)
+        Infinity where no cell is positive.
+
+    Examples
+    --------
+    >>> attribution_thresholds(np.array([[8.0, 2.0, -5.0]]), [0.8, 1.0]).tolist()
+    [8.0, 2.0]
+    """
+    wanted = np.asarray(amounts, np.float64) * np.maximum(attribution, 0).sum()
+    return _thresholds(attribution, attribution, wanted)
 
 
 @register(
@@ -82,11 +105,17 @@ def share_of_energy(attribution: Values, magnitude: Values, amount: float) -> Va
 
 def _until(attribution: Values, held: Values, wanted: float) -> Values:
     """Keep cells in order of attribution until the sum of ``held`` over them reaches ``wanted``."""
+    least = _thresholds(attribution, held, np.array([wanted]))[0]
+    return (attribution >= least).astype(np.float64)
+
+
+def _thresholds(attribution: Values, held: Values, wanted: Values) -> Values:
+    """Return the least attribution that ``_until`` keeps for each of several sums."""
     levels, group = np.unique(attribution, return_inverse=True)
     positive = int((levels > 0).sum())
-    if not positive or not wanted > 0:
-        return np.zeros(attribution.shape)
+    if not positive:
+        return np.full(wanted.shape, np.inf)
     per_level = np.bincount(group.ravel(), weights=held.ravel(), minlength=len(levels))
     down = np.cumsum(per_level[::-1])[:positive]
-    last = min(int(np.searchsorted(down, wanted * (1 - 1e-9))), positive - 1)
-    return (attribution >= levels[::-1][last]).astype(np.float64)
+    last = np.minimum(np.searchsorted(down, wanted * (1 - 1e-9)), positive - 1)
+    return np.where(wanted > 0, levels[::-1][last], np.inf)

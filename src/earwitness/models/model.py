@@ -69,6 +69,8 @@ class Model(ABC):
         How forward passes on many inputs are accelerated (``earwitness.models.prepare``).
     source : str
         Digest of the Python files that made it, if it was loaded from one; else empty.
+    loaded : str
+        The name that ``load_model`` loaded it by; empty if it was wrapped.
     range : (float, float) or None
         Least and largest value of a regression, if declared.
     inputs : Inputs
@@ -77,6 +79,7 @@ class Model(ABC):
 
     frontend: FrontEnd | None = None
     source = ""
+    loaded = ""
 
     def __init__(
         self,

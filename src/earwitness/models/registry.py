@@ -96,6 +96,7 @@ def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = No
         raise ModelError(f"{name}: no such model folder")
     else:
         model = MODELS.get(name).load()
+    model.loaded = name
     if optimise is not None:
         model.optimise = optimise
     try:

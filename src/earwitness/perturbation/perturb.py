@@ -99,7 +99,8 @@ def perturb(
         "settled": estimate.error <= sampling.tolerance,
         "error": estimate.error if estimate.error < float("inf") else None,
     }
-    return Map(decomposition.mix(weights[None])[0], details, Played(decomposition.mix, table))
+    played = Played(decomposition.mix, table, decomposition.labels())
+    return Map(decomposition.mix(weights[None])[0], details, played)
 
 
 def _table(probe: Probe, pieces: Pieces, game: Game, estimate: Estimate) -> tuple[Piece, ...]:

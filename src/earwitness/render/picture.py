@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _RANGE_DB = 70.0  # dB below the loudest cell; a screen shows no more
-_WIDEST = 1200  # pixels, frames of an image
-_TALLEST = 400  # pixels, bins of an image
-
+_WIDEST = 192  # pixels, frames of a thumbnail
+_TALLEST = 80  # pixels, bins of a thumbnail
 _EFFORT = 1  # of WebP from 0 to 6: more takes twice the time for 5 % of the bytes
 
 
@@ -84,22 +83,25 @@ def save_figure(path: Path, figure: Figure) -> None:
     figure.savefig(path, dpi=110)
 
 
-def spectrogram_image(magnitude: FloatArray) -> bytes:
-    """Return the spectrogram as a WebP image without axes, high frequencies at the top."""
+def thumbnail(magnitude: FloatArray, values: FloatArray) -> bytes:
+    """Return a small WebP image: the spectrogram, tinted where the attribution is positive.
+
+    High frequencies are at the top.
+    """
+    from PIL import Image
+
     level = decibels(_shrink(magnitude)) / _RANGE_DB + 1
-    return _webp(np.round(255 * np.stack([level] * 3, axis=-1)).astype(np.uint8))
-
-
-def attribution_image(values: FloatArray) -> bytes:
-    """Return a map as a transparent WebP image: orange for positive values, blue for negative."""
-    scaled = strength(_shrink(values))
-    colour = np.where(scaled[..., None] >= 0, (255, 140, 0), (40, 150, 255))
-    alpha = 255 * np.abs(scaled)[..., None] ** 0.7
-    return _webp(np.concatenate([colour, np.round(alpha)], axis=-1).astype(np.uint8))
+    tint = np.clip(strength(_shrink(values)), 0, 1)[..., None] ** 0.7
+    grey = np.repeat(level[..., None], 3, axis=-1)
+    pixels = 255 * (grey * (1 - tint) + np.array([1.0, 0.55, 0.0]) * tint)
+    picture = Image.fromarray(np.round(pixels[::-1]).astype(np.uint8)).resize((_WIDEST, _TALLEST))
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=50, method=_EFFORT)
+    return buffer.getvalue()
 
 
 def _shrink(values: FloatArray) -> FloatArray:
-    """Downsample a map to the size of a screen by the value of largest magnitude per block."""
+    """Downsample a map to the size of a thumbnail by the value of largest magnitude per block."""
     for axis, most in ((0, _TALLEST), (1, _WIDEST)):
         length = values.shape[axis]
         if length <= most:
@@ -114,13 +116,3 @@ def _shrink(values: FloatArray) -> FloatArray:
         high, low = blocks.max(axis=axis + 1), blocks.min(axis=axis + 1)
         values = np.where(high >= -low, high, low)
     return values
-
-
-def _webp(pixels: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels[::-1])).save(
-        buffer, "WEBP", quality=60, alpha_quality=50, method=_EFFORT
-    )
-    return buffer.getvalue()

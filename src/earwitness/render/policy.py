@@ -6,7 +6,7 @@ import base64
 from hashlib import sha256
 
 
-def content_policy(script: str = "") -> str:
+def content_policy(script: str = "", *, beside: bool = False) -> str:
     """Return the content security policy of a page with one script, as in CSP level 3.
 
     Nothing is fetched over a network, and no other script runs, also none that a name of a file, a
@@ -16,6 +16,8 @@ def content_policy(script: str = "") -> str:
     ----------
     script : str
         The text of the script element; none may run if empty.
+    beside : bool
+        Whether files beside the page may be loaded as scripts.
 
     Examples
     --------
@@ -25,7 +27,7 @@ def content_policy(script: str = "") -> str:
     found = "'none'"
     if script:
         digest = base64.b64encode(sha256(script.encode("utf-8")).digest()).decode("ascii")
-        found = f"'sha256-{digest}'"
+        found = f"'sha256-{digest}'" + " 'self' file:" * beside
     return "; ".join(
         (
             "default-src 'none'",

@@ -10,22 +10,31 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from earwitness.errors import OutputError
 from earwitness.explanation import Explanation
-from earwitness.files import digest_of, read_record, replacing, sweep, write_json
+from earwitness.files import digest_of, replacing, sweep, write_json
 from earwitness.models.model import Model
-from earwitness.report.page import MARK, find_sections, write_page
-from earwitness.report.sections import SECTION, anchor, write_section
+from earwitness.report.clip import anchor
+from earwitness.report.page import Form, write_page
+from earwitness.report.record import (
+    ELSEWHERE,
+    INPUT,
+    PAGE,
+    RECORD,
+    SCHEMA,
+    check_page,
+    former_files,
+    read_facts,
+)
+from earwitness.report.sections import SECTION, asset_name, find_sections, write_section
 from earwitness.store import is_ours, own_files, save, save_input
 
-_RECORD, _PAGE, _INPUT = "report.json", "index.html", "input.wav"
-_SCHEMA = 2  # version of report.json
-_HEAD = 1024  # bytes at the beginning of a page that hold its mark
-_ELSEWHERE = "choose another place with -o"
+_ASSETS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")  # a name that needs no escapes in a URL
 
 
 class ReportFolder:
@@ -41,6 +50,8 @@ class ReportFolder:
     key : mapping, optional
         What the explanations depend on, as plain JSON values, with ``methods``. A folder with the
         same key is gone on with; without a key none is.
+    form : Form, optional
+        How the page holds the sounds.
     difference : callable, optional
         ``difference(there, here)`` says what differs between two keys; empty if nothing does.
     """
@@ -51,21 +62,29 @@ class ReportFolder:
         *,
         overwrite: bool,
         key: Mapping[str, Any] | None = None,
+        form: Form | None = None,
         difference: Callable[[Any, Mapping[str, Any]], str] | None = None,
     ) -> None:
-        self.root = root
+        self.root, self.form = root, form or Form()
+        if self.form.assets and not _ASSETS.fullmatch(self.form.assets):
+            raise OutputError(
+                f"assets go to a folder beside the page, named by letters, digits, - and _; got "
+                f"{self.form.assets!r}"
+            )
         self._overwrite = overwrite
         self._key, self._difference = key, difference
         self._sounds: dict[str, dict[str, str]] = {}  # by folder, in order of the page
         self._names: dict[str, str] = {}  # folders, by path of the sound
         self._parts: list[str] = []
-        self._taken = {_PAGE, _RECORD}  # in lower case, as are the folders above them
+        # in lower case, as are the folders above them
+        self._taken = {PAGE, RECORD, *filter(None, [self.form.assets.lower()])}
         self._above: set[str] = set()
         self._open: list[tuple[Path, Explanation]] = []
         self._made = not root.exists()
         self._shown = 0  # explanations on the page
+        self._assets = ""  # folder of the page's data
         self._recorded: dict[str, Any] | None = None  # as it is on disk
-        self.page = root / _PAGE
+        self.page = root / PAGE
 
     def prepare(self) -> None:
         """Go on with the results of an earlier run, or remove them.
@@ -82,7 +101,7 @@ class ReportFolder:
             self._record()
         except OSError as error:
             raise OutputError(
-                f"{self.root}: cannot be written ({error.strerror}); {_ELSEWHERE}"
+                f"{self.root}: cannot be written ({error.strerror}); {ELSEWHERE}"
             ) from error
 
     def expect(self, clips: Mapping[Path, Path], parts: Iterable[str]) -> list[Path]:
@@ -111,7 +130,7 @@ class ReportFolder:
             if known.get("digest", digest) != digest and self._explained(place):
                 raise OutputError(
                     f"{self.root}: holds explanations of another {clip}, which has changed since; "
-                    f"use --overwrite, or {_ELSEWHERE}"
+                    f"use --overwrite, or {ELSEWHERE}"
                 )
             known["digest"] = digest
         self._record()
@@ -145,8 +164,11 @@ class ReportFolder:
         part = place or explanation.method
         self._parts = list(dict.fromkeys([*self._parts, part]))
         self._record()
-        files = save(explanation, clip / part, overwrite=self._overwrite, own_input=False)
-        if not self._open:
+        audio = self.form.audio
+        files = save(
+            explanation, clip / part, overwrite=self._overwrite, own_input=False, audio=audio
+        )
+        if not self._open and audio:
             save_input(clip, explanation.input)
         self._open.append((clip / part, explanation))
         return files
@@ -157,7 +179,7 @@ class ReportFolder:
 
     def shown(self) -> set[Path]:
         """Return the folders of the sounds that are on the page or have a section for it."""
-        there = find_sections(self.page)
+        there = find_sections(self.page, self.root / self._assets if self._assets else None)
         places = [self.root / name for name in self._sounds]
         return {p for p in places if anchor(self.root, p) in there or (p / SECTION).is_file()}
 
@@ -168,8 +190,9 @@ class ReportFolder:
 
     @property
     def complete(self) -> bool:
-        """Whether a page was written of all explanations that are there."""
-        return len(self.explained) == self._shown and self.page.is_file()
+        """Whether a page was written of all explanations that are there, in this form."""
+        whole = len(self.explained) == self._shown and self.page.is_file()
+        return whole and self._assets == self.form.assets
 
     def finish(self, model: Model, *, on_missing: Callable[[str], None] | None = None) -> Path:
         """Write the page of all explanations and return its path.
@@ -184,10 +207,15 @@ class ReportFolder:
         try:
             with replacing(self.page) as partial:
                 write_page(
-                    partial, self.root, folders, model, former=self.page, on_missing=on_missing
-                )
-            self._shown = len(folders)
+                    partial, self.root, folders, model, self.form,
+                    former=(self.page, self._assets), on_missing=on_missing,
+                )  # fmt: skip
+            former, self._assets, self._shown = self._assets, self.form.assets, len(folders)
             self._record()
+            for folder in folders:
+                (folder.parent / SECTION).unlink(missing_ok=True)
+            if former != self._assets:
+                self._clear_assets(former, self._sounds)
         except OSError as error:
             raise OutputError(f"{self.page}: cannot be written ({error.strerror})") from error
         return self.page
@@ -196,15 +224,15 @@ class ReportFolder:
         """Remove the folder if nothing but the record is in it."""
         for name in self._sounds:
             self._prune(self.root / name)
-        if [path.name for path in self.root.iterdir()] == [_RECORD]:
-            (self.root / _RECORD).unlink()
+        if [path.name for path in self.root.iterdir()] == [RECORD]:
+            (self.root / RECORD).unlink()
             if self._made:
                 self.root.rmdir()
 
     def _close(self) -> None:
         """Write the section of the current sound."""
         if self._open:
-            write_section(self.root, self._open)
+            write_section(self.root, self._open, audio=self.form.audio)
         self._open = []
 
     def _explained(self, place: Path) -> list[Path]:
@@ -231,7 +259,7 @@ class ReportFolder:
             if str(here) in self._above or lines & self._taken:
                 return False
             place = self.root / name  # an input there is somebody else's
-            return not os.path.isfile(place) and not os.path.lexists(place / _INPUT)
+            return not os.path.isfile(place) and not os.path.lexists(place / INPUT)
 
         plain, longer = "/".join(parts), "/".join([own, *parts])
         numbered = (f"{plain}-{number}" for number in itertools.count(2))
@@ -245,29 +273,34 @@ class ReportFolder:
 
     def _record(self) -> None:
         facts = {"key": self._key, "parts": self._parts, "sounds": self._sounds}
-        whole = {"schema": _SCHEMA, **facts, "page": self._shown}
+        whole = {"schema": SCHEMA, **facts, "page": self._shown, "assets": self._assets}
         if whole != self._recorded:
-            write_json(self.root / _RECORD, whole)
+            write_json(self.root / RECORD, whole)
             self._recorded = json.loads(json.dumps(whole))
 
     def _take_over(self) -> None:
         """Remove what the record names, or go on with it."""
-        if not (self.root / _RECORD).is_file():
-            raise OutputError(
-                f"{self.root}: holds files that are not a report of earwitness; {_ELSEWHERE}"
-            )
-        facts = _recorded(self.root)
-        if os.path.lexists(self.page) and not _is_page(self.page):
-            raise OutputError(f"{self.page}: not a page of earwitness; {_ELSEWHERE}")
+        facts = read_facts(self.root, overwrite=self._overwrite)
+        check_page(self.root)
+        if "own" in facts:  # of an earlier version
+            self._remove(former_files(self.root, facts))
+            self.page.unlink(missing_ok=True)
+            return
         if not self._overwrite:
             self._compare(facts["key"])
         for name in facts["sounds"]:
             sweep(self.root / name)
         if self._overwrite:
             self._clear(facts["sounds"], facts["parts"])
+            self._clear_assets(facts["assets"], facts["sounds"])
             return
         self._recorded = json.loads(json.dumps(facts))
         self._sounds, self._parts, self._shown = facts["sounds"], facts["parts"], facts["page"]
+        self._assets = facts["assets"]
+        if any(name.split("/")[0].lower() == self.form.assets.lower() for name in self._sounds):
+            raise OutputError(
+                f"{self.root}: a sound has the folder {self.form.assets}; choose another for assets"
+            )
         for name, sound in self._sounds.items():
             self._names[sound["path"]] = name
             self._take(name)
@@ -275,14 +308,14 @@ class ReportFolder:
     def _compare(self, there: Any) -> None:
         """Raise unless the explanations there depend on the same as those of this run."""
         if self._key is None or self._difference is None or there is None:
-            raise OutputError(f"{self.root}: is not empty; use --overwrite, or {_ELSEWHERE}")
+            raise OutputError(f"{self.root}: is not empty; use --overwrite, or {ELSEWHERE}")
         try:
             other = self._difference(there, self._key)
         except (AttributeError, KeyError, TypeError):
             other = "a damaged record"
         if other:
             raise OutputError(
-                f"{self.root}: holds explanations with {other}; use --overwrite, or {_ELSEWHERE}"
+                f"{self.root}: holds explanations with {other}; use --overwrite, or {ELSEWHERE}"
             )
         self._key = {**self._key, "methods": {**there["methods"], **self._key["methods"]}}
 
@@ -290,12 +323,23 @@ class ReportFolder:
         for place in (self.root / name for name in sounds):
             own = [place / part for part in parts if is_ours(place / part)]
             files = [path for folder in own for path in own_files(folder)]
-            for path in (*files, *([place / _INPUT, place / SECTION] if own else [])):
-                path.unlink(missing_ok=True)
+            self._remove([*files, *([place / INPUT, place / SECTION] if own else [])])
             for part in parts:
                 self._prune(place / part)
             self._prune(place)
         self.page.unlink(missing_ok=True)
+
+    def _clear_assets(self, assets: str, sounds: Iterable[str]) -> None:
+        """Remove the data of sounds from a folder beside the page; empty for none."""
+        if assets:
+            places = [self.root / name for name in sounds]
+            self._remove(self.root / assets / asset_name(anchor(self.root, p)) for p in places)
+
+    def _remove(self, files: Iterable[Path]) -> None:
+        """Remove files, and the folders that are empty then."""
+        for path in list(files):
+            path.unlink(missing_ok=True)
+            self._prune(path.parent)
 
     def _prune(self, folder: Path) -> None:
         """Remove a folder and those around it, up to the root, while they are empty."""
@@ -310,47 +354,3 @@ class ReportFolder:
 def _folder_name(text: str) -> str:
     name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in text)
     return name.strip(" .")[:80].strip(" .") or "clip"
-
-
-def _is_page(path: Path) -> bool:
-    """Return whether a file is a page of a report."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return MARK.encode() in file.read(_HEAD)
-
-
-def _recorded(root: Path) -> dict[str, Any]:
-    """Return the record of a report; whatever it names lies in its folder.
-
-    Raises
-    ------
-    OutputError
-        If it is damaged, or names anything else.
-    """
-    path, whole = root / _RECORD, root.resolve()
-    try:
-        facts = read_record(path, {_SCHEMA}, OutputError)
-        names = [*facts["sounds"], *facts["parts"]]
-        inside = [_is_inside(whole, name) for name in names]
-        paths = [isinstance(sound["path"], str) for sound in facts["sounds"].values()]
-        single = ["/" not in part for part in facts["parts"]]
-        numbers = [isinstance(facts["page"], int), facts["key"] is None or bool(facts["key"])]
-        if all((*inside, *paths, *single, *numbers)):
-            return facts
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise OutputError(f"{path}: not a record of earwitness; {_ELSEWHERE}")
-
-
-def _is_inside(root: Path, name: str) -> bool:
-    """Return whether a name is a plain path below a folder, also where links lead."""
-    plain = name and "\\" not in name and PurePosixPath(name).as_posix() == name
-    parts = PurePosixPath(name).parts
-    return bool(
-        plain
-        and parts
-        and not {"..", ".", "/"} & set(parts)
-        and not name.startswith("/")
-        and (root / name).resolve().is_relative_to(root)
-    )

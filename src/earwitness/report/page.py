@@ -7,19 +7,55 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
 from earwitness import __version__
 from earwitness.errors import OutputError
-from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.render.policy import content_policy
-from earwitness.report.sections import SECTION, anchor, environment, render_section
+from earwitness.report.clip import anchor
+from earwitness.report.glossary import GLOSSARY
+from earwitness.report.sections import (
+    SECTION,
+    Section,
+    asset_name,
+    data_tag,
+    environment,
+    find_sections,
+    json_text,
+    row_tag,
+    write_asset,
+    write_section,
+)
+from earwitness.store import load
 
-_BEGIN = b'<section id="clip-'
 MARK = '<meta name="generator" content="earwitness">'  # near the beginning of every page
+# modules of the page's script, each with what it needs before it
+SCRIPTS = (
+    "fft.js", "stft.js", "unpack.js", "payloads.js", "gains.js", "strokes.js", "loudness.js",
+    "resample.js", "heterodyne.js", "original.js", "transport.js", "exports.js", "places.js",
+    "controls.js", "axes.js", "colours.js", "pens.js", "raster.js", "picture.js", "minimap.js",
+    "pointer.js", "brush.js", "dial.js", "pieces.js", "regions.js", "glossary.js", "figures.js",
+    "multiples.js", "table.js", "keys.js", "listen.js", "saves.js", "transport_bar.js", "desk.js",
+    "api.js", "start.js",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a page holds its sounds.
+
+    Attributes
+    ----------
+    assets : str
+        Folder beside the page for the data of each sound; empty to hold them in the page.
+    audio : bool
+        Whether the sounds are in it.
+    """
+
+    assets: str = ""
+    audio: bool = True
 
 
 def write_page(
@@ -27,15 +63,16 @@ def write_page(
     root: Path,
     folders: Sequence[Path],
     model: Model,
+    form: Form,
     *,
-    former: Path | None = None,
+    former: tuple[Path, str] | None = None,
     on_missing: Callable[[str], None] | None = None,
 ) -> None:
-    """Write the page; folders of one sound must be consecutive.
+    """Write the page, and what lies beside it; folders of one sound must be consecutive.
 
     New sections are inserted, then those of the former page. Others are rendered from the saved
-    explanations, in which pieces may have no sounds. Only one sound is in memory at a time.
-    Explanations that cannot be read are left out.
+    explanations, in which overlapping pieces may have no sounds. Only one sound is in memory at a
+    time. Explanations that cannot be read are left out.
 
     Parameters
     ----------
@@ -47,91 +84,111 @@ def write_page(
         The folders of the explanations.
     model : Model
         The explained model.
-    former : Path, optional
-        An earlier page of the folder.
+    form : Form
+    former : (Path, str), optional
+        An earlier page of the folder, and its folder of assets.
     on_missing : callable, optional
         Called with a line on each explanation that is left out.
     """
     groups = [(place, list(some)) for place, some in groupby(folders, lambda one: one.parent)]
-    script = files("earwitness.report").joinpath("page.js").read_text(encoding="utf-8")
+    known = _former(former)
+    sections = [_section(root, place, some, form, known, on_missing) for place, some in groups]
+    if form.assets:
+        (root / form.assets).mkdir(exist_ok=True)
+        for one in sections:
+            if isinstance(one, Section) and one.data.path.parent != root / form.assets:
+                write_asset(root / form.assets, one)
+    script = joined_script()
+    facts = {
+        "version": __version__,
+        "model": {
+            "name": model.name, "task": model.task, "rate": model.rate,
+            "outputs": len(model.labels),
+        },
+        "assets": f"{form.assets}/" if form.assets else None,
+        "audio": form.audio,
+        "glossary": GLOSSARY,
+    }  # fmt: skip
     stream = (
         environment()
         .get_template("page.html")
         .stream(
-            version=__version__,
-            script=Markup(script),
-            policy=content_policy(script),
-            model=model,
-            contents=[
-                (place.relative_to(root).as_posix(), anchor(root, place)) for place, _ in groups
-            ],
+            policy=content_policy(script, beside=bool(form.assets)),
             mark=Markup(MARK),
-            sections=_sections(root, groups, former, on_missing),
+            style=Markup(files("earwitness.report").joinpath("desk/desk.css").read_text("utf-8")),
+            report=facts,
+            report_json=Markup(json_text(facts)),
+            count=len(sections),
+            rows=_rows(sections, form),
+            data=() if form.assets else _data(sections),
+            script=Markup(script),
         )
     )
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(stream)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a section lies in a page, in bytes, and how many explanations it shows."""
-
-    start: int
-    end: int
-    articles: int
-
-
-def find_sections(page: Path) -> dict[str, Place]:
-    """Return the sections of a page by the anchors of their sounds; empty without a page."""
-    found: dict[str, Place] = {}
-    if not page.is_file():
-        return found
-    name, start, end, articles = b"", 0, 0, 0
-    with page.open("rb") as file:
-        for line in file:
-            if line.startswith(_BEGIN):
-                name, start, articles = line[len(_BEGIN) :].split(b'"', 1)[0], end, 0
-            end += len(line)
-            articles += line.startswith(b"<article")
-            if line.startswith(b"</section>") and name:
-                found[name.decode("utf-8", "replace")] = Place(start, end, articles)
-                name = b""
-    return found
+def joined_script() -> str:
+    """Return the modules of the page's script as one."""
+    folder = files("earwitness.report").joinpath("desk")
+    texts = [folder.joinpath(name) for name in SCRIPTS]
+    own = "\n".join(text.read_text("utf-8") for text in texts)
+    return f'(() => {{\n"use strict";\n{own}}})();\n'
 
 
-def _sections(
+def _former(former: tuple[Path, str] | None) -> dict[str, Section]:
+    if former is None:
+        return {}
+    page, assets = former
+    return find_sections(page, page.parent / assets if assets else None)
+
+
+def _section(
     root: Path,
-    groups: Sequence[tuple[Path, list[Path]]],
-    former: Path | None,
+    place: Path,
+    folders: Sequence[Path],
+    form: Form,
+    known: dict[str, Section],
     on_missing: Callable[[str], None] | None,
-) -> Iterator[Any]:
-    known = {} if former is None else find_sections(former)
-    for place, folders in groups:
-        made = place / SECTION
-        if made.is_file():
-            yield Markup(made.read_text(encoding="utf-8"))
-            made.unlink()
-            continue
-        there = known.get(anchor(root, place))
-        if former is not None and there is not None and there.articles == len(folders):
-            with former.open("rb") as file:
-                file.seek(there.start)
-                yield Markup(file.read(there.end - there.start).decode("utf-8"))
-            continue
-        saved, missing = [], []
+) -> Section | Markup:
+    """Return the section of a sound, or a row that says why there is none."""
+    name = anchor(root, place)
+    made = find_sections(place / SECTION).get(name)
+    there = known.get(name)
+    if made is None and there is not None and there.explanations == len(folders):
+        return there
+    missing: list[str] = []
+    if made is None:
+        saved = []
         for folder in folders:
             try:
-                saved.append((folder, Explanation.load(folder)))
+                saved.append((folder, load(folder, silent=True)))
             except OutputError as error:
                 missing.append(str(error))
         for text in missing:
             (on_missing or _ignore)(f"{text}; it is not on the page")
         if saved:
-            yield Markup(render_section(root, saved))
-        else:
-            name = f"clip-{anchor(root, place)}"
-            yield Markup('<section id="{}"><p>{}</p></section>\n').format(name, "; ".join(missing))
+            write_section(root, saved, audio=form.audio)
+            made = find_sections(place / SECTION)[name]
+    row = '<tr class="missing" id="clip-{}"><td colspan="99">{}</td></tr>\n'
+    return made or Markup(row).format(name, "; ".join(missing))
+
+
+def _rows(sections: Sequence[Section | Markup], form: Form) -> Iterator[Markup]:
+    numbers = iter(range(len(sections)))
+    for one in sections:
+        if not isinstance(one, Section):
+            yield one
+            continue
+        source = f"{form.assets}/{asset_name(one.anchor)}" if form.assets else ""
+        tag = row_tag(one.anchor, one.grades, one.peak, next(numbers), source)
+        yield Markup(tag + one.cells.read() + "</tr>\n")
+
+
+def _data(sections: Sequence[Section | Markup]) -> Iterator[Markup]:
+    whole = (one for one in sections if isinstance(one, Section))
+    for number, one in enumerate(whole):
+        yield Markup(data_tag(number) + one.data.read() + "</script>\n")
 
 
 def _ignore(_text: str) -> None:

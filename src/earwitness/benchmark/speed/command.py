@@ -1,4 +1,4 @@
-"""The cost of the whole command ``earwitness explain`` per sound, from the file to the page.
+"""The cost of the whole command ``earwitness explain --no-curve`` per sound, from file to page.
 
 The unit is one eager classification of the same sound in the same run, in processor time of one
 thread, because absolute times differ threefold between machines. Start-up is excluded by a first
@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 from earwitness.cli.run import Run, Settings, make_requests
 from earwitness.models.registry import load_model
-from earwitness.pipeline import load_clip
+from earwitness.subject import load_clip
 from earwitness.types import Request
 
 torch.set_num_threads(1)
@@ -48,7 +48,7 @@ def explain(some, output):
     quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
     with quiet[0], quiet[1]:
         settings = Settings(name, "cpu", output, overwrite=True, as_json=False)
-        return Run(make_requests((method,), {}, Request()), settings).over(some)
+        return Run(make_requests((method,), {}, Request(curve=False)), settings).over(some)
 
 def seconds(work):
     began = time.process_time()
@@ -124,7 +124,7 @@ def cost_lines(costs: list[Cost]) -> list[str]:
         bar = BARS.get(one.method)
         met = "" if bar is None else f"{bar:g}, " + ("met" if one.ratio <= bar else "**missed**")
         lines.append(
-            f"| `explain --method {one.method}` | {one.ratio:.1f} | {met} | "
+            f"| `explain --no-curve --method {one.method}` | {one.ratio:.1f} | {met} | "
             f"{1e3 * one.unit:.1f} ms | {one.size:.2f} |"
         )
     return lines

@@ -45,6 +45,13 @@ class Pieces(ABC):
             Usually 0 or 1; any weights are allowed. Differentiable.
         """
 
+    def labels(self) -> Tensor | None:
+        """Return the index of the piece that a cell belongs to most, shape (freq, frame), int64.
+
+        None if the pieces overlap by their nature and not in cross-fades only.
+        """
+        return None
+
     def energies(self, plane: Tensor) -> Tensor:
         """Return the energy (piece,) of each piece of a magnitude spectrogram (freq, frame)."""
         power = plane.square()
@@ -117,6 +124,16 @@ class Product(Pieces):
         columns = self._columns.square().expand(-1, self._shape[1])
         return (rows @ power @ columns.T).flatten()[self._used]
 
+    def labels(self) -> Tensor | None:
+        """Return the index of the piece of largest gain of each cell; None with components."""
+        if len(self._components) > 1:
+            return None
+        row, column = self._rows.argmax(dim=0), self._columns.argmax(dim=0)
+        found = self._used.new_full((self._sizes[1] * self._sizes[2],), -1)
+        found[self._used] = torch.arange(len(self._used), device=found.device)
+        cells = row[:, None] * self._sizes[2] + column
+        return found[cells].expand(self._shape)
+
     def mix(self, switches: Tensor) -> Tensor:
         """Return gains (batch, freq, frame), contracted one axis after the other."""
         batch, size = len(switches), self._sizes[0] * self._sizes[1] * self._sizes[2]
@@ -142,6 +159,10 @@ class Regions(Pieces):
     def __init__(self, names: Sequence[str], labels: Tensor) -> None:
         self.names = tuple(names)
         self._labels = labels
+
+    def labels(self) -> Tensor | None:
+        """Return the index of the region of each cell."""
+        return self._labels
 
     def mix(self, switches: Tensor) -> Tensor:
         """Return gains (batch, freq, frame), smoothed over neighbouring cells ([1, 2, 1] / 4)."""

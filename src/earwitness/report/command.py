@@ -1,0 +1,56 @@
+"""The line of the command that repeats an explanation."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from earwitness.explanation import Explanation
+from earwitness.methods.registry import METHODS
+
+
+def command_line(one: Explanation) -> str | None:
+    """Return the command that repeats an explanation, as a shell reads it.
+
+    Paths are as they were given. None if the model was not loaded by its name, or the sound is not
+    a file.
+    """
+    model = one.provenance.get("model")
+    if not model or not Path(one.clip).is_file():
+        return None
+    clip = one.clip if not one.clip.startswith("-") else f"./{one.clip}"
+    words = ["earwitness", "explain", clip, "--model", model, "--method", one.method]
+    spec, target = METHODS.get(one.method), one.target
+    for name, value in one.options.items():
+        if name in spec.declared and value != spec.declared[name].default:
+            words += ["--set", f"{name}={_text(value)}"]
+    if not target.decided:
+        words += ["--target", target.label]
+    if target.versus_label is not None:
+        words += ["--versus", target.versus_label]
+    if target.span is not None:
+        words += ["--span", *map(str, target.span)]
+    if target.sign < 0:
+        words += ["--direction", "down"]
+    if one.mask.rule != spec.keep:
+        words += ["--keep", one.mask.rule]
+    for name in ("start", "end"):
+        if one.provenance.get(name) is not None:
+            words += [f"--{name}", str(one.provenance[name])]
+    if one.provenance["seed"]:
+        words += ["--seed", str(one.provenance["seed"])]
+    trust = one.provenance.get("trust", "full")
+    if trust != "full":
+        words += ["--trust", trust]
+    if (one.curve is not None) != (trust == "full"):
+        words += ["--curve" if one.curve is not None else "--no-curve"]
+    if one.provenance["device"] != "cpu":
+        words += ["--device", one.provenance["device"]]
+    return shlex.join(words)
+
+
+def _text(value: Any) -> str:
+    """Return the value of an option as ``--set`` takes it."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,120 @@
+"""A sound to explain, at the model's rate, with what all its explanations share."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from earwitness.audio import as_audio, read_audio
+from earwitness.errors import ParameterError
+from earwitness.evaluation.curve import Controls, score_controls
+from earwitness.evaluation.orders import Orders
+from earwitness.models.declared import outputs_for
+from earwitness.models.model import Model
+from earwitness.probe import Probe
+from earwitness.samples import MOST_SAMPLES
+from earwitness.types import Audio, FloatArray, Target
+
+_MOST_CELLS = 60_000_000  # of the plane, some 4 GB while explaining; half an hour at 16 kHz
+Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int] | Mapping[str, Any]
+
+
+def load_clip(
+    clip: Clip, rate: int, *, start: float | None = None, end: float | None = None,
+    longest: float | None = None,
+) -> Audio:  # fmt: skip
+    """Return a sound as a model takes it, of ``longest`` seconds at most (30 min at 16 kHz)."""
+    longest = MOST_SAMPLES / rate if longest is None else longest
+    if isinstance(clip, str | os.PathLike):
+        return read_audio(clip, rate=rate, start=start, end=end, longest=longest)
+    audio = as_audio(clip)
+    for bound in (start, end):
+        if bound is not None and not math.isfinite(bound):
+            raise ParameterError(f"{audio.name}: start and end are seconds, got {bound}")
+    first = round((start or 0.0) * audio.rate)
+    last = len(audio.samples) if end is None else round(end * audio.rate)
+    if first < 0 or first >= min(last, len(audio.samples)):
+        raise ParameterError(f"{audio.name}: the part from {start or 0:g} s on is empty")
+    part = Audio(audio.samples[first:last], audio.rate, audio.name, audio.notes)
+    return as_audio(part, rate=rate, longest=longest)
+
+
+@dataclass
+class Subject:
+    """A sound at the model's rate, with what all explanations of it share, computed once.
+
+    Attributes
+    ----------
+    model : Model
+    audio : Audio
+    seed : int
+        Of the random orders of controls.
+    """
+
+    model: Model
+    audio: Audio
+    seed: int
+    _controls: dict[Target, Controls] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def wave(self) -> Tensor:
+        """Samples (time,) where the model is."""
+        return torch.from_numpy(self.audio.samples).to(self.model.device)
+
+    @cached_property
+    def outputs(self) -> Tensor:
+        """The model's outputs (output[, frame])."""
+        return outputs_for(self.model, self.wave, batches=True)
+
+    @cached_property
+    def magnitude(self) -> FloatArray:
+        """The input on the plane (freq, frame)."""
+        found: FloatArray = self.model.plane.analyse(self.wave[None])[0].abs().cpu().numpy()
+        return found
+
+    @cached_property
+    def orders(self) -> Orders:
+        """Orders of controls."""
+        return Orders(self.magnitude, self.seed)
+
+    def controls(self, probe: Probe) -> Controls:
+        """Return the scores of controls at a dozen areas, computed once for each target.
+
+        Parameters
+        ----------
+        probe : Probe
+            Of this sound and model.
+        """
+        if probe.target not in self._controls:
+            found = score_controls(probe, self.orders, self.outputs)
+            self._controls[probe.target] = found
+        return self._controls[probe.target]
+
+
+def open_subject(
+    model: Model,
+    clip: Clip,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    seed: int = 0,
+) -> Subject:
+    """Read a sound to explain.
+
+    Raises
+    ------
+    EarwitnessError
+        If it cannot be read, or is too long to explain in one piece.
+    """
+    plane = model.plane
+    longest = (_MOST_CELLS // plane.bins * plane.hop - plane.n_fft // 2) / model.rate
+    audio = load_clip(clip, model.rate, start=start, end=end, longest=longest)
+    return Subject(model, audio, seed)
