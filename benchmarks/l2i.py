@@ -34,7 +34,6 @@ from earwitness.data.collection import read_collection
 from earwitness.decoders.interpreter import load_interpreter
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation.cases import make_cases, measure
-from earwitness.evaluation.components import component_figures
 from earwitness.evaluation.orders import order_by
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.agreement import top_fidelity
@@ -43,6 +42,7 @@ from earwitness.models.registry import load_model
 from earwitness.models.target import make_target
 from earwitness.probe import Probe
 from earwitness.provenance import commit
+from earwitness.train.interpreters.figures import component_figures
 from earwitness.types import FloatArray
 
 HERE = Path(__file__).parent

@@ -119,7 +119,6 @@ NEAREST: dict[str, list[str]] = {
     "decoders/interpreter.py": _L2I,
     "methods/l2i.py": _L2I,
     "train/interpreters/": _L2I,
-    "evaluation/components.py": _L2I,
     "metrics/agreement.py": _L2I,
     "models/prepare.py": _FAST,
     "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],

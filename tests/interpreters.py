@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,6 +16,7 @@ from earwitness.models.model import Model
 from tests.toys import TOY_PLANE
 
 BANDS = ((8, 16), (40, 60), (100, 129))  # bins of each pattern
+ACTIVE = ((slice(20, 40), 20.0), (slice(60, 80), 10.0), (slice(None), 5.0))  # frames, height
 WEIGHTS = [[3.0, 0.0, -4.0], [0.0, 6.0, 1.0]]
 
 
@@ -23,10 +25,16 @@ class Fixed(nn.Module):
 
     def forward(self, maps: Sequence[torch.Tensor], frames: int) -> torch.Tensor:
         found = torch.zeros(len(maps[0]), 3, frames)
-        found[:, 0, 20:40] = 2.0
-        found[:, 1, 60:80] = 1.0
-        found[:, 2] = 0.5
+        for k, (active, height) in enumerate(ACTIVE):
+            found[:, k, active] = height
         return found
+
+
+def gain(component: int) -> float:
+    """Return the gain of a component where it alone is active: its power beside the floor's."""
+    low, high = BANDS[component]
+    power = math.expm1(ACTIVE[component][1] * (high - low) ** -0.5) ** 2
+    return power / (power + 0.01)
 
 
 def known(model: Model, weights: list[list[float]]) -> Interpreter:

@@ -100,13 +100,23 @@ BUGS = {
     ),
     "l2i: the filter is no ratio": (
         "decoders/components.py",
-        "return self._patterns @ rows / whole + rest",
-        "return self._patterns @ rows + rest",
+        "return total / self._whole",
+        "return total",
     ),
     "l2i: cells of no component are lost": (
         "decoders/components.py",
-        "rest = switches[:, -1, None, None] * (1 - self._total / whole)",
-        "rest = 0.0",
+        "total = switches[:, -1, None, None] * torch.full_like(self._whole, _FLOOR**2)",
+        "total = torch.zeros_like(switches[:, -1, None, None] * self._whole)",
+    ),
+    "l2i: amplitudes and not powers": (
+        "decoders/components.py",
+        "values.expm1().square()",
+        "values.expm1()",
+    ),
+    "l2i: shares of a logarithm": (
+        "decoders/components.py",
+        "values.expm1().square()",
+        "values.square()",
     ),
     "l2i: an interpreter without Theta runs": (
         "decoders/interpreter.py",
@@ -184,12 +194,12 @@ BUGS = {
         "samples=self.length)",
     ),
     "l2i: the relevant components are kept and not removed": (
-        "evaluation/components.py",
+        "train/interpreters/figures.py",
         "probe.scores(1 - pieces.mix(row[None])[0].clamp(0, 1) for row in switches)",
         "probe.scores(pieces.mix(row[None])[0].clamp(0, 1) for row in switches)",
     ),
     "l2i: random components are one more": (
-        "evaluation/components.py",
+        "train/interpreters/figures.py",
         "rng.permutation(some)[:count]",
         "rng.permutation(some)[: count + 1]",
     ),

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from earwitness.evaluation.components import component_figures
 from earwitness.metrics.agreement import tag_fidelity, top_fidelity
 from earwitness.models.target import make_target
 from earwitness.probe import Probe
+from earwitness.train.interpreters.figures import component_figures
 from earwitness.types import Audio
-from tests.interpreters import BANDS, WEIGHTS, known
+from tests.interpreters import BANDS, WEIGHTS, gain, known
 from tests.toys import TOY_PLANE, spectral
 
 
@@ -25,13 +25,13 @@ def test_figures_of_known_components(white: Audio) -> None:
         probe = Probe(model, wave, make_target(model, outputs[0], 1), seed=3)
         found = component_figures(probe, interpreter, top=1)
         gains = torch.zeros(probe.shape)
-        gains[BANDS[1][0] : BANDS[1][1], 60:80] = 1.0
+        gains[BANDS[1][0] : BANDS[1][1], 60:80] = gain(1)
         left = model.from_magnitude(((1 - gains) * probe.magnitude)[None])
     frames = TOY_PLANE.frames(24000)
-    z = np.array([2 * 20 / frames, 20 / frames, 0.5])
+    z = 10 * np.array([2 * 20 / frames, 20 / frames, 0.5])
     np.testing.assert_allclose(found.scores, np.array(WEIGHTS) @ z, rtol=1e-5)
     np.testing.assert_allclose(found.chances, outputs[0].detach().softmax(dim=0), rtol=1e-4)
-    np.testing.assert_allclose(found.relevance, [0.0, 1.0, 0.5 / (6 * z[1])], rtol=1e-5)
+    np.testing.assert_allclose(found.relevance, [0.0, 1.0, z[2] / (6 * z[1])], rtol=1e-5)
     assert found.kept == 1
     np.testing.assert_allclose(found.area, float(gains.mean()), rtol=1e-5)
     np.testing.assert_allclose(found.drop, float((outputs - left).detach()[0, 1]), rtol=1e-3)
@@ -40,7 +40,7 @@ def test_figures_of_known_components(white: Audio) -> None:
     np.testing.assert_allclose(found.power, (values**2).mean(), rtol=1e-4)
     patterns = interpreter.dictionary.numpy().astype(float)
     h = np.zeros((3, frames))
-    h[0, 20:40], h[1, 60:80], h[2] = 2.0, 1.0, 0.5
+    h[0, 20:40], h[1, 60:80], h[2] = 20.0, 10.0, 5.0
     wanted = ((values - patterns @ h) ** 2).sum() / (values**2).sum()
     np.testing.assert_allclose(found.reconstruction, wanted, rtol=1e-4)
     best = np.stack([nnls(patterns, column)[0] for column in values.T.astype(float)], axis=1)

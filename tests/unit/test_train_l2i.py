@@ -68,7 +68,7 @@ def test_relevant_components_are_in_the_band_that_the_model_listens_to(
         inside = power[(freqs >= low) & (freqs <= high)].sum(axis=0)
         assert inside[int(np.argmax(weights))] > 0.6  # of 1: columns have unit norm
         assert made.attribution.details["kept"] == [
-            k for k, weight in enumerate(weights) if weight > 0.2
+            k for k, weight in enumerate(weights) if weight > 0.4
         ]
         total = made.evidence.samples + made.remainder.samples
         np.testing.assert_allclose(total, made.input.samples, atol=1e-6)

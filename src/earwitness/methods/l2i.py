@@ -39,7 +39,7 @@ def l2i(
     probe: Probe,
     *,
     interpreter: str = "",
-    threshold: Annotated[float, Ge(0), Le(1)] = 0.2,
+    threshold: Annotated[float, Ge(0), Le(1)] = 0.4,
     top: Annotated[int, Ge(0)] = 0,
 ) -> Map:
     """Filter the sound by its most relevant components; the map is their share of every cell.
@@ -54,7 +54,8 @@ def l2i(
         Folder written by ``earwitness train l2i``; by default the interpreter shipped with the
         model.
     threshold : float
-        Components of more than this relevance are kept; the largest relevance is 1.
+        Components of more than this relevance are kept; the largest relevance is 1. The paper has
+        0.2 to 0.35, with other filters.
     top : int
         Largest number of components that are kept; 0 for no limit. The paper keeps 5.
     """

@@ -67,7 +67,7 @@ class ComponentFigures:
 
 
 def component_figures(
-    probe: Probe, interpreter: Interpreter, *, threshold: float = 0.2, top: int = 0
+    probe: Probe, interpreter: Interpreter, *, threshold: float = 0.4, top: int = 0
 ) -> ComponentFigures:
     """Return the figures of one sound, of no more than one window of the model.
 
