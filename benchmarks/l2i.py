@@ -47,6 +47,7 @@ from earwitness.types import FloatArray
 
 HERE = Path(__file__).parent
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8)
+DEFAULT = 0.4
 CONDITIONS = ("clean", "mix12", "mix0")
 SHOWN = {"average-increase": "AI %", "average-drop": "AD %", "average-gain": "AG %",
          "faithfulness": "FF", "fidelity": "Fid-In"}  # fmt: skip
@@ -100,10 +101,10 @@ def mixtures(
 def _masks(probe: Probe, folders: list[str]) -> Iterable[tuple[str, FloatArray]]:
     built_in = _map(probe, "lmac", {})
     for number, folder in enumerate(folders):
-        for threshold in THRESHOLDS if not number else THRESHOLDS[:1]:
+        for threshold in THRESHOLDS if not number else (DEFAULT,):
             own = _map(probe, "l2i", {"interpreter": folder, "threshold": threshold})
             yield f"l2i, seed {number}, threshold {threshold}", own
-            if threshold == THRESHOLDS[0]:
+            if threshold == DEFAULT:
                 yield f"l2i, seed {number}, gains of lmac", order_by(built_in, own)
                 if not number:
                     yield "random, gains of l2i", order_by(own, surrogate_of(probe))
