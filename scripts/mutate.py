@@ -40,6 +40,8 @@ _LMAC = [
 ]
 _LMAC += [f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume", "contamination")]
 _LMAC += _RESUME
+_L2I = ["tests/reference/test_l2i.py"]
+_L2I += [f"tests/unit/test_{name}.py" for name in ("dictionary", "components", "train_l2i")]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
@@ -111,6 +113,13 @@ NEAREST: dict[str, list[str]] = {
     "models/zoo/cnn14.py": ["tests/unit/test_cnn14.py"],
     "decoders/slim.py": _LMAC,
     "decoders/folder.py": _LMAC,
+    "decoders/trained.py": [*_RESUME, *_LMAC, *_L2I],
+    "decoders/dictionary.py": _L2I,
+    "decoders/components.py": _L2I,
+    "decoders/interpreter.py": _L2I,
+    "methods/l2i.py": _L2I,
+    "train/interpreters/": _L2I,
+    "metrics/agreement.py": _L2I,
     "models/prepare.py": _FAST,
     "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],
     "models/registry.py": [*_RESUME, *_ZOO],

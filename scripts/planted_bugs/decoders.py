@@ -49,7 +49,7 @@ BUGS = {
         "torch.ones_like(ramp) if fade",
     ),
     "lmac: windows start at the wrong frame": (
-        "decoders/folder.py",
+        "decoders/trained.py",
         "round(start / hop) for",
         "round(start / hop) // 2 for",
     ),

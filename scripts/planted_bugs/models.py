@@ -174,14 +174,14 @@ BUGS = {
         "digest_of([path])",
     ),
     "lmac: a decoder of a model with other outputs is used": (
-        "decoders/folder.py",
-        'if changed(self.model, {**self.model, "outputs"',
-        'if False and changed(self.model, {**self.model, "outputs"',
+        "decoders/trained.py",
+        'if changed(trained_for, {**trained_for, "outputs"',
+        'if False and changed(trained_for, {**trained_for, "outputs"',
     ),
     "lmac: an old decoder is kept in memory": (
-        "methods/lmac.py",
-        "for name in FILES",
-        "for name in FILES[:1]",
+        "decoders/trained.py",
+        "for name in self.files)",
+        "for name in self.files[:1])",
     ),
     "declared: a softmax is applied twice": (
         "models/declared.py",

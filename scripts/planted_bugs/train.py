@@ -44,7 +44,7 @@ BUGS = {
         "return network",
     ),
     "lmac: every epoch has the same chance": (
-        "train/lmac.py",
+        "train/loop.py",
         "self.settings.seed * 1_000_003 + number",
         "self.settings.seed * 1_000_003",
     ),
@@ -74,8 +74,8 @@ BUGS = {
         '""',
     ),
     "lmac: outputs are taken as declared": (
-        "train/lmac.py",
-        "outputs_for(model, first.to(model.device))",
+        "train/loop.py",
+        "outputs_for(self.model, first.to(self.model.device))",
         "pass",
     ),
 }

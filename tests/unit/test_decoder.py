@@ -12,7 +12,6 @@ from torch import nn
 
 from earwitness.decoders.folder import (
     Explainer,
-    first_frames,
     linear_gains,
     load_explainer,
     load_published,
@@ -20,6 +19,7 @@ from earwitness.decoders.folder import (
 )
 from earwitness.decoders.published import PublishedDecoder
 from earwitness.decoders.slim import Decoder, default_widths
+from earwitness.decoders.trained import first_frames
 from earwitness.errors import ModelError, NotApplicableError, UnknownNameError
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer, find_layers
@@ -305,3 +305,10 @@ def test_the_published_layout_is_read(tmp_path: Path) -> None:
         load_published(tmp_path / "text.ckpt", model)
     with pytest.raises(NotApplicableError, match="esc10 has no conv_block6"):
         load_published(tmp_path / "psi.ckpt", load_model("esc10"))
+
+
+def test_the_finest_layer_is_used_where_the_sound_is_reconstructed() -> None:
+    layers = find_layers(load_model("esc10"), finest=True)
+    assert [(one.channels, len(one.freqs)) for one in layers] == [
+        (128, 8), (64, 16), (32, 32), (16, 64)
+    ]  # fmt: skip

@@ -22,7 +22,7 @@ from earwitness.data.collection import Item
 from earwitness.decoders.folder import load_explainer
 from earwitness.errors import NotApplicableError, OutputError
 from earwitness.files import digest_of
-from earwitness.methods.lmac import _stored
+from earwitness.methods.lmac import FOLDERS
 from earwitness.models.fingerprint import changed, fingerprint, identity
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
@@ -306,9 +306,9 @@ def test_a_decoder_is_refused_by_a_model_with_other_outputs(
 def test_a_decoder_in_memory_is_the_one_in_the_folder(sounds: list[Path], tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 1)):
         trained(coarse(), sounds, tmp_path / name, epochs=1, seed=seed)
-    first = _stored(tmp_path / "a").decoder.state_dict()
+    first = FOLDERS.load(tmp_path / "a").decoder.state_dict()
     shutil.copy(*(tmp_path / name / "decoder.safetensors" for name in "ba"))
-    second = _stored(tmp_path / "a").decoder.state_dict()
+    second = FOLDERS.load(tmp_path / "a").decoder.state_dict()
     wanted = load_explainer(tmp_path / "b").decoder.state_dict()
     for name, value in wanted.items():
         torch.testing.assert_close(second[name], value, rtol=0, atol=0)

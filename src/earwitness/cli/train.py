@@ -1,4 +1,4 @@
-"""``earwitness train``: train a classifier, or a decoder that explains one."""
+"""``earwitness train``: train a classifier, or a decoder or interpreter that explains one."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
 from earwitness.cli.results import Verbs, emit
-
-_BEGINNING = 0.1  # s, read of each sound to test whether it is readable
+from earwitness.cli.train_l2i import l2i
+from earwitness.cli.training import folds_of, progress, sounds_of
 
 
 @click.group(cls=Verbs)
 def train() -> None:
-    """Train a classifier, or a decoder that explains one."""
+    """Train a classifier, or a decoder or an interpreter that explains one."""
 
 
-def _folds(text: str | None) -> set[int] | None:
-    if text is None:
-        return None
-    try:
-        return {int(part) for part in text.split(",")}
-    except ValueError:
-        raise click.UsageError(f"folds are numbers separated by commas, got {text!r}") from None
+train.add_command(l2i)
 
 
 @train.command()
@@ -64,7 +58,7 @@ def classifier(
     from earwitness.models.zoo.checkpoint import default_recipe
     from earwitness.train.classifier import Settings, train_classifier
 
-    held_out, wanted = _folds(test_folds) or set(), _folds(folds)
+    held_out, wanted = folds_of(test_folds) or set(), folds_of(folds)
     items = read_collection(Path(data))
     learn = wanted or {item.fold for item in items} - held_out
     if learn & held_out:
@@ -166,9 +160,6 @@ def lmac(
 
     Several GPUs, or several processes: torchrun --nproc-per-node 2 -m earwitness train lmac ...
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
     from earwitness.decoders.folder import load_explainer
     from earwitness.models.registry import load_model
     from earwitness.train.lmac import train_lmac
@@ -176,24 +167,13 @@ def lmac(
 
     workers, device = Workers.here(device)
     settings = lmac_settings(given)
-    learn, held_out = _sounds(Path(data), _folds(folds), _folds(valid_folds), settings.seed)
+    learn, held_out = sounds_of(Path(data), folds_of(folds), folds_of(valid_folds), settings.seed)
     explained = load_model(model, device=device)
     begin = load_explainer(Path(start)) if start else None
     first = workers.rank == 0
     if first:
         say(f"{len(learn)} sounds to train on, {len(held_out)} to validate on")
-    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.fields[now]}"),
-               TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True,
-                  disable=not first) as bar:  # fmt: skip
-        task = bar.add_task("training", total=settings.epochs, now="")
-
-        def on_epoch(epoch: int, figures: dict[str, float]) -> None:
-            text = ", ".join(f"{name} {value:.3g}" for name, value in figures.items())
-            bar.update(task, completed=epoch, now=text)
-            if first and (epoch % 5 == 0 or epoch == settings.epochs):
-                say(f"epoch {epoch}: {text}")
-
+    with progress("training", settings.epochs, shown=first) as on_epoch:
         found = train_lmac(explained, learn, held_out, settings, Path(output), layers=layers,
                            start=begin, workers=workers, on_epoch=on_epoch)  # fmt: skip
     if first:
@@ -231,45 +211,3 @@ def lmac_settings(given: dict[str, Any]) -> Any:
         mixed_precision=wanted["amp"],
         **plain,
     )
-
-
-def _sounds(
-    data: Path, folds: set[int] | None, valid: set[int] | None, seed: int
-) -> tuple[list[Path], list[Path]]:
-    """Return paths to train on and to validate on."""
-    from earwitness.audio import find_clips
-    from earwitness.data.collection import read_collection
-    from earwitness.errors import AudioError
-    from earwitness.train.settings import split
-
-    if not data.is_dir():
-        raise AudioError(f"{data}: no such folder of sounds")
-    if folds is None and valid is None:
-        return split(_readable(find_clips([data])), 0.1, seed)
-    items = read_collection(data)
-    known = {item.fold for item in items}
-    missing = ((folds or set()) | (valid or set())) - known
-    if missing:
-        raise click.UsageError(f"{data} has no fold {min(missing)}")
-    if (folds or set()) & (valid or set()):
-        raise click.UsageError("a fold cannot be used for both training and validation")
-    wanted = folds or known - (valid or set())
-    learn = _readable([item.path for item in items if item.fold in wanted])
-    if not valid:
-        return split(learn, 0.1, seed)
-    return learn, _readable([item.path for item in items if item.fold in valid])
-
-
-def _readable(paths: list[Path]) -> list[Path]:
-    """Return the sounds whose beginning is readable, and print those left out."""
-    from earwitness.audio import read_audio
-    from earwitness.errors import AudioError
-
-    good = []
-    for path in paths:
-        try:
-            read_audio(path, end=_BEGINNING)
-            good.append(path)
-        except AudioError as error:
-            say(f"left out: {error}")
-    return good

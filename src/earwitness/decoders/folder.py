@@ -11,26 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder
+from earwitness.decoders.trained import joined_windows, layers_of, require_model, write_tensors
 from earwitness.errors import ModelError, NotApplicableError
-from earwitness.files import read_record, replacing, unwritable, write_json
+from earwitness.files import read_record, write_json
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
-from earwitness.models.fingerprint import PerModel, changed, fingerprint, identity
+from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
 from earwitness.plane.domains import mask_magnitude
 from earwitness.plane.stft import Plane
-from earwitness.plane.windows import joined
 from earwitness.weights import read_torch
 
 SCHEMA = 2  # version of the folder's layout
 FILES = ("decoder.json", "decoder.safetensors")
-_CHECKED: PerModel[list[float]] = PerModel()  # outputs of models, for comparison
 _QUIETEST = 1e-12  # magnitude; quieter cells keep their gain, as their ratio is undefined
 
 
@@ -73,27 +71,7 @@ class Explainer:
 
     def require(self, model: Model) -> None:
         """Raise ``NotApplicableError`` if it was trained for another model."""
-        if self.plane != model.plane:
-            raise NotApplicableError(
-                f"this decoder was trained for {self.name} on another plane ({self.plane}), not "
-                f"for {model.name} on {model.plane}; wrap(..., plane=) sets the plane of a model"
-            )
-        if self.model["weights"] != fingerprint(model):
-            raise NotApplicableError(
-                f"this decoder was trained for {self.name} (weights {self.model['weights']}), not "
-                f"for {model.name} as it is (weights {fingerprint(model)}); train one with "
-                "earwitness train lmac"
-            )
-        if not self.model.get("outputs"):  # of an earlier version, or of the published layout
-            return
-        known = _CHECKED.of(model)
-        if "outputs" not in known:
-            known["outputs"] = identity(model)["outputs"]
-        if changed(self.model, {**self.model, "outputs": known["outputs"]}):
-            raise NotApplicableError(
-                f"this decoder was trained for {self.name} with other outputs than {model.name} "
-                "has now, with the same weights; train one with earwitness train lmac"
-            )
+        require_model("decoder", "earwitness train lmac", self.name, self.plane, self.model, model)
 
     def gains(self, model: Model, magnitude: Tensor, wave: Tensor, target: int) -> Tensor:
         """Return gains (freq, frame) in [0, 1] for one sound, with one forward pass of the model.
@@ -119,10 +97,8 @@ class Explainer:
         frames = self.plane.frames(windows[0][1])
         with torch.no_grad():
             found = self.decoder(maps, conditioning, frames)
-        total = magnitude.shape[-1]
-        samples = [start for start, _ in windows]
-        starts = first_frames(samples, self.plane.hop, found.shape[-1], total)
-        gains = joined(list(found), starts, total, fade=True)
+        starts = [start for start, _ in windows]
+        gains = joined_windows(found, starts, self.plane.hop, magnitude.shape[-1])
         return linear_gains(gains, magnitude, self.domain, self.plane)
 
 
@@ -164,26 +140,9 @@ def make_decoder(
     return PublishedDecoder(plane, deepest)
 
 
-def first_frames(starts: Sequence[int], hop: int, length: int, total: int) -> list[int]:
-    """Return the first frame of windows that start at samples, the last one up to the end.
-
-    Rounding of starts to frames could leave the last frame of ``total`` uncovered by windows of
-    ``length`` frames.
-    """
-    frames = [round(start / hop) for start in starts]
-    return [*frames[:-1], max(frames[-1], total - length)] if len(frames) > 1 else frames
-
-
 def save_explainer(folder: Path, explainer: Explainer) -> None:
     """Write a decoder to a folder, first the weights, then their description."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "decoder.safetensors"
-    state = {name: one.contiguous().cpu() for name, one in explainer.decoder.state_dict().items()}
-    try:
-        with replacing(path) as partial:
-            save_file(state, partial)
-    except SafetensorError as error:  # a full disk
-        raise unwritable(path, error) from error
+    write_tensors(folder / "decoder.safetensors", explainer.decoder.state_dict())
     stored = {
         "schema": SCHEMA,
         "model": {"name": explainer.name, **explainer.model},
@@ -207,10 +166,7 @@ def load_explainer(folder: Path) -> Explainer:
     """
     try:
         stored = read_record(folder / "decoder.json", {SCHEMA}, ModelError)
-        layers = tuple(
-            HiddenLayer(**{**one, "freqs": tuple(one["freqs"]), "flips": tuple(one["flips"])})
-            for one in stored["layers"]
-        )
+        layers = layers_of(stored["layers"])
         plane, widths = Plane(**stored["plane"]), tuple(stored["widths"])
         decoder = make_decoder(stored["kind"], layers, plane, widths)
         decoder.load_state_dict(load_file(folder / "decoder.safetensors"))

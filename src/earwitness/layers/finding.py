@@ -68,7 +68,11 @@ class HiddenLayer:
 
 
 def find_layers(
-    model: Model, names: Sequence[str] = (), *, samples: int | None = None
+    model: Model,
+    names: Sequence[str] = (),
+    *,
+    samples: int | None = None,
+    finest: bool = False,
 ) -> tuple[HiddenLayer, ...]:
     """Return a decoder's layers, deepest first; the conditioning is computed on the first.
 
@@ -81,6 +85,8 @@ def find_layers(
         it is the most expensive and the least related to the decision. If layers without a
         frequency axis follow those with one, the last of them with more channels than the model has
         outputs comes first, for the conditioning only: it is the closest to the output.
+    finest : bool
+        Whether the finest resolution is always used, for a decoder that reconstructs the sound.
     samples : int, optional
         Length of the sound to evaluate the model on; by default one that the model accepts.
 
@@ -124,7 +130,7 @@ def find_layers(
             if influence is not None:
                 connected = {name for name, one in influence.items() if one.connected}
                 everything = [one for one in layers if one.name in connected]
-        layers = _last_of_each(everything, sizes)
+        layers = _last_of_each(everything, sizes, finest)
     if not layers:
         raise NotApplicableError(
             f"found no layer of {model.name} whose output has a time axis; name some"
@@ -175,15 +181,19 @@ def _size(layer: HiddenLayer, shape: torch.Size) -> tuple[int, int]:
 
 
 def _last_of_each(
-    layers: list[HiddenLayer], sizes: dict[str, tuple[int, int]]
+    layers: list[HiddenLayer], sizes: dict[str, tuple[int, int]], finest: bool
 ) -> list[HiddenLayer]:
-    """Return the last layer of every resolution, in order; without the finest if there are many."""
+    """Return the last layer of every resolution, in order; without the finest if there are many.
+
+    With ``finest``, the coarsest are left out instead if there are more than five.
+    """
     both = [layer for layer in layers if layer.freq_axis is not None]
     layers = [one for one in both or layers if sizes[one.name][0] >= _FEWEST_FRAMES]
     last = {sizes[layer.name]: layer for layer in layers}
     if len(last) == 1 and len(layers) > 2:
         return [layers[(k + 1) * len(layers) // 3 - 1] for k in range(3)]
     fine = sorted(last, key=lambda size: size[0] * size[1])
-    fine = fine[:-1][-_MOST_LAYERS:] if len(fine) > _ALL_READ else fine
+    if len(fine) > _ALL_READ:
+        fine = fine[-_MOST_LAYERS:] if finest else fine[:-1][-_MOST_LAYERS:]
     return [layer for layer in layers if last[sizes[layer.name]] is layer and
             sizes[layer.name] in fine]  # fmt: skip

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 
 from earwitness.decoders.folder import FILES, Explainer, load_explainer, load_published
+from earwitness.decoders.trained import Folders, written
 from earwitness.errors import NotApplicableError
 from earwitness.layers.recording import require_one_call
 from earwitness.methods.registry import register
@@ -16,8 +14,7 @@ from earwitness.models.model import Model
 from earwitness.probe import Probe
 from earwitness.types import Map
 
-_SHIPPED = "earwitness.models.zoo"
-_FOLDER = "weights"
+FOLDERS = Folders("lmac", FILES, load_explainer)
 _READ: dict[tuple[Path, tuple[int, ...], str], Explainer] = {}
 _INSTEAD = "use a method without a trained decoder, such as optimised-mask or lrp"
 
@@ -86,10 +83,10 @@ def _chosen(model: Model, folder: str) -> Explainer:
     if folder and Path(folder).is_file():
         return _published(Path(folder), model)
     if folder:
-        return _stored(Path(folder))
+        return FOLDERS.load(Path(folder))
     found = shipped(model)
     if found is None:
-        built_in = [name for name, _ in _every_shipped()]
+        built_in = [name for name, _ in FOLDERS.shipped()]
         if model.name in built_in:
             raise NotApplicableError(
                 f"the decoder that comes with {model.name} was trained for other weights, labels "
@@ -105,42 +102,14 @@ def _chosen(model: Model, folder: str) -> Explainer:
 
 def shipped(model: Model) -> Explainer | None:
     """Return the decoder shipped for a model, or None."""
-    every = (explainer for _, explainer in _every_shipped())
+    every = (explainer for _, explainer in FOLDERS.shipped())
     return next((one for one in every if one.model["weights"] == fingerprint(model)), None)
-
-
-def _every_shipped() -> Iterator[tuple[str, Explainer]]:
-    """Yield all shipped decoders with the names of their models."""
-    place = resources.files(_SHIPPED) / _FOLDER
-    for name in sorted(one.name for one in place.iterdir() if one.is_dir()):
-        if (place / name / "lmac" / "decoder.json").is_file():
-            with resources.as_file(place / name / "lmac") as path:
-                yield name, _stored(path)
-
-
-def _stored(folder: Path) -> Explainer:
-    """Return a decoder from a folder, cached until a file of it is written again."""
-    return _load(folder, tuple(map(_written, (folder / name for name in FILES))))
-
-
-def _written(file: Path) -> tuple[int, ...]:
-    """Return what changes when a file is written again."""
-    try:
-        found = file.stat()
-    except OSError:
-        return ()
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _published(file: Path, model: Model) -> Explainer:
     """Return a decoder from a file, cached until the file or the model changes."""
-    key = (file, _written(file), fingerprint(model))
+    key = (file, written(file), fingerprint(model))
     if key not in _READ:
         _READ.clear()  # published decoders are large; only one is kept
         _READ[key] = load_published(file, model)
     return _READ[key]
-
-
-@lru_cache(maxsize=4)
-def _load(folder: Path, _state: tuple[tuple[int, ...], ...]) -> Explainer:
-    return load_explainer(folder)

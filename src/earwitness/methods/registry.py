@@ -177,8 +177,8 @@ def register(
 
 
 def named_files(options: Mapping[str, Any]) -> list[Path]:
-    """Return the files and folders that a method's options name: sounds, stems or a decoder."""
-    named = [options.get(name) for name in ("stems", "decoder")]
+    """Return the files and folders that options name: sounds, stems, a trained explainer."""
+    named = [options.get(name) for name in ("stems", "decoder", "interpreter")]
     backgrounds = read_backgrounds(options.get("background", "silence"))
     found = [Path(one) for one in named if one]
     return found + [one for one in backgrounds if isinstance(one, Path)]

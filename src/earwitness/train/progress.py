@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,13 +16,12 @@ from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from earwitness.decoders.folder import Explainer, load_explainer
 from earwitness.errors import OutputError
 from earwitness.files import replacing
 from earwitness.models.fingerprint import changed
 
 if TYPE_CHECKING:
-    from earwitness.train.lmac import Training
+    from earwitness.train.loop import Loop
 
 STATE = "training.safetensors"  # checkpoint, removed when the training is finished
 _LOG = "log.csv"  # one row per epoch
@@ -101,32 +101,56 @@ class Workers:
         return figures
 
 
-def finished(folder: Path, facts: dict[str, Any], model: dict[str, Any]) -> Explainer | None:
-    """Return the decoder that an equal training wrote to the folder; None without a decoder.
+class Trained(Protocol):
+    """What a training wrote: its facts, and the identity of the explained model."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Settings, sounds and results."""
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """Identity of the explained model."""
+
+
+T = TypeVar("T", bound=Trained)
+
+
+def finished(
+    folder: Path,
+    facts: dict[str, Any],
+    model: dict[str, Any],
+    what: str,
+    load: Callable[[Path], T],
+) -> T | None:
+    """Return what an equal training wrote to the folder; None if there is nothing.
 
     Parameters
     ----------
     facts : dict
-        Settings and sounds of the training, as they are in the facts of its decoder.
+        Settings and sounds of the training, as they are in the facts of its result.
     model : dict
         Identity of the explained model.
+    what : str
+        ``decoder``, whose description is ``decoder.json``.
+    load : callable
 
     Raises
     ------
     OutputError
-        If the folder contains another decoder.
+        If the folder contains another one.
     """
-    if not (folder / "decoder.json").exists():
+    if not (folder / f"{what}.json").exists():
         return None
-    found = load_explainer(folder)
+    found = load(folder)
     here = json.loads(json.dumps(facts))
     if {name: found.facts.get(name) for name in here} != here or changed(found.model, model):
-        raise OutputError(f"{folder}: holds a trained decoder already; choose another folder")
+        raise OutputError(f"{folder}: holds a trained {what} already; choose another folder")
     (folder / STATE).unlink(missing_ok=True)
     return found
 
 
-def store(training: Training, folder: Path, key: dict[str, Any]) -> None:
+def store(training: Loop, folder: Path, key: dict[str, Any]) -> None:
     """Write a checkpoint atomically, and the log beside it."""
     tensors = {f"now.{name}": one for name, one in training.decoder.state_dict().items()}
     tensors |= {f"best.{name}": one for name, one in training.best.items()}
@@ -160,7 +184,7 @@ def write_log(folder: Path, rows: list[dict[str, float]]) -> None:
         writer.writerows({"epoch": k, **row} for k, row in enumerate(rows, start=1))
 
 
-def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
+def restore(training: Loop, folder: Path, key: dict[str, Any]) -> None:
     """Restore the checkpoint written by ``store``, if there is one.
 
     Raises
@@ -177,7 +201,23 @@ def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise OutputError(f"{path}: damaged; remove it to begin again") from error
-    there, here = about["key"], json.loads(json.dumps(key))
+    require_same(folder, about["key"], key)
+    try:
+        _continue(training, about, tensors)
+    except Exception as error:  # of any kind: a damaged file may hold anything
+        raise OutputError(f"{path}: damaged; remove it to begin again") from error
+    write_log(folder, training.history.rows)
+
+
+def require_same(folder: Path, there: dict[str, Any], key: dict[str, Any]) -> None:
+    """Raise ``OutputError`` if the checkpoint in a folder depends on something else than ``key``.
+
+    Parameters
+    ----------
+    there, key : dict
+        Settings, sounds and the like; ``model`` is the identity of the explained model.
+    """
+    here = json.loads(json.dumps(key))
     other = [name for name in here if name != "model" and there.get(name) != here[name]]
     difference = changed(there.get("model"), here["model"])
     other += [f"{difference} of the model"] if difference else []
@@ -186,14 +226,8 @@ def restore(training: Training, folder: Path, key: dict[str, Any]) -> None:
             f"{folder}: holds an unfinished training with other {other[0]}; choose another folder"
         )
 
-    try:
-        _continue(training, about, tensors)
-    except Exception as error:  # of any kind: a damaged file may hold anything
-        raise OutputError(f"{path}: damaged; remove it to begin again") from error
-    write_log(folder, training.history.rows)
 
-
-def _continue(training: Training, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def _continue(training: Loop, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     """Set the state of a training to that of a checkpoint."""
 
     def with_prefix(prefix: str) -> dict[str, Tensor]:

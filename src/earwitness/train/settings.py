@@ -1,4 +1,4 @@
-"""How to train L-MAC's decoder: the default recipe, the published one, and which sounds to use."""
+"""Settings of trainings: L-MAC's default recipe, the published one, and which sounds to use."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from earwitness.train.contamination import Contamination
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Training settings. The defaults were chosen on folds 1-3 of ESC-10.
+class LoopSettings:
+    """Settings of the training of any learned explainer.
 
     Attributes
     ----------
@@ -27,16 +27,9 @@ class Settings:
         Peak learning rate of the one-cycle schedule.
     decay : float
         Weight decay of AdamW.
-    weights : Weights
-        Weights of the terms of the loss.
     contamination : Contamination
-    others : float in [0, 1]
-        Probability that the target is the second output instead of the decided one.
     patience : int
         Epochs without improvement of the validation loss before early stopping; 0 for none.
-    decoder : {"slim", "published"}
-    domain : {"linear", "log1p"}
-        Domain in which gains multiply the magnitude.
     mixed_precision : bool
         Whether forward passes run under ``torch.autocast`` with bfloat16.
     seed : int
@@ -47,28 +40,50 @@ class Settings:
     crop: float = 0.0
     rate: float = 3e-3
     decay: float = 1e-3
-    weights: Weights = field(default_factory=Weights)
     contamination: Contamination = field(default_factory=Contamination)
-    others: float = 0.3
     patience: int = 0
-    decoder: str = "slim"
-    domain: str = "linear"
     mixed_precision: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        wrong = {
-            "epochs": self.epochs < 1,
-            "batch": self.batch < 2,
-            "crop": not 0 <= self.crop < math.inf,
-            "rate": not 0 < self.rate < math.inf,
-            "decay": not 0 <= self.decay < math.inf,
-            "others": not 0 <= self.others <= 1,
-            "patience": self.patience < 0,
-        }
-        for name, is_wrong in wrong.items():
-            if is_wrong:
+        self._require(
+            epochs=self.epochs >= 1,
+            batch=self.batch >= 2,
+            crop=0 <= self.crop < math.inf,
+            rate=0 < self.rate < math.inf,
+            decay=0 <= self.decay < math.inf,
+            patience=self.patience >= 0,
+        )
+
+    def _require(self, **right: bool) -> None:
+        for name, is_right in right.items():
+            if not is_right:
                 raise ParameterError(f"{name} is out of range: {getattr(self, name):g}")
+
+
+@dataclass(frozen=True)
+class Settings(LoopSettings):
+    """Training settings of L-MAC's decoder. The defaults were chosen on folds 1-3 of ESC-10.
+
+    Attributes
+    ----------
+    weights : Weights
+        Weights of the terms of the loss.
+    others : float in [0, 1]
+        Probability that the target is the second output instead of the decided one.
+    decoder : {"slim", "published"}
+    domain : {"linear", "log1p"}
+        Domain in which gains multiply the magnitude.
+    """
+
+    weights: Weights = field(default_factory=Weights)
+    others: float = 0.3
+    decoder: str = "slim"
+    domain: str = "linear"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(others=0 <= self.others <= 1)
 
 
 def published(settings: Settings) -> Settings:

@@ -48,16 +48,8 @@ class Validation:
         length: int,
         domain: str = "linear",
     ) -> None:
-        if not paths:
-            raise ParameterError("there are no sounds to validate on")
         self.model, self.length, self.domain = model, length, domain
-        generator = torch.Generator().manual_seed(_SEED)
-        order = torch.randperm(len(paths), generator=generator)[:_MOST].sort().values.tolist()
-        sounds = Sounds([paths[k] for k in order], model.rate)
-        numbers = range(len(sounds))
-        parts = torch.stack([sounds.part(k, length, generator) for k in numbers])
-        contaminator = Contaminator(contamination, sounds)
-        self.waves, clean = contaminator.over(parts, list(numbers), generator)
+        self.waves, clean = fixed_waves(model, paths, contamination, length)
         laid_over = (self.waves - clean).abs().amax(dim=1, keepdim=True) > 0
         self.sources = torch.where(laid_over, clean, 0.0)
 
@@ -87,6 +79,28 @@ class Validation:
                 for name, values in _faithful(model, batch, *sides).items():
                     rows.setdefault(name, []).extend(values)
         return {name: float(np.mean(values)) for name, values in rows.items()}
+
+
+def fixed_waves(
+    model: Model, paths: Sequence[Path], contamination: Contamination, length: int
+) -> tuple[Tensor, Tensor]:
+    """Return held-out sounds (sound, samples) with fixed contaminations, and the clean ones.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        At most 200 of them are used, drawn at random.
+    length : int
+        Samples of each sound.
+    """
+    if not paths:
+        raise ParameterError("there are no sounds to validate on")
+    generator = torch.Generator().manual_seed(_SEED)
+    order = torch.randperm(len(paths), generator=generator)[:_MOST].sort().values.tolist()
+    sounds = Sounds([paths[k] for k in order], model.rate)
+    numbers = list(range(len(sounds)))
+    parts = torch.stack([sounds.part(k, length, generator) for k in numbers])
+    return Contaminator(contamination, sounds).over(parts, numbers, generator)
 
 
 def _faithful(

@@ -1,0 +1,249 @@
+"""Measure interpreters of Listen to Interpret: ``python benchmarks/l2i.py DATA RUN FOLDER...``.
+
+DATA holds ``esc10`` (as ESC-50 is shipped); each FOLDER is what ``earwitness train l2i --data
+DATA/esc10 --folds 1,2,3 --seed N`` wrote. Everything is measured on fold 4, which nothing was
+chosen on. Results are kept in RUN, a line for every sound, and not measured again; ``--table``
+writes ``benchmarks/l2i.md`` from what is there.
+
+``clean``: the 80 recordings. Agreement of Theta with the model, fall of the logit when the relevant
+components are removed, and the same for as many random ones, of all and of the active ones; error
+of the reconstruction beside that of the best activations for the same dictionary.
+
+``mix12``, ``mix0``: the mixtures of ``benchmarks/lmac.py``. The filter of the first interpreter at
+four thresholds and of the others at the default one, its gains in random order and in that of
+energy as controls, and the gains of the built-in decoder of ``lmac`` in the order of the filter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lmac import FOLD, mixed, surrogate_of
+from lmac_tables import FAITHFUL, SEED, lines_of
+
+from earwitness.audio import read_audio
+from earwitness.benchmark.cells import prepare, seed_of
+from earwitness.benchmark.statistics import interval
+from earwitness.data.collection import read_collection
+from earwitness.decoders.interpreter import load_interpreter
+from earwitness.errors import EarwitnessError
+from earwitness.evaluation.cases import make_cases, measure
+from earwitness.evaluation.orders import order_by
+from earwitness.methods.registry import METHODS
+from earwitness.metrics.agreement import top_fidelity
+from earwitness.metrics.localisation import map_fields, si_sdr
+from earwitness.models.registry import load_model
+from earwitness.models.target import make_target
+from earwitness.probe import Probe
+from earwitness.provenance import commit
+from earwitness.train.interpreters.figures import component_figures
+from earwitness.types import FloatArray
+
+HERE = Path(__file__).parent
+THRESHOLDS = (0.2, 0.4, 0.6, 0.8)
+DEFAULT = 0.4
+CONDITIONS = ("clean", "mix12", "mix0")
+SHOWN = {"average-increase": "AI %", "average-drop": "AD %", "average-gain": "AG %",
+         "faithfulness": "FF", "fidelity": "Fid-In"}  # fmt: skip
+
+
+def clean(model: Any, data: Path, folders: list[str]) -> Iterable[list[dict[str, Any]]]:
+    """Yield the lines of every recording of the fold."""
+    interpreters = [load_interpreter(Path(one)) for one in folders]
+    for item in read_collection(data / "esc10"):
+        if item.fold != FOLD:
+            continue
+        wave = torch.from_numpy(read_audio(item.path, rate=model.rate).samples)[: model.longest]
+        with model.undisturbed():
+            target = make_target(model, model(wave[None])[0].detach())
+            probe = Probe(model, wave, target, seed=seed_of(SEED, item.path.stem))
+            lines = []
+            for number, interpreter in enumerate(interpreters):
+                found = component_figures(probe, interpreter)
+                lines.append({"clip": item.path.stem, "interpreter": number, **found.__dict__})
+        yield lines
+
+
+def mixtures(
+    model: Any, data: Path, folders: list[str], level: int
+) -> Iterable[list[dict[str, Any]]]:
+    """Yield the lines of every mixture."""
+    for clip in mixed(data, level, level == 0):
+        with model.undisturbed():
+            setting = prepare(model, clip)
+            wave = torch.from_numpy(setting.material.input)
+            probe = Probe(model, wave, setting.target, seed=seed_of(SEED, clip.name))
+            masks = dict(_masks(probe, folders))
+            cases = make_cases(probe, list(masks.values()), whole=setting.whole)
+            routes = {route: measure({**case, **setting.truth}, FAITHFUL)
+                      for route, case in cases.items()}  # fmt: skip
+            truth = {**cases["spectrogram"], **setting.truth}
+            sound = measure(truth, ["si-sdr-source"])["si-sdr-source"]
+            before = float(si_sdr(wave.numpy()[None], setting.material.source)[0])
+            lines = []
+            for k, (name, gains) in enumerate(masks.items()):
+                case = {**setting.truth, **map_fields(gains[None]), "map": gains}
+                mass = measure(case, ["relevance-mass"])["relevance-mass"][0]
+                line = {"clip": clip.name, "row": name, "area": float(gains.mean())}
+                line |= {f"{metric} {route}": float(routes[route][metric][k])
+                         for route in routes for metric in FAITHFUL}  # fmt: skip
+                line |= {"si-sdr gain": float(sound[k]) - before, "relevance-mass": float(mass)}
+                lines.append(line)
+        yield lines
+
+
+def _masks(probe: Probe, folders: list[str]) -> Iterable[tuple[str, FloatArray]]:
+    built_in = _map(probe, "lmac", {})
+    for number, folder in enumerate(folders):
+        for threshold in THRESHOLDS if not number else (DEFAULT,):
+            own = _map(probe, "l2i", {"interpreter": folder, "threshold": threshold})
+            yield f"l2i, seed {number}, threshold {threshold}", own
+            if threshold == DEFAULT:
+                yield f"l2i, seed {number}, gains of lmac", order_by(built_in, own)
+                if not number:
+                    yield "random, gains of l2i", order_by(own, surrogate_of(probe))
+                    yield "energy, gains of l2i", order_by(own, probe.magnitude.numpy())
+    yield "lmac", built_in
+
+
+def _map(probe: Probe, name: str, options: dict[str, Any]) -> FloatArray:
+    method = METHODS.get(name)
+    values: FloatArray = method.function(probe, **method.settle(options)).values.numpy()
+    return values
+
+
+def run(data: Path, folder: Path, folders: list[str], wanted: list[str]) -> None:
+    torch.set_num_threads(1)
+    model = load_model("esc10")
+    folder.mkdir(parents=True, exist_ok=True)
+    makers: dict[str, Callable[[], Iterable[list[dict[str, Any]]]]] = {
+        "clean": lambda: clean(model, data, folders),
+        "mix12": lambda: mixtures(model, data, folders, 12),
+        "mix0": lambda: mixtures(model, data, folders, 0),
+    }
+    for name in wanted:
+        path = folder / f"{name}.jsonl"
+        if path.exists():
+            print(f"{path}: measured before; remove it to measure again")
+            continue
+        partial = path.with_suffix(".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            for number, lines in enumerate(makers[name](), start=1):
+                file.writelines(json.dumps({**line, "commit": commit()}) + "\n" for line in lines)
+                print(name, number, flush=True)
+        partial.rename(path)
+
+
+def table(folder: Path, folders: list[str]) -> str:
+    """Return the tables of what was measured, as Markdown."""
+    first = lines_of(folder / "clean.jsonl")
+    text = "# Listen to Interpret, measured\n\nMade by `python benchmarks/l2i.py DATA RUN "
+    text += "FOLDER...` and the same with `--table`; what it means is in "
+    text += "[docs/l2i.md](../docs/l2i.md).\n"
+    text += f"Commit {first[0]['commit']}, torch {torch.__version__}; {len(folders)} "
+    text += "interpreters of seeds from 0 on. Mean over sounds with its 95 % bootstrap interval.\n"
+    text += _clean_table(first, len(folders))
+    for name, title in (("mix12", "Mixtures at +12 dB"), ("mix0", "Mixtures at 0 dB")):
+        lines = lines_of(folder / f"{name}.jsonl")
+        if lines:
+            text += f"\n## {title}\n\n{len({one['clip'] for one in lines})} sounds of 2.5 s.\n"
+            for route in ("audio", "spectrogram"):
+                text += f"\n### {route} scores\n\n" + _mixture_table(lines, route)
+    return text
+
+
+def _clean_table(lines: list[dict[str, Any]], count: int) -> str:
+    rows = [
+        "seed | top-1 | top-3 | top-5 | kept | area | drop, mean | median | random, median | "
+        "active, median | median / random | error, mean | fitted | error, pooled | fitted"
+    ]
+    for seed in range(count):
+        own = [one for one in lines if one["interpreter"] == seed]
+        scores = np.array([one["scores"] for one in own])
+        decided = np.array([one["chances"] for one in own]).argmax(axis=1)
+        column = {name: np.array([one[name] for one in own]) for name in own[0]
+                  if isinstance(own[0][name], int | float)}  # fmt: skip
+        drop, random = np.median(column["drop"]), np.median(column["drop_random"])
+        tops = [f"{top_fidelity(scores, decided, k):.3f}" for k in (1, 3, 5)]
+        cells = [str(seed), *tops, *(f"{column[name].mean():.3g}" for name in ("kept", "area"))]
+        cells += [_mean(column["drop"]), f"{drop:.3g}", f"{random:.3g}"]
+        cells += [f"{np.median(column['drop_active']):.3g}"]
+        cells += [f"{drop / random:.3g}" if random > 0 else "-"]
+        cells += [_mean(column["reconstruction"]), _mean(column["fitted"])]
+        power = column["power"]
+        cells += [f"{(column[name] * power).sum() / power.sum():.3f}"
+                  for name in ("reconstruction", "fitted")]  # fmt: skip
+        rows.append(" | ".join(cells))
+    head = f"\n## Clean recordings\n\n{len(lines) // count} recordings of fold {FOLD}; logits.\n\n"
+    text = head + _markdown(rows)
+    return text + _classes(lines)
+
+
+def _classes(lines: list[dict[str, Any]]) -> str:
+    """Return how many classes have a most relevant component of their own, for every seed."""
+    labels = load_model("esc10").labels
+    text = "\nMost relevant component of each class (mean relevance over its sounds):\n\n"
+    rows = ["seed | " + " | ".join(labels) + " | classes with one of their own"]
+    for seed in sorted({one["interpreter"] for one in lines}):
+        best: dict[str, int] = {}
+        own = [one for one in lines if one["interpreter"] == seed]
+        for index, label in enumerate(labels):
+            some = [one["relevance"] for one in own if np.argmax(one["chances"]) == index]
+            if some:
+                best[label] = int(np.mean(some, axis=0).argmax())
+        alone = sum(list(best.values()).count(one) == 1 for one in best.values())
+        cells = [str(best[label] + 1) if label in best else "-" for label in labels]
+        rows.append(" | ".join([str(seed), *cells, str(alone)]))
+    return text + _markdown(rows)
+
+
+def _mixture_table(lines: list[dict[str, Any]], route: str) -> str:
+    rows = ["row | area | " + " | ".join(SHOWN.values()) + " | relevance mass | SI-SDR gain, dB"]
+    for name in dict.fromkeys(one["row"] for one in lines):
+        own = [one for one in lines if one["row"] == name]
+        fields = [*(f"{metric} {route}" for metric in SHOWN), "relevance-mass", "si-sdr gain"]
+        area = f"{np.mean([one['area'] for one in own]):.3f}"
+        cells = [_mean(np.array([one[field] for one in own])) for field in fields]
+        rows.append(" | ".join([name, area, *cells]))
+    return _markdown(rows)
+
+
+def _mean(values: FloatArray) -> str:
+    finite = values[np.isfinite(values)]
+    low, high = interval(finite)
+    return f"{finite.mean():.3g} [{low:.3g}, {high:.3g}]"
+
+
+def _markdown(rows: list[str]) -> str:
+    lines = [f"| {row} |" for row in rows]
+    lines.insert(1, "|" + "---|" * (rows[0].count("|") + 1))
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("folders", nargs="+")
+    parser.add_argument("--condition", action="append", choices=CONDITIONS)
+    parser.add_argument("--table", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.table:
+        text = table(arguments.run, arguments.folders)
+        (HERE / "l2i.md").write_text(text, encoding="utf-8")
+        return
+    try:
+        run(arguments.data, arguments.run, arguments.folders,
+            arguments.condition or list(CONDITIONS))  # fmt: skip
+    except EarwitnessError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()
