@@ -5,6 +5,11 @@ from __future__ import annotations
 _DESK = "report/desk/"
 
 BUGS = {
+    "desk: nearly certain is certain": (
+        "report/sections.py",
+        "if 99.9 < share < 100:",
+        "if 99.9 < share < 99.9:",
+    ),
     "desk: a name becomes markup": (
         _DESK + "desk.js",
         'part("name").textContent = clip.name;',

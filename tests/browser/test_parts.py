@@ -149,11 +149,18 @@ def test_the_answer_says_what_was_asked_in_words(
 
 @pytest.mark.parametrize("kind", ["probability", "value"])
 def test_the_table_and_the_desk_write_the_same_score(parts: Any, kind: str) -> None:
-    values = [0, 0.0004, 0.0012, 0.0526, 0.1, 0.784, 0.988, 0.9904, 1, None]
+    values = [0, 0.0004, 0.0012, 0.0526, 0.1, 0.784, 0.988, 0.9904, 0.99996, 1, None]
     if kind == "value":
         values += [-0.25, -0.00012, 4.9237, 1234.5, 98765.0, 99999.0, 123456.0, -7e9]
     code = "([kind, values]) => values.map(value => scoreText(kind, value))"
     assert [score_text(value, kind) for value in values] == parts.evaluate(code, [kind, values])
+
+
+def test_a_probability_below_one_is_never_written_as_a_certainty(parts: Any) -> None:
+    written = ["over 99.9 %", "99.9 %", "under 0.1 %", "100 %", "0 %"]
+    values = [0.99996, 0.9989, 0.0004, 1.0, 0.0]
+    assert [score_text(value, "probability") for value in values] == written
+    assert parts.evaluate("values => values.map(percent)", values) == written
 
 
 def test_a_trust_card_has_no_column_without_a_value(parts: Any) -> None:

@@ -57,6 +57,8 @@ def score_text(value: float | None, kind: str) -> str:
         share = 100 * value
         if 0 < share < 0.1:
             return "under 0.1 %"
+        if 99.9 < share < 100:
+            return "over 99.9 %"
         return f"{share:.{int(0 < share < 10 or 99 < share < 100)}f} %"
     if value == 0:
         return "0"

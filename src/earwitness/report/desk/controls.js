@@ -79,11 +79,12 @@ function figure(value, digits = 3) {
   return text.replaceAll("-", "\u2212");
 }
 
-/** Return a share of one in percent: 58 %, 4.5 %, under 0.1 %. */
+/** Return a share of one in percent: 58 %, 4.5 %, under 0.1 %, over 99.9 %. */
 function percent(share) {
   if (share === null || share === undefined || Number.isNaN(share)) return "\u2013";
   const value = 100 * share;
   if (value > 0 && value < 0.1) return "under 0.1 %";
+  if (value > 99.9 && value < 100) return "over 99.9 %";
   return `${value.toFixed((value > 0 && value < 10) || (value > 99 && value < 100) ? 1 : 0)} %`;
 }
 
