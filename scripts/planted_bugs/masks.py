@@ -30,7 +30,7 @@ BUGS = {
     ),
     "drawn: no bound": (
         "masks/drawn.py",
-        "if cells > _MOST_CELLS:",
+        "if cells > MOST_CELLS:",
         "if False:",
     ),
     "drawn: extras are part of the name": (

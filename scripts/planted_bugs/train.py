@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 BUGS = {
+    "train: the range of SNRs is swapped": (
+        "cli/training.py",
+        'wanted["low"], wanted["high"] = given["snr"]',
+        'wanted["high"], wanted["low"] = given["snr"]',
+    ),
+    "train: none is a folder of contaminations": (
+        "cli/training.py",
+        '() if given["kinds"] == ("none",) else given["kinds"]',
+        'given["kinds"]',
+    ),
     "lmac: evidence and remainder exchanged": (
         "train/explaining.py",
         "torch.cat([gains, 1 - gains])",

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from earwitness.audio import read_audio, write_audio
 from earwitness.errors import AudioError, EarwitnessError, OutputError, ParameterError
 from earwitness.explanation import EVERYTHING_ELSE, SCHEMA, Explanation, OutputScore
-from earwitness.files import partial_of, read_record, replacing, write_json
+from earwitness.files import partial_of, read_record, replacing, unwritable, write_json
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.masks.rounding import storable
 from earwitness.plane.stft import Plane
@@ -77,7 +77,7 @@ def save(
         _write(explanation, partial, set(files), own_input, audio)
         _replace(folder, partial)
     except (OSError, RuntimeError) as error:  # matplotlib's may be the latter
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return files_in(folder)
@@ -98,11 +98,6 @@ def _replace(folder: Path, partial: Path) -> None:
         path.replace(folder / path.name)
 
 
-def _unwritable(folder: Path, error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or str(error) or "no space left?"
-    return OutputError(f"{folder}: cannot be written ({reason})")
-
-
 def save_input(folder: Path, audio: Audio) -> None:
     """Write the input that explanations in the folders below share, unless it is there."""
     if _holds(folder / _NAMES["input"], audio):
@@ -112,7 +107,7 @@ def save_input(folder: Path, audio: Audio) -> None:
         with replacing(folder / _NAMES["input"]) as partial:
             write_audio(partial, audio)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
 
 
 def _holds(path: Path, audio: Audio) -> bool:

@@ -19,11 +19,11 @@ from earwitness.evaluation.curve import Controls, score_controls
 from earwitness.evaluation.orders import Orders
 from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
+from earwitness.plane.stft import MOST_CELLS
 from earwitness.probe import Probe
 from earwitness.samples import MOST_SAMPLES
 from earwitness.types import Audio, FloatArray, Target
 
-_MOST_CELLS = 60_000_000  # of the plane, some 4 GB while explaining; half an hour at 16 kHz
 Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int] | Mapping[str, Any]
 
 
@@ -115,6 +115,6 @@ def open_subject(
         If it cannot be read, or is too long to explain in one piece.
     """
     plane = model.plane
-    longest = (_MOST_CELLS // plane.bins * plane.hop - plane.n_fft // 2) / model.rate
+    longest = (MOST_CELLS // plane.bins * plane.hop - plane.n_fft // 2) / model.rate
     audio = load_clip(clip, model.rate, start=start, end=end, longest=longest)
     return Subject(model, audio, seed)

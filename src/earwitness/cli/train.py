@@ -10,7 +10,7 @@ import click
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
 from earwitness.cli.results import Verbs, emit
 from earwitness.cli.train_l2i import l2i
-from earwitness.cli.training import folds_of, progress, sounds_of
+from earwitness.cli.training import contaminated, folds_of, progress, sounds_of
 
 
 @click.group(cls=Verbs)
@@ -197,17 +197,12 @@ def lmac_settings(given: dict[str, Any]) -> Any:
     wanted = {name: value for name, value in given.items() if value is not None}
     names = ("inside", "outside", "size", "guidance", "alike")
     weights = {name: wanted[name] for name in names if name in wanted}
-    laid = {"kinds": wanted["kinds"]} if wanted.get("kinds") else {}
-    if wanted.get("kinds") == ("none",):
-        laid = {"kinds": ()}
-    if "snr" in wanted:
-        laid |= dict(zip(("low", "high"), wanted["snr"], strict=True))
     plain = {name: wanted[name] for name in ("epochs", "crop", "rate", "patience", "seed")
              if name in wanted}  # fmt: skip
     return replace(
         settings,
         weights=replace(settings.weights, **weights),
-        contamination=replace(settings.contamination, **laid),
+        contamination=contaminated(settings.contamination, wanted),
         mixed_precision=wanted["amp"],
         **plain,
     )

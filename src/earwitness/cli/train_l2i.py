@@ -9,7 +9,7 @@ import click
 
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
 from earwitness.cli.results import Verb, emit
-from earwitness.cli.training import folds_of, progress, readable, sounds_of
+from earwitness.cli.training import contaminated, folds_of, progress, readable, sounds_of
 
 
 @click.command(cls=Verb)
@@ -114,18 +114,13 @@ def l2i_settings(given: dict[str, Any]) -> Any:
     learnt = {name: wanted[name] for name in names if name in wanted}
     if "dictionary_sparsity" in wanted:
         learnt["sparsity"] = wanted["dictionary_sparsity"]
-    laid: dict[str, Any] = {"kinds": wanted["kinds"]} if wanted.get("kinds") else {}
-    if wanted.get("kinds") == ("none",):
-        laid = {"kinds": ()}
-    if "snr" in wanted:
-        laid |= dict(zip(("low", "high"), wanted["snr"], strict=True))
     plain = {name: wanted[name] for name in ("epochs", "batch", "crop", "rate", "patience", "seed")
              if name in wanted}  # fmt: skip
     return replace(
         settings,
         weights=replace(settings.weights, **weights),
         dictionary=replace(settings.dictionary, **learnt),
-        contamination=replace(settings.contamination, **laid),
+        contamination=contaminated(settings.contamination, wanted),
         mixed_precision=wanted["amp"],
         **plain,
     )

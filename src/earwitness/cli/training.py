@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from earwitness.cli.options import say
+
+if TYPE_CHECKING:
+    from earwitness.train.contamination import Contamination
 
 _BEGINNING = 0.1  # s, read of each sound to test whether it is readable
 _EVERY = 5  # epochs between lines in the log
@@ -38,6 +43,16 @@ def progress(
                 say(f"epoch {epoch}: {text}")
 
         yield on_epoch
+
+
+def contaminated(default: Contamination, given: Mapping[str, Any]) -> Contamination:
+    """Return how training sounds are contaminated, by ``--contaminate`` and ``--snr``."""
+    wanted: dict[str, Any] = {}
+    if given.get("kinds"):
+        wanted["kinds"] = () if given["kinds"] == ("none",) else given["kinds"]
+    if "snr" in given:
+        wanted["low"], wanted["high"] = given["snr"]
+    return replace(default, **wanted)
 
 
 def folds_of(text: str | None) -> set[int] | None:

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from earwitness.errors import ParameterError
 from earwitness.files import reachable, read_record
 from earwitness.masks.registry import Values, register
-from earwitness.plane.stft import Plane
+from earwitness.plane.stft import MOST_CELLS, Plane
 
 KIND = "earwitness mask"
 SCHEMA = 1
 _MOST_BYTES = 64_000_000
-_MOST_CELLS = 60_000_000  # half an hour at 16 kHz
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,8 @@ def _drawn(path: Path, stored: dict[str, Any]) -> Drawn:
     if stored["shape"] != shape:
         raise ValueError(f"shape is not {shape}, that of such a plane and sound")
     cells = shape[0] * shape[1]
-    if cells > _MOST_CELLS:
-        raise ValueError(f"{cells} cells, the most are {_MOST_CELLS}")
+    if cells > MOST_CELLS:
+        raise ValueError(f"{cells} cells, the most are {MOST_CELLS}")
     runs = stored["runs"]
     if not isinstance(runs, list) or not all(
         type(run) is int and 0 <= run <= cells for run in runs

@@ -16,6 +16,7 @@ from earwitness.errors import ParameterError
 
 _WINDOW_SECONDS = 0.05  # s, length of the default window
 LEAST_WINDOW = 32  # samples; a shorter window hardly resolves a frequency
+MOST_CELLS = 60_000_000  # explained at once, in some 4 GB; half an hour at 16 kHz
 
 
 @dataclass(frozen=True)
