@@ -258,6 +258,11 @@ BUGS = {
         '"light": ("audio",)',
         '"light": BOTH',
     ),
+    "control: random order of 8 bits": (
+        "evaluation/orders.py",
+        "_CODES = 2**16 - 1",
+        "_CODES = 2**8 - 1",
+    ),
     "control: every draw is the first": (
         "evaluation/orders.py",
         "yield self._drawn[number]",

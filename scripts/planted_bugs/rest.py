@@ -30,8 +30,23 @@ BUGS = {
     ),
     "normalisation: synthesis window": (
         "plane/stft.py",
-        "spectrum * window.sum()",
-        "spectrum * self.n_fft",
+        "(window * window.sum())",
+        "(window * self.n_fft)",
+    ),
+    "plane: hops overlap at the wrong place": (
+        "plane/stft.py",
+        "total[:, place : place + count] += part",
+        "total[:, several - 1 - place : several - 1 - place + count] += part",
+    ),
+    "plane: the weight of the overlap is that of one window": (
+        "plane/stft.py",
+        "window.square().expand",
+        "window.expand",
+    ),
+    "plane: modulus without the imaginary part": (
+        "plane/stft.py",
+        "(squares[..., 0] + squares[..., 1])",
+        "(squares[..., 0] + squares[..., 0])",
     ),
     "pieces: sounds of the weakest": (
         "render/evidence.py",

@@ -6,7 +6,7 @@ import torch
 
 from earwitness.errors import ParameterError
 from earwitness.plane.mel import hz_to_mel, mel_edges, mel_filterbank, mel_to_hz
-from earwitness.plane.stft import Plane, default_plane
+from earwitness.plane.stft import Plane, default_plane, modulus
 from tests.reference import slow
 
 # librosa.mel_frequencies(n_mels=40, fmax=11025), as its documentation prints it
@@ -42,6 +42,23 @@ def test_round_trip_for_any_hop(hop: int) -> None:
     plane = Plane(1000, 64, hop)
     waves = torch.randn(1, 333)
     assert snr(waves, plane.synthesise(plane.analyse(waves), 333)) > 100
+
+
+@pytest.mark.parametrize(("n_fft", "hop"), [(64, 7), (64, 16), (64, 32), (400, 160), (2, 1)])
+@pytest.mark.parametrize("samples", [1, 399, 1234])
+def test_masked_spectrum_is_inverted_as_by_istft(n_fft: int, hop: int, samples: int) -> None:
+    plane = Plane(1000, n_fft, hop)
+    spectrum = plane.analyse(torch.randn(2, samples, dtype=torch.float64))
+    spectrum = spectrum * torch.rand(spectrum.shape[1:], dtype=torch.float64)
+    window = torch.hann_window(n_fft, dtype=torch.float64)
+    wanted = torch.istft(spectrum * window.sum(), n_fft, hop, window=window, length=samples)
+    torch.testing.assert_close(plane.synthesise(spectrum, samples), wanted, rtol=0, atol=1e-12)
+
+
+def test_modulus_is_that_of_complex_numbers() -> None:
+    values = torch.randn(50, 60, dtype=torch.complex64) * torch.logspace(-9, 9, 60)
+    values[0, :3] = torch.tensor([0, -2, 3j])
+    torch.testing.assert_close(modulus(values), values.abs(), rtol=3e-7, atol=0)
 
 
 def test_analysis_is_the_fourier_sum() -> None:

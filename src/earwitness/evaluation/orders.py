@@ -18,6 +18,8 @@ from scipy import fft
 from earwitness.types import FloatArray
 
 Key = NDArray[np.floating]
+_CODES = 2**16 - 1  # largest whole number of 16 bits
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 class Orders:
@@ -119,11 +121,17 @@ def _random_phases(
 
 
 def _in_order_of(key: Key, ascending: FloatArray) -> FloatArray:
-    """Return gains, given in ascending order, sorted by ``key``."""
+    """Return gains, given in ascending order, sorted by ``key`` rounded to 16 bits.
+
+    Whole numbers of 16 bits are sorted in a third of the time of floats. Cells of equal keys, a
+    few, are in the order of their places.
+    """
     ordered = np.full(key.size, ascending[0], np.float32)
     low = int(np.searchsorted(ascending, ascending[0], side="right"))
     if low < key.size and ascending[low] == ascending[-1]:  # binary gains need no full sort
         ordered[np.argpartition(key.ravel(), low)[low:]] = ascending[-1]
     else:
-        ordered[np.argsort(key, axis=None)] = ascending
+        lowest = key.min()
+        codes = (key - lowest) * (_CODES / max(key.max() - lowest, _TINY))
+        ordered[np.argsort(codes.astype(np.uint16), axis=None, kind="stable")] = ascending
     return ordered.reshape(key.shape)

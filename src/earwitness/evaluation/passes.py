@@ -19,6 +19,7 @@ from torch import Tensor
 
 from earwitness.errors import ModelError
 from earwitness.plane.domains import mask_magnitude
+from earwitness.plane.stft import modulus
 from earwitness.probe import Probe
 from earwitness.steps import chunks
 from earwitness.types import FloatArray
@@ -181,13 +182,13 @@ def _sides(
         waves = torch.cat([evidence, probe.wave - evidence])
         if direct and "audio" in routes:
             transform = plane.analyse(evidence)[0]
-            magnitudes += [transform.abs(), (spectrum - transform).abs()]
+            magnitudes += [modulus(transform), modulus(spectrum - transform)]
         return waves, magnitudes
     both = torch.stack([gains, 1 - gains])
     masked = mask_magnitude(both, probe.magnitude, domain, scale=plane.n_fft / 2)
     waves = plane.synthesise(torch.polar(masked, spectrum.angle().expand_as(masked)), samples)
     waves = waves.float()
     if direct:
-        by_route = {"spectrogram": masked, "audio": plane.analyse(waves).abs()}
+        by_route = {"spectrogram": masked, "audio": modulus(plane.analyse(waves))}
         magnitudes = [one for route in routes for one in by_route[route]]
     return waves, magnitudes

