@@ -203,6 +203,36 @@ BUGS = {
         "rng.permutation(some)[:count]",
         "rng.permutation(some)[: count + 1]",
     ),
+    "l2i: segments are where a component is weakest": (
+        "train/interpreters/strongest.py",
+        "return -pair[0]",
+        "return pair[0]",
+    ),
+    "l2i: segments are of the beginning of every part": (
+        "train/interpreters/strongest.py",
+        "centres = (begin + frames * plane.hop)",
+        "centres = (frames * plane.hop)",
+    ),
+    "l2i: the last part of a long sound wins": (
+        "train/interpreters/strongest.py",
+        "best = [max(two, key=_strength) for two in zip(best or here, here, strict=True)]",
+        "best = here",
+    ),
+    "l2i: segments reach beyond the sound": (
+        "train/interpreters/strongest.py",
+        "start = min(max(0.0, centre - WINDOW / 2), max(0.0, whole - WINDOW))",
+        "start = max(0.0, centre - WINDOW / 2)",
+    ),
+    "l2i: segments of silence": (
+        "train/interpreters/strongest.py",
+        "for strength, one in some if strength > 0)",
+        "for strength, one in some)",
+    ),
+    "l2i: a training forgets where components are strongest": (
+        "train/interpreters/l2i.py",
+        "            interpreter = replace(interpreter, strongest=found)\n",
+        "",
+    ),
     "l2i: the top class only": (
         "metrics/agreement.py",
         "(scores > own).sum(axis=1) < k",

@@ -177,6 +177,23 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A part of a sound file.
+
+    Attributes
+    ----------
+    file : str
+        Name of the file, without its folder.
+    start, end : float
+        In seconds.
+    """
+
+    file: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
 class Mask:
     """Gains on the plane, and what they amount to.
 
