@@ -176,3 +176,36 @@ def test_the_command_takes_names_and_knows_when_they_change(
         main(args)
     assert ended.value.code == 2
     assert "holds explanations with other names of components" in capsys.readouterr().err
+
+
+def test_the_command_links_to_training_sounds(
+    tmp_path: Path, sounds: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = saved(coarse(), tmp_path / "i")
+    args = ["explain", str(sounds[0]), "--model", place_of_model(tmp_path), "--method", "l2i",
+            "--set", f"interpreter={folder}", "--trust", "none",
+            "-o", str(tmp_path / "r")]  # fmt: skip
+
+    def ran(*more: str) -> tuple[Any, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*args, *more])
+        return ended.value.code, capsys.readouterr().err
+
+    data = tmp_path / "training sounds"
+    data.mkdir()
+    code, said = ran("--data", str(data / "none"))
+    assert code == 2
+    assert said.startswith(f"earwitness: --data takes a folder of sounds, and {data}/none is none")
+    assert "no sound files in this folder" in ran("--data", str(data))[1]
+    assert "--data is for sounds in the page" in ran("--data", str(data), "--no-audio")[1]
+    (data / "a.wav").write_bytes(sounds[0].read_bytes())
+    assert ran("--data", str(data))[0] == 0
+    ((one,),) = (clip["explanations"] for clip in clips(tmp_path / "r" / "index.html"))
+    assert one["components"]["count"] == 4
+    for row in one["components"]["rows"]:
+        start = round(0.1 * row["component"], 3)
+        assert row["strongest"][0] == {
+            "file": "a.wav", "start": start, "end": start + 1, "link": "../training%20sounds/a.wav",
+        }  # fmt: skip
+        assert row["strongest"][1]["link"] is None
+    assert f"holds explanations with --data {data}, not none" in ran()[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -19,7 +20,12 @@ _SHARED = [one.name for one in fields(Request) if one.name not in ("method", "op
 
 
 def key_of(
-    model: Model, requests: Iterable[Request], files: Collection[str], *, audio: bool = True
+    model: Model,
+    requests: Iterable[Request],
+    files: Collection[str],
+    *,
+    audio: bool = True,
+    data: str = "",
 ) -> dict[str, Any]:
     """Return what the explanations of a run depend on besides the sounds, as plain JSON values.
 
@@ -31,6 +37,8 @@ def key_of(
         What is saved besides the default.
     audio : bool
         Whether sounds are saved.
+    data : str
+        Folder of the training sounds that the page links to.
 
     Raises
     ------
@@ -53,6 +61,7 @@ def key_of(
         "settings": settings,
         "files": sorted(files),
         "audio": audio,
+        "data": os.path.abspath(data) if data else "",
         "methods": methods,
     }
     plain: dict[str, Any] = json.loads(json.dumps(found))
@@ -81,6 +90,8 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         return f"files {_text(there.get('files'))}, not {_text(here['files'])}"
     if there.get("audio", True) != here["audio"]:
         return "sounds, not --no-audio" if there.get("audio", True) else "--no-audio, not sounds"
+    if there.get("data", "") != here["data"]:
+        return f"--data {there.get('data') or 'none'}, not {here['data'] or 'none'}"
     for method, one in here["methods"].items():
         known = there.get("methods", {}).get(method)
         if known is None:
