@@ -71,7 +71,7 @@ def saved(model: Model, folder: Path, components: int = 4) -> Path:
         network.psi.last.bias.data.fill_(10.0)  # loud beside the floor
         network.psi.last.weight.data *= 50
     segments = tuple(
-        tuple(Segment(f"{name}.wav", 0.1 * k, 0.1 * k + 1) for name in "ab")
+        tuple(Segment(f"{name}.wav", k / 10, k / 10 + 1) for name in "ab")
         for k in range(components)
     )
     groups = (("all sounds", components),)

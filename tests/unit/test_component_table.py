@@ -203,7 +203,7 @@ def test_the_command_links_to_training_sounds(
     ((one,),) = (clip["explanations"] for clip in clips(tmp_path / "r" / "index.html"))
     assert one["components"]["count"] == 4
     for row in one["components"]["rows"]:
-        start = round(0.1 * row["component"], 3)
+        start = row["component"] / 10
         assert row["strongest"][0] == {
             "file": "a.wav", "start": start, "end": start + 1, "link": "../training%20sounds/a.wav",
         }  # fmt: skip

@@ -85,15 +85,19 @@ class Interpreter:
         magnitude : Tensor, shape (freq, frame)
         wave : Tensor, shape (samples,)
         """
+        return self.read(model, magnitude, wave)[1]
+
+    def read(self, model: Model, magnitude: Tensor, wave: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the model's outputs (1, output[, frame]), and ``H``, of the same forward pass."""
         with activations_of(model, self.layers) as recorded, torch.no_grad():
             if model.frontend is None:
-                model(wave.unsqueeze(0))
+                outputs = model(wave.unsqueeze(0))
             else:
-                model.from_magnitude(magnitude.unsqueeze(0))
+                outputs = model.from_magnitude(magnitude.unsqueeze(0))
             windows = model.windows(len(wave))
             found = self.network.psi(recorded.maps(), self.plane.frames(windows[0][1]))
         starts = [start for start, _ in windows]
-        return joined_windows(found, starts, self.plane.hop, magnitude.shape[-1])
+        return outputs, joined_windows(found, starts, self.plane.hop, magnitude.shape[-1])
 
 
 def save_interpreter(folder: Path, interpreter: Interpreter, *, half: bool = False) -> None:

@@ -59,7 +59,7 @@ def l2i(
     top : int
         Largest number of components that are kept; 0 for no limit. The paper keeps 5.
     """
-    found = _chosen(probe.model, interpreter)
+    found = chosen_interpreter(probe.model, interpreter)
     refuse(found, probe)
     target = probe.target
     found.network.to(probe.device)
@@ -142,7 +142,14 @@ def _notes(interpreter: Interpreter, probe: Probe, decided: int, kept: bool) -> 
     return notes
 
 
-def _chosen(model: Model, folder: str) -> Interpreter:
+def chosen_interpreter(model: Model, folder: str) -> Interpreter:
+    """Return the interpreter of a folder, or the one shipped with the model if empty.
+
+    Raises
+    ------
+    NotApplicableError
+        If none comes with the model.
+    """
     if folder:
         return FOLDERS.load(Path(folder))
     every = (one for _, one in FOLDERS.shipped())

@@ -48,7 +48,7 @@ async function fillComponents(host, desk, texts) {
   });
   const weaker = held.count - held.rows.length;
   host.querySelector("div").replaceChildren(
-    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Components" }, el(
+    el("div", { class: "scroll", tabindex: heard ? null : 0, role: "region", "aria-label": "Components" }, el(
       "table", { class: "components-table" },
       el("caption", {}, `Components of the decision for ${desk.explanation.target}, by absolute relevance`),
       el("thead", {}, el("tr", {}, ...heads.filter(Boolean).map(head => el("th", { scope: "col" }, ...explained(head, texts))))),

@@ -76,7 +76,7 @@ def _peaks(
 
     Silence has none.
     """
-    plane, whole = model.plane, len(wave) / model.rate
+    plane, samples = model.plane, len(wave)
     wave = functional.pad(wave, (0, max(0, round(WINDOW * model.rate) - len(wave))))
     size = min(len(wave), round(_AT_ONCE * model.rate))
     best: list[tuple[float, float, float]] = []
@@ -86,14 +86,29 @@ def _peaks(
         if not bool(part.any()):
             continue
         activations = interpreter.activations(model, plane.analyse(part[None])[0].abs(), part)
-        strengths, frames = smoothed(activations, plane).max(dim=1)
-        centres = (begin + frames * plane.hop) / model.rate
-        here = [
-            (strength, *_around(centre, whole))
-            for strength, centre in zip(strengths.tolist(), centres.tolist(), strict=True)
-        ]
+        here = strongest_segments(activations, plane, samples, begin)
         best = [max(two, key=_strength) for two in zip(best or here, here, strict=True)]
     return best
+
+
+def strongest_segments(
+    activations: Tensor, plane: Plane, samples: int, begin: int = 0
+) -> list[tuple[float, float, float]]:
+    """Return strength, start and end in seconds of the strongest segment of each component.
+
+    Parameters
+    ----------
+    activations : Tensor, shape (component, frame)
+        Of a part of a sound.
+    samples, begin : int
+        Length of the whole sound, and where the part begins in it.
+    """
+    strengths, frames = smoothed(activations, plane).max(dim=1)
+    centres = (begin + frames * plane.hop) / plane.rate
+    return [
+        (strength, *_around(centre, samples / plane.rate))
+        for strength, centre in zip(strengths.tolist(), centres.tolist(), strict=True)
+    ]
 
 
 def _strength(found: tuple[float, float, float]) -> float:
