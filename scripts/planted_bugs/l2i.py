@@ -273,6 +273,46 @@ BUGS = {
         'settings["names"] = digest_of([Path(settings["names"])])',
         "pass",
     ),
+    "l2i: the relevance of a class is a sum": (
+        "jobs/components.py",
+        "counts = np.maximum(self._sounds, 1)[:, None]",
+        "counts = np.ones_like(self._sounds)[:, None]",
+    ),
+    "l2i: what speaks against a class leads it": (
+        "jobs/components.py",
+        "return sorted(some, key=lambda k: -self.relevance[k])[:count]",
+        "return sorted(some, key=lambda k: self.relevance[k])[:count]",
+    ),
+    "l2i: one label of a tagger counts": (
+        "jobs/components.py",
+        'if self.model.task == "multi-label":',
+        "if False:",
+    ),
+    "l2i: the last sound is the example": (
+        "jobs/components.py",
+        "if strength > (best.strength if best else 0.0):",
+        "if strength > 0:",
+    ),
+    "l2i: the example is not filtered": (
+        "jobs/components.py",
+        "switches[0, component] = 1",
+        "switches[:] = 1",
+    ),
+    "l2i: the overview takes another model's interpreter": (
+        "jobs/components.py",
+        "        interpreter.require(model)\n",
+        "",
+    ),
+    "l2i: the table is of the printed components": (
+        "cli/components.py",
+        "for k, name in enumerate(table.names):",
+        "for k, name in enumerate(table.names[:3]):",
+    ),
+    "l2i: an overview removes other files": (
+        "cli/components.py",
+        "if len(own) < len(there) or (own and not overwrite):",
+        "if own and not overwrite:",
+    ),
     "l2i: the top class only": (
         "metrics/agreement.py",
         "(scores > own).sum(axis=1) < k",
