@@ -69,7 +69,9 @@ def saved(model: Model, folder: Path, components: int = 4) -> Path:
             dictionary, Psi(layers, components), Theta(components, len(model.labels))
         ).eval()
         network.psi.last.bias.data.fill_(10.0)  # loud beside the floor
-        network.psi.last.weight.data *= 50
+        network.psi.last.weight.data *= 5
+        rows = torch.tensor([[-1.0, 2.0, -1.0, 1.5], [0.5, -0.4, 1.0, -0.2]])
+        network.theta.theta.weight.data.copy_(rows[:, :components])
     segments = tuple(
         tuple(Segment(f"{name}.wav", k / 10, k / 10 + 1) for name in "ab")
         for k in range(components)

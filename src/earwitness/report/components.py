@@ -18,11 +18,14 @@ from earwitness.report.packing import pack
 from earwitness.types import FloatArray, Segment
 
 MOST_BINS, MOST_FRAMES = 64, 128  # of the small curves
+_LEAST = 0.005  # relevance; less would be written as 0.00
 _CORNER = 700.0  # Hz, of the mel axis, as in the script of the page
 
 
 def pack_components(root: Path, one: Explanation, data: str = "") -> dict[str, Any] | None:
     """Return the components of largest absolute relevance, at most twelve, as plain JSON values.
+
+    Those of less than 0.005 are left out.
 
     A curve is scaled to its own largest value. Patterns lie on a mel axis from 0 Hz to half the
     rate. The sum of what is held is some 5 kB.
@@ -37,7 +40,7 @@ def pack_components(root: Path, one: Explanation, data: str = "") -> dict[str, A
     table = one.components
     if table is None:
         return None
-    chosen = strongest(list(table.relevance))
+    chosen = [k for k in strongest(list(table.relevance)) if abs(table.relevance[k]) >= _LEAST]
     known = sounds_by_name(data) if data else {}
     rows = []
     for k in chosen:
