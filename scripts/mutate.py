@@ -41,7 +41,8 @@ _LMAC = [
 _LMAC += [f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume", "contamination")]
 _LMAC += _RESUME
 _L2I = ["tests/reference/test_l2i.py"]
-_L2I += [f"tests/unit/test_{name}.py" for name in ("dictionary", "components", "train_l2i")]
+_L2I += [f"tests/unit/test_{name}.py" for name in ("dictionary", "components", "strongest")]
+_L2I += ["tests/unit/test_train_l2i.py"]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
@@ -97,7 +98,12 @@ NEAREST: dict[str, list[str]] = {
     "report/": ["tests/unit/test_report.py", *_FOLDERS],
     "report/desk/": ["tests/browser"],
     "report/packing.py": ["tests/unit/test_depth.py", "tests/unit/test_packing.py"],
-    "store.py": ["tests/unit/test_explanation.py"],
+    "store.py": ["tests/unit/test_explanation.py", "tests/unit/test_component_table.py"],
+    "naming.py": ["tests/unit/test_component_table.py"],
+    "jobs/components.py": ["tests/unit/test_overview.py"],
+    "cli/components.py": ["tests/unit/test_overview.py"],
+    "jobs/resuming.py": [*_FOLDERS, "tests/unit/test_component_table.py"],
+    "report/components.py": ["tests/unit/test_component_curves.py"],
     "evaluation/passes.py": _ASKED,
     "metrics/ranking.py": ["tests/unit/test_ranking.py"],
     "metrics/sanity.py": ["tests/unit/test_sanity.py"],

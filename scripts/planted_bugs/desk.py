@@ -195,4 +195,59 @@ BUGS = {
         "if (!loop || (offset < loop[0] && at < loop[1]))",
         "if (!loop || at < loop[1])",
     ),
+    "desk: patterns are means of bands": (
+        "report/components.py",
+        "[patterns[:, low:high].max(axis=1) for low, high in bands]",
+        "[patterns[:, low:high].mean(axis=1) for low, high in bands]",
+    ),
+    "desk: activations are the first of a step": (
+        "report/components.py",
+        "np.maximum.reduceat(activations, starts, axis=1)",
+        "activations[:, starts]",
+    ),
+    "desk: one of several training sounds of a name is played": (
+        "report/components.py",
+        "for name, path in found.items() if name not in twice}",
+        "for name, path in found.items()}",
+    ),
+    "desk: relevance has no sign": (
+        _DESK + "components.js",
+        'against ? "\\u2212" : "+"',
+        '"+"',
+    ),
+    "desk: the patterns of components are mixed up": (
+        _DESK + "components.js",
+        "`peak at ${hertz(one.peak)}`",
+        "`peak at ${hertz(held.rows[0].peak)}`",
+    ),
+    "desk: all components but one are heard": (
+        _DESK + "pieces.js",
+        "only === null || k === only",
+        "only === null || k !== only",
+    ),
+    "desk: a component is not heard at once": (
+        _DESK + "listen.js",
+        "if (now) await loadSounds(); else desk.sound();",
+        "desk.sound();",
+    ),
+    "desk: the dial leaves a component marked as heard": (
+        _DESK + "listen.js",
+        "  desk.components.show();\n",
+        "",
+    ),
+    "desk: a training sound plays over the transport": (
+        _DESK + "components.js",
+        "    transport?.pause();\n    stopPlayers(players);\n",
+        "    stopPlayers(players);\n",
+    ),
+    "desk: training sounds play over each other": (
+        _DESK + "components.js",
+        "    transport?.pause();\n    stopPlayers(players);\n",
+        "    transport?.pause();\n",
+    ),
+    "desk: the transport plays over a training sound": (
+        _DESK + "transport_bar.js",
+        "  if (playing) desk.components?.stop();\n",
+        "",
+    ),
 }

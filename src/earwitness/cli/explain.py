@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -92,6 +93,15 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     help="Score the mask at a dozen sizes, beside controls: 24 forward passes for each explanation "
     "and 48 for each sound.  [default: with a full trust card]",
 )  # fmt: skip
+@click.option(
+    "--names", type=place, metavar="FILE",
+    help="Your names of components, for l2i and its like: a CSV table, component,name.",
+)  # fmt: skip
+@click.option(
+    "--data", type=place, metavar="FOLDER",
+    help="The sounds that an interpreter was trained on: the page plays from there where each "
+    "component is strongest.",
+)  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option(
     "--jobs", type=whole(1, 1000), default=1, show_default=True,
@@ -135,6 +145,8 @@ def explain(
     settings: tuple[str, ...],
     trust: Trust,
     curve: bool | None,
+    names: str | None,
+    data: str | None,
     device: str,
     jobs: int,
     files: tuple[str, ...],
@@ -157,6 +169,7 @@ def explain(
     common = Request(
         target=target, versus=versus, span=span, direction=direction, keep=keep, start=start,
         end=end, seed=seed, trust=trust, curve=trust == "full" if curve is None else curve,
+        names=names,
     )  # fmt: skip
     requests = make_requests(
         tuple(dict.fromkeys(methods)), {**parse_settings(settings), **chosen}, common
@@ -165,7 +178,12 @@ def explain(
         raise click.UsageError("--assets takes the name of a folder")
     if no_audio and {"pieces", "magnitude"} & set(files):
         raise click.UsageError("--no-audio saves no sound: --files can be picture and gains")
+    if data and no_audio:
+        raise click.UsageError("--data is for sounds in the page, and --no-audio for none")
+    if data and not Path(data).is_dir():
+        raise click.UsageError(f"--data takes a folder of sounds, and {data} is none")
     how = Settings(
-        model, device, output, overwrite, as_json, files, jobs, assets or "", not no_audio
-    )
+        model, device, output, overwrite, as_json, files, jobs, assets or "", not no_audio,
+        data or "",
+    )  # fmt: skip
     return Run(requests, how).over(clips)

@@ -18,6 +18,7 @@ _VERBS = {
     "metrics": ("listing", "List the metrics."),
     "models": ("listing", "List the built-in models."),
     "evaluate": ("evaluate", "Compare methods for a model on a folder of sounds."),
+    "components": ("components", "Show which components of an interpreter matter for each class."),
     "demo": ("demo", "Explain a synthesised scene with known sources."),
     "bench": (
         "bench",

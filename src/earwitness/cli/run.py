@@ -36,6 +36,7 @@ from earwitness.models.target import output_index
 from earwitness.pipeline import check_request, count_passes
 from earwitness.registry import unknown
 from earwitness.report.clip import Saved
+from earwitness.report.components import sounds_by_name
 from earwitness.report.folder import ReportFolder
 from earwitness.report.page import Form
 from earwitness.report.sections import write_section
@@ -45,7 +46,7 @@ from earwitness.types import Request
 _WORTH_AN_ESTIMATE = 60.0  # s; shorter runs print no estimate of the time
 
 
-def _finish(root: Path, task: Task, saved: Saved) -> None:
+def _finish(root: Path, data: str, task: Task, saved: Saved) -> None:
     """Write the report's section of a sound beside its explanations, old and new."""
     found = {folder.name: one for folder, one in saved}
     for name in task.others:
@@ -54,7 +55,7 @@ def _finish(root: Path, task: Task, saved: Saved) -> None:
                 found[name] = load(task.folder / name, silent=True)
     order = dict.fromkeys([*task.others, *found])
     some = [(task.folder / name, found[name]) for name in order if name in found]
-    write_section(root, some, audio=task.audio)
+    write_section(root, some, audio=task.audio, data=data)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Settings:
         Folder beside the page for the data of each sound; empty to hold them in the page.
     audio : bool
         Whether sounds are saved and lie in the page.
+    data : str
+        Folder of the training sounds that the page links to; empty for none.
     """
 
     model: str
@@ -85,6 +88,7 @@ class Settings:
     workers: int = 1
     assets: str = ""
     audio: bool = True
+    data: str = ""
 
 
 def make_requests(
@@ -125,13 +129,16 @@ class Run:
         self.model: Model = self.named.load()
         for request in requests:
             check_request(request)
+        if settings.data:
+            sounds_by_name(settings.data)
         for label in (requests[0].target, requests[0].versus):
             if label is not None:
                 output_index(self.model, label)
-        key = key_of(self.model, self.requests, settings.files, audio=settings.audio)
+        key = key_of(self.model, self.requests, settings.files, audio=settings.audio,
+                     data=settings.data)  # fmt: skip
         self.folder = ReportFolder(
             Path(settings.output), overwrite=settings.overwrite, key=key,
-            form=Form(settings.assets, settings.audio), difference=difference,
+            form=Form(settings.assets, settings.audio, settings.data), difference=difference,
         )  # fmt: skip
         self.failed = self.done = self.made = 0
         self._said: dict[str, int] = {}
@@ -229,7 +236,7 @@ class Run:
                 self._print(outcome)
 
     def _outcomes(self, tasks: list[Task], tick: Any) -> Iterator[Outcome]:
-        work = partial(explain_task, finish=partial(_finish, self.folder.root))
+        work = partial(explain_task, finish=partial(_finish, self.folder.root, self.settings.data))
         several = self.settings.workers > 1
         model = self.named if several else self.model
         with closing(

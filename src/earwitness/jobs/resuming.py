@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -19,7 +20,12 @@ _SHARED = [one.name for one in fields(Request) if one.name not in ("method", "op
 
 
 def key_of(
-    model: Model, requests: Iterable[Request], files: Collection[str], *, audio: bool = True
+    model: Model,
+    requests: Iterable[Request],
+    files: Collection[str],
+    *,
+    audio: bool = True,
+    data: str = "",
 ) -> dict[str, Any]:
     """Return what the explanations of a run depend on besides the sounds, as plain JSON values.
 
@@ -31,6 +37,8 @@ def key_of(
         What is saved besides the default.
     audio : bool
         Whether sounds are saved.
+    data : str
+        Folder of the training sounds that the page links to.
 
     Raises
     ------
@@ -43,6 +51,8 @@ def key_of(
         options = METHODS.get(request.method).settle(request.options)
         methods[request.method] = {"options": options, "named": digest_of(named_files(options))}
     settings = {name: getattr(requests[0], name) for name in _SHARED}
+    if settings["names"] is not None:
+        settings["names"] = digest_of([Path(settings["names"])])
     keep = parse_keep(requests[0].keep) if requests[0].keep else None
     if keep and keep.file:
         settings["keep"] = str(replace(keep, file=digest_of([Path(keep.file)])))
@@ -51,6 +61,7 @@ def key_of(
         "settings": settings,
         "files": sorted(files),
         "audio": audio,
+        "data": os.path.abspath(data) if data else "",
         "methods": methods,
     }
     plain: dict[str, Any] = json.loads(json.dumps(found))
@@ -72,11 +83,15 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
             continue
         if name == "keep" and all(str(one).startswith("file:") for one in (before, value)):
             return "another mask that was drawn"
+        if name == "names":
+            return "other names of components"
         return f"{name} {_text(before)}, not {_text(value)}"
     if there.get("files") != here["files"]:
         return f"files {_text(there.get('files'))}, not {_text(here['files'])}"
     if there.get("audio", True) != here["audio"]:
         return "sounds, not --no-audio" if there.get("audio", True) else "--no-audio, not sounds"
+    if there.get("data", "") != here["data"]:
+        return f"--data {there.get('data') or 'none'}, not {here['data'] or 'none'}"
     for method, one in here["methods"].items():
         known = there.get("methods", {}).get(method)
         if known is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +17,8 @@ from earwitness.methods.registry import METHODS
 from earwitness.render.levels import spectrogram_codes
 from earwitness.render.players import copies, expansion
 from earwitness.report.command import command_line
+from earwitness.report.components import pack_components
+from earwitness.report.links import link, uri
 from earwitness.report.packing import (
     bits_for,
     codes_of,
@@ -26,8 +26,9 @@ from earwitness.report.packing import (
     pack_mask,
     pack_sound,
 )
+from earwitness.scores import TrustCard
 from earwitness.store import files_in
-from earwitness.types import Audio, TrustCard
+from earwitness.types import Audio
 
 Saved = Sequence[tuple[Path, Explanation]]
 Coded = tuple[NDArray[np.uint8], list[float], list[int]]  # as codes_of returns it
@@ -39,7 +40,7 @@ _CONTROLS = {
 }
 
 
-def payload(root: Path, saved: Saved, *, audio: bool = True) -> dict[str, Any]:
+def payload(root: Path, saved: Saved, *, audio: bool = True, data: str = "") -> dict[str, Any]:
     """Return what the page holds of one sound, as plain JSON values.
 
     Parameters
@@ -50,6 +51,8 @@ def payload(root: Path, saved: Saved, *, audio: bool = True) -> dict[str, Any]:
         Explanations of one sound, with their folders.
     audio : bool
         Whether it holds the sound; if not, a spectrogram of 8 bits.
+    data : str
+        Folder of the training sounds, for links to where components are strongest.
     """
     first, place = saved[0][1], saved[0][0].parent
     bins, frames = first.magnitude.shape
@@ -75,6 +78,7 @@ def payload(root: Path, saved: Saved, *, audio: bool = True) -> dict[str, Any]:
         "notes": [note for note in first.notes if _common(note, saved)],
         "explanations": [
             _explanation(root, folder, one, coded, saved, factor, audio)
+            | {"components": pack_components(root, one, data)}
             for (folder, one), coded in zip(saved, maps, strict=True)
         ],
     }
@@ -146,7 +150,7 @@ def _explanation(
         "truth": _truth(root, one, audio),
         "details": facts["details"],
         "notes": [note for note in one.notes if not _common(note, saved)],
-        "files": {name: _link(path, root) for name, path in files_in(folder).items()},
+        "files": {name: link(path, root) for name, path in files_in(folder).items()},
         "seconds": one.seconds,
         "provenance": facts["provenance"],
         "command": command_line(one),
@@ -227,15 +231,7 @@ def _original(root: Path, one: Explanation) -> str | None:
     The file is linked and not copied. The page holds the model's input.
     """
     path = Path(one.clip)
-    return _link(path, root) if path.is_file() else None
-
-
-def _link(path: Path, root: Path) -> str | None:
-    """Return the URL of a file relative to the page."""
-    try:
-        return quote(os.path.relpath(path, root).replace(os.sep, "/"))
-    except ValueError:  # on another drive
-        return None
+    return link(path, root) if path.is_file() else None
 
 
 def _truth(root: Path, one: Explanation, audio: bool) -> dict[str, Any] | None:
@@ -245,8 +241,3 @@ def _truth(root: Path, one: Explanation, audio: bool) -> dict[str, Any] | None:
         return None
     sound = pack_sound(read_audio(root / truth["file"]).samples) if audio else {}
     return {**truth, **sound}
-
-
-def uri(kind: str, data: bytes) -> str:
-    """Return data of a media type as a data URL."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

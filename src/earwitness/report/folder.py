@@ -232,7 +232,8 @@ class ReportFolder:
     def _close(self) -> None:
         """Write the section of the current sound."""
         if self._open:
-            write_section(self.root, self._open, audio=self.form.audio)
+            form = self.form
+            write_section(self.root, self._open, audio=form.audio, data=form.data)
         self._open = []
 
     def _explained(self, place: Path) -> list[Path]:

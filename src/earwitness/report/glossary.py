@@ -24,5 +24,6 @@ GLOSSARY = {
     "true source": "the sound that is known to be in the mixture",
     "outline": "the edge of what is kept: where the gain is a half or more",
     "common dB": "0 dB is the loudest cell of all sounds on the page, so that levels compare",
+    "relevance": "a component's part of the score, divided by the largest part; negative: against",
     "pieces": "parts of the sound that the method switched on and off",
 }

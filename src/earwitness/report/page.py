@@ -36,9 +36,9 @@ SCRIPTS = (
     "fft.js", "stft.js", "unpack.js", "payloads.js", "gains.js", "strokes.js", "loudness.js",
     "resample.js", "heterodyne.js", "original.js", "transport.js", "exports.js", "places.js",
     "controls.js", "axes.js", "colours.js", "pens.js", "raster.js", "picture.js", "minimap.js",
-    "pointer.js", "brush.js", "dial.js", "pieces.js", "regions.js", "glossary.js", "figures.js",
-    "multiples.js", "table.js", "keys.js", "listen.js", "saves.js", "transport_bar.js", "desk.js",
-    "api.js", "start.js",
+    "pointer.js", "brush.js", "dial.js", "pieces.js", "components.js", "regions.js", "glossary.js",
+    "figures.js", "multiples.js", "table.js", "keys.js", "listen.js", "saves.js",
+    "transport_bar.js", "desk.js", "api.js", "start.js",
 )  # fmt: skip
 
 
@@ -52,10 +52,13 @@ class Form:
         Folder beside the page for the data of each sound; empty to hold them in the page.
     audio : bool
         Whether the sounds are in it.
+    data : str
+        Folder of the training sounds, for links to where components are strongest; empty for none.
     """
 
     assets: str = ""
     audio: bool = True
+    data: str = ""
 
 
 def write_page(
@@ -168,7 +171,7 @@ def _section(
         for text in missing:
             (on_missing or _ignore)(f"{text}; it is not on the page")
         if saved:
-            write_section(root, saved, audio=form.audio)
+            write_section(root, saved, audio=form.audio, data=form.data)
             made = find_sections(place / SECTION)[name]
     row = '<tr class="missing" id="clip-{}"><td colspan="99">{}</td></tr>\n'
     return made or Markup(row).format(name, "; ".join(missing))

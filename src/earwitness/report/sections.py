@@ -18,7 +18,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from earwitness.files import write_text
 from earwitness.render.picture import thumbnail
-from earwitness.report.clip import Saved, payload, uri
+from earwitness.report.clip import Saved, payload
+from earwitness.report.links import uri
 
 SECTION = ".section.html"
 _ROW = re.compile(
@@ -109,7 +110,7 @@ class Section:
         return len(self.grades.split())
 
 
-def write_section(root: Path, saved: Saved, *, audio: bool = True) -> None:
+def write_section(root: Path, saved: Saved, *, audio: bool = True, data: str = "") -> None:
     """Write the section of one sound to a hidden file in its folder.
 
     Parameters
@@ -120,8 +121,10 @@ def write_section(root: Path, saved: Saved, *, audio: bool = True) -> None:
         Explanations of the sound, with their folders.
     audio : bool
         Whether it holds the sound.
+    data : str
+        Folder of the training sounds, for links to where components are strongest.
     """
-    facts = payload(root, saved, audio=audio)
+    facts = payload(root, saved, audio=audio, data=data)
     first = saved[0][1]
     picture = uri("image/webp", thumbnail(first.magnitude, first.attribution.values))
     cells = environment().get_template("row.html").render(clip=facts, thumb=picture)

@@ -111,6 +111,8 @@ async function chooseExplanation(index) {
     desk.pieces = newPieces(explanation, indices);
     fillPieces(pieces, desk, () => keepPart(desk, "pieces"));
   }
+  await fillComponents(part("components"), desk, texts);
+  if (stale()) return;
   part("command").textContent = explanation.command ?? "";
   part("copied").textContent = "";
   part("command").parentElement.hidden = !explanation.command;
@@ -198,6 +200,7 @@ function startDesk(one) {
 function closeClip(all = true) {
   if (desk) {
     desk.closed = true;
+    desk.components?.stop();
     transport?.pause();
     desk.picture?.close();
     forgetPayload(desk.n);

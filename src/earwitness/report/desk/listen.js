@@ -16,8 +16,8 @@ function keptSizes({ gains, levels, sizeAt }, kind, value) {
   return gains ? sizesOf(gains, levels) : { area: NaN, energy: NaN };
 }
 
-/** Set what is kept, by kind: own, dial (percent), brush or pieces. The sound follows. */
-async function keepPart(desk, kind, value = null) {
+/** Set what is kept, by kind: own, dial (percent), brush or pieces. The sound follows, soon or now. */
+async function keepPart(desk, kind, value = null, now = false) {
   const { explanation, clip, codes, brush, pieces } = desk;
   const base = () => (desk.kept?.kind === "dial" || desk.beneath?.kind === "dial" ? dialGains(codes, explanation.map.cuts, (desk.beneath ?? desk.kept).percent) : desk.own);
   if (kind === "own") desk.gains = desk.own;
@@ -31,8 +31,9 @@ async function keepPart(desk, kind, value = null) {
   desk.kept = { kind, percent: kind === "dial" ? value : null, ...keptSizes(desk, kind, value) };
   part("verdict").querySelectorAll(".verdict-of").forEach(words => { words.hidden = kind === "own"; });
   desk.dial.show();
+  desk.components.show();
   desk.refresh();
-  desk.sound();
+  if (now) await loadSounds(); else desk.sound();
 }
 
 /** Return evidence and remainder of what is kept. */

@@ -32,6 +32,7 @@ function fillPieces(host, desk, changed) {
     status.textContent = `${pieces.on.filter(Boolean).length} of ${pieces.on.length} on`;
     pieces.drawn = null;
   };
+  pieces.only = only => { pieces.on = pieces.on.map((_, k) => only === null || k === only); show(); };
   const set = (group, on) => { group.forEach(k => { pieces.on[k] = on; }); show(); changed(); };
   buttons.forEach((button, k) => button.addEventListener("click", () => set(pieces.groups[k], !pieces.groups[k].every(i => pieces.on[i]))));
   host.querySelector(".all-on").onclick = () => set(pieces.on.map((_, k) => k), true);

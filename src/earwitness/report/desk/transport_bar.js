@@ -109,6 +109,7 @@ function chooseRegion(region) {
 function showTransport() {
   if (!desk?.samples || !desk.explanation) return;
   const { playing } = transport;
+  if (playing) desk.components?.stop();
   desk.sources.hide("original", !transport.offers("original"));
   if (desk.loaded && desk.source !== transport.source) { // the original file turned out to be missing
     desk.source = transport.source;
