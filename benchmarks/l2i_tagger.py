@@ -1,4 +1,4 @@
-"""Measure an interpreter of a model of several labels: ``python benchmarks/l2i_tagger.py DATA RUN``.
+"""Measure an interpreter of several labels: ``python benchmarks/l2i_tagger.py DATA RUN``.
 
 DATA holds ``esc10`` (as ESC-50 is shipped). Two recordings of different classes of one fold are
 mixed, at -3, 0 or 3 dB; a compact CNN is trained on the mixtures of folds 1 to 3 to tell both
@@ -10,7 +10,6 @@ RUN; the command is repeated to go on. ``--table`` writes ``benchmarks/l2i_tagge
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from earwitness.audio import read_audio
 from earwitness.data.collection import Item, read_collection
 from earwitness.data.mixtures import mix, pair_items
 from earwitness.errors import EarwitnessError
-from earwitness.files import replacing
+from earwitness.files import replacing, write_text
 from earwitness.metrics.agreement import tag_fidelity
 from earwitness.models.registry import load_model
 from earwitness.models.target import probabilities
@@ -62,9 +61,7 @@ def mixtures(data: Path, folder: Path, seed: int = 0) -> list[Item]:
                 sound = mix(one, other, level, SECONDS, rate).input
                 soundfile.write(folder / "audio" / name, sound, rate, subtype="PCM_16")
                 rows.append((name, str(fold), f"{one.label};{other.label}"))
-        with replacing(folder / "mixtures.csv") as partial:
-            with partial.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows(rows)
+        write_text(folder / "mixtures.csv", "".join(",".join(row) + "\n" for row in rows))
     return read_collection(folder)
 
 

@@ -220,7 +220,9 @@ def test_a_folder_without_sounds_is_one_line(tmp_path: Path) -> None:
 
 def test_windows_of_a_long_sound_are_explained_each_in_its_place() -> None:
     net = RegionNet().eval()
-    model = wrap(net, sample_rate=RATE, labels=["a", "b"], features=Magnitude(), lengths=(None, 1.5))
+    model = wrap(
+        net, sample_rate=RATE, labels=["a", "b"], features=Magnitude(), lengths=(None, 1.5)
+    )
     wave = torch.zeros(48000)
     wave[24000:] = 0.1 * torch.randn(24000, generator=torch.Generator().manual_seed(0))
     with model.undisturbed():
@@ -237,7 +239,7 @@ def test_hooks_and_weights_are_as_before_after_an_error(monkeypatch: pytest.Monk
     model = two_layers()
     before = {name: value.clone() for name, value in model.module.state_dict().items()}
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(iba, "distance", fail)

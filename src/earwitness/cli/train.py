@@ -72,7 +72,8 @@ def classifier(
     chosen = [item for item in items if item.fold in learn]
     test = [item for item in items if item.fold in held_out]
     if multi_label:
-        recipe = default_recipe(sorted({one for item in items for one in item.labels}), "multi-label")
+        tags = {one for item in items for one in item.labels}
+        recipe = default_recipe(sorted(tags), "multi-label")
     else:
         recipe = default_recipe(sorted({item.label for item in items}))
     settings = replace(Settings(), seed=seed)

@@ -60,8 +60,10 @@ def iba(
 
     Adam minimises the cross entropy of the target plus ``beta`` times the mean information that is
     let through, over one logit of ``keep`` per feature. For a value or a contrast, the fall of the
-    score stands for the cross entropy, in units of its change when all is noise. The map is the information in bits, summed over channels, at the measured time and
-    frequency of the layer's cells, interpolated from there to the plane.
+    score stands for the cross entropy, in units of its change when all is noise.
+
+    The map is the information in bits, summed over channels, at the measured time and frequency of
+    the layer's cells, interpolated from there to the plane.
 
     The noise is normal, with the mean and the standard deviation of each channel and frequency over
     all frames. Without ``data`` they are of the sound itself, under 32 random gain maps.

@@ -52,10 +52,14 @@ class Form:
         Folder beside the page for the data of each sound; empty to hold them in the page.
     audio : bool
         Whether the sounds are in it.
+    title, note : str
+        What to call it, by default after the model, and a line below.
     """
 
     assets: str = ""
     audio: bool = True
+    title: str = ""
+    note: str = ""
 
 
 def write_page(
@@ -117,6 +121,8 @@ def write_page(
             mark=Markup(MARK),
             style=Markup(files("earwitness.report").joinpath("desk/desk.css").read_text("utf-8")),
             report=facts,
+            title=form.title or f"Explanations of {model.name}",
+            note=form.note,
             report_json=Markup(json_text(facts)),
             count=len(sections),
             rows=_rows(sections, form),
