@@ -23,6 +23,7 @@ LEFT_OUT = [f"tests/unit/test_{name}.py" for name in ("train", "command", "comma
 _RULES = [f"tests/reference/test_{name}.py" for name in ("relevance", "captum", "methods")]
 _RULES += [f"tests/reference/test_{name}.py" for name in ("rectifiers", "norms")]
 _CAM = ["tests/unit/test_gradcam_layer.py", "tests/reference/test_methods.py"]
+_IBA = ["tests/reference/test_iba.py"]
 _PIECES = ["tests/reference/test_perturbation.py", "tests/unit/test_pieces.py"]
 _BACKGROUND = ["tests/unit/test_background.py"]
 _ESTIMATORS = ["tests/reference/test_estimators.py", *_PIECES]
@@ -67,6 +68,9 @@ NEAREST: dict[str, list[str]] = {
     "backward/": _RULES,
     "backward/following.py": _CAM,
     "methods/gradcam.py": _CAM,
+    "methods/iba.py": _IBA,
+    "layers/bottleneck.py": _IBA,
+    "layers/placing.py": [*_CAM, *_IBA],
     "layers/choosing.py": _CAM,
     "layers/influence.py": [*_CAM, *_LMAC],
     "backward/unfold.py": ["tests/reference/test_unfold.py", *_RULES],

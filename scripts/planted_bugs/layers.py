@@ -98,4 +98,69 @@ BUGS = {
         'if hasattr(output, "_replace"):',
         "if False:",
     ),
+    "iba: the noise's power is its deviation": (
+        "layers/bottleneck.py",
+        "(noise.square() + (keep",
+        "(noise + (keep",
+    ),
+    "iba: keep is the share of the noise": (
+        "layers/bottleneck.py",
+        "keep * maps + (1 - keep) * noise",
+        "(1 - keep) * maps + keep * noise",
+    ),
+    "iba: the mean of the noise is left out": (
+        "layers/bottleneck.py",
+        "noise = one.mean[..., None] + one.divisor",
+        "noise = one.divisor",
+    ),
+    "iba: the deviation between sounds does not count": (
+        "layers/bottleneck.py",
+        "self._square + square + step.square() * self._count * count / total",
+        "self._square + square",
+    ),
+    "iba: constant features count": (
+        "layers/bottleneck.py",
+        "(self.deviation > _CONSTANT * self._usual)",
+        "(self.deviation >= 0)",
+    ),
+    "iba: windows are exchanged": (
+        "layers/bottleneck.py",
+        "self.keep.repeat_interleave(len(maps) // len(self.keep), dim=0)",
+        "self.keep.repeat(len(maps) // len(self.keep), 1, 1, 1)",
+    ),
+    "iba: edges fade": (
+        "layers/bottleneck.py",
+        'mode="replicate"',
+        'mode="constant"',
+    ),
+    "iba: a layout is not restored": (
+        "layers/placing.py",
+        "ordered.permute([order.index(axis) for axis in range(like.ndim)])",
+        "ordered.permute(order)",
+    ),
+    "iba: nats are called bits": (
+        "methods/iba.py",
+        ".sum(dim=1) / math.log(2)",
+        ".sum(dim=1)",
+    ),
+    "iba: draws add up": (
+        "methods/iba.py",
+        "search.distances(logits, count) / samples",
+        "search.distances(logits, count)",
+    ),
+    "iba: other weights have the statistics of the first": (
+        "methods/iba.py",
+        '"" if model.module is None else digest(model.module)',
+        '""',
+    ),
+    "iba: a layer without effect is explained": (
+        "methods/iba.py",
+        "if not reached and",
+        "if False and",
+    ),
+    "iba: nothing is switched off for the statistics": (
+        "methods/iba.py",
+        "generator=probe.generator).round()",
+        "generator=probe.generator).ceil()",
+    ),
 }

@@ -15,8 +15,8 @@ BUGS = {
     ),
     "sign: grad-cam without relu": (
         "methods/gradcam.py",
-        "_per_cell(weights * activation, axes).relu()",
-        "_per_cell(weights * activation, axes)",
+        "per_cell(weights * activation, axes).relu()",
+        "per_cell(weights * activation, axes)",
     ),
     "sign: guided backprop lets negative gradients pass": (
         "methods/guided.py",
@@ -49,7 +49,7 @@ BUGS = {
         "[1.0] * samples",
     ),
     "axis: grad-cam swaps time and frequency": (
-        "methods/gradcam.py",
+        "layers/placing.py",
         "for axis in (axes.freq_axis, axes.time_axis)",
         "for axis in (axes.time_axis, axes.freq_axis)",
     ),

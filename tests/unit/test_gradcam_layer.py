@@ -198,7 +198,7 @@ def test_activations_that_are_off_are_no_evidence_however_the_relu_is_called(
     net = Active(module() if form == "module" else function, sign)
     model = on_magnitude(net, labels=["a", "b"])
     # the map at the layer's resolution, here that of the plane
-    monkeypatch.setattr(gradcam, "_place", lambda maps, *_: maps[0])
+    monkeypatch.setattr(gradcam, "place", lambda maps, *_: maps[0])
     found = explain(model, noise(), "gradcam", target=0)
     wave = torch.from_numpy(noise().samples)[None]
     exact = copy.deepcopy(net.conv).double()

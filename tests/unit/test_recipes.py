@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
 import earwitness
+from earwitness.data.collection import read_collection
 from earwitness.explanation import Explanation
 from earwitness.methods.registry import METHODS
 from earwitness.types import Audio
@@ -44,6 +45,18 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write(f"labelled/wind/{number}.wav")
     write("recordings/site-1/dawn.wav", tone=900)
     write("recordings/site-2/dawn.wav")
+    for number in range(20):  # a batch, and some to test on
+        write(f"sonyc/audio/{number}.wav", seconds=1.0, tone=600 * (number % 2))
+    names = ["1_engine_presence", "8_dog_presence"]
+    rows = [["split", "audio_filename", "annotator_id", *names]]
+    for number in range(20):
+        split = "train" if number < 16 else "validate"
+        dog = str(number % 2)
+        # one of three annotators says "dog" of every sound, and one nothing
+        votes = [["1", dog], ["1", "1"], ["0", dog]] if number else [["0", "0"]]
+        rows += [[split, f"{number}.wav", str(k), *vote] for k, vote in enumerate(votes)]
+    table = "\n".join(",".join(row) for row in rows)
+    (tmp_path / "sonyc" / "annotations.csv").write_text(table)
     time = np.arange(48000) / 192000
     call = 0.5 * np.sin(2 * np.pi * 50_000 * time) * ((time > 0.1) & (time < 0.105))
     sound = call + 0.001 * rng.standard_normal(len(time))
@@ -148,6 +161,21 @@ def test_the_audit(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert own.mask.rule == "file:mask.json"
     assert_allclose(own.mask.area, low / bins, rtol=1e-12)
     assert Explanation.load(desk / "contrast" / "dog" / "integrated-gradients").target.versus_label
+
+
+def test_the_tagger_of_a_city(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, printed = follow("several-labels.md", capsys)
+    items = {item.path.name: item for item in read_collection(desk / "sonyc")}
+    assert len(items) == 19  # the first has no label
+    assert items["3.wav"].labels == ("engine", "dog")
+    assert items["4.wav"].labels == ("engine",)
+    assert (items["15.wav"].fold, items["16.wav"].fold) == (1, 2)
+    assert any("macro AUPRC" in text for text in printed)
+    found = Explanation.load(desk / "report" / "dog" / "l2i")
+    assert found.target.label == "dog"
+    assert found.task == "multi-label"
+    both = found.evidence.samples + found.remainder.samples
+    assert_allclose(both, found.input.samples, atol=1e-6)
 
 
 class Answer:

@@ -19,7 +19,7 @@ from earwitness.train.augmentation import (
     silence_stripes,
     warp,
 )
-from earwitness.train.classifier import Settings, evaluate, train_classifier
+from earwitness.train.classifier import Settings, evaluate, load_waves, train_classifier
 
 RECIPE = Recipe(("high", "low"), 8000, 256, 64, 16, (4, 8), 0.5)
 SETTINGS = Settings(epochs=12, batch=8, crop=0.25, rate=1e-2, seed=1)
@@ -125,6 +125,57 @@ def test_training_from_the_command(
     assert "accuracy 0." in capsys.readouterr().out
     facts = json.loads((tmp_path / "m" / "model.json").read_text())["facts"]
     assert (facts["trained_on"], facts["test"]["sounds"]) == (24, 12)
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sounds of a high tone, a low one, or both, 12 of each."""
+    root = tmp_path_factory.mktemp("several")
+    rng, time = np.random.default_rng(0), np.arange(4000) / 8000
+    rows = ["filename,fold,category"]
+    for number in range(36):
+        label = ("high", "low", "low; high")[number % 3]
+        wave = 0.01 * rng.standard_normal(4000)
+        for name, pitch in (("high", rng.uniform(2500, 3500)), ("low", rng.uniform(200, 600))):
+            wave += 0.3 * (name in label) * np.sin(2 * np.pi * pitch * time)
+        soundfile.write(root / f"{number}.wav", wave, 8000)
+        rows.append(f"{number}.wav,{number // 12 + 1},{label}")
+    (root / "tones.csv").write_text("\n".join(rows))
+    return root
+
+
+def test_a_classifier_of_several_labels_decides_each(tones: Path, tmp_path: Path) -> None:
+    items = read_collection(tones)
+    assert items[2].labels == ("low", "high")
+    learn, test = [i for i in items if i.fold < 3], [i for i in items if i.fold == 3]
+    recipe, settings = replace(RECIPE, task="multi-label"), replace(SETTINGS, epochs=40)
+    facts = train_classifier(learn, recipe, settings, tmp_path / "m", test=test)
+    assert facts["test"] == {"sounds": 12, "macro_auprc": 1.0, "micro_auprc": 1.0, "max_f1": 1.0}
+    model = load_model(str(tmp_path / "m"))
+    assert model.task == "multi-label"
+    waves = torch.stack([torch.from_numpy(soundfile.read(i.path)[0]).float() for i in test[:3]])
+    with model.undisturbed(), torch.no_grad():
+        found = (model(waves) > 0).int().tolist()
+    assert found == [[1, 0], [0, 1], [1, 1]]
+
+
+def test_labels_of_sounds_are_zeros_and_ones(tones: Path) -> None:
+    recipe = replace(RECIPE, task="multi-label")
+    _, labels = load_waves(read_collection(tones)[:3], recipe)
+    assert labels.tolist() == [[1, 0], [0, 1], [1, 1]]
+
+
+def test_several_labels_from_the_command(
+    tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from earwitness.cli.main import main
+
+    words = ["train", "classifier", "--data", str(tones), "--test-folds", "3", "--multi-label"]
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--epochs", "1", "-o", str(tmp_path / "m")])
+    assert not end.value.code
+    assert "macro AUPRC " in capsys.readouterr().out
+    assert load_model(str(tmp_path / "m")).labels == ("high", "low")
 
 
 def generator() -> torch.Generator:

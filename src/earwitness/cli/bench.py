@@ -1,4 +1,4 @@
-"""``earwitness bench``: benchmarks of cost, of localisation, and of a user's own grid."""
+"""``earwitness bench``: cost, localisation, a user's own grid, and a page of interpretations."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from earwitness.cli.l2i_page import l2i_page
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
 from earwitness.cli.results import Verb, Verbs, emit
 
@@ -30,13 +31,16 @@ class _Benchmarks(Verbs):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Benchmarks, subcommand_metavar="speed|localisation|GRID.toml ...")
+@click.group(cls=_Benchmarks, subcommand_metavar="speed|localisation|l2i-page|GRID.toml ...")
 def bench() -> None:
     """Benchmark the cost of explanations, their localisation, or a grid of your own.
 
     GRID.toml names models, sounds, methods, masks and metrics; see the guide. An interrupted grid
     resumes when the command is repeated with the same arguments.
     """
+
+
+bench.add_command(l2i_page)
 
 
 @bench.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from earwitness.pipeline import explain_subject
 from earwitness.report.folder import ReportFolder
 from earwitness.signals import Scene, scene
 from earwitness.subject import open_subject
-from earwitness.types import Request
+from earwitness.types import Audio, Request
 
 METHODS = ("lmac", "integrated-gradients", "gradcam", "lime", "energy")
 
@@ -53,7 +54,7 @@ def _explain(model: Model, made: Scene, folder: ReportFolder, seed: int) -> None
     for label, method in track(jobs, "explaining", console=Console(stderr=True), transient=True):
         request = Request(method, target=label, seed=seed, curve=True)
         found = explain_subject(subject, request)
-        found = _against_truth(found, model, made, label, f"sounds/{label}.wav")
+        found = against_truth(found, model, made.sources, label, f"sounds/{label}.wav")
         folder.add(found, f"{method}-{label}")
         truth = found.attribution.details["truth"]
         emit(str(found))
@@ -65,19 +66,29 @@ def _explain(model: Model, made: Scene, folder: ReportFolder, seed: int) -> None
         emit(f"  {sentence(found.verdict)}")
 
 
-def _against_truth(
-    found: Explanation, model: Model, made: Scene, label: str, file: str
+def against_truth(
+    found: Explanation, model: Model, sources: Mapping[str, Audio], label: str, file: str
 ) -> Explanation:
-    """Add the agreement with the true source to the details of an explanation."""
+    """Add the agreement with the true source to the details of an explanation.
+
+    Parameters
+    ----------
+    sources : mapping of label to Audio
+        They sum to the sound.
+    label : str
+        Of the true source.
+    file : str
+        Of the true source, relative to the folder of the page.
+    """
     plane = model.plane
     levels = {
         name: plane.analyse(torch.from_numpy(source.samples)[None])[0].abs().numpy()
-        for name, source in made.sources.items()
+        for name, source in sources.items()
     }
     rest = np.sum([level for name, level in levels.items() if name != label], axis=0)
     cells = true_cells(levels[label], rest)["truth"]
     both = np.stack([found.evidence.samples, found.input.samples])
-    evidence, mixture = si_sdr(both, made.sources[label].samples).tolist()
+    evidence, mixture = si_sdr(both, sources[label].samples).tolist()
     truth: dict[str, Any] = {
         "file": file,
         "mass": float(relevance_mass(found.attribution.values[None], cells)[0]),

@@ -27,6 +27,8 @@ train.add_command(l2i)
 )
 @click.option("--folds", metavar="N,N", help="Folds to train on; default: all but test folds.")
 @click.option("--test-folds", metavar="N,N", help="Folds to test on; not used in training.")
+@click.option("--multi-label", is_flag=True, help="Each sound has any number of labels, separated "
+              "by ; in the category.")  # fmt: skip
 @click.option("--epochs", type=whole(1), help="Passes over the data.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
@@ -37,6 +39,7 @@ def classifier(
     data: str,
     folds: str | None,
     test_folds: str | None,
+    multi_label: bool,
     epochs: int | None,
     seed: int,
     device: str,
@@ -68,7 +71,11 @@ def classifier(
         raise click.UsageError(f"{data} has no fold {min(missing)}")
     chosen = [item for item in items if item.fold in learn]
     test = [item for item in items if item.fold in held_out]
-    recipe = default_recipe(sorted({item.label for item in items}))
+    if multi_label:
+        tags = {one for item in items for one in item.labels}
+        recipe = default_recipe(sorted(tags), "multi-label")
+    else:
+        recipe = default_recipe(sorted({item.label for item in items}))
     settings = replace(Settings(), seed=seed)
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
@@ -89,7 +96,10 @@ def classifier(
     if test:
         figures = facts["test"]
         emit(
-            f"accuracy {figures['accuracy']:.3f}, calibration error {figures['ece']:.3f} on "
+            f"macro AUPRC {figures['macro_auprc']:.3f}, micro AUPRC {figures['micro_auprc']:.3f}, "
+            f"largest F1 {figures['max_f1']:.3f} on {figures['sounds']} sounds"
+            if multi_label
+            else f"accuracy {figures['accuracy']:.3f}, calibration error {figures['ece']:.3f} on "
             f"{figures['sounds']} sounds"
         )
     emit(f"model: {output}")

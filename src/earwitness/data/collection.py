@@ -15,11 +15,20 @@ _LONGEST_HEAD = 1 << 16  # bytes of the line of headings
 
 @dataclass(frozen=True)
 class Item:
-    """One labelled sound; ``fold`` is 0 if the collection has no folds."""
+    """One labelled sound; ``fold`` is 0 if the collection has no folds.
+
+    ``label`` is the category as it is written; for a classifier of several labels it names all
+    that apply, separated by ``;``.
+    """
 
     path: Path
     label: str
     fold: int = 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels of a sound of several."""
+        return tuple(dict.fromkeys(one.strip() for one in self.label.split(";") if one.strip()))
 
 
 def read_collection(folder: Path) -> list[Item]:

@@ -1,4 +1,4 @@
-"""The layer that Grad-CAM uses: the last one of many channels that the score depends on."""
+"""The layer that a map is made at: the last one of many channels that the score depends on."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def named_layer(model: Model, name: str, target: Target, samples: int, tick: Tic
         found = find_axes(model, {name: layer_module(model, name)}, samples, tick=tick)
         if not found:
             raise NotApplicableError(
-                f"gradcam: found no time axis in the output of layer {name!r}; name another "
+                f"found no time axis in the output of layer {name!r}; name another "
                 f"layer, or use {_instead(model, target, samples)}"
             )
         known[name, samples] = ChosenLayer(name, found[name])
@@ -126,7 +126,7 @@ def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict
     tick(3)  # a backward pass counts two
     if influence is None:
         raise NotApplicableError(
-            f"gradcam: the score of {model.name} does not depend differentiably on any of its "
+            f"the score of {model.name} does not depend differentiably on any of its "
             "layers (an operation after them detaches the graph, or they are compiled); use "
             f"{_instead(model, target, samples)}"
         )
@@ -159,7 +159,7 @@ def _search(
             break
     if not found:
         raise NotApplicableError(
-            f"gradcam: found no layer of {model.name} that the score depends on and whose output "
+            f"found no layer of {model.name} that the score depends on and whose output "
             f"has a time axis; use {_instead(model, target, samples)}"
         )
     ranks = {

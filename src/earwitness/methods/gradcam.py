@@ -17,10 +17,9 @@ from earwitness.layers.choosing import (
     layer_module,
     named_layer,
 )
+from earwitness.layers.placing import channel_axes, per_cell, place, place_axes
 from earwitness.layers.recording import gradient_leaf, recording, require_one_call
 from earwitness.methods.registry import register
-from earwitness.plane.knots import interpolate
-from earwitness.plane.windows import joined
 from earwitness.probe import Probe
 from earwitness.steps import no_gradient
 from earwitness.types import Map
@@ -101,7 +100,7 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
     notes = _notes(probe, chosen, float(score.detach()), maps, activation, gradient)
     if notes:
         details["notes"] = notes
-    return Map(_place(maps, axes, windows, probe), details)
+    return Map(place(maps, axes, windows, probe.times, probe.freqs, probe.model.rate), details)
 
 
 def _notes(
@@ -121,18 +120,18 @@ def _notes(
     compared with that without any output.
     """
     name, axes = chosen.name, chosen.axes
-    local = _per_cell(gradient * activation, axes).relu()
+    local = per_cell(gradient * activation, axes).relu()
     if not bool(maps.any()):
         return []
     both = [one / one.sum().clamp(min=1e-30) for one in (maps, local)]
     elsewhere = 1 - float(torch.minimum(*both).sum())
     if elsewhere <= _ELSEWHERE:
         return []
-    channels = _channel_axes(gradient, axes)
+    channels = channel_axes(gradient, axes)
     reach = gradient.abs().amax(dim=channels, keepdim=True) if channels else gradient.abs()
     dead = reach <= _NO_GRADIENT * reach.max()
     few = FEW_CHANNELS
-    share = float((both[0] * _per_cell(dead.to(gradient), axes)).sum())
+    share = float((both[0] * per_cell(dead.to(gradient), axes)).sum())
     if share > _ELSEWHERE:
         only, without = (
             _masked_score(probe, name, gains) for gains in (dead, torch.zeros_like(dead))
@@ -160,39 +159,6 @@ def _masked_score(probe: Probe, name: str, gains: Tensor) -> float:
 
 def _class_maps(activation: Tensor, gradient: Tensor, axes: LayerAxes) -> Tensor:
     """Return ReLU(sum over channels of mean gradient times activation), (window, freq, time)."""
-    places = _place_axes(axes)
+    places = place_axes(axes)
     weights = gradient.mean(dim=places, keepdim=True)
-    return _per_cell(weights * activation, axes).relu()
-
-
-def _per_cell(values: Tensor, axes: LayerAxes) -> Tensor:
-    """Return the sum over channels, shape (window, freq or 1, time)."""
-    places = _place_axes(axes)
-    channels = _channel_axes(values, axes)
-    ordered = values.permute(0, *places, *channels)
-    summed = ordered.flatten(1 + len(places)).sum(dim=-1) if channels else ordered
-    return summed if len(places) == 2 else summed.unsqueeze(1)
-
-
-def _channel_axes(values: Tensor, axes: LayerAxes) -> list[int]:
-    return [axis for axis in range(1, values.ndim) if axis not in _place_axes(axes)]
-
-
-def _place_axes(axes: LayerAxes) -> list[int]:
-    return [axis for axis in (axes.freq_axis, axes.time_axis) if axis is not None]
-
-
-def _place(maps: Tensor, axes: LayerAxes, windows: list[tuple[int, int]], probe: Probe) -> Tensor:
-    """Interpolate the maps of all windows to the plane and average where windows overlap."""
-    rate = probe.model.rate
-    parts, starts = [], []
-    for one, (start, length) in zip(maps.float(), windows, strict=True):
-        inside = (probe.times >= start / rate) & (probe.times <= (start + length) / rate)
-        if len(windows) == 1:
-            inside = torch.ones_like(inside)
-        along = interpolate(one, axes.times.to(one), (probe.times[inside] - start / rate).to(one))
-        if axes.freq_axis is not None:
-            along = interpolate(along.T, axes.freqs.to(one), probe.freqs.to(one)).T
-        parts.append(along.expand(probe.shape[0], -1))
-        starts.append(int(inside.nonzero()[0]))
-    return joined(parts, starts, probe.shape[1])
+    return per_cell(weights * activation, axes).relu()

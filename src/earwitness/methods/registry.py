@@ -178,7 +178,7 @@ def register(
 
 def named_files(options: Mapping[str, Any]) -> list[Path]:
     """Return the files and folders that options name: sounds, stems, a trained explainer."""
-    named = [options.get(name) for name in ("stems", "decoder", "interpreter")]
+    named = [options.get(name) for name in ("stems", "decoder", "interpreter", "data")]
     backgrounds = read_backgrounds(options.get("background", "silence"))
     found = [Path(one) for one in named if one]
     return found + [one for one in backgrounds if isinstance(one, Path)]

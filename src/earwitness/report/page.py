@@ -54,11 +54,15 @@ class Form:
         Whether the sounds are in it.
     data : str
         Folder of the training sounds, for links to where components are strongest; empty for none.
+    title, note : str
+        What to call it, by default after the model, and a line below.
     """
 
     assets: str = ""
     audio: bool = True
     data: str = ""
+    title: str = ""
+    note: str = ""
 
 
 def write_page(
@@ -120,6 +124,8 @@ def write_page(
             mark=Markup(MARK),
             style=Markup(files("earwitness.report").joinpath("desk/desk.css").read_text("utf-8")),
             report=facts,
+            title=form.title or f"Explanations of {model.name}",
+            note=form.note,
             report_json=Markup(json_text(facts)),
             count=len(sections),
             rows=_rows(sections, form),

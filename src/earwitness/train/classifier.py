@@ -18,6 +18,7 @@ from earwitness.audio import read_audio
 from earwitness.data.collection import Item
 from earwitness.errors import OutputError, ParameterError
 from earwitness.files import digest_of, held, replacing, unwritable
+from earwitness.metrics.agreement import tag_fidelity
 from earwitness.metrics.calibration import expected_calibration_error
 from earwitness.models.zoo.checkpoint import Recipe, save_checkpoint
 from earwitness.train.augmentation import (
@@ -27,6 +28,7 @@ from earwitness.train.augmentation import (
     silence_stripes,
     warp,
 )
+from earwitness.types import Task
 from earwitness.weights import read_torch
 
 _EMA = 0.9  # decay of the moving average of weights, per epoch
@@ -50,8 +52,8 @@ class Settings:
     decay : float
         Weight decay of AdamW.
     augment : bool
-        Whether to mix sounds, and to warp and mask features. Segments and levels are random
-        anyway.
+        Whether to mix sounds (of one label each), and to warp and mask features. Segments and
+        levels are random anyway.
     seed : int
     """
 
@@ -209,22 +211,35 @@ def _digest(waves: Tensor, labels: Tensor) -> str:
 
 
 def load_waves(items: Sequence[Item], recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Return waves (item, samples), padded or cut to the recipe's length, and label indices."""
+    """Return waves (item, samples), padded or cut to the recipe's length, and their labels.
+
+    Labels are indices (item,), or 0 and 1 (item, label) for a classifier of several labels.
+    """
     samples = round(recipe.seconds * recipe.rate)
     waves = torch.zeros(len(items), samples)
     for row, item in zip(waves, items, strict=True):
         audio = read_audio(item.path, rate=recipe.rate, end=recipe.seconds + _MARGIN)
         found = torch.from_numpy(audio.samples[:samples])
         row[: len(found)] = found
-    return waves, torch.tensor([recipe.labels.index(item.label) for item in items])
+    if recipe.task == "single-label":
+        return waves, torch.tensor([recipe.labels.index(item.label) for item in items])
+    tags = [[float(label in item.labels) for label in recipe.labels] for item in items]
+    return waves, torch.tensor(tags)
 
 
 def evaluate(network: nn.Module, recipe: Recipe, items: Sequence[Item]) -> dict[str, Any]:
-    """Return accuracy, negative log-likelihood (nats) and expected calibration error."""
+    """Return accuracy, negative log-likelihood (nats) and expected calibration error.
+
+    For several labels, macro and micro average precision and the largest F1 instead
+    (``metrics.agreement.tag_fidelity``, with the true labels).
+    """
     waves, labels = load_waves(items, recipe)
     model = recipe.model(network, "trained")
     with torch.no_grad(), model.undisturbed():
         logits = torch.cat([model(some) for some in waves.split(16)])
+    if recipe.task == "multi-label":
+        found = tag_fidelity(logits.double().sigmoid().numpy(), labels.bool().numpy())
+        return {"sounds": len(items), **found}
     probabilities = logits.double().softmax(dim=1)
     right = probabilities.argmax(dim=1) == labels
     confidence = probabilities.amax(dim=1)
@@ -252,6 +267,13 @@ def _begin(recipe: Recipe, settings: Settings, items: int, device: torch.device)
     return _State(network, average.eval(), optimiser, schedule)
 
 
+def _loss(task: Task, logits: Tensor, wanted: Tensor) -> Tensor:
+    """Return the cross entropy of one of many classes, or the mean one of independent labels."""
+    if task == "multi-label":
+        return nn.functional.binary_cross_entropy_with_logits(logits, wanted)
+    return nn.functional.cross_entropy(logits, wanted)
+
+
 def _epoch(
     state: _State, waves: Tensor, labels: Tensor, recipe: Recipe, settings: Settings
 ) -> float:
@@ -266,18 +288,18 @@ def _epoch(
         torch.manual_seed(seed)
         order = torch.randperm(len(waves), generator=generator)
         for some in order.split(settings.batch):
-            wanted = nn.functional.one_hot(labels[some], len(recipe.labels)).float()
+            wanted = labels[some]
+            if recipe.task == "single-label":
+                wanted = nn.functional.one_hot(wanted, len(recipe.labels)).float()
             with torch.no_grad():
                 batch = crop_active(waves[some], round(settings.crop * recipe.rate), generator)
                 batch = random_gain(batch, generator)
-                if settings.augment:
+                if settings.augment and recipe.task == "single-label":
                     batch, wanted = mix_between_classes(batch, wanted, generator)
                 features = frontend(frontend.plane.analyse(batch).abs())
                 if settings.augment:
                     features = silence_stripes(warp(features, generator), generator)
-            loss = nn.functional.cross_entropy(
-                state.network(features.to(device)), wanted.to(device)
-            )
+            loss = _loss(recipe.task, state.network(features.to(device)), wanted.to(device))
             state.optimiser.zero_grad()
             loss.backward()
             state.optimiser.step()

@@ -19,6 +19,7 @@ from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.frontend import LogMel
 from earwitness.models.zoo.compact_cnn import CompactCNN
 from earwitness.plane.stft import Plane
+from earwitness.types import Task
 from earwitness.weights import check_shapes
 
 SCHEMA = 1  # version of model.json
@@ -38,6 +39,7 @@ class Recipe:
         Channels of the network's blocks.
     seconds : float
         Length of the sounds it was trained on; longer ones are read in windows of this length.
+    task : {"single-label", "multi-label"}
     """
 
     labels: tuple[str, ...]
@@ -47,6 +49,7 @@ class Recipe:
     mels: int
     widths: tuple[int, ...]
     seconds: float
+    task: Task = "single-label"
 
     def __post_init__(self) -> None:
         numbers = (self.rate, self.n_fft, self.hop, self.mels, *self.widths)
@@ -56,6 +59,8 @@ class Recipe:
             raise ParameterError("a classifier has a length, blocks and labels")
         if not all(isinstance(label, str) for label in self.labels):
             raise ParameterError("labels of a classifier are text")
+        if self.task not in ("single-label", "multi-label"):
+            raise ParameterError(f"a classifier is single-label or multi-label, got {self.task!r}")
 
     def network(self) -> CompactCNN:
         """Return the network with random weights."""
@@ -75,12 +80,12 @@ class Recipe:
             rate=self.rate,
             labels=self.labels,
             output="logits",
-            task="single-label",
+            task=self.task,
             lengths=(shortest, self.seconds),
         )
 
 
-def default_recipe(labels: Sequence[str]) -> Recipe:
+def default_recipe(labels: Sequence[str], task: Task = "single-label") -> Recipe:
     """Return the default front end and network, chosen inside folds 1-3 of ESC-10."""
     return Recipe(
         labels=tuple(labels),
@@ -90,6 +95,7 @@ def default_recipe(labels: Sequence[str]) -> Recipe:
         mels=64,
         widths=(16, 32, 64, 128),
         seconds=5.0,
+        task=task,
     )
 
 

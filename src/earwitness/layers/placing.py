@@ -1,0 +1,79 @@
+"""Values on a layer's cells, brought to the plane at the measured places of the cells."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from earwitness.layers.axes import LayerAxes
+from earwitness.plane.knots import interpolate
+from earwitness.plane.windows import joined
+
+
+def place_axes(axes: LayerAxes) -> list[int]:
+    """Return the axes of a layer's output that are frequency, if there is one, and time."""
+    return [axis for axis in (axes.freq_axis, axes.time_axis) if axis is not None]
+
+
+def channel_axes(values: Tensor, axes: LayerAxes) -> list[int]:
+    """Return all other axes of a layer's output, except the batch."""
+    return [axis for axis in range(1, values.ndim) if axis not in place_axes(axes)]
+
+
+def as_maps(values: Tensor, axes: LayerAxes) -> Tensor:
+    """Return a layer's output as (batch, channel, freq or 1, frame), in the layer's own order."""
+    places, channels = place_axes(axes), channel_axes(values, axes)
+    ordered = values.permute(0, *channels, *places)
+    sizes = ordered.shape[1 + len(channels) :]
+    return ordered.reshape(len(values), -1, *([1] if len(places) == 1 else []), *sizes)
+
+
+def as_output(maps: Tensor, like: Tensor, axes: LayerAxes) -> Tensor:
+    """Return maps (batch, channel, freq or 1, frame) in the layout of a layer's output."""
+    order = [0, *channel_axes(like, axes), *place_axes(axes)]
+    ordered = maps.reshape(len(maps), *(like.shape[axis] for axis in order[1:]))
+    return ordered.permute([order.index(axis) for axis in range(like.ndim)])
+
+
+def per_cell(values: Tensor, axes: LayerAxes) -> Tensor:
+    """Return the sum over channels, shape (batch, freq or 1, frame)."""
+    return as_maps(values, axes).sum(dim=1)
+
+
+def place(
+    maps: Tensor,
+    axes: LayerAxes,
+    windows: list[tuple[int, int]],
+    times: Tensor,
+    freqs: Tensor,
+    rate: int,
+) -> Tensor:
+    """Interpolate the maps of all windows to the plane and average where windows overlap.
+
+    Parameters
+    ----------
+    maps : Tensor, shape (window, freq or 1, frame)
+        On the cells of the layer.
+    axes : LayerAxes
+    windows : list of (int, int)
+        Start and length of every window in samples.
+    times, freqs : Tensor
+        Centres of the plane's frames in seconds and of its bins in Hz.
+    rate : int
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    Tensor, shape (freq, frame)
+    """
+    parts, starts = [], []
+    for one, (start, length) in zip(maps.float(), windows, strict=True):
+        inside = (times >= start / rate) & (times <= (start + length) / rate)
+        if len(windows) == 1:
+            inside = torch.ones_like(inside)
+        along = interpolate(one, axes.times.to(one), (times[inside] - start / rate).to(one))
+        if axes.freq_axis is not None:
+            along = interpolate(along.T, axes.freqs.to(one), freqs.to(one)).T
+        parts.append(along.expand(len(freqs), -1))
+        starts.append(int(inside.nonzero()[0]))
+    return joined(parts, starts, len(times))
