@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -77,7 +78,7 @@ def explain(
     seed: int = 0,
     trust: Trust = "full",
     curve: bool = False,
-    names: str | None = None,
+    names: str | os.PathLike[str] | None = None,
     on_passes: Tick | None = None,
     **options: Any,
 ) -> Explanation:
@@ -114,7 +115,7 @@ def explain(
     curve : bool
         Whether to compute the score at a dozen sizes of the mask, with controls
         (``explanation.curve``): 72 forward passes.
-    names : str, optional
+    names : path, optional
         A CSV table with the columns ``component`` (numbers as they are shown, from 1 on) and
         ``name``: your own names of the components of a method that has some (``l2i``).
     on_passes : callable, optional
@@ -141,7 +142,7 @@ def explain(
     """
     request = Request(
         method, options, target, versus, span, direction, keep, start, end, seed, trust, curve,
-        names,
+        None if names is None else os.fspath(names),
     )  # fmt: skip
     check_request(request)
     model = model if isinstance(model, Model) else _loaded(model)

@@ -107,7 +107,7 @@ def test_a_component_is_heard_alone_and_the_evidence_again(page_of: Path, view: 
         sound.name[:11]: np.corrcoef(kept, sound.samples)[0, 1] for sound in again.piece_sounds
     }
     assert likeness.pop("component 1") > 0.95  # pieces are lossy copies, here of noise
-    assert max(map(abs, likeness.values())) < 0.1
+    assert max(map(abs, likeness.values())) < 0.3  # the rest has a share of the same cells
     button.click()
     assert button.get_attribute("aria-pressed") == "false"
     assert state(page)["kept"]["kind"] == "own"

@@ -102,7 +102,7 @@ def test_folders_without_components_and_of_earlier_versions_load(
 def test_own_names_take_the_place_of_the_automatic_ones(explained: Any, tmp_path: Path) -> None:
     place = tmp_path / "names.csv"
     place.write_text("component,name,more\n2,siren <b>\n3,,x\n")
-    made = explained(target=1, names=str(place))
+    made = explained(target=1, names=place)
     names = (AUTOMATIC[0], "siren <b>", AUTOMATIC[2])
     assert made.components.names == names
     titles = [f"component {k} ({name})" for k, name in enumerate(names, start=1)]
