@@ -23,6 +23,7 @@ LEFT_OUT = [f"tests/unit/test_{name}.py" for name in ("train", "command", "comma
 _RULES = [f"tests/reference/test_{name}.py" for name in ("relevance", "captum", "methods")]
 _RULES += [f"tests/reference/test_{name}.py" for name in ("rectifiers", "norms")]
 _CAM = ["tests/unit/test_gradcam_layer.py", "tests/reference/test_methods.py"]
+_PAGE = ["tests/unit/test_l2i_page.py"]
 _IBA = ["tests/reference/test_iba.py"]
 _PIECES = ["tests/reference/test_perturbation.py", "tests/unit/test_pieces.py"]
 _BACKGROUND = ["tests/unit/test_background.py"]
@@ -95,6 +96,9 @@ NEAREST: dict[str, list[str]] = {
     "jobs/": ["tests/unit/test_jobs.py", *_FOLDERS],
     "files.py": ["tests/unit/test_hostile.py", *_FOLDERS],
     "cli/": ["tests/unit/test_hostile.py", *_FOLDERS],
+    "cli/l2i_cases.py": _PAGE,
+    "cli/l2i_page.py": _PAGE,
+    "data/collection.py": ["tests/unit/test_train.py"],
     "benchmark/engine.py": [*_FOLDERS, *_BENCH],
     "options.py": ["tests/unit/test_options.py"],
     "plane/knots.py": ["tests/unit/test_decoder.py", "tests/unit/test_axes.py"],
@@ -133,7 +137,7 @@ NEAREST: dict[str, list[str]] = {
     "models/prepare.py": _FAST,
     "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],
     "models/registry.py": [*_RESUME, *_ZOO],
-    "train/classifier.py": [*_RESUME, *_FOLDERS],
+    "train/classifier.py": ["tests/unit/test_train.py", *_RESUME, *_FOLDERS],
     "train/progress.py": [*_RESUME, *_LMAC],
     "models/frontend.py": _FAST,
     "layers/finding.py": _LMAC,

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 
 from earwitness.audio import read_audio
-from earwitness.cli.l2i_cases import LEVEL, misclassified, with_noise, with_others
+from earwitness.cli.l2i_cases import (
+    LEVEL,
+    misclassified,
+    several_labels,
+    with_noise,
+    with_others,
+)
 from earwitness.data.collection import Item
 from earwitness.decoders.dictionary import DictionarySettings
 from earwitness.explanation import Explanation
@@ -105,6 +112,7 @@ def test_mixtures_have_the_stated_level_and_sum_up(sounds: list[Path]) -> None:
     powers = [float((one.samples.astype(np.float64) ** 2).mean()) for one in (target, other)]
     assert_allclose(10 * np.log10(powers[0] / powers[1]), LEVEL, atol=1e-3)
     assert_allclose(target.samples + other.samples, mixture.samples, atol=1e-6)
+    assert_allclose(next(iter(mixture.sources.values())), target.samples)
     assert list(mixture.sources) == [target.name.split(", ")[-1], other.name.split(", ")[-1]]
 
 
@@ -122,6 +130,24 @@ def test_only_sounds_that_the_model_decides_wrongly_are_misclassified(sounds: li
     found = list(misclassified(coarse(), [*right[:3], swapped, *right[4:]], 3, 0, {}))
     assert [case.name for case in found] == ["1 high taken for low"]
     assert_allclose(found[0].samples, read_audio(sounds[3], rate=RATE).samples)
+
+
+@pytest.mark.parametrize(("bias", "wanted"), [((0, 0), [0, 1]), ((0, -9), [0]), ((-9, -9), [1])])
+def test_the_labels_that_a_tagger_decides_are_explained(
+    bias: tuple[float, float], wanted: list[int], sounds: list[Path]
+) -> None:
+    net = RegionNet().eval()
+    with torch.no_grad():
+        net.head.bias.copy_(torch.tensor(bias))
+    tagger = wrap(net, sample_rate=RATE, labels=["high", "low"], features=Magnitude(),
+                  task="multi-label")  # fmt: skip
+    (case,) = several_labels(tagger, items(sounds), 1, 0, {"interpreter": "i"})
+    wave = torch.from_numpy(case.samples)[None]
+    with torch.no_grad():
+        logits = tagger(wave)[0]
+    decided = (logits >= 0).nonzero().flatten().tolist() or [int(logits.argmax())]
+    assert [request.target for request in case.requests.values()] == decided == wanted
+    assert {request.method for request in case.requests.values()} == {"l2i"}
 
 
 @pytest.mark.parametrize(

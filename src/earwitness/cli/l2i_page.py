@@ -59,7 +59,7 @@ def l2i_page(
     """
     from earwitness.cli.l2i_cases import items_of
     from earwitness.files import digest_of, held
-    from earwitness.models.fingerprint import identity
+    from earwitness.models.fingerprint import fingerprint, identity
     from earwitness.models.registry import load_model
     from earwitness.report.folder import ReportFolder
     from earwitness.report.page import Form
@@ -80,8 +80,9 @@ def l2i_page(
         notes.append("(e), several labels: left out, since no tagger was given (--tagger DIR)")
     for note in notes:
         say(note)
-    named = [Path(one) for one in (interpreter, flint, tagger, tagger_interpreter) if one]
+    named = [Path(one) for one in (interpreter, flint, tagger_interpreter) if one]
     facts = {"files": digest_of(named), "sounds": digest_of(item.path for item in items)}
+    facts |= {"tagger": "" if several is None else fingerprint(several)}
     facts |= {"clips": str(clips), "seed": str(seed), "flint": str(bool(flint))}
     key = {"model": identity(explained), "request": facts, "methods": {}}
     folder = ReportFolder(
