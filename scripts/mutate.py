@@ -41,7 +41,8 @@ _LMAC = [
 _LMAC += [f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume", "contamination")]
 _LMAC += _RESUME
 _L2I = ["tests/reference/test_l2i.py"]
-_L2I += [f"tests/unit/test_{name}.py" for name in ("dictionary", "components", "train_l2i")]
+_L2I += [f"tests/unit/test_{name}.py" for name in ("dictionary", "components", "strongest")]
+_L2I += ["tests/unit/test_train_l2i.py"]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,

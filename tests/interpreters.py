@@ -1,18 +1,20 @@
-"""An interpreter whose relevance is known."""
+"""An interpreter whose relevance is known, and one on disk."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from earwitness.decoders.components import InterpreterNetwork, Theta
-from earwitness.decoders.interpreter import Interpreter
+from earwitness.decoders.components import InterpreterNetwork, Psi, Theta
+from earwitness.decoders.interpreter import Interpreter, save_interpreter
 from earwitness.layers.finding import find_layers
 from earwitness.models.fingerprint import identity
 from earwitness.models.model import Model
+from earwitness.types import Segment
 from tests.toys import TOY_PLANE
 
 BANDS = ((8, 16), (40, 60), (100, 129))  # bins of each pattern
@@ -51,3 +53,29 @@ def known(model: Model, weights: list[list[float]]) -> Interpreter:
     groups = (("all sounds", 2), ("noise", 1))
     return Interpreter(network, layers, model.plane, identity(model), model.name, model.labels,
                        groups)  # fmt: skip
+
+
+def saved(model: Model, folder: Path, components: int = 4) -> Path:
+    """Write an interpreter of random weights, with segments, that loads like a trained one."""
+    layers = find_layers(model, samples=24000, finest=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        width = (TOY_PLANE.bins - 1) // components
+        dictionary = torch.zeros(TOY_PLANE.bins, components)
+        for k in range(components):
+            dictionary[k * width : (k + 1) * width, k] = torch.rand(width)
+        dictionary /= dictionary.norm(dim=0)
+        network = InterpreterNetwork(
+            dictionary, Psi(layers, components), Theta(components, len(model.labels))
+        ).eval()
+    segments = tuple(
+        tuple(Segment(f"{name}.wav", 0.1 * k, 0.1 * k + 1) for name in "ab")
+        for k in range(components)
+    )
+    groups = (("all sounds", components),)
+    save_interpreter(
+        folder,
+        Interpreter(network, layers, model.plane, identity(model), model.name, model.labels,
+                    groups, {}, segments),
+    )  # fmt: skip
+    return folder

@@ -203,6 +203,76 @@ BUGS = {
         "rng.permutation(some)[:count]",
         "rng.permutation(some)[: count + 1]",
     ),
+    "l2i: segments are where a component is weakest": (
+        "train/interpreters/strongest.py",
+        "return -pair[0]",
+        "return pair[0]",
+    ),
+    "l2i: segments are of the beginning of every part": (
+        "train/interpreters/strongest.py",
+        "centres = (begin + frames * plane.hop)",
+        "centres = (frames * plane.hop)",
+    ),
+    "l2i: the last part of a long sound wins": (
+        "train/interpreters/strongest.py",
+        "best = [max(two, key=_strength) for two in zip(best or here, here, strict=True)]",
+        "best = here",
+    ),
+    "l2i: segments reach beyond the sound": (
+        "train/interpreters/strongest.py",
+        "start = min(max(0.0, centre - WINDOW / 2), max(0.0, whole - WINDOW))",
+        "start = max(0.0, centre - WINDOW / 2)",
+    ),
+    "l2i: segments of silence": (
+        "train/interpreters/strongest.py",
+        "for strength, one in some if strength > 0)",
+        "for strength, one in some)",
+    ),
+    "l2i: a training forgets where components are strongest": (
+        "train/interpreters/l2i.py",
+        "            interpreter = replace(interpreter, strongest=found)\n",
+        "",
+    ),
+    "l2i: patterns are saved over time": (
+        "store.py",
+        'own = {} if table.patterns is None else {"patterns": storable(table.patterns)}',
+        'own = {} if table.patterns is None else {"patterns": storable(table.activations)}',
+    ),
+    "l2i: the segments of components are not loaded": (
+        "store.py",
+        'for some in facts["strongest"]),',
+        "for some in ()),",
+    ),
+    "l2i: the table has the size of relevance": (
+        "methods/l2i.py",
+        "tuple(relevance.tolist()),",
+        "tuple(relevance.abs().tolist()),",
+    ),
+    "l2i: names count from 0": (
+        "naming.py",
+        "for number, one in enumerate(table.names, start=1))",
+        "for number, one in enumerate(table.names, start=0))",
+    ),
+    "l2i: own names are not on the pieces": (
+        "naming.py",
+        "replace(p, name=n) for p, n in",
+        "replace(p, name=p.name) for p, n in",
+    ),
+    "l2i: names of components that are not there": (
+        "naming.py",
+        "if beyond:",
+        "if False:",
+    ),
+    "l2i: a component with two names has the last": (
+        "naming.py",
+        "if number in names:",
+        "if False:",
+    ),
+    "l2i: a run goes on with other names": (
+        "jobs/resuming.py",
+        'settings["names"] = digest_of([Path(settings["names"])])',
+        "pass",
+    ),
     "l2i: the top class only": (
         "metrics/agreement.py",
         "(scores > own).sum(axis=1) < k",

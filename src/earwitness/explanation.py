@@ -12,17 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earwitness.evaluation.verdict import verdict
+from earwitness.scores import Curve, TrustCard, Verdict
 from earwitness.types import (
     Attribution,
     Audio,
-    Curve,
+    ComponentTable,
     FloatArray,
     Mask,
     Piece,
     Target,
     Task,
-    TrustCard,
-    Verdict,
 )
 
 if TYPE_CHECKING:
@@ -85,6 +84,9 @@ class Explanation:
         of earlier versions.
     piece_map : ndarray, shape (freq, frame), uint16, or None
         Index of the piece that each cell belongs to; None if pieces overlap.
+    components : ComponentTable or None
+        Of methods that explain by components (``l2i``): spectral patterns, activations over time,
+        relevance, and where in the training sounds each is strongest.
     """
 
     clip: str
@@ -108,6 +110,7 @@ class Explanation:
     piece_sounds: tuple[Audio, ...] = ()
     curve: Curve | None = None
     piece_map: NDArray[np.uint16] | None = None
+    components: ComponentTable | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -135,6 +138,7 @@ class Explanation:
             "provenance": dict(self.provenance),
             "seconds": self.seconds,
             "pieces": [asdict(piece) for piece in self.pieces],
+            "components": None if self.components is None else _words(self.components),
         }
 
     def save(
@@ -215,3 +219,12 @@ class Explanation:
             )
         text += f", at {100 * self.mask.area:.1f} % of the area"
         return f"{text}; the mask is {self.mask.degenerate}" if self.mask.degenerate else text
+
+
+def _words(components: ComponentTable) -> dict[str, Any]:
+    """Return what a table of components holds besides arrays."""
+    return {
+        "names": list(components.names),
+        "relevance": list(components.relevance),
+        "strongest": [[asdict(one) for one in some] for some in components.strongest],
+    }

@@ -27,11 +27,13 @@ from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
 from earwitness.masks.drawn import read_drawn
 from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.masks.rounding import storable
 from earwitness.methods.registry import METHODS, Method
 from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target, over, probabilities
+from earwitness.naming import read_names, with_names
 from earwitness.perturbation.background.registry import AUTO, with_backgrounds
 from earwitness.probe import Probe
 from earwitness.provenance import versions
@@ -41,6 +43,7 @@ from earwitness.subject import Clip, Subject, load_clip, open_subject
 from earwitness.types import (
     Attribution,
     Audio,
+    ComponentTable,
     Direction,
     Map,
     Mask,
@@ -74,6 +77,7 @@ def explain(
     seed: int = 0,
     trust: Trust = "full",
     curve: bool = False,
+    names: str | None = None,
     on_passes: Tick | None = None,
     **options: Any,
 ) -> Explanation:
@@ -110,6 +114,9 @@ def explain(
     curve : bool
         Whether to compute the score at a dozen sizes of the mask, with controls
         (``explanation.curve``): 72 forward passes.
+    names : str, optional
+        A CSV table with the columns ``component`` (numbers as they are shown, from 1 on) and
+        ``name``: your own names of the components of a method that has some (``l2i``).
     on_passes : callable, optional
         Called with the number of forward passes after every batch.
     **options
@@ -133,8 +140,9 @@ def explain(
     True
     """
     request = Request(
-        method, options, target, versus, span, direction, keep, start, end, seed, trust, curve
-    )
+        method, options, target, versus, span, direction, keep, start, end, seed, trust, curve,
+        names,
+    )  # fmt: skip
     check_request(request)
     model = model if isinstance(model, Model) else _loaded(model)
     subject = open_subject(model, clip, start=start, end=end, seed=seed)
@@ -156,6 +164,8 @@ def check_request(request: Request) -> None:
             raise ParameterError(f"start and end are seconds, got {second!r}")
     if request.trust not in ("full", "light", "none"):
         raise ParameterError(f"trust is full, light or none, got {request.trust!r}")
+    if request.names is not None:
+        read_names(request.names)
     if not isinstance(request.curve, bool):
         raise ParameterError(f"curve is true or false, got {request.curve!r}")
 
@@ -175,6 +185,8 @@ def explain_subject(
         )  # fmt: skip
         probe = Probe(model, subject.wave, target, seed=request.seed, on_passes=on_passes)
         found = spec.function(probe, **settled)
+        if request.names is not None:
+            found = with_names(found, request.names)
         keep = spec.keep if request.keep is None else request.keep
         attribution, mask = _masked(subject, probe, found, keep)
         absent = with_backgrounds(probe, found.details.get("background", AUTO))
@@ -219,6 +231,7 @@ def explain_subject(
         piece_sounds=piece_sounds,
         curve=curve,
         piece_map=_piece_map(found),
+        components=_components(found),
     )
 
 
@@ -306,6 +319,15 @@ def _pieces(probe: Probe, found: Map, audio: Audio) -> tuple[tuple[Piece, ...], 
     return tuple(replace(one, file=files.get(k, "")) for k, one in enumerate(table)), sounds
 
 
+def _components(found: Map) -> ComponentTable | None:
+    """Return the table of components with the precision of files."""
+    table = found.components
+    if table is None:
+        return None
+    patterns = None if table.patterns is None else storable(table.patterns)
+    return replace(table, activations=storable(table.activations), patterns=patterns)
+
+
 def _piece_map(found: Map) -> NDArray[np.uint16] | None:
     """Return the index of the piece of each cell, where pieces do not overlap."""
     if found.played is None or found.played.labels is None:
@@ -345,5 +367,6 @@ def _provenance(model: Model, audio: Audio, request: Request) -> dict[str, Any]:
         "device": str(model.device),
         "optimise": model.optimise,
         "trust": request.trust,
+        "names": request.names,
         "versions": versions(),
     }

@@ -5,6 +5,9 @@
 overlap. The magnitude is computed from ``input.wav``, and gains from the values by the mask's rule;
 where that would not give the mask back (the rule is somebody's own) the gains are saved too.
 Without sounds, ``spectrogram`` holds the input's levels, one byte per cell.
+
+``components.npz``, of methods that explain by components, holds ``activations`` (component, frame)
+and ``patterns`` (component, freq) with the same precision, and ``freqs`` and ``times``.
 """
 
 from __future__ import annotations
@@ -30,7 +33,17 @@ from earwitness.plane.stft import Plane
 from earwitness.render.evidence import MOST_HEARD
 from earwitness.render.labels import region_labels
 from earwitness.render.levels import magnitude_of, spectrogram_codes
-from earwitness.types import Attribution, Audio, Curve, FloatArray, Mask, Piece, Target, TrustCard
+from earwitness.scores import Curve, TrustCard
+from earwitness.types import (
+    Attribution,
+    Audio,
+    ComponentTable,
+    FloatArray,
+    Mask,
+    Piece,
+    Segment,
+    Target,
+)
 
 EXTRAS = ("picture", "pieces", "gains", "magnitude")
 _FORMER = 1
@@ -41,6 +54,7 @@ _NAMES = {
     "evidence": "evidence.wav",
     "remainder": "remainder.wav",
     "attribution": "attribution.npz",
+    "components": "components.npz",
     "picture": "attribution.png",
     "labels": "labels.txt",
     "explanation": "explanation.json",
@@ -141,6 +155,8 @@ def _write(
     if "magnitude" in extras:
         arrays["magnitude"] = explanation.magnitude
     _write_arrays(folder / _NAMES["attribution"], arrays)
+    if explanation.components is not None:
+        _write_arrays(folder / _NAMES["components"], _component_arrays(explanation))
     if "picture" in extras:
         explanation.plot().savefig(folder / _NAMES["picture"], dpi=110)
     offset = explanation.provenance.get("start") or 0.0
@@ -174,6 +190,31 @@ def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _component_arrays(explanation: Explanation) -> dict[str, NDArray[Any]]:
+    table, attribution = explanation.components, explanation.attribution
+    assert table is not None
+    own = {} if table.patterns is None else {"patterns": storable(table.patterns)}
+    return {
+        "activations": storable(table.activations), **own,
+        "freqs": attribution.freqs, "times": attribution.times,
+    }  # fmt: skip
+
+
+def _components(folder: Path, facts: Mapping[str, Any] | None) -> ComponentTable | None:
+    """Read the table of components, if the explanation has one."""
+    if facts is None:
+        return None
+    with np.load(folder / _NAMES["components"], allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    return ComponentTable(
+        tuple(facts["names"]),
+        tuple(facts["relevance"]),
+        arrays["activations"],
+        arrays.get("patterns"),
+        tuple(tuple(Segment(**one) for one in some) for some in facts["strongest"]),
+    )
 
 
 def load(folder: Path, *, silent: bool = False) -> Explanation:
@@ -263,6 +304,7 @@ def _restored(
         piece_sounds=() if "spectrogram" in arrays else _piece_sounds(folder, pieces),
         curve=read(Curve | None, facts.get("curve")),
         piece_map=arrays.get("pieces"),
+        components=_components(folder, facts.get("components")),
     )
 
 

@@ -23,8 +23,9 @@ from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.models.model import Model
 from earwitness.pipeline import count_passes, explain, explain_subject
 from earwitness.plane.stft import Plane
+from earwitness.scores import Curve
 from earwitness.subject import open_subject
-from earwitness.types import Audio, Curve, Request
+from earwitness.types import Audio, Request
 from tests.command import explain as command
 from tests.toys import RATE, spectral, waveform
 

@@ -15,8 +15,9 @@ from earwitness.evaluation.verdict import ahead_of, sentence
 from earwitness.explanation import Explanation
 from earwitness.masks.rounding import storable
 from earwitness.pipeline import explain, predict
+from earwitness.scores import Outcome, Pair
 from earwitness.store import save_input
-from earwitness.types import Audio, Outcome, Pair
+from earwitness.types import Audio
 from tests.toys import REGIONS, additive, spectral, waveform
 
 

@@ -27,7 +27,8 @@ from earwitness.models.model import Model
 from earwitness.models.target import make_target
 from earwitness.perturbation.background.registry import with_backgrounds
 from earwitness.probe import Probe
-from earwitness.types import Control, Effect, Mask, Outcome, Pair, TrustCard
+from earwitness.scores import Control, Effect, Outcome, Pair, TrustCard
+from earwitness.types import Mask
 
 RATE = 8000
 HALF = RATE // 2

@@ -92,6 +92,10 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     help="Score the mask at a dozen sizes, beside controls: 24 forward passes for each explanation "
     "and 48 for each sound.  [default: with a full trust card]",
 )  # fmt: skip
+@click.option(
+    "--names", type=place, metavar="FILE",
+    help="Your names of components, for l2i and its like: a CSV table, component,name.",
+)  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option(
     "--jobs", type=whole(1, 1000), default=1, show_default=True,
@@ -135,6 +139,7 @@ def explain(
     settings: tuple[str, ...],
     trust: Trust,
     curve: bool | None,
+    names: str | None,
     device: str,
     jobs: int,
     files: tuple[str, ...],
@@ -157,6 +162,7 @@ def explain(
     common = Request(
         target=target, versus=versus, span=span, direction=direction, keep=keep, start=start,
         end=end, seed=seed, trust=trust, curve=trust == "full" if curve is None else curve,
+        names=names,
     )  # fmt: skip
     requests = make_requests(
         tuple(dict.fromkeys(methods)), {**parse_settings(settings), **chosen}, common

@@ -23,6 +23,7 @@ from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.model import Model
 from earwitness.plane.stft import Plane
+from earwitness.types import Segment
 
 SCHEMA = 1  # version of the folder's layout
 FILES = ("interpreter.json", "interpreter.safetensors")
@@ -51,6 +52,8 @@ class Interpreter:
         What each part of the dictionary was learnt on, and its number of components.
     facts : mapping
         Training settings and results; plain JSON values.
+    strongest : tuple of tuple of Segment
+        Where in the training sounds each component is strongest; empty if not known.
     """
 
     network: InterpreterNetwork
@@ -61,6 +64,7 @@ class Interpreter:
     labels: tuple[str, ...]
     groups: tuple[tuple[str, int], ...]
     facts: dict[str, Any] = field(default_factory=dict)
+    strongest: tuple[tuple[Segment, ...], ...] = ()
 
     @property
     def dictionary(self) -> Tensor:
@@ -112,6 +116,7 @@ def save_interpreter(folder: Path, interpreter: Interpreter, *, half: bool = Fal
         "layers": [asdict(layer) for layer in interpreter.layers],
         "groups": [list(group) for group in interpreter.groups],
         "facts": interpreter.facts,
+        "strongest": [[asdict(one) for one in some] for some in interpreter.strongest],
     }
     write_json(folder / FILES[0], stored)
 
@@ -146,9 +151,16 @@ def load_interpreter(folder: Path) -> Interpreter:
         name = model.pop("name")
         if not isinstance(model["weights"], str):
             raise ValueError("no model")
-        return Interpreter(
-            network.eval(), layers, plane, model, name, labels, groups, dict(stored["facts"])
+        strongest = tuple(
+            tuple(Segment(str(one["file"]), float(one["start"]), float(one["end"])) for one in some)
+            for some in stored.get("strongest", ())  # folders of earlier versions have none
         )
+        if len(strongest) not in (0, components):
+            raise ValueError("segments of other components")
+        return Interpreter(
+            network.eval(), layers, plane, model, name, labels, groups, dict(stored["facts"]),
+            strongest,
+        )  # fmt: skip
     except FileNotFoundError as error:
         missing = Path(str(error.filename or FILES[1])).name
         raise ModelError(

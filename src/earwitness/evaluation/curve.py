@@ -20,7 +20,8 @@ from earwitness.masks.rounding import storable
 from earwitness.masks.shares import attribution_thresholds
 from earwitness.models.target import reported_score
 from earwitness.probe import Probe
-from earwitness.types import Curve, FloatArray, SizeScores
+from earwitness.scores import Curve, SizeScores
+from earwitness.types import FloatArray
 
 KEEP = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0)  # percent
 AREAS = (0.1, 0.5, 1, 2, 5, 10, 15, 20, 30, 40, 60, 80)  # percent of the cells

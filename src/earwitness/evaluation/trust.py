@@ -33,8 +33,9 @@ from earwitness.evaluation.passes import BOTH, Passes, Routes, evaluate
 from earwitness.masks.measure import kept_energy
 from earwitness.models.target import reported_score
 from earwitness.probe import Probe
+from earwitness.scores import Control, Effect, Outcome, Pair, TrustCard
 from earwitness.steps import chunks
-from earwitness.types import Control, Effect, FloatArray, Mask, Outcome, Pair, Trust, TrustCard
+from earwitness.types import FloatArray, Mask, Trust
 
 RANDOM_DRAWS = {"full": 8, "light": 1, "none": 0}  # random orders; two forward passes each
 _SMALL = 0.05  # share of the score

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-from earwitness.types import Effect, Grade, Mask, TrustCard, Verdict
+from earwitness.scores import Effect, TrustCard, Verdict
+from earwitness.types import Grade, Mask
 
 STRONG, MODERATE, WEAK = 0.5, 0.2, 0.05  # least share of the output's range
 _MARGIN = 0.01  # share of the range; smaller differences between effects are a tie

@@ -43,6 +43,8 @@ def key_of(
         options = METHODS.get(request.method).settle(request.options)
         methods[request.method] = {"options": options, "named": digest_of(named_files(options))}
     settings = {name: getattr(requests[0], name) for name in _SHARED}
+    if settings["names"] is not None:
+        settings["names"] = digest_of([Path(settings["names"])])
     keep = parse_keep(requests[0].keep) if requests[0].keep else None
     if keep and keep.file:
         settings["keep"] = str(replace(keep, file=digest_of([Path(keep.file)])))
@@ -72,6 +74,8 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
             continue
         if name == "keep" and all(str(one).startswith("file:") for one in (before, value)):
             return "another mask that was drawn"
+        if name == "names":
+            return "other names of components"
         return f"{name} {_text(before)}, not {_text(value)}"
     if there.get("files") != here["files"]:
         return f"files {_text(there.get('files'))}, not {_text(here['files'])}"

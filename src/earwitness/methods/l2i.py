@@ -18,7 +18,7 @@ from earwitness.methods.registry import register
 from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
 from earwitness.probe import Probe
-from earwitness.types import Map, Piece, Played
+from earwitness.types import ComponentTable, Map, Piece, Played
 
 FOLDERS = Folders("l2i", FILES, load_interpreter)
 _INSTEAD = "use a method without training, such as lime or lrp"
@@ -71,7 +71,14 @@ def l2i(
         scores = theta(activations[None])[0]
     relevance = normalised(shares)
     kept = select(relevance, threshold, top)
-    pieces = Components(found.dictionary, activations, component_names(found))
+    table = ComponentTable(
+        component_names(found),
+        tuple(relevance.tolist()),
+        activations.cpu().numpy(),
+        found.dictionary.T.cpu().numpy(),
+        found.strongest,
+    )
+    pieces = Components(found.dictionary, activations, table.titles)
     switches = torch.cat([kept, kept.new_zeros(1)]).float()
     values = pieces.mix(switches[None])[0].clamp(0, 1)
     details = {
@@ -82,16 +89,17 @@ def l2i(
         "area": float(values.mean()),
         "notes": _notes(found, probe, int(scores.argmax()), bool(kept.any())),
     }
-    return Map(values, details, Played(pieces.mix, _table(probe, pieces, relevance.tolist())))
+    played = Played(pieces.mix, _table(probe, pieces, relevance.tolist()))
+    return Map(values, details, played, table)
 
 
-def component_names(interpreter: Interpreter) -> list[str]:
-    """Return a name for every component: its number, what it was learnt on, and its peak."""
+def component_names(interpreter: Interpreter) -> tuple[str, ...]:
+    """Return a name for every component: what it was learnt on, and its peak."""
     peaks = iter(peak_freqs(interpreter.dictionary, interpreter.plane).tolist())
     names = []
     for group, count in interpreter.groups:
         names += [f"{group}, peak {next(peaks):.0f} Hz" for _ in range(count)]
-    return [f"component {number} ({name})" for number, name in enumerate(names, start=1)]
+    return tuple(names)
 
 
 def refuse(interpreter: Interpreter, probe: Probe) -> None:

@@ -26,8 +26,9 @@ from earwitness.report.packing import (
     pack_mask,
     pack_sound,
 )
+from earwitness.scores import TrustCard
 from earwitness.store import files_in
-from earwitness.types import Audio, TrustCard
+from earwitness.types import Audio
 
 Saved = Sequence[tuple[Path, Explanation]]
 Coded = tuple[NDArray[np.uint8], list[float], list[int]]  # as codes_of returns it

@@ -34,6 +34,8 @@ def command_line(one: Explanation) -> str | None:
         words += ["--span", *map(str, target.span)]
     if target.sign < 0:
         words += ["--direction", "down"]
+    if one.provenance.get("names"):
+        words += ["--names", one.provenance["names"]]
     if one.mask.rule != spec.keep:
         words += ["--keep", one.mask.rule]
     for name in ("start", "end"):

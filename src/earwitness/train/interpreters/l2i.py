@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from earwitness.train.interpreters.objective import (
     total_loss,
 )
 from earwitness.train.interpreters.settings import InterpreterSettings
+from earwitness.train.interpreters.strongest import strongest
 from earwitness.train.loop import Loop, OnEpoch, run
 from earwitness.train.progress import STATE, Workers, finished
 from earwitness.train.validation import fixed_waves
@@ -216,7 +217,8 @@ def train_l2i(
     An interrupted training resumes after the last complete epoch and ends with the same weights as
     an uninterrupted one. A finished one of the same settings and sounds is not repeated.
     ``dictionary.csv`` contains the error of the dictionary after every pass, ``log.csv`` the
-    figures of every epoch.
+    figures of every epoch. At the end, the training sounds are read once more for where each
+    component is strongest.
 
     Parameters
     ----------
@@ -272,6 +274,8 @@ def train_l2i(
         }
         interpreter = training.interpreter(facts)
         if workers.rank == 0:
+            found = strongest(model, interpreter, training.sounds)
+            interpreter = replace(interpreter, strongest=found)
             save_interpreter(folder, interpreter)
             for name in (STATE, DICTIONARY):
                 (folder / name).unlink(missing_ok=True)
