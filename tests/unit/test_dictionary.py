@@ -155,7 +155,7 @@ def test_learning_is_seeded_and_refuses_what_it_cannot_learn_from() -> None:
     with pytest.raises(ParameterError, match="sparsity must be 0 or more, got -1"):
         DictionarySettings(sparsity=-1)
     with pytest.raises(ParameterError, match="needs components"):
-        DictionarySettings(components=0)
+        DictionarySettings(components=0, per_class=0)
 
 
 def test_values_are_logarithms_of_a_plain_transform_of_sounds_of_peak_one() -> None:

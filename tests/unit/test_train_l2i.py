@@ -26,12 +26,13 @@ from earwitness.plane.stft import Plane
 from earwitness.train.contamination import Contamination, Sounds
 from earwitness.train.interpreters.dictionary import learn_dictionary
 from earwitness.train.interpreters.l2i import InterpreterTraining, agreement, train_l2i
+from earwitness.train.interpreters.objective import InterpreterWeights
 from earwitness.train.interpreters.settings import InterpreterSettings
 from earwitness.types import Audio
-from tests.toys import RATE, REGIONS, Magnitude, RegionNet, WaveNet, waveform
+from tests.toys import RATE, REGIONS, TOY_PLANE, Magnitude, RegionNet, WaveNet, waveform
 from tests.training import STRIDE, coarse, place_of_model
 
-LEARNT = DictionarySettings(components=4, passes=2, batch=128, sparsity=0.002)
+LEARNT = DictionarySettings(components=4, per_class=0, passes=2, batch=128, sparsity=0.002)
 SETTINGS = InterpreterSettings(
     epochs=3, batch=6, crop=1.5, rate=2e-2, contamination=Contamination(kinds=()),
     dictionary=LEARNT,
@@ -259,6 +260,24 @@ def test_taggers_are_explained_label_by_label(
         made = explain(model, white, "l2i", target=target, interpreter=str(tmp_path / "i"))
         assert made.target.label == ("high", "low")[target]
         assert not any("does not agree" in note for note in made.notes)
+
+
+def test_the_loss_of_a_step_has_the_term_for_half_of_its_clips(sounds: list[Path]) -> None:
+    def losses(heard: float) -> torch.Tensor:
+        weights = InterpreterWeights(heard=heard, turn=0.0)
+        settings = InterpreterSettings(
+            epochs=3, batch=6, crop=1.5, contamination=Contamination(kinds=()), weights=weights
+        )
+        training = InterpreterTraining(coarse(), sounds[:6], sounds[6:8], settings)
+        training.use(torch.eye(TOY_PLANE.bins)[:, 8:40], (("all sounds", 32),))
+        generator = torch.Generator().manual_seed(2)
+        with training.model.undisturbed(), training.model.frozen():
+            return training.step([0, 1, 2, 3, 4, 5], generator).detach()
+
+    without, once, thrice = (losses(heard).double() for heard in (0.0, 0.1, 0.3))
+    torch.testing.assert_close(once[3:], without[3:])
+    assert float((once - without)[:3].abs().min()) > 0.01
+    torch.testing.assert_close((thrice - without)[:3], 3 * (once - without)[:3], rtol=1e-3, atol=0)
 
 
 def test_psi_reads_the_finest_layer_too(sounds: list[Path]) -> None:

@@ -112,9 +112,7 @@ class InterpreterTraining(Loop):
             distance = fidelity(self.model, outputs, scores)
             miss = reconstruction(values, self.decoder.dictionary, activations)
             weights, epoch, epochs = self.settings.weights, len(self.history), self.settings.epochs
-            loss = total_loss(
-                weights, weights.fidelity(epoch, epochs), distance, miss, activations
-            )
+            loss = total_loss(weights, weights.fidelity(epoch, epochs), distance, miss, activations)
             heard = weights.listening(epoch, epochs)
             if heard:  # of half the clips, which are in random order: it costs more than the rest
                 some = slice((len(loss) + 1) // 2)
@@ -124,7 +122,9 @@ class InterpreterTraining(Loop):
             self.target_counts[index] += 1
         return loss
 
-    def _heard(self, spectrum: Tensor, outputs: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
+    def _heard(
+        self, spectrum: Tensor, outputs: Tensor, activations: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the loss (batch,) of what is heard, and the mean gain (batch,)."""
         target = decisions(self.model, outputs)
         kept = soft_selection(self.model, self.decoder.theta, activations, target)

@@ -40,13 +40,13 @@ class InterpreterWeights:
     defaults here were chosen on folds 1-3 of ESC-10.
     """
 
-    reconstruction: float = 10.0
+    reconstruction: float = 30.0
     early: float = 0.5
     late: float = 1.0
     turn: float = 20 / 35
     sparsity: float = 0.2
-    heard: float = 0.1
-    masking: Weights = field(default_factory=lambda: Weights(inside=4.0, outside=2.0, size=10.0))
+    heard: float = 0.2
+    masking: Weights = field(default_factory=lambda: Weights(inside=2.0, outside=4.0, size=10.0))
 
     def fidelity(self, epoch: int, epochs: int) -> float:
         """Return the weight of the fidelity in an epoch, from 0 on, of ``epochs``."""
