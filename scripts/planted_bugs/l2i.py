@@ -310,7 +310,17 @@ BUGS = {
     ),
     "l2i: what is heard is left out of the training": (
         "train/interpreters/l2i.py",
-        "loss[some] + 2 * heard * term",
+        "loss[some] + heard / _HEARD * term",
         "loss[some]",
+    ),
+    "l2i: patterns of nothing are kept": (
+        "decoders/dictionary.py",
+        "used = norms > _LEAST",
+        "used = norms > -1",
+    ),
+    "l2i: patterns are counted as asked": (
+        "train/interpreters/dictionary.py",
+        "(job[0], part.shape[1])",
+        "(job[0], job[3])",
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -50,6 +51,7 @@ from earwitness.train.progress import STATE, Workers, finished
 from earwitness.train.validation import fixed_waves
 
 _BATCH = 16  # sounds per forward pass in validation
+_HEARD = 0.25  # share of the clips for which what is heard is computed; it costs most of a step
 
 
 class InterpreterTraining(Loop):
@@ -114,10 +116,10 @@ class InterpreterTraining(Loop):
             weights, epoch, epochs = self.settings.weights, len(self.history), self.settings.epochs
             loss = total_loss(weights, weights.fidelity(epoch, epochs), distance, miss, activations)
             heard = weights.listening(epoch, epochs)
-            if heard:  # of half the clips, which are in random order: it costs more than the rest
-                some = slice((len(loss) + 1) // 2)
+            if heard:
+                some = slice(math.ceil(_HEARD * len(loss)))  # the clips are in random order
                 term, _ = self._heard(spectrum[some], outputs[some], activations[some])
-                loss = torch.cat([loss[some] + 2 * heard * term, loss[some.stop :]])
+                loss = torch.cat([loss[some] + heard / _HEARD * term, loss[some.stop :]])
         for index in decisions(self.model, outputs).tolist():
             self.target_counts[index] += 1
         return loss
