@@ -51,7 +51,7 @@ from earwitness.train.progress import STATE, Workers, finished
 from earwitness.train.validation import fixed_waves
 
 _BATCH = 16  # sounds per forward pass in validation
-_HEARD = 0.25  # share of the clips for which what is heard is computed; it costs most of a step
+_HEARD = 0.5  # share of the clips for which what is heard is computed; it costs most of a step
 
 
 class InterpreterTraining(Loop):

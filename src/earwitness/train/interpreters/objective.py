@@ -45,8 +45,8 @@ class InterpreterWeights:
     late: float = 1.0
     turn: float = 20 / 35
     sparsity: float = 0.2
-    heard: float = 0.15
-    masking: Weights = field(default_factory=lambda: Weights(inside=2.0, outside=4.0, size=10.0))
+    heard: float = 0.2
+    masking: Weights = field(default_factory=lambda: Weights(inside=2.0, outside=4.0, size=7.0))
 
     def fidelity(self, epoch: int, epochs: int) -> float:
         """Return the weight of the fidelity in an epoch, from 0 on, of ``epochs``."""
