@@ -218,7 +218,7 @@ def select(relevance: Tensor, threshold: float, top: int) -> Tensor:
 
 
 class PowerShares(Pieces):
-    """Pieces that are each a share of the power of a cell, and the rest, which is a constant floor.
+    """Pieces that are each a share of the power of a cell, and the rest.
 
     The gain of a piece is that of a Wiener filter: its power divided by the sum of the powers of
     all pieces and of the rest.
@@ -229,19 +229,21 @@ class PowerShares(Pieces):
         Of the pieces; the name ``rest`` is added.
     active : sequence of int
         Pieces whose power is not 0 everywhere.
-    like : Tensor, shape (freq, frame)
+    rest : Tensor, shape (freq, frame)
+        Power of the rest; a constant floor is added.
     """
 
-    def __init__(self, names: Sequence[str], active: Sequence[int], like: Tensor) -> None:
+    def __init__(self, names: Sequence[str], active: Sequence[int], rest: Tensor) -> None:
         self.names = (*names, REST)
         self._active = active
-        self._whole = torch.full_like(like, _FLOOR**2)
+        self._rest = rest + _FLOOR**2
+        self._whole = self._rest.clone()
         for number in active:
             self._whole += self._power(number)
 
     def mix(self, switches: Tensor) -> Tensor:
         """Return gains (batch, freq, frame): the sum over pieces of switch times gain."""
-        total = switches[:, -1, None, None] * torch.full_like(self._whole, _FLOOR**2)
+        total = switches[:, -1, None, None] * self._rest
         for number in self._active:
             column = switches[:, number, None, None]
             if bool((column != 0).any()):
@@ -272,7 +274,7 @@ class Components(PowerShares):
     def __init__(self, dictionary: Tensor, activations: Tensor, names: Sequence[str]) -> None:
         self._patterns, self._activations = dictionary, activations
         active = (activations.amax(dim=1) > 0).nonzero().flatten().tolist()
-        super().__init__(names, active, dictionary[:, :1] * activations[:1])
+        super().__init__(names, active, 0 * (dictionary[:, :1] * activations[:1]))
 
     def _power(self, number: int) -> Tensor:
         values = self._patterns[:, number, None] * self._activations[number]

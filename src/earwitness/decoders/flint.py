@@ -7,7 +7,8 @@ d'Alche-Buc 2021, section 3). So the share of an attribute in an output is ``phi
 and decoded alone it is a part of the sound.
 
 The decoder has no biases, so ``decoder(a phi) = a decoder(phi)`` for ``a >= 0``: an attribute alone
-always has the same pattern, scaled.
+always has the same pattern, scaled. What of the sound is not decoded, at the decoder's resolution,
+is the rest.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.decoders.components import PowerShares, rms
+from earwitness.decoders.dictionary import log_magnitude
 from earwitness.decoders.trained import (
     ExplainerNetwork,
     Learned,
@@ -36,13 +38,16 @@ from earwitness.plane.mel import hz_to_mel, mel_to_hz
 from earwitness.plane.stft import Plane
 
 _WIDTH = 96  # channels of the attribute network
+_LEAST = 1e-9  # sum of weights; a band between two bins of a coarse plane has none
 _READ = 512  # rows times channels that a layer is reduced to
 _FEWEST = 4  # channels of a layer with many rows
 _GROWN = (32, 24, 16, 12)  # channels of the decoder, coarse to fine; each step doubles the grid
 _SEED_ROWS = 8  # of the decoder's coarsest grid
 BANDS = _SEED_ROWS * 2 ** (len(_GROWN) - 1)  # of the decoder's finest grid
+_BEGIN = 1.0  # initial ln(1 + |X|) if all attributes are 1
 _MOST_FRAMES = 8  # frames of the plane per frame of the decoder's coarsest grid
 _AT_ONCE = 16  # segments per forward pass
+_BLUR = 9  # frames, over which the sound is averaged to compare it with what is decoded
 
 
 class Attributes(nn.Module):
@@ -91,6 +96,8 @@ class Attributes(nn.Module):
 class Growing(nn.Module):
     """From attributes to the spectrogram of a segment, in bands that are evenly spaced in mel.
 
+    A linear map gives the mean spectrum, and convolutions on a growing grid what changes over time.
+
     Parameters
     ----------
     attributes : int
@@ -104,6 +111,8 @@ class Growing(nn.Module):
         steps = len(_GROWN) - 1
         self._seed = (_GROWN[0], _SEED_ROWS, -(-frames // (_MOST_FRAMES * 2**steps)))
         first, rows, columns = self._seed
+        self.spectrum = nn.Linear(attributes, BANDS, bias=False)
+        nn.init.constant_(self.spectrum.weight, _BEGIN / attributes)
         self.first = nn.Linear(attributes, first * rows * columns, bias=False)
         self.steps = nn.ModuleList(
             nn.Conv2d(before, after, 3, padding=1, bias=False) for before, after in pairwise(_GROWN)
@@ -118,8 +127,10 @@ class Growing(nn.Module):
                 level, scale_factor=2.0, mode="bilinear", align_corners=False
             )
             level = step(level).relu()
-        found = self.last(level).squeeze(1).relu().float()
-        return functional.interpolate(found, size=self.frames, mode="linear", align_corners=False)
+        found = self.last(level).squeeze(1) + self.spectrum(attributes).unsqueeze(2)
+        return functional.interpolate(
+            found.relu().float(), size=self.frames, mode="linear", align_corners=False
+        )
 
 
 class FlintNetwork(ExplainerNetwork):
@@ -202,10 +213,12 @@ def load_flint(folder: Path) -> Learned[FlintNetwork]:
 
 def attributes_of(
     found: Learned[FlintNetwork], model: Model, wave: Tensor
-) -> tuple[Tensor, list[int]]:
-    """Return the attributes (segment, attribute) of a sound, and where its segments start.
+) -> tuple[Tensor, Tensor, list[int]]:
+    """Return the attributes (segment, attribute) of a sound, what is to be decoded, and the starts.
 
-    Segments overlap by about a half. A sound that is shorter than one is padded with silence.
+    Segments overlap by about a half. A sound that is shorter than one is padded with silence. What
+    is to be decoded is ``ln(1 + |X|)`` (segment, band, frame) at the decoder's resolution. Starts
+    of segments are in samples.
 
     Parameters
     ----------
@@ -214,16 +227,32 @@ def attributes_of(
     length = found.network.sizes["samples"]
     starts = segments(len(wave), length)
     padded = functional.pad(wave, (0, max(0, length - len(wave))))
-    rows = []
+    rows, levels = [], []
     for some in torch.tensor(starts).split(1 if model.one_by_one else _AT_ONCE):
         waves = torch.stack([padded[start : start + length] for start in some.tolist()])
+        magnitude = model.plane.analyse(waves).abs()
         with activations_of(model, found.layers) as recorded, torch.no_grad():
             if model.frontend is None:
                 model(waves)
             else:
-                model.from_magnitude(model.plane.analyse(waves).abs())
+                model.from_magnitude(magnitude)
             rows.append(found.network.attributes(recorded.maps()))
-    return torch.cat(rows), starts
+        levels.append(coarse(log_magnitude(magnitude, waves, model.plane), found.network.place))
+    return torch.cat(rows), torch.cat(levels), starts
+
+
+def coarse(values: Tensor, place: Tensor) -> Tensor:
+    """Average values (batch, freq, frame) over bands and neighbouring frames.
+
+    Parameters
+    ----------
+    place : Tensor, shape (freq, band)
+        From bands to bins.
+    """
+    shares = place.T / place.sum(dim=0)[:, None].clamp(min=_LEAST)
+    return functional.avg_pool1d(
+        shares @ values, _BLUR, stride=1, padding=_BLUR // 2, count_include_pad=False
+    )
 
 
 def segments(samples: int, length: int) -> list[int]:
@@ -237,12 +266,16 @@ def segments(samples: int, length: int) -> list[int]:
 class AttributeShares(PowerShares):
     """The attributes of one sound, each its share of the power of a cell, and the rest.
 
-    An attribute alone is decoded to ``v = ln(1 + |X|)``, so its magnitude is ``exp(v) - 1``.
+    An attribute alone is decoded to ``v = ln(1 + |X|)``, so its magnitude is ``exp(v) - 1``. The
+    rest is what the sound has in excess of all attributes decoded together, as if it were one more,
+    and a constant floor.
 
     Parameters
     ----------
     network : FlintNetwork
     attributes : Tensor, shape (segment, attribute)
+    levels : Tensor, shape (segment, band, frame)
+        ``ln(1 + |X|)`` of the sound at the decoder's resolution.
     starts : sequence of int
         Of the segments, in samples.
     hop, frames : int
@@ -254,6 +287,7 @@ class AttributeShares(PowerShares):
         self,
         network: FlintNetwork,
         attributes: Tensor,
+        levels: Tensor,
         starts: Sequence[int],
         hop: int,
         frames: int,
@@ -261,12 +295,16 @@ class AttributeShares(PowerShares):
     ) -> None:
         with torch.no_grad():
             self._patterns = network.patterns()
+            missing = (levels - network.decoder(attributes)).relu()
         self._attributes, self._place = attributes, network.place
         self._starts, self._hop, self._frames = starts, hop, frames
         active = (attributes.amax(dim=0) > 0).nonzero().flatten().tolist()
-        super().__init__(names, active, network.place.new_zeros(len(network.place), frames))
+        super().__init__(names, active, self._power_of(missing))
 
     def _power(self, number: int) -> Tensor:
-        values = self._attributes[:, number, None, None] * self._patterns[number]
+        return self._power_of(self._attributes[:, number, None, None] * self._patterns[number])
+
+    def _power_of(self, values: Tensor) -> Tensor:
+        """Return the power (freq, frame) of the values (segment, band, frame) of segments."""
         whole = joined_windows(values, self._starts, self._hop, self._frames)
         return (self._place @ whole).expm1().square()

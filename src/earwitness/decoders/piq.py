@@ -34,6 +34,7 @@ from earwitness.plane.stft import Plane
 
 _BANDS = 16  # that a layer without a frequency axis is unfolded into, per frame
 _GROWN = (24, 16, 12)  # channels of the decoder, coarse to fine; each step doubles the grid
+_MOST_ROWS = 64  # to which the rows of a coarser layer grow
 _FRAMES = 4  # frames of the plane per frame of the codes, at least
 
 
@@ -132,6 +133,7 @@ class PiqNetwork(ExplainerNetwork):
         layer = layers[0]
         self._tokens = layer.freq_axis is None
         rows = _BANDS if self._tokens else len(layer.freqs)
+        self._most_rows = min(rows * 2 ** len(_GROWN), max(rows, _MOST_ROWS))
         self.adapter = nn.ModuleDict({
             "norm": nn.BatchNorm2d(layer.channels),
             "reader": nn.Conv2d(layer.channels, width * (_BANDS if self._tokens else 1), 1),
@@ -144,7 +146,8 @@ class PiqNetwork(ExplainerNetwork):
         self.decoder = nn.ModuleList(
             nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise((*widths, 1))
         )
-        place = _placed(plane, layer.freqs, rows * 2 ** len(_GROWN))
+        self.decoder_rows = nn.Parameter(torch.zeros(width, rows, 1))
+        place = _placed(plane, layer.freqs, self._most_rows)
         self.register_buffer("place", place, persistent=False)
 
     def vectors(self, maps: Tensor, frames: int) -> Tensor:
@@ -166,12 +169,14 @@ class PiqNetwork(ExplainerNetwork):
         return found.float()
 
     def logits(self, codes: Tensor, frames: int) -> Tensor:
-        """Map codes (batch, width, freq, frame) to logits of gains (batch, freq, frame)."""
-        level = codes
+        """Map codes (batch, width, freq, frame) to logits of gains (batch, freq, frame).
+
+        An offset for each row tells the convolutions where in frequency a code lies.
+        """
+        level = codes + self.decoder_rows
         for step in self.decoder[:-1]:
-            level = functional.interpolate(
-                level, scale_factor=2.0, mode="bilinear", align_corners=False
-            )
+            size = (min(2 * level.shape[2], self._most_rows), min(2 * level.shape[3], frames))
+            level = functional.interpolate(level, size=size, mode="bilinear", align_corners=False)
             level = step(level).relu()
         rows = self.decoder[-1](level).squeeze(1).float()
         rows = functional.interpolate(rows, size=frames, mode="linear", align_corners=False)
@@ -199,13 +204,15 @@ class PiqNetwork(ExplainerNetwork):
 def _placed(plane: Plane, freqs: Sequence[float], count: int) -> Tensor:
     """Return the matrix (freq, row) from rows to the bins of a plane.
 
-    The rows lie between the frequencies of a layer, evenly in mel, or over the whole range.
+    The rows divide the distances between the frequencies of a layer evenly in mel, also beyond the
+    first and the last. Those of a layer with fewer than two cover the whole range.
     """
     cpu = torch.device("cpu")
-    if freqs:
+    if len(freqs) > 1:
         knots = hz_to_mel(torch.tensor(freqs, device=cpu))
+        knots = torch.cat([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
         at = (torch.arange(count, device=cpu) + 0.5) * len(freqs) / count - 0.5
-        mels = interpolate(knots, torch.arange(len(freqs), device=cpu).float(), at)
+        mels = interpolate(knots, torch.arange(-1.0, len(freqs) + 1.0, device=cpu), at)
     else:
         highest = float(hz_to_mel(torch.tensor(plane.rate / 2, device=cpu)))
         mels = (torch.arange(count, device=cpu) + 0.5) / count * highest

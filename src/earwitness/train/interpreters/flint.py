@@ -58,7 +58,7 @@ class FlintSettings(LoopSettings):
     weights : FlintWeights
     """
 
-    epochs: int = 60
+    epochs: int = 40
     contamination: Contamination = field(default_factory=lambda: Contamination(share=0.5))
     attributes: int = 64
     weights: FlintWeights = field(default_factory=FlintWeights)

@@ -211,7 +211,7 @@ def _dictionary(
 
     def note(group: str, number: int, error: float) -> None:
         log.append((group, number, error))
-        if on_pass:
+        if on_pass and training.workers.rank == 0:
             on_pass(group, number, error)
 
     found = learn_dictionary(

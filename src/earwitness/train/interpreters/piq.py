@@ -69,7 +69,7 @@ class PiqSettings(LoopSettings):
     weights : PiqWeights
     """
 
-    epochs: int = 60
+    epochs: int = 30
     contamination: Contamination = field(default_factory=lambda: Contamination(kinds=()))
     codes: int = 16
     width: int = 32
