@@ -45,6 +45,8 @@ _LMAC += _RESUME
 _L2I = ["tests/reference/test_l2i.py"]
 _L2I += [f"tests/unit/test_{name}.py" for name in ("dictionary", "components", "strongest")]
 _L2I += ["tests/unit/test_train_l2i.py"]
+_LEARNED = [f"tests/reference/test_{name}.py" for name in ("flint", "piq")]
+_LEARNED += ["tests/unit/test_train_learned.py"]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
@@ -76,7 +78,10 @@ NEAREST: dict[str, list[str]] = {
     "layers/influence.py": [*_CAM, *_LMAC],
     "backward/unfold.py": ["tests/reference/test_unfold.py", *_RULES],
     "samples.py": ["tests/unit/test_hostile.py", "tests/unit/test_ultrasound.py"],
-    "weights.py": ["tests/unit/test_cnn14.py", "tests/unit/test_hostile.py"],
+    "weights.py": [
+        *_LEARNED,
+        *(f"tests/unit/test_{name}.py" for name in ("cnn14", "hostile")),
+    ],
     "render/policy.py": ["tests/unit/test_report.py"],
     "audio.py": [
         "tests/unit/test_hostile.py",
@@ -127,11 +132,19 @@ NEAREST: dict[str, list[str]] = {
     "models/zoo/cnn14.py": ["tests/unit/test_cnn14.py"],
     "decoders/slim.py": _LMAC,
     "decoders/folder.py": _LMAC,
-    "decoders/trained.py": [*_RESUME, *_LMAC, *_L2I],
+    "decoders/trained.py": [*_RESUME, *_LMAC, *_L2I, *_LEARNED],
     "decoders/dictionary.py": _L2I,
     "decoders/components.py": _L2I,
     "decoders/interpreter.py": _L2I,
     "methods/l2i.py": _L2I,
+    "methods/flint.py": _LEARNED,
+    "methods/piq.py": _LEARNED,
+    "decoders/flint.py": _LEARNED,
+    "decoders/piq.py": _LEARNED,
+    "train/interpreters/flint.py": _LEARNED,
+    "train/interpreters/piq.py": _LEARNED,
+    "train/loop.py": [*_LMAC, *_L2I, *_LEARNED],
+    "cli/training.py": _LEARNED,
     "train/interpreters/": _L2I,
     "metrics/agreement.py": _L2I,
     "models/prepare.py": _FAST,

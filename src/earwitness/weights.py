@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,35 @@ def read_torch(path: Path, *, error: type[EarwitnessError] = ModelError) -> Any:
             f"{path}: damaged, or not a file of weights that torch reads safely; remove it or "
             "name another"
         ) from reason
+
+
+@contextmanager
+def folder_of(what: str, folder: Path, weights: str) -> Iterator[None]:
+    """Say in one line what is wrong with a folder of trained weights that is read in the context.
+
+    Parameters
+    ----------
+    what : str
+        What the folder holds: ``decoder``.
+    weights : str
+        Name of its file of weights, for an error that does not name the missing file.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged, or does not fit the others.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        missing = Path(str(error.filename or weights)).name
+        raise ModelError(f"{folder}: no {what} in this folder ({missing} is missing)") from error
+    except ModelError:
+        raise
+    except Exception as error:  # of any kind: a damaged file may hold anything
+        raise ModelError(
+            f"{folder}: the {what}'s files are damaged or do not fit each other"
+        ) from error
 
 
 def check_shapes(network: nn.Module, path: Path) -> None:

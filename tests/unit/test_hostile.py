@@ -243,7 +243,7 @@ def damaged(source: Path, place: Path, **changes: object) -> Path:
 )  # fmt: skip
 def test_a_damaged_model_is_named_by_its_folder(tmp_path: Path, changes: dict[str, object]) -> None:
     place = damaged(BUILT_IN, tmp_path / "m", **changes)
-    said = "(: the model files are damaged|/model.json: written by)"
+    said = "(: the trained model's files are damaged|/model.json: written by)"
     with pytest.raises(ModelError, match=f"{place}{said}"):
         load_model(str(place))
 

@@ -26,7 +26,8 @@ from earwitness.pipeline import explain
 from earwitness.plane.stft import Plane
 from earwitness.train.contamination import Contamination, Sounds
 from earwitness.train.interpreters.dictionary import learn_dictionary
-from earwitness.train.interpreters.l2i import InterpreterTraining, agreement, train_l2i
+from earwitness.train.interpreters.l2i import InterpreterTraining, train_l2i
+from earwitness.train.interpreters.loop import agreement
 from earwitness.train.interpreters.objective import InterpreterWeights
 from earwitness.train.interpreters.settings import InterpreterSettings
 from earwitness.types import Audio

@@ -7,10 +7,18 @@ from typing import Any
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
+from earwitness.cli.options import SEED, Number, place, say, whole
 from earwitness.cli.results import Verbs, emit
+from earwitness.cli.train_flint import flint
 from earwitness.cli.train_l2i import l2i
-from earwitness.cli.training import contaminated, folds_of, progress, sounds_of
+from earwitness.cli.train_piq import piq
+from earwitness.cli.training import (
+    changed_settings,
+    explained_options,
+    folds_of,
+    loop_options,
+    train_explainer,
+)
 
 
 @click.group(cls=Verbs)
@@ -18,7 +26,8 @@ def train() -> None:
     """Train a classifier, or a decoder or an interpreter that explains one."""
 
 
-train.add_command(l2i)
+for explainer in (l2i, flint, piq):
+    train.add_command(explainer)
 
 
 @train.command()
@@ -107,18 +116,7 @@ def classifier(
 
 
 @train.command()
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
-@click.option(
-    "--data",
-    required=True,
-    type=place,
-    metavar="FOLDER",
-    help="Sounds; labels are not needed.  See below.",
-)
-@click.option("--folds", metavar="N,N", help="Folds to train on, if there is a table of folds.")
-@click.option("--valid-folds", metavar="N,N", help="Folds to validate on.")
-@click.option("--layer", "layers", multiple=True, metavar="NAME",
-              help="Layer whose activations the decoder takes; default: automatic.")  # fmt: skip
+@explained_options("Layer whose activations the decoder takes")
 @click.option("--from", "start", type=place, metavar="DIR", help="Decoder to fine-tune.")
 @click.option("--guidance", type=Number(0), default=0.0, show_default=True,
               help="Weight of the distance to the true source (fine-tuning).")  # fmt: skip
@@ -127,40 +125,10 @@ def classifier(
 @click.option("--inside", type=Number(0), help="Weight of the evidence's loss.")
 @click.option("--outside", type=Number(0), help="Weight of the remainder's loss.")
 @click.option("--size", type=Number(0), help="Weight of the mean gain.")
-@click.option("--contaminate", "kinds", multiple=True, metavar="KIND",
-              help="mixture, white, pink or a folder of sounds; may be given several times; none "
-              "for no contamination.")  # fmt: skip
-@click.option(
-    "--snr", type=Number(), nargs=2, metavar="DB DB", help="Range of SNRs of contaminations."
-)
 @click.option("--compat", type=click.Choice(["lmac"]),
               help="Use the published decoder, domain and weights of the loss.")  # fmt: skip
-@click.option("--epochs", type=whole(1), help="Passes over the sounds.")
-@click.option("--batch", type=whole(2), help="Sounds per batch.")
-@click.option("--crop", type=Number(0.1, 3600), help="Length of the crops in seconds.")
-@click.option("--rate", type=Number(0, above=True), help="Peak learning rate.")
-@click.option(
-    "--patience",
-    type=whole(0),
-    help="Stop after so many epochs without progress; 0: never.",
-)
-@click.option("--amp", is_flag=True, help="Mixed precision in bfloat16.")
-@click.option("--device", default="cpu", show_default=True, help="Torch device.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option(
-    "-o", "--output", required=True, type=place, metavar="DIR", help="Folder for the decoder."
-)
-def lmac(
-    model: str,
-    data: str,
-    folds: str | None,
-    valid_folds: str | None,
-    layers: tuple[str, ...],
-    start: str | None,
-    device: str,
-    output: str,
-    **given: Any,
-) -> int:
+@loop_options("decoder")
+def lmac(start: str | None, **given: Any) -> int:
     """Train L-MAC's decoder, which explains a model in one forward pass.
 
     FOLDER holds sounds of any kind, in sub-folders or not; a tenth of them is used for validation.
@@ -170,27 +138,13 @@ def lmac(
 
     Several GPUs, or several processes: torchrun --nproc-per-node 2 -m earwitness train lmac ...
     """
-    from earwitness.decoders.folder import load_explainer
-    from earwitness.models.registry import load_model
-    from earwitness.train.lmac import train_lmac
-    from earwitness.train.progress import Workers
+    from functools import partial
 
-    workers, device = Workers.here(device)
-    settings = lmac_settings(given)
-    learn, held_out = sounds_of(Path(data), folds_of(folds), folds_of(valid_folds), settings.seed)
-    explained = load_model(model, device=device)
-    begin = load_explainer(Path(start)) if start else None
-    first = workers.rank == 0
-    if first:
-        say(f"{len(learn)} sounds to train on, {len(held_out)} to validate on")
-    with progress("training", settings.epochs, shown=first) as on_epoch:
-        found = train_lmac(explained, learn, held_out, settings, Path(output), layers=layers,
-                           start=begin, workers=workers, on_epoch=on_epoch)  # fmt: skip
-    if first:
-        best = found.facts["validation"]
-        emit(", ".join(f"{name} {value:.3g}" for name, value in best.items()))
-        emit(f"decoder: {output}")
-    return 0
+    from earwitness.decoders.folder import load_explainer
+    from earwitness.train.lmac import train_lmac
+
+    train = partial(train_lmac, start=load_explainer(Path(start)) if start else None)
+    return train_explainer(train, lmac_settings(given), given, "decoder")
 
 
 def lmac_settings(given: dict[str, Any]) -> Any:
@@ -202,17 +156,4 @@ def lmac_settings(given: dict[str, Any]) -> Any:
     settings = Settings()
     if given["batch"] is not None:
         settings = replace(settings, batch=given["batch"])
-    if given["compat"]:
-        settings = published(settings)
-    wanted = {name: value for name, value in given.items() if value is not None}
-    names = ("inside", "outside", "size", "guidance", "alike")
-    weights = {name: wanted[name] for name in names if name in wanted}
-    plain = {name: wanted[name] for name in ("epochs", "crop", "rate", "patience", "seed")
-             if name in wanted}  # fmt: skip
-    return replace(
-        settings,
-        weights=replace(settings.weights, **weights),
-        contamination=contaminated(settings.contamination, wanted),
-        mixed_precision=wanted["amp"],
-        **plain,
-    )
+    return changed_settings(published(settings) if given["compat"] else settings, given)

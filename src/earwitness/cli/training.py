@@ -6,17 +6,132 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from earwitness.cli.options import say
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
+from earwitness.cli.results import emit
 
 if TYPE_CHECKING:
     from earwitness.train.contamination import Contamination
+    from earwitness.train.settings import LoopSettings
 
 _BEGINNING = 0.1  # s, read of each sound to test whether it is readable
 _EVERY = 5  # epochs between lines in the log
+F = TypeVar("F", bound=Callable[..., int])
+S = TypeVar("S", bound="LoopSettings")
+
+
+def explained_options(layers: str) -> Callable[[F], F]:
+    """Return a decorator that adds options: the explained model, its layers, and the sounds.
+
+    Parameters
+    ----------
+    layers : str
+        What ``--layer`` names.
+    """
+    return _options(
+        click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP),
+        click.option("--data", required=True, type=place, metavar="FOLDER",
+                     help="Sounds; labels are not needed.  See below."),
+        click.option("--folds", metavar="N,N",
+                     help="Folds to train on, if there is a table of folds."),
+        click.option("--valid-folds", metavar="N,N", help="Folds to validate on."),
+        click.option("--layer", "layers", multiple=True, metavar="NAME",
+                     help=f"{layers}; default: automatic."),
+    )  # fmt: skip
+
+
+def loop_options(product: str) -> Callable[[F], F]:
+    """Return a decorator that adds options: contaminations, epochs and the like, and the output.
+
+    Parameters
+    ----------
+    product : str
+        What is trained, such as ``decoder``.
+    """
+    return _options(
+        click.option("--contaminate", "kinds", multiple=True, metavar="KIND",
+                     help="mixture, white, pink or a folder of sounds; may be given several times; "
+                     "none for no contamination."),
+        click.option("--snr", type=Number(), nargs=2, metavar="DB DB",
+                     help="Range of SNRs of contaminations."),
+        click.option("--epochs", type=whole(1), help="Passes over the sounds."),
+        click.option("--batch", type=whole(2), help="Sounds per batch."),
+        click.option("--crop", type=Number(0.1, 3600), help="Length of the crops in seconds."),
+        click.option("--rate", type=Number(0, above=True), help="Peak learning rate."),
+        click.option("--patience", type=whole(0),
+                     help="Stop after so many epochs without progress; 0: never."),
+        click.option("--amp", is_flag=True, help="Mixed precision in bfloat16."),
+        click.option("--device", default="cpu", show_default=True, help="Torch device."),
+        click.option("--seed", type=SEED, default=0, show_default=True),
+        click.option("-o", "--output", required=True, type=place, metavar="DIR",
+                     help=f"Folder for the {product}."),
+    )  # fmt: skip
+
+
+def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def changed_settings(settings: S, given: Mapping[str, Any], *names: str) -> S:
+    """Return settings updated by the options of ``loop_options`` and others of some names.
+
+    Weights of the loss are updated by options of their names.
+    """
+    wanted = {name: value for name, value in given.items() if value is not None}
+    plain = ("epochs", "batch", "crop", "rate", "patience", "seed", *names)
+    changes = {name: wanted[name] for name in plain if name in wanted}
+    weights = getattr(settings, "weights", None)
+    if weights is not None:
+        own = {name: wanted[name] for name in vars(weights) if name in wanted}
+        changes["weights"] = replace(weights, **own)
+    return replace(
+        settings,
+        contamination=contaminated(settings.contamination, wanted),
+        mixed_precision=wanted["amp"],
+        **changes,
+    )
+
+
+def train_explainer(
+    train: Callable[..., Any], settings: LoopSettings, given: Mapping[str, Any], product: str
+) -> int:
+    """Train an explainer as a command asks for it, and print its validation and its folder.
+
+    Parameters
+    ----------
+    train : callable
+        ``train(model, sounds, held_out, settings, folder, *, layers, workers, on_epoch)``.
+    given : mapping
+        Options of ``explained_options`` and ``loop_options``.
+    product : str
+        What is trained, such as ``interpreter``.
+    """
+    from earwitness.models.registry import load_model
+    from earwitness.train.progress import Workers
+
+    workers, device = Workers.here(given["device"])
+    folds = folds_of(given["folds"]), folds_of(given["valid_folds"])
+    learn, held_out = sounds_of(Path(given["data"]), *folds, settings.seed)
+    explained = load_model(given["model"], device=device)
+    first = workers.rank == 0
+    if first:
+        say(f"{len(learn)} sounds to train on, {len(held_out)} to validate on")
+    with progress("training", settings.epochs, shown=first) as on_epoch:
+        found = train(explained, learn, held_out, settings, Path(given["output"]),
+                      layers=given["layers"], workers=workers, on_epoch=on_epoch)  # fmt: skip
+    if first:
+        best = found.facts["validation"]
+        emit(", ".join(f"{name} {value:.3g}" for name, value in best.items()))
+        emit(f"{product}: {given['output']}")
+    return 0
 
 
 @contextmanager

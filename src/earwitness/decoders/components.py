@@ -9,6 +9,7 @@ a part of the sound.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -216,7 +217,45 @@ def select(relevance: Tensor, threshold: float, top: int) -> Tensor:
     return chosen
 
 
-class Components(Pieces):
+class PowerShares(Pieces):
+    """Pieces that are each a share of the power of a cell, and the rest.
+
+    The gain of a piece is that of a Wiener filter: its power divided by the sum of the powers of
+    all pieces and of the rest.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the pieces; the name ``rest`` is added.
+    active : sequence of int
+        Pieces whose power is not 0 everywhere.
+    rest : Tensor, shape (freq, frame)
+        Power of the rest; a constant floor is added.
+    """
+
+    def __init__(self, names: Sequence[str], active: Sequence[int], rest: Tensor) -> None:
+        self.names = (*names, REST)
+        self._active = active
+        self._rest = rest + _FLOOR**2
+        self._whole = self._rest.clone()
+        for number in active:
+            self._whole += self._power(number)
+
+    def mix(self, switches: Tensor) -> Tensor:
+        """Return gains (batch, freq, frame): the sum over pieces of switch times gain."""
+        total = switches[:, -1, None, None] * self._rest
+        for number in self._active:
+            column = switches[:, number, None, None]
+            if bool((column != 0).any()):
+                total = total + column * self._power(number)
+        return total / self._whole
+
+    @abstractmethod
+    def _power(self, number: int) -> Tensor:
+        """Return the power (freq, frame) of a piece alone."""
+
+
+class Components(PowerShares):
     """The components of one sound, each its share of the power of a cell, and the rest.
 
     ``V = W H`` is ``ln(1 + |X|)``, so a component alone has the magnitude ``exp(W_k H_k) - 1``. Its
@@ -233,23 +272,10 @@ class Components(Pieces):
     """
 
     def __init__(self, dictionary: Tensor, activations: Tensor, names: Sequence[str]) -> None:
-        self.names = (*names, REST)
         self._patterns, self._activations = dictionary, activations
-        self._active = (activations.amax(dim=1) > 0).nonzero().flatten().tolist()
-        self._whole = torch.full_like(dictionary[:, :1] * activations[:1], _FLOOR**2)
-        for component in self._active:
-            self._whole += self._power(component)
+        active = (activations.amax(dim=1) > 0).nonzero().flatten().tolist()
+        super().__init__(names, active, 0 * (dictionary[:, :1] * activations[:1]))
 
-    def mix(self, switches: Tensor) -> Tensor:
-        """Return gains (batch, freq, frame): the sum over pieces of switch times gain."""
-        total = switches[:, -1, None, None] * torch.full_like(self._whole, _FLOOR**2)
-        for component in self._active:
-            column = switches[:, component, None, None]
-            if bool((column != 0).any()):
-                total = total + column * self._power(component)
-        return total / self._whole
-
-    def _power(self, component: int) -> Tensor:
-        """Return the power (freq, frame) of a component alone."""
-        values = self._patterns[:, component, None] * self._activations[component]
+    def _power(self, number: int) -> Tensor:
+        values = self._patterns[:, number, None] * self._activations[number]
         return values.expm1().square()

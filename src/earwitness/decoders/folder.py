@@ -25,7 +25,7 @@ from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
 from earwitness.plane.domains import mask_magnitude
 from earwitness.plane.stft import Plane
-from earwitness.weights import read_torch
+from earwitness.weights import folder_of, read_torch
 
 SCHEMA = 2  # version of the folder's layout
 FILES = ("decoder.json", "decoder.safetensors")
@@ -164,7 +164,7 @@ def load_explainer(folder: Path) -> Explainer:
     ModelError
         If the folder contains no decoder, or its files do not match.
     """
-    try:
+    with folder_of("decoder", folder, FILES[1]):
         stored = read_record(folder / "decoder.json", {SCHEMA}, ModelError)
         layers = layers_of(stored["layers"])
         plane, widths = Plane(**stored["plane"]), tuple(stored["widths"])
@@ -179,15 +179,6 @@ def load_explainer(folder: Path) -> Explainer:
         return Explainer(
             decoder.eval(), layers, widths, plane, model, name, dict(stored["facts"]), domain
         )
-    except FileNotFoundError as error:
-        missing = Path(str(error.filename or "decoder.safetensors")).name
-        raise ModelError(f"{folder}: no decoder in this folder ({missing} is missing)") from error
-    except ModelError:
-        raise
-    except Exception as error:  # of any kind: a damaged file may hold anything
-        raise ModelError(
-            f"{folder}: the decoder's files are damaged or do not fit each other"
-        ) from error
 
 
 def load_published(path: Path, model: Model) -> Explainer:

@@ -16,7 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from earwitness.decoders.components import InterpreterNetwork, Psi, Theta
-from earwitness.decoders.trained import joined_windows, layers_of, require_model, write_tensors
+from earwitness.decoders.trained import (
+    joined_windows,
+    layers_of,
+    require_method,
+    require_model,
+    write_tensors,
+)
 from earwitness.errors import ModelError
 from earwitness.files import read_record, write_json
 from earwitness.layers.activations import activations_of
@@ -24,6 +30,7 @@ from earwitness.layers.finding import HiddenLayer
 from earwitness.models.model import Model
 from earwitness.plane.stft import Plane
 from earwitness.types import Segment
+from earwitness.weights import folder_of
 
 SCHEMA = 1  # version of the folder's layout
 FILES = ("interpreter.json", "interpreter.safetensors")
@@ -134,8 +141,9 @@ def load_interpreter(folder: Path) -> Interpreter:
         If the folder contains none, its files do not match, or the dictionary, Psi or Theta is
         missing.
     """
-    try:
+    with folder_of("interpreter", folder, FILES[1]):
         stored = read_record(folder / FILES[0], {SCHEMA}, ModelError)
+        require_method(folder, stored, "l2i")
         tensors = {
             name: one.float() if one.is_floating_point() else one
             for name, one in load_file(folder / FILES[1]).items()
@@ -165,17 +173,6 @@ def load_interpreter(folder: Path) -> Interpreter:
             network.eval(), layers, plane, model, name, labels, groups, dict(stored["facts"]),
             strongest,
         )  # fmt: skip
-    except FileNotFoundError as error:
-        missing = Path(str(error.filename or FILES[1])).name
-        raise ModelError(
-            f"{folder}: no interpreter in this folder ({missing} is missing)"
-        ) from error
-    except ModelError:
-        raise
-    except Exception as error:  # of any kind: a damaged file may hold anything
-        raise ModelError(
-            f"{folder}: the interpreter's files are damaged or do not fit each other"
-        ) from error
 
 
 def _require_parts(folder: Path, tensors: Mapping[str, Tensor]) -> None:

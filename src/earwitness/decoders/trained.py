@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from earwitness.errors import NotApplicableError
-from earwitness.files import replacing, unwritable
+from earwitness.errors import ModelError, NotApplicableError
+from earwitness.files import read_record, replacing, unwritable, write_json
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.fingerprint import PerModel, changed, fingerprint, identity
 from earwitness.models.model import Model
 from earwitness.plane.stft import Plane
 from earwitness.plane.windows import joined
+from earwitness.weights import check_shapes, folder_of
 
 V = TypeVar("V")
+N = TypeVar("N", bound="ExplainerNetwork")
+LEARNED = ("interpreter.json", "interpreter.safetensors")  # files of a learned network
+_SCHEMA = 1  # version of their layout
 _CHECKED: PerModel[list[float]] = PerModel()  # outputs of models, for comparison
 _SHIPPED = "earwitness.models.zoo"
 _WEIGHTS = "weights"
@@ -152,3 +158,115 @@ def written(file: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+class ExplainerNetwork(nn.Module):
+    """A network that belongs to a method, and can be made from the sizes that are stored with it.
+
+    It is made by ``network(layers, plane, outputs, **sizes)``.
+
+    Attributes
+    ----------
+    method : str
+        Name of the method, as in ``earwitness train flint``.
+    parts : mapping of str to str
+        Beginnings of the names of its tensors, and what each part is.
+    sizes : dict
+        Whole numbers.
+    """
+
+    method: ClassVar[str]
+    parts: ClassVar[Mapping[str, str]]
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Learned(Generic[N]):
+    """A trained network of one model, with everything needed to use it.
+
+    Attributes
+    ----------
+    network : ExplainerNetwork
+    layers : tuple of HiddenLayer
+        Layers whose activations are its input, deepest first.
+    plane : Plane
+    model : dict
+        Identity of the model it was trained for (``earwitness.models.fingerprint``).
+    name : str
+        Name of that model, for messages.
+    labels : tuple of str
+        Outputs of that model.
+    facts : mapping
+        Training settings and results; plain JSON values.
+    """
+
+    network: N
+    layers: tuple[HiddenLayer, ...]
+    plane: Plane
+    model: dict[str, Any]
+    name: str
+    labels: tuple[str, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def require(self, model: Model) -> None:
+        """Raise ``NotApplicableError`` if it was trained for another model."""
+        command = f"earwitness train {self.network.method}"
+        require_model("interpreter", command, self.name, self.plane, self.model, model)
+
+
+def save_learned(folder: Path, found: Learned[N]) -> None:
+    """Write a trained network to a folder, first the tensors, then their description."""
+    write_tensors(folder / LEARNED[1], found.network.state_dict())
+    stored = {
+        "schema": _SCHEMA,
+        "method": found.network.method,
+        "model": {"name": found.name, **found.model},
+        "labels": list(found.labels),
+        "plane": asdict(found.plane),
+        "layers": [asdict(layer) for layer in found.layers],
+        "sizes": found.network.sizes,
+        "facts": found.facts,
+    }
+    write_json(folder / LEARNED[0], stored)
+
+
+def load_learned(folder: Path, kind: type[N]) -> Learned[N]:
+    """Load a trained network from a folder written by ``save_learned``.
+
+    Raises
+    ------
+    ModelError
+        If the folder contains none, or that of another method, a part of it is missing, or its
+        files do not match.
+    """
+    with folder_of("interpreter", folder, LEARNED[1]):
+        stored = read_record(folder / LEARNED[0], {_SCHEMA}, ModelError)
+        require_method(folder, stored, kind.method)
+        tensors = load_file(folder / LEARNED[1])
+        for prefix, what in kind.parts.items():
+            if not any(name.startswith(prefix) for name in tensors):
+                raise ModelError(
+                    f"{folder}: {what} is missing from {LEARNED[1]}; an interpreter needs "
+                    f"{', '.join(kind.parts.values())} of one training"
+                )
+        layers, plane = layers_of(stored["layers"]), Plane(**stored["plane"])
+        labels, model = tuple(map(str, stored["labels"])), dict(stored["model"])
+        with torch.device("meta"):
+            empty = kind(layers, plane, len(labels), **stored["sizes"])
+            check_shapes(empty, folder / LEARNED[1])
+        network = kind(layers, plane, len(labels), **stored["sizes"])
+        network.load_state_dict(tensors)
+        name = model.pop("name")
+        if not isinstance(model["weights"], str):
+            raise ValueError("no model")
+        if not all(isinstance(count, int) for count in [*stored["facts"].get("asked", ())]):
+            raise ValueError("no counts")
+        network.eval()
+        return Learned(network, layers, plane, model, name, labels, dict(stored["facts"]))
+
+
+def require_method(folder: Path, stored: Mapping[str, Any], method: str) -> None:
+    """Raise ``ModelError`` if a stored interpreter belongs to another method."""
+    there = stored.get("method", "l2i")
+    if there != method:
+        raise ModelError(f"{folder}: an interpreter of {there}, not of {method}")

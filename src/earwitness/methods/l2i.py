@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Le
+from torch import Tensor
 
-from earwitness.decoders.components import Components, normalised, select
+from earwitness.decoders.components import Components, PowerShares, normalised, select
 from earwitness.decoders.dictionary import peak_freqs
 from earwitness.decoders.interpreter import FILES, Interpreter, load_interpreter
-from earwitness.decoders.trained import Folders
+from earwitness.decoders.trained import Folders, Learned
 from earwitness.errors import NotApplicableError
 from earwitness.layers.recording import require_one_call
 from earwitness.methods.registry import register
@@ -79,17 +81,30 @@ def l2i(
         found.strongest,
     )
     pieces = Components(found.dictionary, activations, table.titles)
-    switches = torch.cat([kept, kept.new_zeros(1)]).float()
-    values = pieces.mix(switches[None])[0].clamp(0, 1)
     details = {
         "interpreter": interpreter or "built in",
         "components": len(relevance),
-        "kept": kept.nonzero().flatten().tolist(),
         "interpreter_score": float(shares.sum()),
-        "area": float(values.mean()),
-        "notes": _notes(found, probe, int(scores.argmax()), bool(kept.any())),
+        "notes": notes(probe, int(scores.argmax()), bool(kept.any()), found.facts),
     }
-    played = Played(pieces.mix, _table(probe, pieces, relevance.tolist()))
+    return filtered(probe, pieces, kept, details, table)
+
+
+def filtered(
+    probe: Probe, pieces: PowerShares, kept: Tensor, details: dict[str, Any], table: ComponentTable
+) -> Map:
+    """Return the gains of the kept pieces as a map, and all pieces with their relevance.
+
+    Parameters
+    ----------
+    kept : Tensor, shape (component,), bool
+    table : ComponentTable
+        Of the pieces without the rest.
+    """
+    switches = torch.cat([kept, kept.new_zeros(1)]).float()
+    values = pieces.mix(switches[None])[0].clamp(0, 1)
+    details |= {"kept": kept.nonzero().flatten().tolist(), "area": float(values.mean())}
+    played = Played(pieces.mix, _table(probe, pieces, list(table.relevance)))
     return Map(values, details, played, table)
 
 
@@ -102,7 +117,7 @@ def component_names(interpreter: Interpreter) -> tuple[str, ...]:
     return tuple(names)
 
 
-def refuse(interpreter: Interpreter, probe: Probe) -> None:
+def refuse(interpreter: Interpreter | Learned[Any], probe: Probe) -> None:
     """Raise ``NotApplicableError`` for a target or a model that it was not trained for."""
     target, model = probe.target, probe.model
     if model.task == "regression":
@@ -117,7 +132,7 @@ def refuse(interpreter: Interpreter, probe: Probe) -> None:
     require_one_call(model, probe.samples)
 
 
-def _table(probe: Probe, pieces: Components, relevance: list[float]) -> tuple[Piece, ...]:
+def _table(probe: Probe, pieces: PowerShares, relevance: list[float]) -> tuple[Piece, ...]:
     whole = float(probe.magnitude.square().sum()) or 1.0
     shares = (pieces.energies(probe.magnitude) / whole).tolist()
     return tuple(
@@ -126,20 +141,31 @@ def _table(probe: Probe, pieces: Components, relevance: list[float]) -> tuple[Pi
     )
 
 
-def _notes(interpreter: Interpreter, probe: Probe, decided: int, kept: bool) -> list[str]:
+def notes(probe: Probe, decided: int, kept: bool, facts: Mapping[str, Any]) -> list[str]:
+    """Return what to know of an explanation by an interpreter.
+
+    Parameters
+    ----------
+    decided : int
+        The class that the interpreter decides.
+    kept : bool
+        Whether a component is kept.
+    facts : mapping
+        Of the interpreter.
+    """
     target, model = probe.target, probe.model
-    notes = []
+    said = []
     if target.decided and model.task == "single-label" and decided != target.index:
-        notes.append(
+        said.append(
             f"the interpreter does not agree with the model: it decides {model.labels[decided]}, "
             f"not {target.label}"
         )
     if not kept:
-        notes.append(f"no component speaks for {target.label}, so nothing is kept")
-    counts = interpreter.facts.get("asked", [])
+        said.append(f"no component speaks for {target.label}, so nothing is kept")
+    counts = facts.get("asked", [])
     if counts[target.index : target.index + 1] == [0]:
-        notes.append(f"the interpreter was trained on no sound decided as {target.label}")
-    return notes
+        said.append(f"the interpreter was trained on no sound decided as {target.label}")
+    return said
 
 
 def chosen_interpreter(model: Model, folder: str) -> Interpreter:

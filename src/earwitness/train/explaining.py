@@ -91,19 +91,30 @@ def evaluate_sides(
     """
     both = torch.cat([gains, 1 - gains])
     twice = torch.cat([spectrum, spectrum])
-    magnitude = mask_magnitude(both, twice.abs(), domain, scale=model.plane.n_fft / 2)
+    outputs = evaluate_masked(model, twice, both, samples, domain)
+    inside, outside = outputs.chunk(2)
+    return inside, outside
+
+
+def evaluate_masked(
+    model: Model, spectrum: Tensor, gains: Tensor, samples: int, domain: str = "linear"
+) -> Tensor:
+    """Return the outputs for masked sounds, in one forward pass with gradients.
+
+    The parameters are those of ``evaluate_sides``.
+    """
+    magnitude = mask_magnitude(gains, spectrum.abs(), domain, scale=model.plane.n_fft / 2)
     if model.frontend is not None:
         outputs = model.from_magnitude(magnitude)
     else:
-        phase = torch.polar(torch.ones_like(magnitude), twice.angle())
+        phase = torch.polar(torch.ones_like(magnitude), spectrum.angle())
         outputs = model(model.plane.synthesise(magnitude * phase, samples))
     if gains.requires_grad and not outputs.requires_grad:
         raise NotApplicableError(
             f"the output of {model.name} does not depend differentiably on its input (an operation "
             "in it detaches the graph); a decoder needs its gradients"
         )
-    inside, outside = outputs.chunk(2)
-    return inside, outside
+    return outputs
 
 
 def loss_of(

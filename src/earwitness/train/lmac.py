@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,14 @@ from earwitness.decoders.objective import Weights
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder, default_widths
 from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.files import digest_of, held
+from earwitness.files import held
 from earwitness.layers.finding import find_layers
 from earwitness.models.fingerprint import digest
 from earwitness.models.model import Model
 from earwitness.models.target import overall
 from earwitness.train.explaining import evaluate_batch, evaluate_sides, loss_of
-from earwitness.train.loop import Loop, OnEpoch, run
-from earwitness.train.progress import STATE, Workers, finished
+from earwitness.train.loop import Loop, OnEpoch, carry_out
+from earwitness.train.progress import Workers
 from earwitness.train.settings import Settings
 from earwitness.train.validation import Validation
 
@@ -208,41 +208,8 @@ def train_lmac(
         training = Training(
             model, sounds, held_out, settings, layers=layers, start=start, workers=workers
         )
-        return _trained(training, sounds, held_out, folder, start, on_epoch)
-
-
-def _trained(
-    training: Training,
-    sounds: Sequence[Path],
-    held_out: Sequence[Path],
-    folder: Path,
-    start: Explainer | None,
-    on_epoch: OnEpoch | None,
-) -> Explainer:
-    """Go on with a training in its folder until it is finished."""
-    content = {
-        "sounds": digest_of(sounds),
-        "held out": digest_of(held_out),
-        "contaminations": digest_of(training.contaminator.paths),
-        "layers": [layer.name for layer in training.layers],
-        "start": None if start is None else digest(start.decoder),
-        "processes": training.workers.count,
-    }
-    made: dict[str, Any] = {"settings": asdict(training.settings), "content": content}
-    before = finished(folder, made, training.identity, "decoder", load_explainer)
-    if before is not None:
-        return before
-    key = {"settings": made["settings"], "model": training.identity, **content}
-    run(training, folder, key, on_epoch)
-    facts = {
-        **made,
-        "trained": {"sounds": len(sounds), "epochs": len(training.history)},
-        "asked": training.target_counts,
-        "validation": {**training.history.best, "sounds": len(held_out)},
-        "torch": torch.__version__,
-    }
-    explainer = training.explainer(facts)
-    if training.workers.rank == 0:
-        save_explainer(folder, explainer)
-        (folder / STATE).unlink(missing_ok=True)
-    return explainer
+        return carry_out(
+            training, folder, held_out, what="decoder", load=load_explainer,
+            result=training.explainer, save=save_explainer, on_epoch=on_epoch,
+            content={"start": None if start is None else digest(start.decoder)},
+        )  # fmt: skip

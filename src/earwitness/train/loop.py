@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from earwitness.errors import ModelError, NotApplicableError, ParameterError
+from earwitness.files import digest_of
+from earwitness.layers.finding import HiddenLayer
 from earwitness.models.declared import outputs_for
 from earwitness.models.fingerprint import identity
 from earwitness.models.model import Model
 from earwitness.train.contamination import Contaminator, Sounds
-from earwitness.train.progress import History, Workers, restore, store
+from earwitness.train.progress import (
+    STATE,
+    History,
+    Trained,
+    Workers,
+    finished,
+    restore,
+    store,
+)
 from earwitness.train.settings import LoopSettings
 
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _GAIN_DB = (-20.0, 10.0)  # dB, lowest and highest gain of a training sound
 _LONGEST_CROP = 2.5  # s, default length of a training example
 OnEpoch = Callable[[int, dict[str, float]], None]
+T = TypeVar("T", bound=Trained)
 
 
 class Loop(ABC):
@@ -43,6 +55,7 @@ class Loop(ABC):
 
     decoder: nn.Module
     settings: LoopSettings
+    layers: tuple[HiddenLayer, ...]
 
     def __init__(
         self,
@@ -183,6 +196,62 @@ def run(loop: Loop, folder: Path, key: dict[str, Any], on_epoch: OnEpoch | None 
             store(loop, folder, key)
         if on_epoch:
             on_epoch(len(loop.history), figures)
+
+
+def carry_out(
+    loop: Loop,
+    folder: Path,
+    held_out: Sequence[Path],
+    *,
+    what: str,
+    load: Callable[[Path], T],
+    result: Callable[[dict[str, Any]], T],
+    save: Callable[[Path, T], None],
+    content: Mapping[str, Any] | None = None,
+    prepare: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> T:
+    """Train in a folder until a result is written there; a finished equal training is not repeated.
+
+    Parameters
+    ----------
+    what : str
+        What is written: ``decoder``, described by ``decoder.json``.
+    load, save : callable
+        Read the result from a folder, and write it there.
+    result : callable
+        Returns the result of the training with its facts.
+    content : mapping, optional
+        What the training depends on beside its settings, sounds and layers.
+    prepare : callable, optional
+        Called with the key of the training before the first epoch; what it returns belongs to the
+        key of checkpoints.
+    """
+    every: dict[str, Any] = {
+        "sounds": digest_of(loop.sounds.paths),
+        "held out": digest_of(held_out),
+        "contaminations": digest_of(loop.contaminator.paths),
+        "layers": [layer.name for layer in loop.layers],
+        "processes": loop.workers.count,
+        **(content or {}),
+    }
+    made: dict[str, Any] = {"settings": asdict(loop.settings), "content": every}
+    before = finished(folder, made, loop.identity, what, load)
+    if before is not None:
+        return before
+    key = {"settings": made["settings"], "model": loop.identity, **every}
+    run(loop, folder, {**key, **(prepare(key) if prepare else {})}, on_epoch)
+    found = result({
+        **made,
+        "trained": {"sounds": len(loop.sounds), "epochs": len(loop.history)},
+        "asked": loop.target_counts,
+        "validation": {**loop.history.best, "sounds": len(held_out)},
+        "torch": torch.__version__,
+    })  # fmt: skip
+    if loop.workers.rank == 0:
+        save(folder, found)
+        (folder / STATE).unlink(missing_ok=True)
+    return found
 
 
 def crop_length(model: Model, seconds: float) -> int:

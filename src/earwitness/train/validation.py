@@ -18,7 +18,7 @@ from earwitness.metrics.faithfulness import average_drop, average_increase, fait
 from earwitness.models.model import Model
 from earwitness.models.target import overall, probabilities
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
-from earwitness.train.explaining import Batch, evaluate_batch, evaluate_sides, loss_of
+from earwitness.train.explaining import evaluate_batch, evaluate_sides, loss_of
 
 _SEED = 20_240_613  # of the fixed contaminations; any fixed value
 _BATCH = 16  # sounds per forward pass
@@ -76,7 +76,7 @@ class Validation:
                 losses = loss_of(model, batch, gains, sides, weights, scale, source, self.domain)
                 rows.setdefault("valid_loss", []).extend(losses.tolist())
                 rows.setdefault("area", []).extend(gains.mean(dim=(1, 2)).tolist())
-                for name, values in _faithful(model, batch, *sides).items():
+                for name, values in faithful(model, batch.before, batch.target, *sides).items():
                     rows.setdefault(name, []).extend(values)
         return {name: float(np.mean(values)) for name, values in rows.items()}
 
@@ -103,21 +103,29 @@ def fixed_waves(
     return Contaminator(contamination, sounds).over(parts, numbers, generator)
 
 
-def _faithful(
-    model: Model, batch: Batch, inside: Tensor, outside: Tensor
+def faithful(
+    model: Model, before: Tensor, target: Tensor, inside: Tensor, outside: Tensor
 ) -> dict[str, list[float]]:
+    """Return AI, AD, FF and, for one of many classes, Fid-In of every sound.
+
+    Parameters
+    ----------
+    before, inside, outside : Tensor, shape (batch, output[, frame])
+        Outputs for the input, the evidence and the remainder.
+    target : Tensor, shape (batch,), int64
+    """
     if model.task == "regression":
         return {}
     rows = torch.arange(len(inside), device=inside.device)
-    before, kept, left = (
-        overall(model, probabilities(model, one))[rows, batch.target].double().cpu().numpy()
-        for one in (batch.before, inside, outside)
+    start, kept, left = (
+        overall(model, probabilities(model, one))[rows, target].double().cpu().numpy()
+        for one in (before, inside, outside)
     )
-    same = overall(model, inside).argmax(dim=1) == overall(model, batch.before).argmax(dim=1)
+    same = overall(model, inside).argmax(dim=1) == overall(model, before).argmax(dim=1)
     found = {
-        "AI": average_increase(before, kept),
-        "AD": average_drop(before, kept),
-        "FF": faithfulness(before, left),
+        "AI": average_increase(start, kept),
+        "AD": average_drop(start, kept),
+        "FF": faithfulness(start, left),
     }
     if model.task == "single-label":
         found["fidelity"] = same.double().cpu().numpy()

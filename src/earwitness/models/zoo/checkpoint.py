@@ -20,7 +20,7 @@ from earwitness.models.frontend import LogMel
 from earwitness.models.zoo.compact_cnn import CompactCNN
 from earwitness.plane.stft import Plane
 from earwitness.types import Task
-from earwitness.weights import check_shapes
+from earwitness.weights import check_shapes, folder_of
 
 SCHEMA = 1  # version of model.json
 _MOST = 1 << 20  # of Hz, samples, bands or channels; more is damage
@@ -122,7 +122,7 @@ def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
     ModelError
         If the folder holds no classifier, or its files do not fit together.
     """
-    try:
+    with folder_of("trained model", folder, "weights.safetensors"):
         stored = read_record(folder / "model.json", {SCHEMA}, ModelError)
         fields = stored["recipe"]
         recipe = Recipe(
@@ -133,12 +133,3 @@ def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
         network = recipe.network()
         network.load_state_dict(load_file(folder / "weights.safetensors"))
         return recipe.model(network, name or folder.name)
-    except FileNotFoundError as error:
-        missing = Path(str(error.filename or "weights.safetensors")).name
-        raise ModelError(
-            f"{folder}: no trained model in this folder ({missing} is missing)"
-        ) from error
-    except ModelError:
-        raise
-    except Exception as error:  # of any kind: a damaged file may hold anything
-        raise ModelError(f"{folder}: the model files are damaged or do not fit together") from error

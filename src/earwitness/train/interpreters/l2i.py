@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,9 @@ import torch
 from torch import Tensor
 
 from earwitness.decoders.components import InterpreterNetwork, Psi, Theta
-from earwitness.decoders.dictionary import log_magnitude
 from earwitness.decoders.interpreter import Interpreter, load_interpreter, save_interpreter
-from earwitness.errors import NotApplicableError
 from earwitness.files import digest_of, held
-from earwitness.layers.activations import activations_of
-from earwitness.layers.finding import find_layers
 from earwitness.models.model import Model
-from earwitness.models.target import overall, probabilities
 from earwitness.train.interpreters.dictionary import (
     DICTIONARY,
     Groups,
@@ -32,12 +27,8 @@ from earwitness.train.interpreters.dictionary import (
     store_dictionary,
     stored_dictionary,
 )
-from earwitness.train.interpreters.listening import (
-    decisions,
-    filters,
-    listening,
-    soft_selection,
-)
+from earwitness.train.interpreters.listening import filters, listening, soft_selection
+from earwitness.train.interpreters.loop import AT_ONCE, InterpreterLoop, agreement, decisions
 from earwitness.train.interpreters.objective import (
     fidelity,
     reconstruction,
@@ -46,15 +37,13 @@ from earwitness.train.interpreters.objective import (
 )
 from earwitness.train.interpreters.settings import InterpreterSettings
 from earwitness.train.interpreters.strongest import strongest
-from earwitness.train.loop import Loop, OnEpoch, run
-from earwitness.train.progress import STATE, Workers, finished
-from earwitness.train.validation import fixed_waves
+from earwitness.train.loop import OnEpoch, carry_out
+from earwitness.train.progress import Workers
 
-_BATCH = 16  # sounds per forward pass in validation
 _HEARD = 0.5  # share of the clips for which what is heard is computed; it costs most of a step
 
 
-class InterpreterTraining(Loop):
+class InterpreterTraining(InterpreterLoop):
     """State of the training of Psi and Theta between epochs.
 
     Parameters
@@ -83,13 +72,7 @@ class InterpreterTraining(Loop):
         layers: Sequence[str] = (),
         workers: Workers | None = None,
     ) -> None:
-        if model.task == "regression":
-            raise NotApplicableError(
-                f"an interpreter explains classes, and {model.name} gives values"
-            )
-        super().__init__(model, sounds, settings, what="an interpreter", workers=workers)
-        self.layers = find_layers(model, layers, samples=self.length, finest=True)
-        self.waves, _ = fixed_waves(model, held_out, settings.contamination, self.length)
+        super().__init__(model, sounds, held_out, settings, layers=layers, workers=workers)
         self.groups: Groups = ()
 
     def use(self, dictionary: Tensor, groups: Groups) -> None:
@@ -109,7 +92,7 @@ class InterpreterTraining(Loop):
         """Return the loss (batch,) of the sounds of some numbers."""
         waves, _ = self.draw(numbers, generator)
         with self.precision():
-            spectrum, outputs, maps, values = self._evaluate(waves.to(self.model.device))
+            spectrum, outputs, maps, values = self.evaluate(waves.to(self.model.device))
             activations, scores = self.joined(maps, self.frames)
             distance = fidelity(self.model, outputs, scores)
             miss = reconstruction(values, self.decoder.dictionary, activations)
@@ -120,8 +103,7 @@ class InterpreterTraining(Loop):
                 some = slice(math.ceil(_HEARD * len(loss)))  # the clips are in random order
                 term, _ = self._heard(spectrum[some], outputs[some], activations[some])
                 loss = torch.cat([loss[some] + heard / _HEARD * term, loss[some.stop :]])
-        for index in decisions(self.model, outputs).tolist():
-            self.target_counts[index] += 1
+        self.count(outputs)
         return loss
 
     def _heard(
@@ -136,17 +118,6 @@ class InterpreterTraining(Loop):
         )
         return loss, gains.mean(dim=(1, 2))
 
-    def _evaluate(self, waves: Tensor) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
-        """Return the spectrum of waves, outputs and activations, and ``ln(1 + |X|)``."""
-        model = self.model
-        spectrum = model.plane.analyse(waves)
-        magnitude = spectrum.abs()
-        with activations_of(model, self.layers) as recorded, torch.no_grad():
-            direct = model.frontend is not None
-            outputs = model.from_magnitude(magnitude) if direct else model(waves)
-            maps = recorded.maps()
-        return spectrum, outputs.detach(), maps, log_magnitude(magnitude, waves, model.plane)
-
     def validate(self) -> dict[str, float]:
         """Return ``valid_loss`` with the last weights, and the figures of its terms.
 
@@ -157,8 +128,8 @@ class InterpreterTraining(Loop):
         rows: dict[str, list[float]] = {}
         weights, dictionary = self.settings.weights, self.decoder.dictionary
         with self.model.undisturbed(), torch.no_grad():
-            for waves in self.waves.split(_BATCH):
-                spectrum, outputs, maps, values = self._evaluate(waves.to(self.model.device))
+            for waves in self.waves.split(AT_ONCE):
+                spectrum, outputs, maps, values = self.evaluate(waves.to(self.model.device))
                 activations, scores = self.decoder(maps, self.frames)
                 distance = fidelity(self.model, outputs, scores)
                 miss = reconstruction(values, dictionary, activations)
@@ -188,17 +159,6 @@ class InterpreterTraining(Loop):
             best.eval(), self.layers, self.model.plane, self.identity, self.model.name,
             self.model.labels, self.groups, facts or {},
         )  # fmt: skip
-
-
-def agreement(model: Model, outputs: Tensor, scores: Tensor) -> Tensor:
-    """Return 1 where the interpreter decides as the model does, else 0, shape (batch,).
-
-    For several labels, the share of labels on the same side of a probability of 0.5.
-    """
-    wanted = overall(model, probabilities(model, outputs))
-    if model.task == "multi-label":
-        return ((wanted > 0.5) == (scores > 0)).float().mean(dim=1)
-    return (wanted.argmax(dim=1) == scores.argmax(dim=1)).float()
 
 
 def train_l2i(
@@ -251,37 +211,26 @@ def train_l2i(
         training = InterpreterTraining(
             model, sounds, held_out, settings, layers=layers, workers=workers
         )
-        content = {
-            "sounds": digest_of(sounds),
-            "held out": digest_of(held_out),
-            "contaminations": digest_of(training.contaminator.paths),
-            "noises": digest_of(noise),
-            "layers": [layer.name for layer in training.layers],
-            "processes": workers.count,
-        }
-        made: dict[str, Any] = {"settings": asdict(settings), "content": content}
-        before = finished(folder, made, training.identity, "interpreter", load_interpreter)
-        if before is not None:
-            return before
-        first = {"settings": made["settings"], "model": training.identity, **content}
-        dictionary, groups = _dictionary(training, folder, first, noise, on_pass)
-        training.use(dictionary, groups)
-        run(training, folder, {**first, "dictionary": _digest(dictionary)}, on_epoch)
-        facts = {
-            **made,
-            "trained": {"sounds": len(sounds), "epochs": len(training.history)},
-            "asked": training.target_counts,
-            "validation": {**training.history.best, "sounds": len(held_out)},
-            "torch": torch.__version__,
-        }
-        interpreter = training.interpreter(facts)
+
+        def prepare(key: dict[str, Any]) -> dict[str, Any]:
+            dictionary, groups = _dictionary(training, folder, key, noise, on_pass)
+            training.use(dictionary, groups)
+            return {"dictionary": _digest(dictionary)}
+
+        def result(facts: dict[str, Any]) -> Interpreter:
+            made = training.interpreter(facts)
+            if workers.rank:
+                return made
+            return replace(made, strongest=strongest(model, made, training.sounds))
+
+        found = carry_out(
+            training, folder, held_out, what="interpreter", load=load_interpreter,
+            result=result, save=save_interpreter, prepare=prepare,
+            content={"noises": digest_of(noise)}, on_epoch=on_epoch,
+        )  # fmt: skip
         if workers.rank == 0:
-            found = strongest(model, interpreter, training.sounds)
-            interpreter = replace(interpreter, strongest=found)
-            save_interpreter(folder, interpreter)
-            for name in (STATE, DICTIONARY):
-                (folder / name).unlink(missing_ok=True)
-        return interpreter
+            (folder / DICTIONARY).unlink(missing_ok=True)
+        return found
 
 
 def _dictionary(
@@ -299,7 +248,7 @@ def _dictionary(
 
     def note(group: str, number: int, error: float) -> None:
         log.append((group, number, error))
-        if on_pass:
+        if on_pass and training.workers.rank == 0:
             on_pass(group, number, error)
 
     found = learn_dictionary(

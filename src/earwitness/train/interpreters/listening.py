@@ -14,8 +14,8 @@ from torch import Tensor
 from earwitness.decoders.components import Components, Theta
 from earwitness.decoders.objective import Weights, distance, extent, faith
 from earwitness.models.model import Model
-from earwitness.models.target import overall, probabilities
 from earwitness.train.explaining import evaluate_sides
+from earwitness.train.interpreters.loop import decisions
 
 THRESHOLD = 0.4  # the default of ``l2i``
 _WIDTH = 0.1  # of the sigmoid, in units of the largest relevance
@@ -82,8 +82,3 @@ def listening(
     sides = evaluate_sides(model, spectrum, gains, samples)
     kept, left, before = (distance(model, one, target, outputs) for one in (*sides, outputs))
     return faith(weights, kept, left, before) + extent(weights, gains)
-
-
-def decisions(model: Model, outputs: Tensor) -> Tensor:
-    """Return the class of largest probability, shape (batch,), int64."""
-    return overall(model, probabilities(model, outputs)).argmax(dim=1)
