@@ -274,6 +274,14 @@ def test_random_control_has_the_masks_smoothness() -> None:
     assert edges(smooth) < 0.5 * edges(rough)
 
 
+@pytest.mark.parametrize("step", [0, 6e-8])
+def test_random_orders_of_gains_that_hardly_differ(step: float) -> None:
+    gains = np.full((6, 8), 0.5, np.float32)
+    gains[0, :3] += np.float32(step) * np.arange(1, 4, dtype=np.float32)
+    for one in Orders(gains, 0).at_random(gains, 2):
+        np.testing.assert_array_equal(np.sort(one, axis=None), np.sort(gains, axis=None))
+
+
 @pytest.mark.parametrize("soft", [True, False], ids=["soft", "binary"])
 def test_orders_hold_the_masks_own_gains(soft: bool) -> None:
     rng = np.random.default_rng(0)

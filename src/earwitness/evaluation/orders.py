@@ -132,6 +132,6 @@ def _in_order_of(key: Key, ascending: FloatArray) -> FloatArray:
         ordered[np.argpartition(key.ravel(), low)[low:]] = ascending[-1]
     else:
         lowest = key.min()
-        codes = (key - lowest) * (_CODES / max(key.max() - lowest, _TINY))
+        codes = (key - lowest) / max(key.max() - lowest, _TINY) * _CODES
         ordered[np.argsort(codes.astype(np.uint16), axis=None, kind="stable")] = ascending
     return ordered.reshape(key.shape)
