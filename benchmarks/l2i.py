@@ -2,8 +2,8 @@
 
 DATA holds ``esc10`` (as ESC-50 is shipped); each FOLDER is what ``earwitness train l2i --data
 DATA/esc10 --folds 1,2,3 --seed N`` wrote. Everything is measured on fold 4, which nothing was
-chosen on. Results are kept in RUN, a line for every sound, and not measured again; ``--table``
-writes ``benchmarks/l2i.md`` from what is there.
+chosen on. Results are kept in RUN, a line for every sound and row, and not measured again, so rows
+can be added later; ``--table`` writes ``benchmarks/l2i.md`` from what is there.
 
 ``clean``: the 80 recordings. Agreement of Theta with the model, fall of the logit when the relevant
 components are removed, and the same for as many random ones, of all and of the active ones; error
@@ -12,13 +12,17 @@ of the reconstruction beside that of the best activations for the same dictionar
 ``mix12``, ``mix0``: the mixtures of ``benchmarks/lmac.py``. The filter of the first interpreter at
 four thresholds and of the others at the default one, its gains in random order and in that of
 energy as controls, and the gains of the built-in decoder of ``lmac`` in the order of the filter.
+``lmac`` and the methods of ``--flint FOLDER``, ``--piq FOLDER`` and ``--iba``, each with its own
+gains and with those of the filter in its order.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -48,38 +52,60 @@ from earwitness.types import FloatArray
 HERE = Path(__file__).parent
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8)
 DEFAULT = 0.4
+FOLDERS = ("flint", "piq")  # methods with a trained folder of their own
 CONDITIONS = ("clean", "mix12", "mix0")
 SHOWN = {"average-increase": "AI %", "average-drop": "AD %", "average-gain": "AG %",
          "faithfulness": "FF", "fidelity": "Fid-In"}  # fmt: skip
 
 
-def clean(model: Any, data: Path, folders: list[str]) -> Iterable[list[dict[str, Any]]]:
-    """Yield the lines of every recording of the fold."""
-    interpreters = [load_interpreter(Path(one)) for one in folders]
+@dataclass(frozen=True)
+class Rows:
+    """What is measured: interpreters of l2i, and the folders of other methods.
+
+    Attributes
+    ----------
+    folders : list of str
+        Interpreters of l2i, of seeds from 0 on.
+    others : dict of str to dict
+        Names of other methods, and their options.
+    """
+
+    folders: list[str]
+    others: dict[str, dict[str, Any]]
+
+
+def clean(model: Any, data: Path, path: Path, rows: Rows) -> None:
+    """Measure the recordings of the fold."""
+    done = {(one["clip"], one["interpreter"]) for one in lines_of(path)}
     for item in read_collection(data / "esc10"):
-        if item.fold != FOLD:
+        name = item.path.stem
+        wanted = [k for k in range(len(rows.folders)) if (name, k) not in done]
+        if item.fold != FOLD or not wanted:
             continue
         wave = torch.from_numpy(read_audio(item.path, rate=model.rate).samples)[: model.longest]
         with model.undisturbed():
             target = make_target(model, model(wave[None])[0].detach())
-            probe = Probe(model, wave, target, seed=seed_of(SEED, item.path.stem))
+            probe = Probe(model, wave, target, seed=seed_of(SEED, name))
             lines = []
-            for number, interpreter in enumerate(interpreters):
+            for number in wanted:
+                interpreter = load_interpreter(Path(rows.folders[number]))
                 found = component_figures(probe, interpreter)
-                lines.append({"clip": item.path.stem, "interpreter": number, **found.__dict__})
-        yield lines
+                lines.append({"clip": name, "interpreter": number, **found.__dict__})
+        _append(path, lines)
 
 
-def mixtures(
-    model: Any, data: Path, folders: list[str], level: int
-) -> Iterable[list[dict[str, Any]]]:
-    """Yield the lines of every mixture."""
+def mixtures(model: Any, data: Path, path: Path, rows: Rows, level: int) -> None:
+    """Measure the mixtures, and the rows of each that are not in the file."""
+    done = {(one["clip"], one["row"]) for one in lines_of(path)}
     for clip in mixed(data, level, level == 0):
         with model.undisturbed():
             setting = prepare(model, clip)
             wave = torch.from_numpy(setting.material.input)
             probe = Probe(model, wave, setting.target, seed=seed_of(SEED, clip.name))
-            masks = dict(_masks(probe, folders))
+            masks = {name: make() for name, make in makers(probe, rows).items()
+                     if (clip.name, name) not in done}  # fmt: skip
+            if not masks:
+                continue
             cases = make_cases(probe, list(masks.values()), whole=setting.whole)
             routes = {route: measure({**case, **setting.truth}, FAITHFUL)
                       for route, case in cases.items()}  # fmt: skip
@@ -95,21 +121,40 @@ def mixtures(
                          for route in routes for metric in FAITHFUL}  # fmt: skip
                 line |= {"si-sdr gain": float(sound[k]) - before, "relevance-mass": float(mass)}
                 lines.append(line)
-        yield lines
+        _append(path, lines)
 
 
-def _masks(probe: Probe, folders: list[str]) -> Iterable[tuple[str, FloatArray]]:
-    built_in = _map(probe, "lmac", {})
-    for number, folder in enumerate(folders):
+def makers(probe: Probe, rows: Rows) -> dict[str, Callable[[], FloatArray]]:
+    """Return what makes the gains of each row; maps that several rows take are computed once."""
+
+    @cache
+    def own(number: int, threshold: float = DEFAULT) -> FloatArray:
+        options = {"interpreter": rows.folders[number], "threshold": threshold}
+        return _map(probe, "l2i", options)
+
+    @cache
+    def other(name: str) -> FloatArray:
+        return _map(probe, name, rows.others.get(name, {}))
+
+    found: dict[str, Callable[[], FloatArray]] = {}
+    for number in range(len(rows.folders)):
         for threshold in THRESHOLDS if not number else (DEFAULT,):
-            own = _map(probe, "l2i", {"interpreter": folder, "threshold": threshold})
-            yield f"l2i, seed {number}, threshold {threshold}", own
-            if threshold == DEFAULT:
-                yield f"l2i, seed {number}, gains of lmac", order_by(built_in, own)
-                if not number:
-                    yield "random, gains of l2i", order_by(own, surrogate_of(probe))
-                    yield "energy, gains of l2i", order_by(own, probe.magnitude.numpy())
-    yield "lmac", built_in
+            name = f"l2i, seed {number}, threshold {threshold}"
+            found[name] = partial(own, number, threshold)
+        name = f"l2i, seed {number}, gains of lmac"
+        found[name] = lambda k=number: order_by(other("lmac"), own(k))
+    found["random, gains of l2i"] = lambda: order_by(own(0), surrogate_of(probe))
+    found["energy, gains of l2i"] = lambda: order_by(own(0), probe.magnitude.numpy())
+    for name in ("lmac", *rows.others):
+        found[name] = partial(other, name)
+        found[f"{name}, gains of l2i"] = lambda name=name: order_by(own(0), other(name))
+    return found
+
+
+def _append(path: Path, lines: list[dict[str, Any]]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps({**line, "commit": commit()}) + "\n" for line in lines)
+    print(path.stem, lines[0]["clip"], flush=True)
 
 
 def _map(probe: Probe, name: str, options: dict[str, Any]) -> FloatArray:
@@ -118,26 +163,16 @@ def _map(probe: Probe, name: str, options: dict[str, Any]) -> FloatArray:
     return values
 
 
-def run(data: Path, folder: Path, folders: list[str], wanted: list[str]) -> None:
+def run(data: Path, folder: Path, rows: Rows, wanted: list[str]) -> None:
     torch.set_num_threads(1)
     model = load_model("esc10")
     folder.mkdir(parents=True, exist_ok=True)
-    makers: dict[str, Callable[[], Iterable[list[dict[str, Any]]]]] = {
-        "clean": lambda: clean(model, data, folders),
-        "mix12": lambda: mixtures(model, data, folders, 12),
-        "mix0": lambda: mixtures(model, data, folders, 0),
-    }
     for name in wanted:
         path = folder / f"{name}.jsonl"
-        if path.exists():
-            print(f"{path}: measured before; remove it to measure again")
-            continue
-        partial = path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            for number, lines in enumerate(makers[name](), start=1):
-                file.writelines(json.dumps({**line, "commit": commit()}) + "\n" for line in lines)
-                print(name, number, flush=True)
-        partial.rename(path)
+        if name == "clean":
+            clean(model, data, path, rows)
+        else:
+            mixtures(model, data, path, rows, int(name.removeprefix("mix")))
 
 
 def table(folder: Path, folders: list[str]) -> str:
@@ -232,6 +267,9 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("folders", nargs="+")
     parser.add_argument("--condition", action="append", choices=CONDITIONS)
+    for name in FOLDERS:
+        parser.add_argument(f"--{name}", metavar="FOLDER")
+    parser.add_argument("--iba", action="store_true")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
@@ -239,8 +277,11 @@ def main() -> None:
         (HERE / "l2i.md").write_text(text, encoding="utf-8")
         return
     try:
-        run(arguments.data, arguments.run, arguments.folders,
-            arguments.condition or list(CONDITIONS))  # fmt: skip
+        others = {name: {"interpreter": folder} for name in FOLDERS
+                  if (folder := getattr(arguments, name))}  # fmt: skip
+        others |= {"iba": {}} if arguments.iba else {}
+        rows = Rows(arguments.folders, others)
+        run(arguments.data, arguments.run, rows, arguments.condition or list(CONDITIONS))
     except EarwitnessError as error:
         raise SystemExit(str(error)) from None
 

@@ -51,8 +51,7 @@ def test_integrated_gradients_are_complete(real_data: Path, name: str) -> None:
     assert abs(details["completeness_gap"]) < 0.01 * abs(details["score_change"])
 
 
-# no interpreter of l2i comes with the model
-@pytest.mark.parametrize("method", [one.name for one in METHODS.all() if one.name != "l2i"])
+@pytest.mark.parametrize("method", [one.name for one in METHODS.all()])
 def test_every_method_explains_a_real_clip(real_data: Path, method: str) -> None:
     clip = next(iter(sorted((real_data / "esc10" / "audio").glob("3-*-0.ogg"))))
     model = load_model("esc10")

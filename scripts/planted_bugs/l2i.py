@@ -10,8 +10,8 @@ BUGS = {
     ),
     "l2i: activations are scaled like the patterns": (
         "decoders/dictionary.py",
-        "np.where(flat, 0.0, norms)[:, None]",
-        "np.where(flat, 0.0, 1 / norms)[:, None]",
+        "activations[used] * norms[used, None]",
+        "activations[used] / norms[used, None]",
     ),
     "l2i: the penalty is left out": (
         "decoders/dictionary.py",
@@ -322,5 +322,45 @@ BUGS = {
         "metrics/agreement.py",
         "used = decided.any(axis=0)",
         "used = decided.any(axis=0) | True",
+    ),
+    "l2i: what is heard is learnt from the first epoch on": (
+        "train/interpreters/objective.py",
+        "return self.heard if epoch >= self.turn * epochs else 0.0",
+        "return self.heard",
+    ),
+    "l2i: what is heard counts from the other side": (
+        "train/interpreters/listening.py",
+        "return faith(weights, kept, left, before)",
+        "return faith(weights, left, kept, before)",
+    ),
+    "l2i: the softly selected are the irrelevant ones": (
+        "train/interpreters/listening.py",
+        "(shares / largest - THRESHOLD) / _WIDTH",
+        "(THRESHOLD - shares / largest) / _WIDTH",
+    ),
+    "l2i: the relevance of training is not centred": (
+        "train/interpreters/listening.py",
+        "weights = weights - weights.mean(dim=0)",
+        "pass",
+    ),
+    "l2i: the rest is heard in training": (
+        "train/interpreters/listening.py",
+        "rest = kept.new_zeros(1)",
+        "rest = kept.new_ones(1)",
+    ),
+    "l2i: what is heard is left out of the training": (
+        "train/interpreters/l2i.py",
+        "loss[some] + heard / _HEARD * term",
+        "loss[some]",
+    ),
+    "l2i: patterns of nothing are kept": (
+        "decoders/dictionary.py",
+        "used = norms > _LEAST",
+        "used = norms > -1",
+    ),
+    "l2i: patterns are counted as asked": (
+        "train/interpreters/dictionary.py",
+        "(job[0], part.shape[1])",
+        "(job[0], job[3])",
     ),
 }

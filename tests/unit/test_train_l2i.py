@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from earwitness.cli.main import main
 from earwitness.cli.train_l2i import l2i_settings
-from earwitness.decoders.dictionary import DictionarySettings
+from earwitness.decoders.dictionary import Array, DictionarySettings
 from earwitness.decoders.interpreter import Interpreter, load_interpreter, save_interpreter
 from earwitness.errors import ModelError, NotApplicableError, OutputError, ParameterError
 from earwitness.models.model import Model
@@ -26,12 +27,13 @@ from earwitness.plane.stft import Plane
 from earwitness.train.contamination import Contamination, Sounds
 from earwitness.train.interpreters.dictionary import learn_dictionary
 from earwitness.train.interpreters.l2i import InterpreterTraining, agreement, train_l2i
+from earwitness.train.interpreters.objective import InterpreterWeights
 from earwitness.train.interpreters.settings import InterpreterSettings
 from earwitness.types import Audio
-from tests.toys import RATE, REGIONS, Magnitude, RegionNet, WaveNet, waveform
+from tests.toys import RATE, REGIONS, TOY_PLANE, Magnitude, RegionNet, WaveNet, waveform
 from tests.training import STRIDE, coarse, place_of_model
 
-LEARNT = DictionarySettings(components=4, passes=2, batch=128, sparsity=0.002)
+LEARNT = DictionarySettings(components=4, per_class=0, passes=2, batch=128, sparsity=0.002)
 SETTINGS = InterpreterSettings(
     epochs=3, batch=6, crop=1.5, rate=2e-2, contamination=Contamination(kinds=()),
     dictionary=LEARNT,
@@ -261,6 +263,24 @@ def test_taggers_are_explained_label_by_label(
         assert not any("does not agree" in note for note in made.notes)
 
 
+def test_the_loss_of_a_step_has_the_term_for_a_quarter_of_its_clips(sounds: list[Path]) -> None:
+    def losses(heard: float) -> torch.Tensor:
+        weights = InterpreterWeights(heard=heard, turn=0.0)
+        settings = InterpreterSettings(
+            epochs=3, batch=6, crop=1.5, contamination=Contamination(kinds=()), weights=weights
+        )
+        training = InterpreterTraining(coarse(), sounds[:6], sounds[6:8], settings)
+        training.use(torch.eye(TOY_PLANE.bins)[:, 8:40], (("all sounds", 32),))
+        generator = torch.Generator().manual_seed(2)
+        with training.model.undisturbed(), training.model.frozen():
+            return training.step([0, 1, 2, 3, 4, 5], generator).detach()
+
+    without, once, thrice = (losses(heard).double() for heard in (0.0, 0.1, 0.3))
+    torch.testing.assert_close(once[2:], without[2:])
+    assert float((once - without)[:2].abs().min()) > 0.01
+    torch.testing.assert_close((thrice - without)[:2], 3 * (once - without)[:2], rtol=1e-3, atol=0)
+
+
 def test_psi_reads_the_finest_layer_too(sounds: list[Path]) -> None:
     training = InterpreterTraining(load_model("esc10"), sounds[:6], sounds[6:8], SETTINGS)
     assert [len(layer.freqs) for layer in training.layers] == [8, 16, 32, 64]
@@ -297,6 +317,20 @@ def test_patterns_of_classes_and_of_noise(sounds: list[Path]) -> None:
     assert {group for group, _ in told} == {"all sounds", "high", "low", "noise"}
     with pytest.raises(ParameterError, match="patterns of noise need a folder"):
         learn_dictionary(model, Sounds(sounds[:12], RATE), settings, 24000)
+
+
+def test_patterns_that_a_penalty_leaves_out_are_not_counted(
+    sounds: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fewer(_passes: object, count: int, _settings: object) -> Iterator[tuple[Array, float]]:
+        yield np.eye(TOY_PLANE.bins, count, dtype=np.float32), 0.5
+        yield np.eye(TOY_PLANE.bins, count - 1, dtype=np.float32), 0.4
+
+    monkeypatch.setattr("earwitness.train.interpreters.dictionary.learn_patterns", fewer)
+    settings = DictionarySettings(components=5, per_class=2)
+    dictionary, groups = learn_dictionary(coarse(), Sounds(sounds[:12], RATE), settings, 24000)
+    assert groups == (("all sounds", 4), ("high", 1), ("low", 1))
+    assert dictionary.shape == (TOY_PLANE.bins, 6)
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.3, 4.0])

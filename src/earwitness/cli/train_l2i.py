@@ -34,6 +34,8 @@ from earwitness.cli.training import contaminated, folds_of, progress, readable, 
 @click.option("--fidelity", type=Number(0), help="Weight of the fidelity in the last epochs; half "
               "of it before.")  # fmt: skip
 @click.option("--sparsity", type=Number(0), help="Weight of the mean activation.")
+@click.option("--heard", type=Number(0), help="Weight of what the filter does to the model, in the "
+              "last epochs; 0: the paper's loss.")  # fmt: skip
 @click.option("--contaminate", "kinds", multiple=True, metavar="KIND",
               help="mixture, white, pink or a folder of sounds; may be given several times; none "
               "for no contamination.")  # fmt: skip
@@ -106,7 +108,7 @@ def l2i_settings(given: dict[str, Any]) -> Any:
     settings = InterpreterSettings()
     wanted = {name: value for name, value in given.items() if value is not None}
     weights: dict[str, Any] = {
-        name: wanted[name] for name in ("reconstruction", "sparsity") if name in wanted
+        name: wanted[name] for name in ("reconstruction", "sparsity", "heard") if name in wanted
     }
     if "fidelity" in wanted:
         weights |= {"late": wanted["fidelity"], "early": wanted["fidelity"] / 2}

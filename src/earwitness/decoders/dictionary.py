@@ -53,8 +53,8 @@ class DictionarySettings:
     seed : int
     """
 
-    components: int = 64
-    per_class: int = 0
+    components: int = 12
+    per_class: int = 3
     noise: int = 0
     divergence: str = "euclidean"
     sparsity: float = 0.01
@@ -107,7 +107,7 @@ def learn_patterns(
     Yields
     ------
     patterns : ndarray, shape (freq, component), float32
-        Columns of unit L2 norm.
+        Columns of unit L2 norm; fewer than ``count`` if the penalty leaves some without any value.
     error : float
         ``sum (V - W H)^2 / sum V^2`` of the kept frames.
 
@@ -179,7 +179,7 @@ def batches(frames: Iterable[Array], size: int) -> Iterator[Array]:
 def unit_columns(patterns: Array, activations: Array | None = None) -> tuple[Array, Array | None]:
     """Scale columns to unit L2 norm and rows of activations by the inverse; the product is equal.
 
-    A column of zeros is set to a constant, and its activations to zero.
+    Columns of zeros, and their activations, are left out: a penalty makes some.
 
     Parameters
     ----------
@@ -187,10 +187,10 @@ def unit_columns(patterns: Array, activations: Array | None = None) -> tuple[Arr
     activations : ndarray, shape (component, frame), optional
     """
     norms = np.linalg.norm(patterns, axis=0)
-    flat = norms <= _LEAST
-    scaled = np.where(flat, len(patterns) ** -0.5, patterns / np.where(flat, 1.0, norms))
+    used = norms > _LEAST
+    scaled = patterns[:, used] / norms[used]
     if activations is not None:
-        activations = (activations * np.where(flat, 0.0, norms)[:, None]).astype(np.float32)
+        activations = (activations[used] * norms[used, None]).astype(np.float32)
     return scaled.astype(np.float32), activations
 
 

@@ -77,19 +77,19 @@ def learn_dictionary(
     if settings.noise:
         noises = Sounds(noise, model.rate)
         jobs.append((NOISE, noises, list(range(len(noises))), settings.noise))
-    parts = []
+    parts: list[Tensor] = []
     for number, (name, some, numbers, count) in enumerate(jobs):
         own = replace(settings, seed=settings.seed + number)
         passes = (
             _frames(model, some, numbers, length, own.seed * 1009 + k) for k in range(own.passes)
         )
-        learnt = []
         for k, (patterns, error) in enumerate(learn_patterns(passes, count, own), start=1):
-            learnt = [torch.from_numpy(patterns)]
+            learnt = torch.from_numpy(patterns)
             if on_pass:
                 on_pass(name, k, error)
-        parts += learnt
-    return torch.cat(parts, dim=1), tuple((name, count) for name, _, _, count in jobs)
+        parts.append(learnt)
+    groups = tuple((job[0], part.shape[1]) for job, part in zip(jobs, parts, strict=True))
+    return torch.cat(parts, dim=1), groups
 
 
 def decided(model: Model, sounds: Sounds, length: int, seed: int) -> dict[str, list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -31,6 +32,12 @@ from earwitness.train.interpreters.dictionary import (
     store_dictionary,
     stored_dictionary,
 )
+from earwitness.train.interpreters.listening import (
+    decisions,
+    filters,
+    listening,
+    soft_selection,
+)
 from earwitness.train.interpreters.objective import (
     fidelity,
     reconstruction,
@@ -44,6 +51,7 @@ from earwitness.train.progress import STATE, Workers, finished
 from earwitness.train.validation import fixed_waves
 
 _BATCH = 16  # sounds per forward pass in validation
+_HEARD = 0.5  # share of the clips for which what is heard is computed; it costs most of a step
 
 
 class InterpreterTraining(Loop):
@@ -101,45 +109,70 @@ class InterpreterTraining(Loop):
         """Return the loss (batch,) of the sounds of some numbers."""
         waves, _ = self.draw(numbers, generator)
         with self.precision():
-            outputs, maps, values = self._evaluate(waves.to(self.model.device))
+            spectrum, outputs, maps, values = self._evaluate(waves.to(self.model.device))
             activations, scores = self.joined(maps, self.frames)
             distance = fidelity(self.model, outputs, scores)
             miss = reconstruction(values, self.decoder.dictionary, activations)
-        weight = self.settings.weights.fidelity(len(self.history), self.settings.epochs)
-        for index in overall(self.model, outputs).argmax(dim=1).tolist():
+            weights, epoch, epochs = self.settings.weights, len(self.history), self.settings.epochs
+            loss = total_loss(weights, weights.fidelity(epoch, epochs), distance, miss, activations)
+            heard = weights.listening(epoch, epochs)
+            if heard:
+                some = slice(math.ceil(_HEARD * len(loss)))  # the clips are in random order
+                term, _ = self._heard(spectrum[some], outputs[some], activations[some])
+                loss = torch.cat([loss[some] + heard / _HEARD * term, loss[some.stop :]])
+        for index in decisions(self.model, outputs).tolist():
             self.target_counts[index] += 1
-        return total_loss(self.settings.weights, weight, distance, miss, activations)
+        return loss
 
-    def _evaluate(self, waves: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
-        """Return the model's outputs, its activations, and ``ln(1 + |X|)`` of waves."""
+    def _heard(
+        self, spectrum: Tensor, outputs: Tensor, activations: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss (batch,) of what is heard, and the mean gain (batch,)."""
+        target = decisions(self.model, outputs)
+        kept = soft_selection(self.model, self.decoder.theta, activations, target)
+        gains = filters(self.decoder.dictionary, activations, kept)
+        loss = listening(
+            self.model, spectrum, outputs, gains, self.length, self.settings.weights.masking
+        )
+        return loss, gains.mean(dim=(1, 2))
+
+    def _evaluate(self, waves: Tensor) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
+        """Return the spectrum of waves, outputs and activations, and ``ln(1 + |X|)``."""
         model = self.model
-        magnitude = model.plane.analyse(waves).abs()
+        spectrum = model.plane.analyse(waves)
+        magnitude = spectrum.abs()
         with activations_of(model, self.layers) as recorded, torch.no_grad():
             direct = model.frontend is not None
             outputs = model.from_magnitude(magnitude) if direct else model(waves)
             maps = recorded.maps()
-        return outputs.detach(), maps, log_magnitude(magnitude, waves, model.plane)
+        return spectrum, outputs.detach(), maps, log_magnitude(magnitude, waves, model.plane)
 
     def validate(self) -> dict[str, float]:
         """Return ``valid_loss`` with the last weights, and the figures of its terms.
 
         These are the share of decisions (of labels, if there are several) that are the model's,
-        the relative error of the reconstruction, and the mean of ``H``.
+        the relative error of the reconstruction, and the mean of ``H``; with a weight of what is
+        heard, also that term and the mean gain.
         """
         rows: dict[str, list[float]] = {}
         weights, dictionary = self.settings.weights, self.decoder.dictionary
         with self.model.undisturbed(), torch.no_grad():
             for waves in self.waves.split(_BATCH):
-                outputs, maps, values = self._evaluate(waves.to(self.model.device))
+                spectrum, outputs, maps, values = self._evaluate(waves.to(self.model.device))
                 activations, scores = self.decoder(maps, self.frames)
                 distance = fidelity(self.model, outputs, scores)
                 miss = reconstruction(values, dictionary, activations)
                 loss = total_loss(weights, weights.late, distance, miss, activations)
+                heard: dict[str, Tensor] = {}
+                if weights.heard:
+                    heard["heard"], heard["area"] = self._heard(spectrum, outputs, activations)
+                    loss = loss + weights.heard * heard["heard"]
                 found = {
                     "valid_loss": loss,
                     "fidelity": agreement(self.model, outputs, scores),
                     "reconstruction": relative_miss(values, dictionary, activations),
                     "activation": activations.mean(dim=(1, 2)),
+                    **heard,
                 }
                 for name, each in found.items():
                     rows.setdefault(name, []).extend(each.tolist())

@@ -20,7 +20,7 @@ class InterpreterSettings(LoopSettings):
     weights : InterpreterWeights
     """
 
-    epochs: int = 80
+    epochs: int = 60
     contamination: Contamination = field(default_factory=lambda: Contamination(share=0.5))
     dictionary: DictionarySettings = field(default_factory=DictionarySettings)
     weights: InterpreterWeights = field(default_factory=InterpreterWeights)
