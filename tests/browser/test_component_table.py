@@ -117,6 +117,35 @@ def test_a_component_is_heard_alone_and_the_evidence_again(page_of: Path, view: 
     assert button.get_attribute("aria-pressed") == "false"
 
 
+def test_the_component_is_heard_from_the_first_sample_on(page_of: Path, view: Any) -> None:
+    """What begins to play is what plays after everything has settled."""
+    page = view(page_of)
+    wait_open(page, 0)
+    page.evaluate(
+        """() => {
+            window.begun = [];
+            const { start } = AudioBufferSourceNode.prototype;
+            AudioBufferSourceNode.prototype.start = function (...when) {
+                const samples = this.buffer.getChannelData(0);
+                window.begun.push(Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0)));
+                return start.apply(this, when);
+            };
+        }"""
+    )
+    page.get_by_role("button", name="Hear component 1").click()
+    page.wait_for_function("() => begun.length")
+    first = page.evaluate("begun.splice(0)")
+    page.wait_for_timeout(800)
+    page.evaluate("begun.splice(0)")
+    page.evaluate("earwitness.seek(0.2)")
+    page.locator("[data-part=play]").click()  # pauses, or plays again if it has ended
+    page.locator("[data-part=play]").click()
+    page.wait_for_function("() => begun.length")
+    page.wait_for_timeout(200)
+    assert set(first) <= set(page.evaluate("begun"))
+    assert first
+
+
 def test_segments_of_training_sounds_play_one_at_a_time(page_of: Path, view: Any) -> None:
     page = view(page_of)
     wait_open(page, 0)

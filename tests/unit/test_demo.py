@@ -76,6 +76,19 @@ def test_the_rain_is_found_behind_the_louder_baby(made: Path) -> None:
     assert found["si_sdr_evidence"] > found["si_sdr_input"] > control["si_sdr_evidence"]
 
 
+def test_components_are_shown_with_where_they_are_strongest(made: Path) -> None:
+    (shown,) = clips(made / "index.html")
+    some = [one for one in shown["explanations"] if one["method"] == "l2i"]
+    assert [one["label"] for one in some] == ["crying_baby", "rain"]
+    for one in some:
+        rows = one["components"]["rows"]
+        relevance = [row["relevance"] for row in rows]
+        assert max(relevance) == relevance[0] == 1.0
+        assert all(row["strongest"] for row in rows)
+        found = truth(made, f"l2i-{one['label']}")
+        assert found["si_sdr_evidence"] > found["si_sdr_input"]
+
+
 def test_the_page_plays_the_truth(made: Path) -> None:
     (shown,) = clips(made / "index.html")
     assert len(shown["explanations"]) == 2 * len(METHODS)

@@ -27,7 +27,7 @@ from earwitness.signals import Scene, scene
 from earwitness.subject import open_subject
 from earwitness.types import Audio, Request
 
-METHODS = ("lmac", "integrated-gradients", "gradcam", "lime", "energy")
+METHODS = ("lmac", "l2i", "integrated-gradients", "gradcam", "lime", "energy")
 
 
 def explain_scene(seed: int, output: str, overwrite: bool) -> int:

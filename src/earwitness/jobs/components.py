@@ -19,7 +19,7 @@ from earwitness.layers.recording import require_one_call
 from earwitness.methods.l2i import component_names
 from earwitness.models.model import Model
 from earwitness.models.target import overall, probabilities
-from earwitness.subject import load_clip
+from earwitness.subject import open_subject
 from earwitness.train.interpreters.strongest import strongest_segments
 from earwitness.types import Audio, ComponentTable, FloatArray, Segment
 
@@ -110,9 +110,9 @@ class Overview:
         return [self.model.labels[label] for label in decided]
 
     def _wave(self, path: Path) -> Tensor:
-        audio = load_clip(path, self.model.rate)
-        require_one_call(self.model, len(audio.samples))
-        return torch.from_numpy(audio.samples).to(self.model.device)
+        wave = open_subject(self.model, path).wave
+        require_one_call(self.model, len(wave))
+        return wave
 
     def _read(self, wave: Tensor) -> tuple[Tensor, Tensor]:
         magnitude = self.model.plane.analyse(wave[None])[0].abs()
