@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from earwitness.models.model import Model
     from earwitness.report.folder import ReportFolder
 
-_FOLDER = {"type": place, "metavar": "DIR"}
+_FOLDER: dict[str, Any] = {"type": place, "metavar": "DIR"}
 
 
 @click.command("l2i-page", cls=Verb)
