@@ -2,8 +2,8 @@
 
 DATA holds ``esc10`` (as ESC-50 is shipped). Two recordings of different classes of one fold are
 mixed, at -3, 0 or 3 dB; a compact CNN is trained on the mixtures of folds 1 to 3 to tell both
-labels, and an interpreter of it (Listen to Interpret) with the default settings but for the number
-of epochs. Both are measured on the mixtures of fold 4. Mixtures, trainings and figures are kept in
+labels, and an interpreter of it (Listen to Interpret) with the default settings but for the numbers
+of epochs and passes. Both are measured on the mixtures of fold 4. Mixtures, trainings and figures are kept in
 RUN; the command is repeated to go on. ``--table`` writes ``benchmarks/l2i_tagger.md``.
 """
 
@@ -39,7 +39,8 @@ FOLDS, TEST = (1, 2, 3), 4
 ROUNDS = 1  # how often each recording of folds 1 to 3 is the first of a mixture
 LEVELS = (-3, 0, 3)  # dB
 SECONDS = 2.5
-EPOCHS = {"tagger": 60, "interpreter": 30}
+EPOCHS = {"tagger": 60, "interpreter": 25}
+PASSES = 4  # over the sounds for the dictionary
 DECIDED = 0.5  # probability from which the tagger decides a label
 
 
@@ -79,10 +80,13 @@ def run(data: Path, folder: Path, seeds: list[int]) -> None:
     tagger = load_model(str(folder / "tagger"))
     paths, held_out = split([item.path for item in learn], 0.1, 0)
     for seed in seeds:
-        own = replace(InterpreterSettings(), epochs=EPOCHS["interpreter"], seed=seed)
+        plain = InterpreterSettings()
+        dictionary = replace(plain.dictionary, passes=PASSES, seed=seed)
+        own = replace(plain, epochs=EPOCHS["interpreter"], dictionary=dictionary, seed=seed)
         place = folder / f"interpreter-{seed}"
         found = train_l2i(
             tagger, paths, held_out, own, place,
+            on_pass=lambda group, number, error: print(group, number, f"{error:.3f}", flush=True),
             on_epoch=lambda epoch, figures: print("interpreter", epoch, figures, flush=True),
         )  # fmt: skip
         lines = measured(tagger, found, test)

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+from functools import cache
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+import numpy as np
+import soundfile
 import torch
 from torch import Tensor, nn
 
@@ -146,3 +154,14 @@ def additive(weights: Tensor) -> Model:
     return wrap(
         Additive(weights), sample_rate=RATE, labels=["sum"], features=Magnitude(), output="scores"
     )
+
+
+@cache
+def two_sounds() -> str:
+    """Return a folder of two sounds."""
+    folder = Path(mkdtemp(prefix="earwitness-test-"))
+    atexit.register(rmtree, folder)
+    rng = np.random.default_rng(1)
+    for number in (1, 2):
+        soundfile.write(folder / f"{number}.wav", 0.1 * number * rng.standard_normal(RATE), RATE)
+    return str(folder)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import re
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
-from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 from earwitness.errors import NotApplicableError, ParameterError
@@ -38,6 +33,7 @@ from tests.toys import (
     curved,
     spectral,
     two_layers,
+    two_sounds,
     waveform,
 )
 
@@ -88,21 +84,10 @@ def quick(method: str) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name in METHODS.get(method).declared}
 
 
-@cache
-def sounds() -> str:
-    """Return a folder of two sounds."""
-    folder = Path(mkdtemp(prefix="earwitness-test-"))
-    atexit.register(rmtree, folder)
-    rng = np.random.default_rng(1)
-    for number in (1, 2):
-        soundfile.write(folder / f"{number}.wav", 0.1 * number * rng.standard_normal(RATE), RATE)
-    return str(folder)
-
-
 def other(method: str, name: str) -> Any:
     """Return a valid value of an option that is not its default."""
     if name == "data":
-        return sounds()
+        return two_sounds()
     option = METHODS.get(method).declared[name]
     values = OTHER_PIECES if method in PIECES else OTHER
     if name in values:

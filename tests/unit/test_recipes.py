@@ -81,6 +81,7 @@ def follow(page: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any
                 program, *words = shlex.split(line, comments=True)
                 assert program == "earwitness"
                 words += ["--epochs", "1"] if words[0] == "train" else []  # for speed
+                words += ["--passes", "1", "--components", "8"] * (words[:2] == ["train", "l2i"])
                 code, out, err = run(capsys, *words)
                 assert code == 0, err
                 printed.append(out)
