@@ -64,7 +64,7 @@ BUGS = {
         'errors="strict"',
     ),
     "doors: shapes are not compared": (
-        "models/zoo/checkpoint.py",
+        "weights.py",
         "except Exception as error:",
         "except KeyError as error:",
     ),

@@ -105,7 +105,7 @@ BUGS = {
     ),
     "l2i: cells of no component are lost": (
         "decoders/components.py",
-        "total = switches[:, -1, None, None] * torch.full_like(self._whole, _FLOOR**2)",
+        "total = switches[:, -1, None, None] * self._rest",
         "total = torch.zeros_like(switches[:, -1, None, None] * self._whole)",
     ),
     "l2i: amplitudes and not powers": (
@@ -189,7 +189,7 @@ BUGS = {
         "jobs.append((label, sounds, every, settings.per_class))",
     ),
     "l2i: the finest layer is left out": (
-        "train/interpreters/l2i.py",
+        "train/interpreters/loop.py",
         "samples=self.length, finest=True)",
         "samples=self.length)",
     ),

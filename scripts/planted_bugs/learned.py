@@ -113,11 +113,6 @@ BUGS = {
         "    if there != method:\n",
         "    if False:\n",
     ),
-    "learned: memory is taken before shapes are checked": (
-        "decoders/trained.py",
-        "            check_shapes(empty, folder / LEARNED[1])\n",
-        "",
-    ),
     "learned: a missing file is damage": (
         "weights.py",
         "    except FileNotFoundError as error:\n        missing",

@@ -69,13 +69,13 @@ BUGS = {
         "",
     ),
     "lmac: sounds are known by their names": (
-        "train/lmac.py",
-        '"sounds": digest_of(sounds),',
-        '"sounds": [path.name for path in sounds],',
+        "train/loop.py",
+        '"sounds": digest_of(loop.sounds.paths),',
+        '"sounds": [path.name for path in loop.sounds.paths],',
     ),
     "lmac: contaminations are known by their folder": (
-        "train/lmac.py",
-        "digest_of(training.contaminator.paths)",
+        "train/loop.py",
+        "digest_of(loop.contaminator.paths)",
         '""',
     ),
     "lmac: a training goes on with another model": (

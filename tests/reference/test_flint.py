@@ -81,12 +81,13 @@ def slow_attributes(network: Attributes, maps: list[np.ndarray[Any, Any]]) -> An
 
 
 def test_the_attribute_network_is_as_described() -> None:
-    network = scattered(Attributes(LAYERS, 5), 3)
+    network = scattered(Attributes(LAYERS, 12), 3)
     maps = [torch.randn(2, 6, 3, 5), torch.randn(2, 5, 1, 8)]
     with torch.no_grad():
         found = network(maps).numpy()
-    assert found.shape == (2, 5)
+    assert found.shape == (2, 12)
     assert found.max() > 0.1
+    assert found.min() == 0.0
     for clip in range(2):
         wanted = slow_attributes(network, [one[clip].double().numpy() for one in maps])
         np.testing.assert_allclose(found[clip], wanted, rtol=1e-3, atol=1e-3)

@@ -334,7 +334,6 @@ def test_any_length_is_explained(method: str, seconds: float, kept: dict[str, Pa
     samples = (0.1 * rng.standard_normal(round(seconds * RATE))).astype(np.float32)
     found = explain(coarse(), (samples, RATE), method, interpreter=str(kept[method]), trust="none")
     assert found.attribution.values.shape == found.magnitude.shape
-    assert found.attribution.values.max() > 0.1
     total = found.evidence.samples + found.remainder.samples
     np.testing.assert_allclose(total, samples, atol=1e-6)
 
