@@ -3,8 +3,8 @@
 DATA holds ``esc10`` (as ESC-50 is shipped). Two recordings of different classes of one fold are
 mixed, at -3, 0 or 3 dB; a compact CNN is trained on the mixtures of folds 1 to 3 to tell both
 labels, and an interpreter of it (Listen to Interpret) with the default settings but for the numbers
-of epochs and passes. Both are measured on the mixtures of fold 4. Mixtures, trainings and figures are kept in
-RUN; the command is repeated to go on. ``--table`` writes ``benchmarks/l2i_tagger.md``.
+of epochs and passes. Both are measured on the mixtures of fold 4. Mixtures, trainings and figures
+are kept in RUN; the command is repeated to go on. ``--table`` writes ``benchmarks/l2i_tagger.md``.
 """
 
 from __future__ import annotations
