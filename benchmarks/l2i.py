@@ -13,7 +13,9 @@ of the reconstruction beside that of the best activations for the same dictionar
 four thresholds and of the others at the default one, its gains in random order and in that of
 energy as controls, and the gains of the built-in decoder of ``lmac`` in the order of the filter.
 ``lmac`` and the methods of ``--flint FOLDER``, ``--piq FOLDER`` and ``--iba``, each with its own
-gains and with those of the filter in its order.
+gains, if it makes gains, and with those of the filter in its order. At a threshold, ``flint``
+keeps attributes of more relevance, and ``piq`` and ``iba`` keep the cells above this share of
+their maximum.
 """
 
 from __future__ import annotations
@@ -146,9 +148,21 @@ def makers(probe: Probe, rows: Rows) -> dict[str, Callable[[], FloatArray]]:
     found["random, gains of l2i"] = lambda: order_by(own(0), surrogate_of(probe))
     found["energy, gains of l2i"] = lambda: order_by(own(0), probe.magnitude.numpy())
     for name in ("lmac", *rows.others):
-        found[name] = partial(other, name)
+        if METHODS.get(name).gives_gains:
+            found[name] = partial(other, name)
         found[f"{name}, gains of l2i"] = lambda name=name: order_by(own(0), other(name))
+    for name, options in rows.others.items():
+        for threshold in THRESHOLDS:
+            cut = partial(_map, probe, name, {**options, "threshold": threshold})
+            if name != "flint":
+                cut = partial(_above, other, name, threshold)
+            found[f"{name}, threshold {threshold}"] = cut
     return found
+
+
+def _above(of: Callable[[str], FloatArray], name: str, threshold: float) -> FloatArray:
+    values = of(name)
+    return (values > threshold * values.max()).astype(np.float32)
 
 
 def _append(path: Path, lines: list[dict[str, Any]]) -> None:
