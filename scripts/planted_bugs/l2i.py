@@ -10,8 +10,8 @@ BUGS = {
     ),
     "l2i: activations are scaled like the patterns": (
         "decoders/dictionary.py",
-        "np.where(flat, 0.0, norms)[:, None]",
-        "np.where(flat, 0.0, 1 / norms)[:, None]",
+        "(activations[used] * norms[used, None])",
+        "(activations[used] / norms[used, None])",
     ),
     "l2i: the penalty is left out": (
         "decoders/dictionary.py",

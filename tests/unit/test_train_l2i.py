@@ -377,7 +377,8 @@ def test_the_command_trains_and_explains(
 def test_options_of_the_command_are_settings() -> None:
     given: dict[str, Any] = {"amp": False, "seed": 3, "noise": 0, "components": 9}
     found = l2i_settings({**given, "fidelity": 3.0, "sparsity": 0.1, "heard": 0.3,
-                          "dictionary_sparsity": 0.5, "divergence": "kl", "kinds": ("none",), "snr": (1.0, 2.0)})  # fmt: skip
+                          "dictionary_sparsity": 0.5, "divergence": "kl",
+                          "kinds": ("none",), "snr": (1.0, 2.0)})  # fmt: skip
     assert (found.weights.early, found.weights.late, found.weights.sparsity) == (1.5, 3.0, 0.1)
     assert found.weights.reconstruction == InterpreterWeights().reconstruction
     assert found.weights.heard == 0.3
