@@ -263,7 +263,7 @@ def test_taggers_are_explained_label_by_label(
         assert not any("does not agree" in note for note in made.notes)
 
 
-def test_the_loss_of_a_step_has_the_term_for_a_quarter_of_its_clips(sounds: list[Path]) -> None:
+def test_the_loss_of_a_step_has_the_term_for_half_of_its_clips(sounds: list[Path]) -> None:
     def losses(heard: float) -> torch.Tensor:
         weights = InterpreterWeights(heard=heard, turn=0.0)
         settings = InterpreterSettings(
@@ -276,9 +276,9 @@ def test_the_loss_of_a_step_has_the_term_for_a_quarter_of_its_clips(sounds: list
             return training.step([0, 1, 2, 3, 4, 5], generator).detach()
 
     without, once, thrice = (losses(heard).double() for heard in (0.0, 0.1, 0.3))
-    torch.testing.assert_close(once[2:], without[2:])
-    assert float((once - without)[:2].abs().min()) > 0.01
-    torch.testing.assert_close((thrice - without)[:2], 3 * (once - without)[:2], rtol=1e-3, atol=0)
+    torch.testing.assert_close(once[3:], without[3:])
+    assert float((once - without)[:3].abs().min()) > 0.01
+    torch.testing.assert_close((thrice - without)[:3], 3 * (once - without)[:3], rtol=1e-3, atol=0)
 
 
 def test_psi_reads_the_finest_layer_too(sounds: list[Path]) -> None:
@@ -376,10 +376,11 @@ def test_the_command_trains_and_explains(
 
 def test_options_of_the_command_are_settings() -> None:
     given: dict[str, Any] = {"amp": False, "seed": 3, "noise": 0, "components": 9}
-    found = l2i_settings({**given, "fidelity": 3.0, "sparsity": 0.1, "dictionary_sparsity": 0.5,
-                          "divergence": "kl", "kinds": ("none",), "snr": (1.0, 2.0)})  # fmt: skip
+    found = l2i_settings({**given, "fidelity": 3.0, "sparsity": 0.1, "heard": 0.3,
+                          "dictionary_sparsity": 0.5, "divergence": "kl", "kinds": ("none",), "snr": (1.0, 2.0)})  # fmt: skip
     assert (found.weights.early, found.weights.late, found.weights.sparsity) == (1.5, 3.0, 0.1)
-    assert found.weights.reconstruction == 10.0
+    assert found.weights.reconstruction == InterpreterWeights().reconstruction
+    assert found.weights.heard == 0.3
     learnt = found.dictionary
     assert (learnt.components, learnt.divergence, learnt.sparsity) == (9, "kl", 0.5)
     assert (found.seed, learnt.seed) == (3, 3)
