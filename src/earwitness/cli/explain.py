@@ -11,6 +11,8 @@ from earwitness.cli.options import (
     MODEL_HELP,
     SEED,
     Number,
+    model_name,
+    model_options,
     parse_settings,
     place,
     say,
@@ -36,6 +38,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @click.command(cls=Verb)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP-OR-FOLDER...")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
+@model_options
 @click.option(
     "--method", "methods", multiple=True, metavar="NAME",
     help="See earwitness methods; may be given several times.  [default: integrated-gradients, or "
@@ -119,6 +122,8 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 def explain(
     clips: tuple[str, ...],
     model: str,
+    model_settings: tuple[str, ...],
+    trust_code: bool,
     methods: tuple[str, ...],
     pieces: str | None,
     estimator: str | None,
@@ -165,7 +170,8 @@ def explain(
         raise click.UsageError("--assets takes the name of a folder")
     if no_audio and {"pieces", "magnitude"} & set(files):
         raise click.UsageError("--no-audio saves no sound: --files can be picture and gains")
+    named = model_name(model, model_settings, trust_code)
     how = Settings(
-        model, device, output, overwrite, as_json, files, jobs, assets or "", not no_audio
+        named, device, output, overwrite, as_json, files, jobs, assets or "", not no_audio
     )
     return Run(requests, how).over(clips)

@@ -16,7 +16,7 @@ _VERBS = {
     "methods": ("listing", "List the explanation methods and their options."),
     "masks": ("listing", "List the rules for --keep, which turn attributions into masks."),
     "metrics": ("listing", "List the metrics."),
-    "models": ("listing", "List the built-in models."),
+    "models": ("listing", "List the built-in models, and the kinds of models that can be loaded."),
     "evaluate": ("evaluate", "Compare methods for a model on a folder of sounds."),
     "demo": ("demo", "Explain a synthesised scene with known sources."),
     "bench": (
