@@ -123,8 +123,9 @@ NEAREST: dict[str, list[str]] = {
     "models/prepare.py": _FAST,
     "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],
     "models/registry.py": [*_RESUME, *_ZOO, "tests/unit/test_adapters.py"],
-    "models/adapters/": [f"tests/unit/test_{name}.py" for name in ("adapters", "onnx", "tflite",
-                                                                   "compiled_files")],
+    "models/adapters/": [
+        f"tests/unit/test_{name}.py" for name in ("adapters", "onnx", "tflite", "compiled_files")
+    ],
     "models/calling/": ["tests/unit/test_reading.py", "tests/unit/test_models.py"],
     "train/classifier.py": [*_RESUME, *_FOLDERS],
     "train/progress.py": [*_RESUME, *_LMAC],

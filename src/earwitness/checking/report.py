@@ -1,0 +1,172 @@
+"""The check of a model: all findings, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from earwitness.checking.finding import Finding
+from earwitness.checking.gradients import check_gradients
+from earwitness.checking.labelled import check_labelled
+from earwitness.checking.lengths import (
+    check_layers,
+    check_lengths,
+    check_plane,
+    check_rate,
+    check_routes,
+)
+from earwitness.checking.methods import Trial, plain_table, recommended, try_methods
+from earwitness.checking.outputs import (
+    check_batch,
+    check_level,
+    check_outputs,
+    check_repeats,
+    unchecked,
+)
+from earwitness.errors import EarwitnessError
+from earwitness.models.adapters.registry import ADAPTERS
+from earwitness.models.model import Model
+from earwitness.signals import scene
+from earwitness.subject import Subject, load_clip
+from earwitness.types import Audio
+
+_MOST = 8  # sounds that are evaluated in every check; all labelled ones count for the accuracy
+_LONGEST = 10.0  # s of a sound
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes
+    ----------
+    model : str
+    findings : tuple of Finding
+    methods : tuple of Trial
+    first, reason : str
+        The method to begin with, and why.
+    command : str
+        A command or call to copy.
+    wrapping : str
+        The call of ``wrap`` that would put right what was declared; empty if nothing is wrong.
+    """
+
+    model: str
+    findings: tuple[Finding, ...]
+    methods: tuple[Trial, ...]
+    first: str
+    reason: str
+    command: str
+    wrapping: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether anything is."""
+        return any(one.grade == "broken" for one in self.findings)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {
+            "model": self.model,
+            "broken": self.broken,
+            "findings": [one.plain() for one in self.findings],
+            "methods": plain_table(list(self.methods)),
+            "first": self.first,
+            "reason": self.reason,
+            "command": self.command,
+            "wrapping": self.wrapping,
+        }
+
+
+def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = True) -> Report:
+    """Check a model on sounds, or on a synthesised one.
+
+    Parameters
+    ----------
+    clips : sequence of Path
+        Sound files; those in folders named as labels also give the accuracy.
+    methods : bool
+        Whether methods are tried.
+
+    Raises
+    ------
+    EarwitnessError
+        If the model cannot be evaluated on any of the sounds.
+    """
+    sounds = _sounds(model, clips)
+    waves = [torch.from_numpy(one.samples).to(model.device).unsqueeze(0) for one in sounds]
+    with model.undisturbed(), torch.no_grad():
+        unchecked(model)(waves[0])
+    findings = [check_rate(model), *check_outputs(model, waves)]
+    if all(one.facts for one in findings):  # there are outputs to look at
+        findings += _rest(model, waves)
+    findings += check_labelled(model, clips)
+    tried: list[Trial] = []
+    if methods:
+        try:
+            tried = try_methods(Subject(model, sounds[0], 0))
+        except EarwitnessError as error:
+            findings.append(Finding("methods", "broken", str(error)))
+    first, reason = recommended(tried)
+    declare = {name: value for one in findings for name, value in one.declare.items()}
+    command = _command(model, clips, first or "lime", declare)
+    wrapping = _wrapping(model, declare) if declare else ""
+    return Report(model.name, tuple(findings), tuple(tried), first, reason, command, wrapping)
+
+
+def _rest(model: Model, waves: Sequence[Tensor]) -> list[Finding]:
+    samples = min(waves[0].shape[-1], model.longest or waves[0].shape[-1])
+    return [
+        check_gradients(model, waves[0]),
+        check_batch(model, waves[0]),
+        check_repeats(model, waves[0]),
+        check_level(model, waves),
+        *check_routes(model, waves[0]),
+        check_lengths(model, waves),
+        check_plane(model),
+        check_layers(model, max(samples, model.shortest or 0)),
+    ]
+
+
+def _sounds(model: Model, clips: Sequence[Path]) -> list[Audio]:
+    """Return sounds at the model's rate, spread over those given; a synthesised one if none."""
+    if not clips:
+        return [load_clip(scene(max(model.rate, 16000)).mixture, model.rate)]
+    step = max(1, len(clips) // _MOST)
+    chosen = clips[::step][:_MOST]
+    found: list[Audio] = []
+    for clip in chosen:
+        try:
+            found.append(load_clip(clip, model.rate, end=_LONGEST))
+        except EarwitnessError as error:
+            last = error
+    if not found:
+        raise last
+    return found
+
+
+def _command(model: Model, clips: Sequence[Path], method: str, declare: Mapping[str, Any]) -> str:
+    """Return what to type: the command, or for a model that was not named the call."""
+    if not model.loaded:
+        return f'earwitness.explain(model, sound, "{method}")'
+    words = ["earwitness", "explain", str(clips[0]) if clips else "SOUND", "--model", model.loaded]
+    prefix = model.loaded.partition(":")[0]
+    adapter = next((one for one in ADAPTERS.all() if one.name == prefix), None)
+    for name, value in declare.items():
+        option = "rate" if name == "sample_rate" else name
+        if adapter is not None and option in adapter.declared and prefix != "python":
+            words += ["--model-set", f"{option}={value}"]
+    return shlex.join([*words, "--method", method])
+
+
+def _wrapping(model: Model, declare: Mapping[str, Any]) -> str:
+    """Return the call of ``wrap`` that declares what was found."""
+    facts = {"sample_rate": model.rate, "output": model.output, "task": model.task, **declare}
+    given = ", ".join(f"{name}={value!r}" for name, value in facts.items())
+    return f"earwitness.wrap(network, {given}, ...)"
