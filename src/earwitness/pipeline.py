@@ -185,7 +185,7 @@ def explain_subject(
         if request.curve:
             values, controls = attribution.values, subject.controls(probe)
             curve = score_curve(probe, values, subject.outputs, controls)
-    notes = [*audio.notes, *length_notes(model, probe.samples), *batch_notes(model)]
+    notes = [*audio.notes, *model.notes, *length_notes(model, probe.samples), *batch_notes(model)]
     notes += background_notes(model.task, settled.get("background"), found.details)
     notes += declaration_notes(model)
     notes += [*bandwidth_notes(model.plane, probe.samples, subject.magnitude, attribution)]
@@ -256,7 +256,12 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
             }
             for (start, length), part in zip(windows, parts, strict=True)
         ]
-    notes = [*audio.notes, *length_notes(model, len(audio.samples)), *declaration_notes(model)]
+    notes = [
+        *audio.notes,
+        *model.notes,
+        *length_notes(model, len(audio.samples)),
+        *declaration_notes(model),
+    ]
     return {**answer, "notes": notes}
 
 

@@ -71,6 +71,8 @@ class Model(ABC):
         Digest of the Python files that made it, if it was loaded from one; else empty.
     loaded : str
         The name that ``load_model`` loaded it by; empty if it was wrapped.
+    notes : tuple of str
+        What every explanation of it should say.
     range : (float, float) or None
         Least and largest value of a regression, if declared.
     inputs : Inputs
@@ -80,6 +82,7 @@ class Model(ABC):
     frontend: FrontEnd | None = None
     source = ""
     loaded = ""
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
