@@ -126,6 +126,10 @@ NEAREST: dict[str, list[str]] = {
     "models/adapters/": [
         f"tests/unit/test_{name}.py" for name in ("adapters", "onnx", "tflite", "compiled_files")
     ],
+    "models/adapters/huggingface.py": ["tests/unit/test_huggingface.py"],
+    "models/adapters/extractors.py": ["tests/unit/test_huggingface.py"],
+    "checking/": ["tests/unit/test_check.py"],
+    "cli/check.py": ["tests/unit/test_check.py"],
     "models/calling/": ["tests/unit/test_reading.py", "tests/unit/test_models.py"],
     "train/classifier.py": [*_RESUME, *_FOLDERS],
     "train/progress.py": [*_RESUME, *_LMAC],

@@ -123,4 +123,119 @@ BUGS = {
         "        if self.alone:",
         "        if False:",
     ),
+    "gradcam: a tensor is a copy of itself": (
+        "backward/outside.py",
+        "        if copy is original:",
+        "        if False:",
+    ),
+    "hf: the sample before is not subtracted": (
+        "models/adapters/extractors.py",
+        "_EMPHASIS = 0.97",
+        "_EMPHASIS = 0.96",
+    ),
+    "hf: padding before the logarithm": (
+        "models/adapters/extractors.py",
+        "(0, 0, 0, max(missing, 0)))[:, : self.frames]",
+        "(0, 0, 0, max(missing, 0)), value=-16.0)[:, : self.frames]",
+    ),
+    "hf: the range is of the batch": (
+        "models/adapters/extractors.py",
+        "bands.amax(dim=(1, 2), keepdim=True) - _RANGE",
+        "bands.amax(dim=2, keepdim=True) - _RANGE",
+    ),
+    "hf: a sound is repeated once too often": (
+        "models/adapters/extractors.py",
+        "waves = waves.repeat(1, copies)",
+        "waves = waves.repeat(1, copies + 1)",
+    ),
+    "hf: a random head is explained": (
+        "models/adapters/huggingface.py",
+        "    if missing:",
+        "    if False:",
+    ),
+    "hf: front end and extractor are not compared": (
+        "models/adapters/huggingface.py",
+        "return front_end if same else None",
+        "return front_end",
+    ),
+    "hf: every task is one of many": (
+        "models/adapters/huggingface.py",
+        '_TASKS.get(config.problem_type or "", "single-label")',
+        '"single-label"',
+    ),
+    "hf: text of another label": (
+        "models/adapters/huggingface.py",
+        "[template.format(one) for one in names]",
+        "[template.format(one) for one in reversed(list(names))]",
+    ),
+    "check: a softmax declared as logits passes": (
+        "checking/outputs.py",
+        'if kind == "probabilities that sum to one":\n            return "broken"',
+        'if kind == "probabilities that sum to one":\n            return "ok"',
+    ),
+    "check: dropout with one seed": (
+        "checking/outputs.py",
+        "for seed in (1, 2, 1):",
+        "for seed in (1, 1, 1):",
+    ),
+    "check: training mode passes": (
+        "checking/outputs.py",
+        "    if left:\n",
+        "    if False:\n",
+    ),
+    "check: a batch that couples passes": (
+        "checking/outputs.py",
+        "unchecked(model).settle(wave)",
+        "unchecked(model)",
+    ),
+    "check: the function that breaks is ours": (
+        "checking/gradients.py",
+        "            return None\n        return f",
+        '            return "here"\n        return f',
+    ),
+    "check: no_grad is not seen": (
+        "checking/gradients.py",
+        'name if torch.is_grad_enabled() else "torch.no_grad"',
+        "name",
+    ),
+    "check: zero gradients pass": (
+        "checking/gradients.py",
+        "    if not bool(gradient.any()):",
+        "    if False:",
+    ),
+    "check: permuted labels pass": (
+        "checking/labelled.py",
+        "linear_sum_assignment(-counts)\n    best =",
+        "(np.arange(len(counts)),) * 2\n    best =",
+    ),
+    "check: another order fits chance": (
+        "checking/labelled.py",
+        "    told = best > max(at_random)",
+        "    told = True",
+    ),
+    "check: other rates are not tried": (
+        "checking/labelled.py",
+        "samples = read_audio(clip, rate=rate or model.rate).samples",
+        "samples = read_audio(clip, rate=model.rate).samples",
+    ),
+    "check: other scales are not tried": (
+        "checking/labelled.py",
+        "wave = scale * torch",
+        "wave = 1.0 * torch",
+    ),
+    "check: a stated rate is not read": (
+        "checking/lengths.py",
+        "if wrong and len(wrong) == len(stated):",
+        "if False:",
+    ),
+    "check: a method that is off is recommended": (
+        "checking/methods.py",
+        "if first is not None and abs(first.gap or 0.0) <= _GAP:",
+        "if first is not None:",
+    ),
+    "check: broken and exit code 0": (
+        "cli/check.py",
+        "return 1 if report.broken else 0",
+        "return 0",
+    ),
 }

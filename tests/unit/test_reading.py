@@ -163,6 +163,7 @@ def test_frames_that_a_network_cuts_into_the_batch_are_given_back_to_their_sound
     one = wrap(Cut(), sample_rate=RATE, frames=(0.04, 0.02), labels=["first", "mean"])
     assert one.per_frame
     found = one(torch.stack([RISING, 2 * RISING]))
+    assert not one.one_by_one
     wanted = torch.tensor([1.0, 3.0, 5.0, 7.0, 9.0])
     torch.testing.assert_close(found[:, 0], torch.stack([wanted, 2 * wanted]))
     torch.testing.assert_close(found[0, 1], wanted + 1.5)

@@ -135,13 +135,13 @@ def _heard_otherwise(
             best, name, gained = level, one, float(other.mean())
     if not name:
         return Finding("rate and scale", "ok", "no other rate or scale of samples is better")
-    rate = int(name.partition("=")[2]) if "=" in name else None
+    better = int(name.partition("=")[2]) if "=" in name else None
     return Finding(
         "rate and scale", "broken",
-        f"{'rate' if rate else 'scale of samples'} looks wrong: {gained:.0%} right with {name}, "
+        f"{'rate' if better else 'scale of samples'} looks wrong: {gained:.0%} right with {name}, "
         f"{float(right.mean()):.0%} as declared",
-        name if rate else "multiply the waves by 32768",
-        {"better": name, "accuracy": gained}, {"sample_rate": rate} if rate else {},
+        name if better else "multiply the waves by 32768",
+        {"better": name, "accuracy": gained}, {"sample_rate": better} if better else {},
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -130,9 +131,10 @@ def stated_rates(model: Model) -> dict[str, int]:
         objects.append(("config", getattr(part, "config", None)))
     for owner, one in objects:
         for name in _NAMES:
-            value = getattr(one, name, None)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if number and _RATES[0] <= value <= _RATES[1] and int(value) == value:
+            value: Any = getattr(one, name, None)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            if _RATES[0] <= value <= _RATES[1] and int(value) == value:
                 found[f"{owner}.{name}"] = int(value)
     return found
 

@@ -49,6 +49,7 @@ def from_hugging_face(
         raise ModelError(f"{name}: no such folder")
     if "sample_rate" in facts:
         raise ParameterError(f"{name}: the sampling rate is that of its feature extractor")
+    network: nn.Module
     with _quiet():
         config = _read(name, transformers.AutoConfig, place)
         extractor = _read(name, transformers.AutoFeatureExtractor, place)
@@ -128,7 +129,7 @@ def _front_end(extractor: Any, rate: int) -> nn.Module | None:
     return front_end if same else None
 
 
-def _extracted(extractor: Any, wave: Any, rate: int) -> dict[str, Tensor]:
+def _extracted(extractor: Any, wave: Any, rate: int) -> dict[str, Any]:
     with _quiet():
         return dict(extractor(wave, sampling_rate=rate, return_tensors="pt"))
 
@@ -201,8 +202,9 @@ def _zero_shot(name: str, place: str, labels: Any, template: str) -> ZeroShot:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep transformers from printing, for a while."""
-    from transformers.utils import logging
+    import transformers
 
+    logging: Any = transformers.utils.logging
     level = logging.get_verbosity()
     bar = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
