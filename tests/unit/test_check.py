@@ -169,6 +169,48 @@ def test_a_broken_model_is_found_for_its_reason(
     assert advice in one.advice
 
 
+class Pair(Bands):
+    def forward(self, waves: Tensor) -> Any:
+        return super().forward(waves), waves
+
+
+class Framed(Bands):
+    """The three bands of every frame."""
+
+    def forward(self, waves: Tensor) -> Tensor:
+        power = torch.stft(waves, 512, 128, window=torch.hann_window(512), return_complex=True)
+        return power.abs()[:, ::100].transpose(1, 2)
+
+
+def test_labels_that_are_not_as_many_as_outputs_end_no_check(sound: Path) -> None:
+    report = checked(declared(Bands(), labels=["low", "high"]), sound)
+    one = found(report, "labels")
+    assert (one.grade, one.facts["labels"]) == ("broken", ["low", "high"])
+    assert "2 labels were given, but the model has 3 outputs" in one.text
+    assert found(report, "gradients").grade == "ok"
+
+
+def test_outputs_that_cannot_be_read_are_broken_and_their_reason_is_said(sound: Path) -> None:
+    one = found(checked(declared(Pair()), sound), "outputs")
+    assert (one.grade, "wrap a module that returns the tensor" in one.text) == ("broken", True)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: declared(Framed(), per_frame=True),
+        lambda: declared(Bands(), output="scores", labels=list(CLASSES)),
+        lambda: declared(Bands(), lengths=(0.4, 0.4), batch=1),
+        lambda: declared(Bands(), lengths=(None, 0.2), pool="max"),
+        lambda: declared(Sigmoid(), output="probabilities", task="multi-label"),
+    ],
+    ids=["frames", "scores", "one length", "windows", "tagger"],
+)
+def test_other_kinds_of_whole_models_pass(model: Any, sound: Path) -> None:
+    report = checked(model(), sound)
+    assert [one.text for one in report.findings if one.grade == "broken"] == []
+
+
 def test_the_call_that_declares_it_right_is_given_to_copy(sound: Path) -> None:
     report = checked(declared(Softmax()), sound)
     assert report.wrapping == (

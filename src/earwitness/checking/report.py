@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from earwitness.checking.outputs import (
     check_repeats,
     unchecked,
 )
-from earwitness.errors import EarwitnessError
+from earwitness.errors import EarwitnessError, ModelError, OutputShapeError
 from earwitness.models.adapters.registry import ADAPTERS
 from earwitness.models.model import Model
 from earwitness.signals import scene
@@ -101,18 +102,18 @@ def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = Tru
     """
     sounds = _sounds(model, clips)
     waves = [torch.from_numpy(one.samples).to(model.device).unsqueeze(0) for one in sounds]
-    with model.undisturbed(), torch.no_grad():
-        unchecked(model)(waves[0])
-    findings = [check_rate(model), *check_outputs(model, waves)]
-    if all(one.facts for one in findings):  # there are outputs to look at
-        findings += _rest(model, waves)
-    findings += check_labelled(model, clips)
+    findings, model = _readable(model, waves[0])
     tried: list[Trial] = []
-    if methods:
-        try:
-            tried = try_methods(Subject(model, sounds[0], 0))
-        except EarwitnessError as error:
-            findings.append(Finding("methods", "broken", str(error)))
+    if all(one.name != "outputs" for one in findings):
+        findings += [check_rate(model), *check_outputs(model, waves)]
+        if all(one.facts for one in findings if one.name in ("outputs", "labels")):
+            findings += _rest(model, waves)
+        findings += check_labelled(model, clips)
+        if methods:
+            try:
+                tried = try_methods(Subject(model, sounds[0], 0))
+            except EarwitnessError as error:
+                findings.append(Finding("methods", "broken", str(error)))
     first, reason = recommended(tried)
     declare = {name: value for one in findings for name, value in one.declare.items()}
     command = _command(model, clips, first or "lime", declare)
@@ -120,18 +121,50 @@ def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = Tru
     return Report(model.name, tuple(findings), tuple(tried), first, reason, command, wrapping)
 
 
+def _readable(model: Model, wave: Tensor) -> tuple[list[Finding], Model]:
+    """Return what is wrong with the shape of the outputs, and a model that goes on without labels.
+
+    Raises
+    ------
+    EarwitnessError
+        If the network itself fails.
+    """
+    try:
+        with model.undisturbed(), torch.no_grad():
+            unchecked(model)(wave)
+    except OutputShapeError as error:
+        other = copy.copy(model)
+        other.forget_labels()
+        facts = {"labels": list(model.labels)}
+        wrong = Finding("labels", "broken", str(error), "give one label for each output", facts)
+        return [wrong, *_readable(other, wave)[0]], other
+    except ModelError as error:
+        if error.__cause__ is not None:  # the network's own
+            raise
+        return [Finding("outputs", "broken", str(error))], model
+    return [], model
+
+
 def _rest(model: Model, waves: Sequence[Tensor]) -> list[Finding]:
     samples = min(waves[0].shape[-1], model.longest or waves[0].shape[-1])
-    return [
-        check_gradients(model, waves[0]),
-        check_batch(model, waves[0]),
-        check_repeats(model, waves[0]),
-        check_level(model, waves),
-        *check_routes(model, waves[0]),
-        check_lengths(model, waves),
-        check_plane(model),
-        check_layers(model, max(samples, model.shortest or 0)),
-    ]
+    checks: dict[str, Callable[[], Finding | list[Finding]]] = {
+        "gradients": lambda: check_gradients(model, waves[0]),
+        "batch": lambda: check_batch(model, waves[0]),
+        "repeatable": lambda: check_repeats(model, waves[0]),
+        "level": lambda: check_level(model, waves),
+        "routes": lambda: check_routes(model, waves[0]),
+        "lengths": lambda: check_lengths(model, waves),
+        "plane": lambda: check_plane(model),
+        "layers": lambda: check_layers(model, max(samples, model.shortest or 0)),
+    }
+    findings: list[Finding] = []
+    for name, check in checks.items():
+        try:
+            found = check()
+            findings += found if isinstance(found, list) else [found]
+        except EarwitnessError as error:
+            findings.append(Finding(name, "broken", str(error)))
+    return findings
 
 
 def _sounds(model: Model, clips: Sequence[Path]) -> list[Audio]:

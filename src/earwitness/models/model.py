@@ -155,6 +155,10 @@ class Model(ABC):
                 self(torch.zeros(1, samples, device=self.device))
         return self._labels or ()
 
+    def forget_labels(self) -> None:
+        """Number the outputs, as if no labels had been given."""
+        self._labels, self.labelled = None, False
+
     @property
     def plane(self) -> Plane:
         """The plane of its explanations: the given one, the model's own, or the default."""

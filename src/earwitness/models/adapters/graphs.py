@@ -113,9 +113,11 @@ class Graph:
         return np.concatenate(found)
 
     def _whole(self, name: str, value: Any) -> bool:
-        """Whether a constant is the whole array that the graph takes, for one sound."""
-        rank = len(self._ports[name].shape)
-        return rank > 0 and (not isinstance(value, np.ndarray) or value.ndim > rank)
+        """Whether a constant is the whole array that the graph takes, for one sound only."""
+        shape = self._ports[name].shape
+        if isinstance(value, np.ndarray):
+            return 0 < len(shape) < value.ndim
+        return len(shape) > 0 and None not in shape
 
     def _constant(self, name: str, value: Any, size: int) -> Array:
         """Return a constant in the shape and type of its input."""
