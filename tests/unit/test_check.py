@@ -49,6 +49,16 @@ class Drops(Bands):
         return nn.functional.dropout(super().forward(waves), 0.3, training=True)
 
 
+class Stateful(Bands):
+    """Adds a little more in every call."""
+
+    calls = 0
+
+    def forward(self, waves: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(waves) + self.calls
+
+
 class Coupled(Bands):
     def forward(self, waves: Tensor) -> Tensor:
         return super().forward(waves / (waves.abs().amax() + 1e-6))
@@ -139,6 +149,7 @@ BROKEN = [
     (Bands(), {"output": "probabilities"}, "outputs", "of any size", "no probabilities"),
     (Sigmoid(), {"output": "probabilities"}, "outputs", "from 0 to 1", "do not sum to one"),
     (Drops(), {}, "repeatable", "from call to call", "dropout that stays on"),
+    (Stateful(), {}, "repeatable", "from call to call", "a state that is kept"),
     (trained(), {}, "repeatable", r"in training mode: 1 layers \(1\)", "call eval"),
     (Coupled(), {}, "batch", "depend on the others", "batch=1"),
     (Detached(), {}, "gradients", "broken by torch.no_grad at line", "lime"),
