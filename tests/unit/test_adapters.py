@@ -136,8 +136,8 @@ def test_the_command_lists_kinds_with_options_and_what_they_need(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines = run(capsys, "models", "--json")[1].splitlines()
-    facts = {one["name"]: one for one in map(json.loads, lines)}
-    assert facts["python"]["usage"] == "python:FILE.py:FUNCTION"
+    facts = {one.get("kind"): one for one in map(json.loads, lines)}
+    assert facts["python"]["name"] == "python:FILE.py:FUNCTION"
     assert facts["python"]["declared"]["rate"]["low"] == 1
     assert facts["python"]["installed"]
     described = run(capsys, "models", "python")[1]

@@ -162,9 +162,9 @@ def models(names: tuple[str, ...], as_json: bool) -> int:
 
 def _adapter_facts(one: Adapter) -> dict[str, Any]:
     return {
-        "name": one.name,
+        "name": one.usage,
+        "kind": one.name,
         "summary": one.summary,
-        "usage": one.usage,
         "needs": list(one.needs),
         "installed": not one.missing,
         "extra": one.extra,
