@@ -149,7 +149,15 @@ NEAREST: dict[str, list[str]] = {
     "metrics/agreement.py": _L2I,
     "models/prepare.py": _FAST,
     "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],
-    "models/registry.py": [*_RESUME, *_ZOO],
+    "models/registry.py": [*_RESUME, *_ZOO, "tests/unit/test_adapters.py"],
+    "models/adapters/": [
+        f"tests/unit/test_{name}.py" for name in ("adapters", "onnx", "tflite", "compiled_files")
+    ],
+    "models/adapters/huggingface.py": ["tests/unit/test_huggingface.py"],
+    "models/adapters/extractors.py": ["tests/unit/test_huggingface.py"],
+    "checking/": ["tests/unit/test_check.py"],
+    "cli/check.py": ["tests/unit/test_check.py"],
+    "models/calling/": ["tests/unit/test_reading.py", "tests/unit/test_models.py"],
     "train/classifier.py": ["tests/unit/test_train.py", *_RESUME, *_FOLDERS],
     "train/progress.py": [*_RESUME, *_LMAC],
     "models/frontend.py": _FAST,

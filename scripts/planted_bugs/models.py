@@ -40,7 +40,7 @@ BUGS = {
     ),
     "batch: no note": (
         "evaluation/notes.py",
-        "if not model.one_by_one:",
+        "if not model.one_by_one or model.declared_alone:",
         "if True:",
     ),
     "batch: hidden layers located in batches of items that affect each other": (
@@ -59,9 +59,9 @@ BUGS = {
         "pass",
     ),
     "length: windows are summed": (
-        "models/model.py",
-        ".mean(dim=0)",
-        ".sum(dim=0)",
+        "models/calling/lengths.py",
+        "return outputs.mean(dim=0)",
+        "return outputs.sum(dim=0)",
     ),
     "speed: never checked": (
         "models/prepare.py",
@@ -169,7 +169,7 @@ BUGS = {
         'for name in ("weights",):',
     ),
     "identity: modules beside do not count": (
-        "models/registry.py",
+        "models/adapters/python.py",
         "digest_of([path, *_beside(path)])",
         "digest_of([path])",
     ),

@@ -119,7 +119,7 @@ BUGS = {
         "pass",
     ),
     "refusals: none as Python writes it": (
-        "cli/options.py",
+        "options.py",
         'text.lower() in ("none", "null")',
         'text == "null"',
     ),

@@ -14,6 +14,7 @@ are those of ``annotated_types``, which pydantic uses and which is quick to impo
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import numbers
 import re
@@ -162,6 +163,23 @@ def check(option: Option, value: Any) -> Any:
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
     raise ParameterError(f"{option.name} {_complaint(option, plain, reason)} got {value!r}")
+
+
+def read_value(text: str, option: Option) -> Any:
+    """Return the text itself for an option of type ``str``, and its JSON value otherwise.
+
+    ``none``, ``true`` and ``false`` are written as in JSON or as in Python.
+    """
+    if option.default is None and text.lower() in ("none", "null"):
+        return None
+    if option.type is bool:
+        text = text.lower()
+    if option.type is str:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # no JSON, or more digits than Python reads
+        return text
 
 
 def read_parameters(text: str) -> dict[str, str]:

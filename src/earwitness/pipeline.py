@@ -198,7 +198,7 @@ def explain_subject(
         if request.curve:
             values, controls = attribution.values, subject.controls(probe)
             curve = score_curve(probe, values, subject.outputs, controls)
-    notes = [*audio.notes, *length_notes(model, probe.samples), *batch_notes(model)]
+    notes = [*audio.notes, *model.notes, *length_notes(model, probe.samples), *batch_notes(model)]
     notes += background_notes(model.task, settled.get("background"), found.details)
     notes += declaration_notes(model)
     notes += [*bandwidth_notes(model.plane, probe.samples, subject.magnitude, attribution)]
@@ -242,8 +242,9 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``clip``, ``task``, ``outputs`` (label to value), ``notes``, and for classifiers ``label``
-        and ``probability`` of the largest.
+        ``clip``, ``task``, ``outputs`` (label to value), ``notes``, for classifiers ``label``
+        and ``probability`` of the largest, and for a sound read in windows ``windows``: ``start``
+        and ``end`` in seconds and ``outputs`` of each.
     """
     audio = load_clip(clip, model.rate)
     wave = torch.from_numpy(audio.samples).to(model.device)
@@ -256,7 +257,25 @@ def predict(model: Model, clip: Clip) -> dict[str, Any]:
         answer["label"], answer["probability"] = max(
             answer["outputs"].items(), key=lambda pair: pair[1]
         )
-    notes = [*audio.notes, *length_notes(model, len(audio.samples)), *declaration_notes(model)]
+    windows = model.windows(len(audio.samples))
+    if len(windows) > 1 and not model.per_frame:
+        with model.undisturbed(), torch.no_grad():
+            each = model.each_window(wave.unsqueeze(0))
+        parts = [probabilities(model, outputs)[0].tolist() for outputs in each]
+        answer["windows"] = [
+            {
+                "start": start / model.rate,
+                "end": (start + length) / model.rate,
+                "outputs": dict(zip(model.labels, part, strict=True)),
+            }
+            for (start, length), part in zip(windows, parts, strict=True)
+        ]
+    notes = [
+        *audio.notes,
+        *model.notes,
+        *length_notes(model, len(audio.samples)),
+        *declaration_notes(model),
+    ]
     return {**answer, "notes": notes}
 
 

@@ -19,6 +19,9 @@ Direction = Literal["up", "down"]
 Trust = Literal["full", "light", "none"]
 Grade = Literal["strong", "moderate", "weak", "none", "degenerate"]
 Optimise = bool | Literal["compile"]
+Pad = Literal["end", "start", "repeat"]
+Longer = Literal["windows", "first", "last"]
+Pool = Literal["mean", "max", "topk"]
 FloatArray = NDArray[np.float32]
 
 

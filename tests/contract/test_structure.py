@@ -32,6 +32,7 @@ ORDER = [
     ["evaluation"],
     ["subject", "explanation", "store", "pipeline"],
     ["jobs"],
+    ["checking"],
     ["benchmark"],
     ["report"],
     ["cli"],

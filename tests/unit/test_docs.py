@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from earwitness.benchmark.grid import read_grid
@@ -16,6 +17,8 @@ from earwitness.evaluation.cases import measure
 from earwitness.masks.registry import MASKS
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import METRICS
+from earwitness.models.adapters.registry import ADAPTERS
+from earwitness.models.registry import list_models, load_model
 from earwitness.pipeline import explain
 from earwitness.types import Audio
 from tests.conftest import ROOT
@@ -48,7 +51,10 @@ def test_the_examples_of_additions_work_as_written(white: Audio) -> None:
         assert mask.gains.max() == 1.0
         values = np.array([0.2, 0.7])
         np.testing.assert_array_equal(measure({"p_evidence": values})["kept"], values)
+        firsts = load_model("firsts:2", rate=16000, gain=2.0)
+        assert firsts(torch.tensor([[1.0, 2.0, 3.0]])).tolist() == [[2.0, 4.0]]
     finally:
+        ADAPTERS._specs.pop("firsts", None)
         METHODS._specs.pop("level", None)
         MASKS._specs.pop("root", None)
         METRICS._specs.pop("kept", None)
@@ -71,6 +77,13 @@ def test_the_example_of_metrics_works_as_written(capsys: pytest.CaptureFixture[s
     exec(compile(code, "guide.md", "exec"), {})
     printed = capsys.readouterr().out
     assert all(rule in printed for rule in ("80%", "area:10%", "minmax+"))
+
+
+def test_every_kind_of_models_is_on_their_page() -> None:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    for one in ADAPTERS.all():
+        assert f"`{one.usage}`" in text
+    assert all(f"`{one.name}" in text for one in list_models())
 
 
 def test_every_rule_is_in_the_guide() -> None:

@@ -226,6 +226,14 @@ def test_a_layer_that_another_path_takes_too_is_weighed_as_it_is() -> None:
     assert found.attribution.details["activation"] == "relu"
 
 
+def test_a_view_that_is_contiguous_already_never_ended() -> None:
+    plain = Active(lambda z: functional.relu(z.view(z.shape)), 1.0)
+    again = Active(lambda z: functional.relu(z.view(z.shape).contiguous()), 1.0)
+    found = [explain(on_magnitude(one), noise(), "gradcam", target=0) for one in (plain, again)]
+    values = [one.attribution.values for one in found]
+    np.testing.assert_allclose(values[1], values[0], atol=1e-6 * values[0].max())
+
+
 def test_a_scripted_part_is_passed_over() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

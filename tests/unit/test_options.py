@@ -11,9 +11,8 @@ from annotated_types import Ge, Gt, Interval, Le, Lt, MultipleOf
 from pydantic import Field
 
 from earwitness.cli.listing import option_text
-from earwitness.cli.options import read_value
 from earwitness.errors import ParameterError
-from earwitness.options import Option, check, options_of, read_parameters
+from earwitness.options import Option, check, options_of, read_parameters, read_value
 
 if TYPE_CHECKING:
     from earwitness.probe import Probe

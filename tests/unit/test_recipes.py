@@ -22,6 +22,7 @@ from earwitness.methods.registry import METHODS
 from earwitness.types import Audio
 from tests.command import run
 from tests.conftest import ROOT
+from tests.transformers_folders import LABELS, save
 
 RECIPES = ROOT / "docs" / "recipes"
 RATE = 16000
@@ -200,9 +201,25 @@ class Pretrained(nn.Module):
         return Answer(torch.stack([half.mean(dim=1) for half in power.chunk(2, dim=1)], 1).log())
 
 
-def test_the_line_of_the_readme_for_a_hugging_face_model(white: Audio) -> None:
+def test_the_commands_of_the_readme_for_a_hugging_face_model(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"`(model = earwitness\.wrap\(network[^`]*)`", readme)
+    commands = re.findall(r"`(earwitness [^`]*hf:OWNER/NAME[^`]*)`", readme)
+    assert [line.split()[1] for line in commands] == ["check", "explain"]
+    name = save("wav2vec2", desk / "network")
+    more = {"check": ["--no-methods"], "explain": ["--set", "steps=4", "--trust", "none"]}
+    for line in commands:
+        _, verb, *words = shlex.split(line.replace("hf:OWNER/NAME", name))
+        code, _, error = run(capsys, verb, *words, *more[verb])
+        assert code == 0, error
+    found = Explanation.load(desk / "earwitness-report" / "dog" / "integrated-gradients")
+    assert found.target.label in LABELS.values()
+
+
+def test_the_line_for_a_hugging_face_model_in_memory(white: Audio) -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"`(model = earwitness\.wrap\(network[^`]*)`", page)
     scope: dict[str, Any] = {"network": Pretrained().eval(), "earwitness": earwitness}
     exec(line, scope)
     found = earwitness.explain(scope["model"], white, "saliency", target="angry", trust="none")

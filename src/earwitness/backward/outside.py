@@ -62,7 +62,9 @@ class Origins:
         return origin if fresh else None
 
     def copied(self, copy: Tensor, original: Tensor) -> None:
-        """Record that a tensor of the graph is a copy of another."""
+        """Record that a tensor of the graph is a copy of another, unless it is the same tensor."""
+        if copy is original:  # what is contiguous already is returned as it is
+            return
         self._copies[id(copy)] = (copy, copy._version, original, original._version)
 
     def original(self, tensor: Tensor) -> Tensor:

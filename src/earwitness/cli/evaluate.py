@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from earwitness.cli.options import MODEL_HELP, SEED, place
+from earwitness.cli.options import MODEL_HELP, SEED, model_name, model_options, place
 from earwitness.cli.results import Verb, emit
 
 _METHODS = ("integrated-gradients", "gradcam", "lime")
@@ -22,6 +22,7 @@ _METRICS = (
 )
 @click.argument("model", metavar="MODEL")
 @click.argument("folder", type=place, metavar="FOLDER")
+@model_options
 @click.option(
     "--method", "methods", multiple=True, default=_METHODS, show_default=True, metavar="NAME",
     help="See earwitness methods; may be given several times.",
@@ -47,6 +48,8 @@ _METRICS = (
 def evaluate(
     model: str,
     folder: str,
+    model_settings: tuple[str, ...],
+    trust_code: bool,
     methods: tuple[str, ...],
     target: str,
     masks: tuple[str, ...],
@@ -66,6 +69,7 @@ def evaluate(
     from earwitness.models.registry import load_model
     from earwitness.models.target import output_index
 
+    model = model_name(model, model_settings, trust_code)
     found = load_model(model, device=device)
     if target:
         output_index(found, target)

@@ -12,6 +12,8 @@ from earwitness.cli.options import (
     MODEL_HELP,
     SEED,
     Number,
+    model_name,
+    model_options,
     parse_settings,
     place,
     say,
@@ -37,6 +39,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @click.command(cls=Verb)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP-OR-FOLDER...")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
+@model_options
 @click.option(
     "--method", "methods", multiple=True, metavar="NAME",
     help="See earwitness methods; may be given several times.  [default: integrated-gradients, or "
@@ -129,6 +132,8 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 def explain(
     clips: tuple[str, ...],
     model: str,
+    model_settings: tuple[str, ...],
+    trust_code: bool,
     methods: tuple[str, ...],
     pieces: str | None,
     estimator: str | None,
@@ -182,8 +187,9 @@ def explain(
         raise click.UsageError("--data is for sounds in the page, and --no-audio for none")
     if data and not Path(data).is_dir():
         raise click.UsageError(f"--data takes a folder of sounds, and {data} is none")
+    named = model_name(model, model_settings, trust_code)
     how = Settings(
-        model, device, output, overwrite, as_json, files, jobs, assets or "", not no_audio,
+        named, device, output, overwrite, as_json, files, jobs, assets or "", not no_audio,
         data or "",
     )  # fmt: skip
     return Run(requests, how).over(clips)

@@ -11,6 +11,7 @@ import click
 from earwitness.cli.results import Verb, emit
 
 if TYPE_CHECKING:
+    from earwitness.models.adapters.registry import Adapter
     from earwitness.options import Option
 
 
@@ -128,15 +129,45 @@ def metrics(as_json: bool) -> int:
 
 
 @click.command(cls=Verb)
-@click.option("--json", "as_json", is_flag=True, help="One JSON line per model.")
-def models(as_json: bool) -> int:
-    """List the built-in models."""
+@click.argument("names", nargs=-1, metavar="[KIND]...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per model and kind.")
+def models(names: tuple[str, ...], as_json: bool) -> int:
+    """List the built-in models and the kinds of models that can be loaded, KIND:FILE.
+
+    Options of a kind are given with --model-set OPTION=VALUE; those of the kinds named are
+    described.
+    """
+    from earwitness.models.adapters.registry import ADAPTERS
     from earwitness.models.registry import list_models
 
-    for model in list_models():
+    for model in [] if names else list_models():
         if as_json:
             facts = {"name": model.name, "summary": model.summary, "licence": model.licence}
             emit(json.dumps(facts))
         else:
             emit(f"{model.name:22}{model.summary}")
+    for one in [ADAPTERS.get(name.partition(":")[0]) for name in names] or ADAPTERS.all():
+        if as_json:
+            emit(json.dumps(_adapter_facts(one)))
+            continue
+        lacking = f"  [pip install 'earwitness[{one.extra}]']" if one.missing else ""
+        needs = f"  [with {', '.join(one.needs)}]" if one.needs and not lacking else ""
+        emit(f"{one.usage:22} {one.summary}{lacking or needs}")
+        for option in one.declared.values() if names else ():
+            valid = f" ({option.constraint})" if option.constraint else ""
+            default = "" if option.default is None else str(option.default)
+            emit(f"  {option.name}={default}{valid}\n      {option.description}")
     return 0
+
+
+def _adapter_facts(one: Adapter) -> dict[str, Any]:
+    return {
+        "name": one.usage,
+        "kind": one.name,
+        "summary": one.summary,
+        "needs": list(one.needs),
+        "installed": not one.missing,
+        "extra": one.extra,
+        "options": {name: option.default for name, option in one.declared.items()},
+        "declared": {name: option_facts(option) for name, option in one.declared.items()},
+    }

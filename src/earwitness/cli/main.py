@@ -12,11 +12,12 @@ import click
 
 _VERBS = {
     "explain": ("explain", "Explain a model's outputs for sounds, as an HTML report with files."),
+    "check": ("check", "Check a new model: what is wrong with it, and which methods apply."),
     "predict": ("predict", "Print a model's outputs for sounds."),
     "methods": ("listing", "List the explanation methods and their options."),
     "masks": ("listing", "List the rules for --keep, which turn attributions into masks."),
     "metrics": ("listing", "List the metrics."),
-    "models": ("listing", "List the built-in models."),
+    "models": ("listing", "List the built-in models, and the kinds of models that can be loaded."),
     "evaluate": ("evaluate", "Compare methods for a model on a folder of sounds."),
     "components": ("components", "Show which components of an interpreter matter for each class."),
     "demo": ("demo", "Explain a synthesised scene with known sources."),

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from earwitness.options import Option
-
 MODEL_HELP = (
-    "A built-in name, cnn14:FILE.pth, a folder written by train, or python:FILE.py:FUNCTION."
+    "A built-in name, cnn14:FILE.pth, a folder written by train, python:FILE.py:FUNCTION, or "
+    "another kind that earwitness models lists."
 )
 DEFAULT_MODEL = "esc10"
 
@@ -56,36 +53,46 @@ def place(text: str) -> str:
 
 
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Read ``NAME=VALUE`` pairs."""
+    """Read ``NAME=VALUE`` pairs of ``--set``."""
     from earwitness.methods.registry import FORMER
 
     settings = {}
-    for pair in pairs:
-        name, sign, text = pair.partition("=")
-        if not sign or not name:
-            raise click.UsageError(f"--set takes NAME=VALUE, got {pair!r}")
-        name = name.replace("-", "_")
+    for name, text in _pairs(pairs, "--set").items():
         if name in FORMER:
             say(f"option {name} is now {FORMER[name]}; the old name works in this version only")
         settings[FORMER.get(name, name)] = text
     return settings
 
 
-def read_value(text: str, option: Option) -> Any:
-    """Return the text itself for an option of type ``str``, and its JSON value otherwise.
+def _pairs(pairs: tuple[str, ...], option: str) -> dict[str, str]:
+    settings = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not sign or not name:
+            raise click.UsageError(f"{option} takes NAME=VALUE, got {pair!r}")
+        settings[name.replace("-", "_")] = text
+    return settings
 
-    ``none``, ``true`` and ``false`` are written as in JSON or as in Python.
-    """
-    if option.default is None and text.lower() in ("none", "null"):
-        return None
-    if option.type is bool:
-        text = text.lower()
-    if option.type is str:
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # no JSON, or more digits than Python reads
-        return text
+
+def model_options(command: Any) -> Any:
+    """Give a subcommand the options of how a model is loaded; ``model_name`` joins them."""
+    trust = click.option(
+        "--trust-code", is_flag=True,
+        help="Load a model from a file that is a program, such as a pickle.",
+    )  # fmt: skip
+    settings = click.option(
+        "--model-set", "model_settings", multiple=True, metavar="OPTION=VALUE",
+        help="Option of the model's kind, such as rate=16000; see earwitness models KIND.",
+    )  # fmt: skip
+    return settings(trust(command))
+
+
+def model_name(model: str, settings: tuple[str, ...], trust_code: bool) -> str:
+    """Return the name of a model with its options, as ``load_model`` takes it."""
+    from earwitness.models.registry import join_name
+
+    trusted = {"trust_code": "true"} if trust_code else {}
+    return join_name(model, {**_pairs(settings, "--model-set"), **trusted})
 
 
 def say(text: str) -> None:

@@ -6,23 +6,39 @@ import json
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, printable, say, unexpected
+from earwitness.cli.options import (
+    DEFAULT_MODEL,
+    MODEL_HELP,
+    model_name,
+    model_options,
+    printable,
+    say,
+    unexpected,
+)
 from earwitness.cli.results import Verb, emit
 
 
 @click.command(cls=Verb)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
+@model_options
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per clip.")
-def predict(clips: tuple[str, ...], model: str, device: str, as_json: bool) -> int:
+def predict(
+    clips: tuple[str, ...],
+    model: str,
+    model_settings: tuple[str, ...],
+    trust_code: bool,
+    device: str,
+    as_json: bool,
+) -> int:
     """Print a model's outputs for sound files and folders of them."""
     from earwitness.audio import find_clips
     from earwitness.errors import EarwitnessError
     from earwitness.models.registry import load_model
     from earwitness.pipeline import predict as outputs_of
 
-    loaded = load_model(model, device=device)
+    loaded = load_model(model_name(model, model_settings, trust_code), device=device)
     done = failed = 0
     for place in clips:
         try:

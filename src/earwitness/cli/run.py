@@ -22,7 +22,7 @@ from rich.progress import (
 
 from earwitness.audio import find_clips
 from earwitness.cli.estimate import estimate, said
-from earwitness.cli.options import printable, read_value, say
+from earwitness.cli.options import printable, say
 from earwitness.cli.results import emit
 from earwitness.cli.stopping import line_a_minute, stoppable
 from earwitness.errors import AudioError, EarwitnessError
@@ -33,6 +33,7 @@ from earwitness.jobs.resuming import difference, key_of
 from earwitness.methods.registry import METHODS
 from earwitness.models.model import Model
 from earwitness.models.target import output_index
+from earwitness.options import read_value
 from earwitness.pipeline import check_request, count_passes
 from earwitness.registry import unknown
 from earwitness.report.clip import Saved

@@ -28,15 +28,22 @@ def length_notes(model: Model, samples: int) -> list[str]:
     """Return notes on padding and windows of a sound whose length the model does not take."""
     notes = []
     if model.shortest and samples < model.shortest:
+        how = {"end": "padded with silence", "start": "padded with silence before it"}
         notes.append(
-            "shorter than the model takes: padded with silence to "
+            f"shorter than the model takes: {how.get(model.lengths.pad, 'repeated')} to "
             f"{model.shortest / model.rate:g} s"
         )
     windows = model.windows(samples)
+    seconds = f"{windows[0][1] / model.rate:.2f} s"
     if len(windows) > 1:
+        pooled = {"mean": "outputs averaged", "max": "the largest outputs taken"}
         notes.append(
             f"longer than the model takes: read in {len(windows)} overlapping windows of "
-            f"{windows[0][1] / model.rate:.2f} s, outputs averaged"
+            f"{seconds}, {pooled.get(model.lengths.pool, 'the three largest outputs averaged')}"
+        )
+    elif model.lengths.longer != "windows" and windows[0][1] < samples:
+        notes.append(
+            f"longer than the model takes: only the {model.lengths.longer} {seconds} are read"
         )
     return notes
 
@@ -73,7 +80,7 @@ def background_notes(task: Task, given: object, details: Mapping[str, Any]) -> l
 
 def batch_notes(model: Model) -> list[str]:
     """Return a note if the model is evaluated on one input at a time."""
-    if not model.one_by_one:
+    if not model.one_by_one or model.declared_alone:
         return []
     return [
         "the model's output for one input depends on the others in its batch, or it takes one "

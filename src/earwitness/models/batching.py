@@ -21,15 +21,22 @@ Evaluate = Callable[[Tensor], Tensor]
 
 
 class Batching:
-    """Decides once per model and length of input whether batches are evaluated at once."""
+    """Decides once per model and length of input whether batches are evaluated at once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    alone : bool
+        Whether the model was declared to take one input at a time.
+    """
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self.alone = alone
         self._together: dict[int, bool] = {}
 
     @property
     def one_by_one(self) -> bool:
         """Whether outputs depended on the batch, or batches failed, at any length."""
-        return not all(self._together.values())
+        return self.alone or not all(self._together.values())
 
     def together(self, data: Tensor, evaluate: Evaluate, precision: torch.dtype) -> bool:
         """Return whether inputs like ``data`` (batch, ...) can be evaluated in one batch.
@@ -39,6 +46,8 @@ class Batching:
         evaluated in batches.
         """
         length = data.shape[-1]
+        if self.alone:
+            return False
         if length not in self._together:
             self._together[length] = True  # while it is being decided
             with torch.no_grad():

@@ -12,22 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from earwitness.errors import EarwitnessError, ParameterError
+from earwitness.errors import EarwitnessError, ModelError, ParameterError
 from earwitness.files import same_folder
 from earwitness.models.batching import Batching
 from earwitness.models.calling.failures import failure
 from earwitness.models.calling.inputs import Inputs
+from earwitness.models.calling.lengths import Lengths, in_samples
 from earwitness.models.calling.modes import evaluating, frozen
+from earwitness.models.calling.readout import Readout, similarity
 from earwitness.models.frontend import FrontEnd
 from earwitness.models.outputs import check_count, check_values, shaped
 from earwitness.plane.observed import observed_plane
 from earwitness.plane.stft import Plane, default_plane
-from earwitness.plane.windows import overlapped
-from earwitness.types import Optimise, Output, Task
+from earwitness.types import Longer, Optimise, Output, Pad, Pool, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
 _OUTPUTS = ("logits", "probabilities", "scores")
-_LEAST_SECONDS = 0.01  # s, about one frame of a spectrogram
 
 
 class Model(ABC):
@@ -71,6 +71,8 @@ class Model(ABC):
         Digest of the Python files that made it, if it was loaded from one; else empty.
     loaded : str
         The name that ``load_model`` loaded it by; empty if it was wrapped.
+    notes : tuple of str
+        What every explanation of it should say.
     range : (float, float) or None
         Least and largest value of a regression, if declared.
     inputs : Inputs
@@ -80,6 +82,7 @@ class Model(ABC):
     frontend: FrontEnd | None = None
     source = ""
     loaded = ""
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -96,6 +99,11 @@ class Model(ABC):
         optimise: Optimise = True,
         range: tuple[float, float] | None = None,  # noqa: A002
         inputs: Inputs | None = None,
+        batch: int | None = None,
+        pad: Pad = "end",
+        longer: Longer = "windows",
+        pool: Pool = "mean",
+        readout: Readout | None = None,
     ) -> None:
         if optimise not in (True, False, "compile"):
             raise ParameterError(f"optimise is True, False or 'compile', got {optimise!r}")
@@ -126,12 +134,17 @@ class Model(ABC):
         self.per_frame = bool(per_frame)
         self.module = module
         self._plane = plane
-        self.shortest, self.longest = _lengths(lengths, self.rate)
+        self.lengths = Lengths(
+            *in_samples(lengths, self.rate), pad, longer, pool, per_frame=self.per_frame
+        )
         self._labels = None if labels is None else tuple(map(str, labels))
         self.optimise: Optimise = optimise
         self.range = _range(range, self.task)
-        self._batching = Batching()
+        if batch not in (None, 1):
+            raise ParameterError(f"batch is 1 for a network of one sound at a time, got {batch!r}")
+        self._batching = Batching(alone=batch == 1)
         self.inputs = inputs or Inputs()
+        self._readout = readout or Readout()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,6 +154,10 @@ class Model(ABC):
                 samples = self.shortest or self.rate
                 self(torch.zeros(1, samples, device=self.device))
         return self._labels or ()
+
+    def forget_labels(self) -> None:
+        """Number the outputs, as if no labels had been given."""
+        self._labels, self.labelled = None, False
 
     @property
     def plane(self) -> Plane:
@@ -199,8 +216,15 @@ class Model(ABC):
         """Whether it is evaluated on one input at a time, because inputs of a batch interact."""
         return self._batching.one_by_one
 
-    def _route(self, waves: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Tensor:
-        return self._windowed(waves, self.shortest, self.longest, evaluate)
+    @property
+    def declared_alone(self) -> bool:
+        """Whether it was declared to take one input at a time."""
+        return self._batching.alone
+
+    def _route(
+        self, waves: Tensor, evaluate: Callable[[Tensor], Tensor], *, pooled: bool = True
+    ) -> Tensor:
+        return self._windowed(waves, self.shortest, self.longest, evaluate, pooled=pooled)
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """Map magnitudes on the plane (batch, freq, frame) to outputs, without an inverse."""
@@ -211,9 +235,28 @@ class Model(ABC):
         raise NotImplementedError(f"{self.name} has no front end with a linear part")
 
     def windows(self, samples: int) -> list[tuple[int, int]]:
-        """Return (start, length) in samples of the windows in which a sound is read."""
+        """Return (start, length) in samples of the windows in which a sound is read.
+
+        The start is negative where silence is put before a short sound.
+        """
         length = max(samples, self.shortest or 0)
-        return [(start, min(length, self.longest or length)) for start in self._starts(length)]
+        before = self.lengths.padding(samples, self.shortest)
+        starts = self.lengths.starts(length, self.longest)
+        return [(start - before, min(length, self.longest or length)) for start in starts]
+
+    def each_window(self, waves: Tensor) -> Tensor:
+        """Return the outputs of every window (window, batch, output[, frame]), before pooling."""
+        return self._route(waves, self._evaluate, pooled=False)
+
+    @property
+    def shortest(self) -> int | None:
+        """Shortest sound that it takes, in samples."""
+        return self.lengths.shortest
+
+    @property
+    def longest(self) -> int | None:
+        """Longest sound that it takes, in samples."""
+        return self.lengths.longest
 
     @abstractmethod
     def _forward(self, waves: Tensor) -> Any:
@@ -239,7 +282,30 @@ class Model(ABC):
             raise
         except (Exception, SystemExit) as error:
             raise failure(self, error, data, forward) from error
-        return self._checked(outputs, len(data))
+        return self._checked(self._read_out(outputs, data), len(data))
+
+    def _read_out(self, outputs: Any, data: Tensor) -> Any:
+        """Return what is explained of what the network returned for data (batch, ...)."""
+        outputs = self._readout(outputs, len(data), data.shape[-1])
+        if self._readout.reference is None:
+            return outputs
+        reference = self._readout.reference.to(self.device).unsqueeze(0)
+        with torch.no_grad():
+            embedding = self._route(reference, self._embed)
+        return similarity(self._embeddings(outputs, len(data)), embedding)
+
+    def _embed(self, data: Tensor) -> Tensor:
+        found = self._readout(self._forward(data.clone()), len(data), data.shape[-1])
+        return self._embeddings(found, len(data))
+
+    def _embeddings(self, outputs: Any, batch: int) -> Tensor:
+        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != batch:
+            shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise ModelError(
+                f"{self.name}: embeddings must be ({batch}, dimension), got {shape}; choose them "
+                "with select="
+            )
+        return outputs
 
     def _cast(self, data: Tensor) -> Tensor:
         """Return data in the precision of the parameters; complex features stay complex."""
@@ -254,30 +320,18 @@ class Model(ABC):
             noise = 0.1 * torch.randn(1, samples, device=self.device)
             return observed_plane(self.parts, self._forward, noise, self.rate)
 
-    def _starts(self, length: int, longest: int | None = None) -> list[int]:
-        longest = longest or self.longest
-        if longest is None or length <= longest:
-            return [0]
-        hop = max(1, longest // 2)
-        count = math.ceil((length - longest) / hop) + 1
-        return [round(k * (length - longest) / (count - 1)) for k in range(count)]
-
     def _windowed(
-        self, data: Tensor, shortest: int | None, longest: int | None, evaluate: Any
+        self,
+        data: Tensor,
+        shortest: int | None,
+        longest: int | None,
+        evaluate: Callable[[Tensor], Tensor],
+        *,
+        pooled: bool,
     ) -> Tensor:
-        """Pad or window the last axis to lengths of the network, evaluate, and average windows."""
-        length = data.shape[-1]
-        if shortest and length < shortest:
-            outputs = evaluate(nn.functional.pad(data, (0, shortest - length)))
-            if not self.per_frame:
-                return outputs
-            return outputs[..., : math.ceil(outputs.shape[-1] * length / shortest)]
-        starts = self._starts(length, longest) if longest else [0]
-        if len(starts) == 1:
-            return evaluate(data)
-        parts = torch.stack([data[..., start : start + (longest or 0)] for start in starts])
-        outputs = evaluate(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
-        return overlapped(outputs, starts, length) if self.per_frame else outputs.mean(dim=0)
+        """Pad or window the last axis to lengths of the network, evaluate, and pool windows."""
+        read = self.lengths.read if pooled else self.lengths.each
+        return read(data, shortest, longest, evaluate)
 
     def _checked(self, outputs: Any, batch: int) -> Tensor:
         outputs = shaped(self, outputs, batch)
@@ -340,22 +394,3 @@ def _range(limits: tuple[float, float] | None, task: Task) -> tuple[float, float
     if not -math.inf < low < high < math.inf:
         raise ParameterError(f"range is (least, largest) value of the outputs, got {limits!r}")
     return low, high
-
-
-def _lengths(
-    lengths: tuple[float | None, float | None], rate: int
-) -> tuple[int | None, int | None]:
-    try:
-        low, high = lengths
-        for seconds in (low, high):
-            if seconds is not None and not _LEAST_SECONDS <= seconds < math.inf:
-                raise ValueError
-    except (TypeError, ValueError):
-        raise ParameterError(
-            f"lengths are (shortest, longest) in seconds, from {_LEAST_SECONDS} on; got {lengths!r}"
-        ) from None
-    if low is not None and high is not None and low > high:
-        raise ParameterError(f"lengths: the shortest ({low} s) is above the longest ({high} s)")
-    shortest = None if low is None else math.ceil(low * rate)
-    longest = None if high is None else math.floor(high * rate)
-    return shortest, longest

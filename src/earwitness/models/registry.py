@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import os
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode
 
-from earwitness.errors import EarwitnessError, ModelError, reason
-from earwitness.files import digest_of, same_folder
+from earwitness.errors import EarwitnessError, ModelError, ParameterError, reason
+from earwitness.models.adapters.registry import ADAPTERS, Adapter
 from earwitness.models.model import Model
-from earwitness.registry import Registry
+from earwitness.options import read_value
+from earwitness.registry import Registry, unknown
 from earwitness.types import Optimise
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
@@ -62,41 +63,40 @@ def list_models() -> list[BuiltIn]:
     return MODELS.all()
 
 
-def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = None) -> Model:
+def load_model(
+    name: str, *, device: str = "cpu", optimise: Optimise | None = None, **options: Any
+) -> Model:
     """Load a model by its name on the command line.
 
     Parameters
     ----------
     name : str
         A built-in name, one with a file of weights (``cnn14:FILE.pth``), a folder written by
-        ``earwitness train``, or ``python:FILE.py:FUNCTION``, a function without parameters that
-        returns a wrapped model.
+        ``earwitness train``, or the name of an adapter and what it loads, such as
+        ``python:FILE.py:FUNCTION``, a function without parameters that returns a wrapped model.
+        ``earwitness models`` lists all. Options may follow, as in ``onnx:FILE?rate=16000``.
     device : str
         Torch device of its network.
     optimise : bool or "compile", optional
         As for ``wrap``; the model's own setting if None.
+    **options
+        Options of the adapter.
 
     Raises
     ------
-    ModelError, UnknownNameError
+    ModelError, UnknownNameError, ParameterError
         If there is no such model, or it cannot be loaded.
     """
     if not isinstance(name, str):
         raise ModelError(f"a model is named by text, got {name!r}")
     check_device(device)
-    if name.startswith("python:"):
-        model = _from_python(name)
-    elif name.partition(":")[0] in _wanting_files():
-        model = _from_weights(*name.partition(":")[::2])
-    elif os.path.isdir(name):
-        from earwitness.models.zoo.checkpoint import load_checkpoint
-
-        model = load_checkpoint(Path(name))
-    elif "/" in name or "\\" in name:
-        raise ModelError(f"{name}: no such model folder")
-    else:
-        model = MODELS.get(name).load()
-    model.loaded = name
+    place, given = split_name(name)
+    model = _adapted(place, given, options)
+    if model is None:
+        if given or options:
+            raise ParameterError(f"{place} has no options; got {', '.join([*given, *options])}")
+        model = _own(place)
+    model.loaded = join_name(name, options)
     if optimise is not None:
         model.optimise = optimise
     try:
@@ -105,60 +105,81 @@ def load_model(name: str, *, device: str = "cpu", optimise: Optimise | None = No
         raise ModelError(f"device {device!r} cannot be used here: {reason(error)}") from error
 
 
-def _wanting_files() -> list[str]:
-    return [model.name for model in list_models() if model.needs_file]
+def split_name(name: str) -> tuple[str, dict[str, str]]:
+    """Return a name without its options, and the options as text: ``onnx:FILE?rate=16000``."""
+    place, mark, query = name.rpartition("?")
+    if not mark or "=" not in query or os.path.exists(name.partition(":")[2] or name):
+        return name, {}
+    given = parse_qsl(query, keep_blank_values=True)
+    return place, {key.replace("-", "_"): text for key, text in given}
 
 
-def _from_weights(name: str, file: str) -> Model:
-    if not file:
-        raise ModelError(f"{name} comes without weights; name a file of them: {name}:FILE.pth")
-    return MODELS.get(name).load(Path(file))
+def join_name(name: str, options: Mapping[str, Any]) -> str:
+    """Return a name with options behind it, by which the same model is loaded again."""
+    if not options:
+        return name
+    place, given = split_name(name)
+    texts = {key: _text(value) for key, value in options.items()}
+    return f"{place}?{urlencode({**given, **texts}, quote_via=quote)}"
 
 
-def _from_python(name: str) -> Model:
-    try:
-        _, file, function = name.split(":") if name.count(":") == 2 else name.rsplit(":", 2)
-    except ValueError:
-        raise ModelError(f"{name}: expected python:FILE.py:FUNCTION") from None
-    path = Path(file)
-    if not os.path.isfile(path):
-        raise ModelError(f"{name}: no such file {file}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"{name}: {file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        with same_folder():
-            spec.loader.exec_module(module)
-            make = getattr(module, function, None)
-            if make is None:
-                raise ModelError(f"{name}: {file} has no function {function}")
-            model = make()
-    except EarwitnessError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise ModelError(
-            f"{name}: {type(error).__name__} while making the model: {reason(error)}"
-        ) from error
-    finally:
-        sys.path.remove(str(path.parent.resolve()))
-    if not isinstance(model, Model):
-        raise ModelError(
-            f"{name}: {function} must return what earwitness.wrap returns, got "
-            f"{type(model).__name__}"
-        )
-    model.source = digest_of([path, *_beside(path)])
-    return model
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "\n".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def _beside(path: Path) -> list[Path]:
-    """Return the files of the modules that were imported from the folder of a Python file."""
-    folder = path.parent.resolve()
-    files = {Path(str(module.__file__)) for module in list(sys.modules.values())
-             if getattr(module, "__file__", None)}  # fmt: skip
-    return sorted(
-        file
-        for file in files
-        if file.is_relative_to(folder) and "site-packages" not in file.parts and file.is_file()
-    )
+def _adapted(place: str, given: Mapping[str, str], options: Mapping[str, Any]) -> Model | None:
+    """Return the model that an adapter loads; None if none is named."""
+    prefix, colon, rest = place.partition(":")
+    adapters = {one.name: one for one in ADAPTERS.all()}
+    if not colon or prefix not in adapters:
+        return None
+    declared = adapters[prefix].declared
+    read = {
+        key: read_value(text, declared[key]) if key in declared else text
+        for key, text in given.items()
+    }
+    return adapters[prefix].load(rest, {**read, **options})
+
+
+def _own(name: str) -> Model:
+    """Return a built-in model, or one from a folder."""
+    prefix, _, file = name.partition(":")
+    if prefix in [model.name for model in list_models() if model.needs_file]:
+        if not file:
+            raise ModelError(
+                f"{prefix} comes without weights; name a file of them: {prefix}:FILE.pth"
+            )
+        return MODELS.get(prefix).load(Path(file))
+    if os.path.isdir(name):
+        from earwitness.models.zoo.checkpoint import load_checkpoint
+
+        return load_checkpoint(Path(name))
+    if name not in [model.name for model in list_models()]:
+        raise _nameless(name)
+    return MODELS.get(name).load()
+
+
+def _nameless(name: str) -> EarwitnessError:
+    """Return the error for a name of nothing, which says what would work."""
+    adapters = ADAPTERS.all()
+    suitable = [one for one in adapters if name.lower().endswith(one.suffixes or ("\0",))]
+    if suitable and os.path.isfile(name):
+        way = " or ".join(one.usage.replace("FILE" + _suffix(one), name) for one in suitable)
+        return ModelError(f"{name} is a file; say how to load it: {way}")
+    prefix, colon, _ = name.partition(":")
+    if colon and len(prefix) > 1:  # C:\ begins a path
+        ways = [one.name for one in adapters] + [m.name for m in list_models() if m.needs_file]
+        return unknown("adapter", prefix, ways)
+    if "/" in name or "\\" in name:
+        text = f"{name}: no such model folder"
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+            text += f"; a model of Hugging Face is named hf:{name}"
+        return ModelError(text)
+    return unknown("model", name, [m.name for m in list_models()] + [a.usage for a in adapters])
+
+
+def _suffix(adapter: Adapter) -> str:
+    """Return the suffix that the usage of an adapter has."""
+    return next((one for one in adapter.suffixes if f"FILE{one}" in adapter.usage), "")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from earwitness.audio import as_audio, read_audio
 from earwitness.errors import ParameterError
 from earwitness.models.adapters.black_box import BlackBox
 from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.adapters.torch import FeatureModel, WaveModel
 from earwitness.models.calling.inputs import Inputs
+from earwitness.models.calling.readout import Readout, frames_in_samples
 from earwitness.models.frontend import FrontEnd
 from earwitness.models.model import Model
 from earwitness.plane.stft import LEAST_WINDOW, Plane, default_plane
-from earwitness.types import Optimise, Output, Task
+from earwitness.types import Longer, Optimise, Output, Pad, Pool, Task
 
 _LONGEST_WINDOW = 10.0  # s
 
@@ -36,6 +39,13 @@ def wrap(
     optimise: Optimise = True,
     range: tuple[float, float] | None = None,  # noqa: A002
     extra: Mapping[str, Any] | None = None,
+    select: Callable[[Any], Any] | None = None,
+    frames: tuple[float, float] | None = None,
+    reference: Any = None,
+    pad: Pad = "end",
+    longer: Longer = "windows",
+    pool: Pool = "mean",
+    batch: Literal[1] | None = None,
     name: str | None = None,
 ) -> Model:
     """Wrap a torch module or a function as a model.
@@ -85,6 +95,24 @@ def wrap(
         Constants for inputs beside the waveform, by the names of the parameters: place and week of
         a model of birds, a language. Arrays, tensors and lists of numbers are the values for one
         sound, shape (...), and are passed as (batch, ...); anything else is passed as it is.
+    select : callable, optional
+        From what the model returns to its outputs, such as ``lambda found: found["scores"]``.
+    frames : (float, float), optional
+        Window and hop in seconds of a model that cuts the sound into frames and returns them as a
+        batch, (batch x frame, output), those of the first sound first. Implies ``per_frame``.
+    reference : path, Audio, (samples, rate) or mapping, optional
+        A sound, for a model whose outputs are embeddings: what is explained is the cosine of the
+        angle between the embeddings of both sounds, a score from -1 to 1. Every batch evaluates the
+        reference once more.
+    pad : {"end", "start", "repeat"}
+        Where silence is added to a sound shorter than ``lengths``; or the sound is repeated.
+    longer : {"windows", "first", "last"}
+        Whether a longer sound is read in windows, or only its beginning or end is read.
+    pool : {"mean", "max", "topk"}
+        Whether the outputs of windows are averaged, or the largest is taken for each output, or the
+        mean of the three largest. ``Model.each_window`` returns those of every window.
+    batch : 1, optional
+        For a model that takes one sound at a time.
     name : str, optional
 
     Returns
@@ -115,6 +143,12 @@ def wrap(
     if not callable(model):
         raise ParameterError(f"a model is a torch module or a function, got {type(model).__name__}")
     facts["inputs"] = Inputs(model, extra, facts["name"])
+    facts |= {"pad": pad, "longer": longer, "pool": pool, "batch": batch}
+    facts |= _readout(facts, select, frames, reference)
+    if frames is not None and hasattr(features, "plane"):
+        raise ParameterError(
+            "frames are those of a model on waveforms, and features on a plane have theirs"
+        )
     if hasattr(features, "plane") and isinstance(model, nn.Module):
         if plane is not None:
             raise ParameterError("plane: features on a plane have their own; leave plane out")
@@ -127,6 +161,36 @@ def wrap(
     if features is not None:
         raise ParameterError("features need a torch module; let the function compute its own")
     return BlackBox(model, **facts)
+
+
+def _readout(
+    facts: Mapping[str, Any],
+    select: Callable[[Any], Any] | None,
+    frames: tuple[float, float] | None,
+    reference: Any,
+) -> dict[str, Any]:
+    """Return the read-out, and the facts that follow from it."""
+    rate = facts["rate"]
+    if not isinstance(rate, int | float | np.number) or not rate > 0:
+        return {}  # an invalid rate is refused by the model
+    cut = frames_in_samples(frames, float(rate))
+    if reference is None:
+        per_frame = {"per_frame": True} if cut else {}
+        return {"readout": Readout(select, cut), **per_frame}
+    given = [name for name in ("labels", "output", "task", "range") if facts[name] is not None]
+    if given or facts["per_frame"] or cut:
+        raise ParameterError(
+            f"reference: the one output is the similarity to it; leave out "
+            f"{', '.join(given) or 'frames'}"
+        )
+    if isinstance(reference, str | os.PathLike):
+        sound = read_audio(reference, rate=int(rate))
+    else:
+        sound = as_audio(as_audio(reference), rate=int(rate))
+    return {
+        "readout": Readout(select, None, torch.from_numpy(sound.samples)),
+        "labels": ("similarity",), "output": "scores", "range": (-1.0, 1.0),
+    }  # fmt: skip
 
 
 def _names(labels: Any) -> Any:

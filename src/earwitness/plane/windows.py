@@ -18,7 +18,7 @@ def joined(
     parts : sequence of Tensor, shape (..., frame)
         One for each window; the last axes may differ.
     starts : sequence of int
-        Where each begins in the whole.
+        Where each begins in the whole; negative where it begins before, and that part is cut off.
     length : int
         Of the whole; what lies beyond it is cut off. Frames that no window covers are zero.
     fade : bool
@@ -29,6 +29,8 @@ def joined(
     >>> joined([torch.ones(3), 3 * torch.ones(3)], [0, 2], 5).tolist()
     [1.0, 1.0, 2.0, 3.0, 3.0]
     """
+    parts = [one[..., max(-s, 0) :] for s, one in zip(starts, parts, strict=True)]
+    starts = [max(s, 0) for s in starts]
     end = max(length, *(s + one.shape[-1] for s, one in zip(starts, parts, strict=True)))
     total = parts[0].new_zeros(*parts[0].shape[:-1], end)
     cover = parts[0].new_zeros(end)

@@ -29,8 +29,10 @@ class SpectralModel(Model):
         """The network, and the front end if it is a module."""
         return tuple(p for p in (self.module, self.frontend) if isinstance(p, nn.Module))
 
-    def _route(self, waves: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Tensor:
-        return self._in_frames(self.plane.analyse(waves).abs(), evaluate)
+    def _route(
+        self, waves: Tensor, evaluate: Callable[[Tensor], Tensor], *, pooled: bool = True
+    ) -> Tensor:
+        return self._in_frames(self.plane.analyse(waves).abs(), evaluate, pooled=pooled)
 
     def from_magnitude(self, magnitude: Tensor) -> Tensor:
         """Map magnitudes (batch, freq, frame) to outputs."""
@@ -40,19 +42,24 @@ class SpectralModel(Model):
         """Map bands of the front end's linear part (batch, band, frame) to outputs."""
         return self._in_frames(linear, lambda data: self._evaluate(data, self._rest))
 
-    def _in_frames(self, data: Tensor, evaluate: Callable[[Tensor], Tensor]) -> Tensor:
+    def _in_frames(
+        self, data: Tensor, evaluate: Callable[[Tensor], Tensor], *, pooled: bool = True
+    ) -> Tensor:
         shortest = self.plane.frames(self.shortest) if self.shortest else None
         longest = self.plane.frames(self.longest) if self.longest else None
-        return self._windowed(data, shortest, longest, evaluate)
+        return self._windowed(data, shortest, longest, evaluate, pooled=pooled)
 
     def windows(self, samples: int) -> list[tuple[int, int]]:
         """Return (start, length) in samples of the windows, which start on frames."""
         hop = self.plane.hop
-        frames = self.plane.frames(max(samples, self.shortest or 0))
+        shortest = self.plane.frames(self.shortest) if self.shortest else 0
+        frames = max(self.plane.frames(samples), shortest)
+        before = self.lengths.padding(self.plane.frames(samples), shortest)
         longest = self.plane.frames(self.longest) if self.longest else None
         length = max(samples, self.shortest or 0)
         length = min(length, self.longest or length)
-        return [(start * hop, length) for start in self._starts(frames, longest)]
+        starts = self.lengths.starts(frames, longest)
+        return [((start - before) * hop, length) for start in starts]
 
     def _forward(self, magnitude: Tensor) -> Any:
         return self.inputs.call(self.module, self._cast(self.frontend(magnitude)))

@@ -1,0 +1,241 @@
+"""Bugs in ``models/adapters``, and in how ``wrap`` reads sounds and outputs."""
+
+from __future__ import annotations
+
+BUGS = {
+    "adapters: options are lost when the model is loaded again": (
+        "models/registry.py",
+        "model.loaded = join_name(name, options)",
+        "model.loaded = name",
+    ),
+    "adapters: options in a name are kept before those given": (
+        "models/registry.py",
+        "urlencode({**given, **texts}",
+        "urlencode({**texts, **given}",
+    ),
+    "adapters: a value in a name is not read by its type": (
+        "models/registry.py",
+        "key: read_value(text, declared[key]) if key in declared else text",
+        "key: text",
+    ),
+    "adapters: commas split labels given as a list": (
+        "models/adapters/registry.py",
+        'value = "\\n".join(map(str, value))',
+        'value = ",".join(map(str, value))',
+    ),
+    "adapters: a missing package is not named": (
+        "models/adapters/registry.py",
+        "        if self.missing:",
+        "        if False:",
+    ),
+    "onnx: a graph of one sound gets a batch": (
+        "models/adapters/graphs.py",
+        "batch = 1 if len(self.wave.shape) == 1 else self.wave.shape[0]",
+        "batch = None",
+    ),
+    "onnx: what fills a batch is counted": (
+        "models/adapters/graphs.py",
+        "found.append(self._batched(outputs, size)[:count])",
+        "found.append(self._batched(outputs, size))",
+    ),
+    "onnx: whole numbers have the scale of floats": (
+        "models/adapters/graphs.py",
+        "np.round(waves * _FULL_SCALE)",
+        "np.round(waves)",
+    ),
+    "onnx: the file goes before the user": (
+        "models/adapters/graphs.py",
+        "known = {**read_metadata(metadata), **facts}",
+        "known = {**facts, **read_metadata(metadata)}",
+    ),
+    "onnx: the length of the graph is not known": (
+        "models/adapters/graphs.py",
+        "if graph.samples is not None:",
+        "if False:",
+    ),
+    "onnx: the first output whatever was chosen": (
+        "models/adapters/graphs.py",
+        "return names.index(chosen)",
+        "return 0",
+    ),
+    "onnx: the content does not count": (
+        "models/adapters/onnx.py",
+        "digest_of([path, *([beside] if beside.is_file() else [])])",
+        '""',
+    ),
+    "tflite: the zero point is left out": (
+        "models/adapters/tflite.py",
+        "np.round(array / scale) + zero",
+        "np.round(array / scale)",
+    ),
+    "sklearn: a program runs unasked": (
+        "models/adapters/sklearn.py",
+        "    need_trust(name, trust_code)",
+        "    pass",
+    ),
+    "sklearn: the margin has the wrong sign": (
+        "models/adapters/sklearn.py",
+        "np.stack([-found / 2, found / 2], axis=1)",
+        "np.stack([found / 2, -found / 2], axis=1)",
+    ),
+    "export: several sounds at once to a program of one": (
+        "models/adapters/torchscript.py",
+        '**{"batch": batch, **facts}',
+        "**facts",
+    ),
+    "length: silence before a sound is not counted": (
+        "models/model.py",
+        "(start - before, min(",
+        "(start, min(",
+    ),
+    "length: silence always at the end": (
+        "models/calling/lengths.py",
+        '(missing, 0) if self.pad == "start" else (0, missing)',
+        "(0, missing)",
+    ),
+    "length: the first part instead of the last": (
+        "models/calling/lengths.py",
+        '0 if self.longer == "first" else length - longest',
+        "0",
+    ),
+    "length: the largest of all windows instead of three": (
+        "models/calling/lengths.py",
+        "largest = 1 if",
+        "largest = 1 if True or",
+    ),
+    "length: a sample is lost to rounding": (
+        "models/calling/lengths.py",
+        "math.floor(high * rate + _ROUNDING)",
+        "math.floor(high * rate * (1 - 1e-9))",
+    ),
+    "readout: frames are dealt out in turn": (
+        "models/calling/readout.py",
+        "return outputs.unflatten(0, (batch, count))",
+        "return outputs.unflatten(0, (count, batch)).transpose(0, 1)",
+    ),
+    "readout: the reference is not selected": (
+        "models/model.py",
+        "return similarity(self._embeddings(outputs, len(data)), embedding)",
+        "return similarity(self._embeddings(outputs, len(data)), self._embeddings(outputs, 1))",
+    ),
+    "batch: one sound at a time is forgotten": (
+        "models/batching.py",
+        "        if self.alone:",
+        "        if False:",
+    ),
+    "gradcam: a tensor is a copy of itself": (
+        "backward/outside.py",
+        "        if copy is original:",
+        "        if False:",
+    ),
+    "hf: the sample before is not subtracted": (
+        "models/adapters/extractors.py",
+        "_EMPHASIS = 0.97",
+        "_EMPHASIS = 0.96",
+    ),
+    "hf: padding before the logarithm": (
+        "models/adapters/extractors.py",
+        "(0, 0, 0, max(missing, 0)))[:, : self.frames]",
+        "(0, 0, 0, max(missing, 0)), value=-16.0)[:, : self.frames]",
+    ),
+    "hf: the range is of the batch": (
+        "models/adapters/extractors.py",
+        "bands.amax(dim=(1, 2), keepdim=True) - _RANGE",
+        "bands.amax(dim=2, keepdim=True) - _RANGE",
+    ),
+    "hf: a sound is repeated once too often": (
+        "models/adapters/extractors.py",
+        "waves = waves.repeat(1, copies)",
+        "waves = waves.repeat(1, copies + 1)",
+    ),
+    "hf: a random head is explained": (
+        "models/adapters/huggingface.py",
+        "    if missing:",
+        "    if False:",
+    ),
+    "hf: front end and extractor are not compared": (
+        "models/adapters/huggingface.py",
+        "return front_end if same else None",
+        "return front_end",
+    ),
+    "hf: every task is one of many": (
+        "models/adapters/huggingface.py",
+        '_TASKS.get(config.problem_type or "", "single-label")',
+        '"single-label"',
+    ),
+    "hf: text of another label": (
+        "models/adapters/huggingface.py",
+        "[template.format(one) for one in names]",
+        "[template.format(one) for one in reversed(list(names))]",
+    ),
+    "check: a softmax declared as logits passes": (
+        "checking/outputs.py",
+        'if kind == "probabilities that sum to one":\n            return "broken"',
+        'if kind == "probabilities that sum to one":\n            return "ok"',
+    ),
+    "check: dropout with one seed": (
+        "checking/outputs.py",
+        "for seed in (1, 2, 1):",
+        "for seed in (1, 1, 1):",
+    ),
+    "check: training mode passes": (
+        "checking/outputs.py",
+        "    if left:\n",
+        "    if False:\n",
+    ),
+    "check: a batch that couples passes": (
+        "checking/outputs.py",
+        "unchecked(model).settle(wave)",
+        "unchecked(model)",
+    ),
+    "check: the function that breaks is ours": (
+        "checking/gradients.py",
+        "            return None\n        return f",
+        '            return "here"\n        return f',
+    ),
+    "check: no_grad is not seen": (
+        "checking/gradients.py",
+        'name if torch.is_grad_enabled() else "torch.no_grad"',
+        "name",
+    ),
+    "check: zero gradients pass": (
+        "checking/gradients.py",
+        "    if not bool(gradient.any()):",
+        "    if False:",
+    ),
+    "check: permuted labels pass": (
+        "checking/labelled.py",
+        "linear_sum_assignment(-counts)\n    best =",
+        "(np.arange(len(counts)),) * 2\n    best =",
+    ),
+    "check: another order fits chance": (
+        "checking/labelled.py",
+        "    told = best > max(at_random)",
+        "    told = True",
+    ),
+    "check: other rates are not tried": (
+        "checking/labelled.py",
+        "samples = read_audio(clip, rate=rate or model.rate).samples",
+        "samples = read_audio(clip, rate=model.rate).samples",
+    ),
+    "check: other scales are not tried": (
+        "checking/labelled.py",
+        "wave = scale * torch",
+        "wave = 1.0 * torch",
+    ),
+    "check: a stated rate is not read": (
+        "checking/lengths.py",
+        "if wrong and len(wrong) == len(stated):",
+        "if False:",
+    ),
+    "check: a method that is off is recommended": (
+        "checking/methods.py",
+        "if first is not None and abs(first.gap or 0.0) <= _GAP:",
+        "if first is not None:",
+    ),
+    "check: broken and exit code 0": (
+        "cli/check.py",
+        "return 1 if report.broken else 0",
+        "return 0",
+    ),
+}

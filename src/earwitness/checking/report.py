@@ -1,0 +1,205 @@
+"""The check of a model: all findings, and what to type next."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from earwitness.checking.finding import Finding
+from earwitness.checking.gradients import check_gradients
+from earwitness.checking.labelled import check_labelled
+from earwitness.checking.lengths import (
+    check_layers,
+    check_lengths,
+    check_plane,
+    check_rate,
+    check_routes,
+)
+from earwitness.checking.methods import Trial, plain_table, recommended, try_methods
+from earwitness.checking.outputs import (
+    check_batch,
+    check_level,
+    check_outputs,
+    check_repeats,
+    unchecked,
+)
+from earwitness.errors import EarwitnessError, ModelError, OutputShapeError
+from earwitness.models.adapters.registry import ADAPTERS
+from earwitness.models.model import Model
+from earwitness.signals import scene
+from earwitness.subject import Subject, load_clip
+from earwitness.types import Audio
+
+_MOST = 8  # sounds that are evaluated in every check; all labelled ones count for the accuracy
+_LONGEST = 10.0  # s of a sound
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes
+    ----------
+    model : str
+    findings : tuple of Finding
+    methods : tuple of Trial
+    first, reason : str
+        The method to begin with, and why.
+    command : str
+        A command or call to copy.
+    wrapping : str
+        The call of ``wrap`` that would put right what was declared; empty if nothing is wrong.
+    """
+
+    model: str
+    findings: tuple[Finding, ...]
+    methods: tuple[Trial, ...]
+    first: str
+    reason: str
+    command: str
+    wrapping: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether anything is."""
+        return any(one.grade == "broken" for one in self.findings)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {
+            "model": self.model,
+            "broken": self.broken,
+            "findings": [one.plain() for one in self.findings],
+            "methods": plain_table(list(self.methods)),
+            "first": self.first,
+            "reason": self.reason,
+            "command": self.command,
+            "wrapping": self.wrapping,
+        }
+
+
+def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = True) -> Report:
+    """Check a model on sounds, or on a synthesised one.
+
+    Parameters
+    ----------
+    clips : sequence of Path
+        Sound files; those in folders named as labels also give the accuracy.
+    methods : bool
+        Whether methods are tried.
+
+    Raises
+    ------
+    EarwitnessError
+        If the model cannot be evaluated on any of the sounds.
+    """
+    sounds = _sounds(model, clips)
+    waves = [torch.from_numpy(one.samples).to(model.device).unsqueeze(0) for one in sounds]
+    findings, model = _readable(model, waves[0])
+    tried: list[Trial] = []
+    if all(one.name != "outputs" for one in findings):
+        findings += [check_rate(model), *check_outputs(model, waves)]
+        if all(one.facts for one in findings if one.name in ("outputs", "labels")):
+            findings += _rest(model, waves)
+        findings += check_labelled(model, clips)
+        if methods:
+            try:
+                tried = try_methods(Subject(model, sounds[0], 0))
+            except EarwitnessError as error:
+                findings.append(Finding("methods", "broken", str(error)))
+    first, reason = recommended(tried)
+    declare = {name: value for one in findings for name, value in one.declare.items()}
+    command = _command(model, clips, first or "lime", declare)
+    wrapping = _wrapping(model, declare) if declare else ""
+    return Report(model.name, tuple(findings), tuple(tried), first, reason, command, wrapping)
+
+
+def _readable(model: Model, wave: Tensor) -> tuple[list[Finding], Model]:
+    """Return what is wrong with the shape of the outputs, and a model that goes on without labels.
+
+    Raises
+    ------
+    EarwitnessError
+        If the network itself fails.
+    """
+    try:
+        with model.undisturbed(), torch.no_grad():
+            unchecked(model)(wave)
+    except OutputShapeError as error:
+        other = copy.copy(model)
+        other.forget_labels()
+        facts = {"labels": list(model.labels)}
+        wrong = Finding("labels", "broken", str(error), "give one label for each output", facts)
+        return [wrong, *_readable(other, wave)[0]], other
+    except ModelError as error:
+        if error.__cause__ is not None:  # the network's own
+            raise
+        return [Finding("outputs", "broken", str(error))], model
+    return [], model
+
+
+def _rest(model: Model, waves: Sequence[Tensor]) -> list[Finding]:
+    samples = min(waves[0].shape[-1], model.longest or waves[0].shape[-1])
+    checks: dict[str, Callable[[], Finding | list[Finding]]] = {
+        "gradients": lambda: check_gradients(model, waves[0]),
+        "batch": lambda: check_batch(model, waves[0]),
+        "repeatable": lambda: check_repeats(model, waves[0]),
+        "level": lambda: check_level(model, waves),
+        "routes": lambda: check_routes(model, waves[0]),
+        "lengths": lambda: check_lengths(model, waves),
+        "plane": lambda: check_plane(model),
+        "layers": lambda: check_layers(model, max(samples, model.shortest or 0)),
+    }
+    findings: list[Finding] = []
+    for name, check in checks.items():
+        try:
+            found = check()
+            findings += found if isinstance(found, list) else [found]
+        except EarwitnessError as error:
+            findings.append(Finding(name, "broken", str(error)))
+    return findings
+
+
+def _sounds(model: Model, clips: Sequence[Path]) -> list[Audio]:
+    """Return sounds at the model's rate, spread over those given; a synthesised one if none."""
+    if not clips:
+        return [load_clip(scene(max(model.rate, 16000)).mixture, model.rate)]
+    step = max(1, len(clips) // _MOST)
+    chosen = clips[::step][:_MOST]
+    found: list[Audio] = []
+    for clip in chosen:
+        try:
+            found.append(load_clip(clip, model.rate, end=_LONGEST))
+        except EarwitnessError as error:
+            last = error
+    if not found:
+        raise last
+    return found
+
+
+def _command(model: Model, clips: Sequence[Path], method: str, declare: Mapping[str, Any]) -> str:
+    """Return what to type: the command, or for a model that was not named the call."""
+    if not model.loaded:
+        return f'earwitness.explain(model, sound, "{method}")'
+    words = ["earwitness", "explain", str(clips[0]) if clips else "SOUND", "--model", model.loaded]
+    prefix = model.loaded.partition(":")[0]
+    adapter = next((one for one in ADAPTERS.all() if one.name == prefix), None)
+    for name, value in declare.items():
+        option = "rate" if name == "sample_rate" else name
+        if adapter is not None and option in adapter.declared and prefix != "python":
+            words += ["--model-set", f"{option}={value}"]
+    return shlex.join([*words, "--method", method])
+
+
+def _wrapping(model: Model, declare: Mapping[str, Any]) -> str:
+    """Return the call of ``wrap`` that declares what was found."""
+    facts = {"sample_rate": model.rate, "output": model.output, "task": model.task, **declare}
+    given = ", ".join(f"{name}={value!r}" for name, value in facts.items())
+    return f"earwitness.wrap(network, {given}, ...)"

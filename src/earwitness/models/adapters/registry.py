@@ -1,0 +1,204 @@
+"""The registry of adapters: how models of other worlds are loaded by name, ``onnx:FILE``.
+
+An adapter is a function in a file of its own. Its keyword-only parameters are its options, as for
+methods. An adapter that takes ``facts`` has the options of ``declare`` as well: what ``wrap`` wants
+to know about any model.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from annotated_types import Ge, Gt
+
+from earwitness.errors import ModelError, ParameterError
+from earwitness.options import Option, check, options_of
+from earwitness.registry import Registry, unknown
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A registered adapter.
+
+    Attributes
+    ----------
+    name : str
+        What stands before the colon.
+    place : str
+        What stands after it, in capitals, such as ``FILE``.
+    summary : str
+    function : callable
+        ``function(place, **options)``, or ``function(place, facts, **options)``, returns a model.
+    declared : mapping of str to Option
+    needs : tuple of str
+        Modules of packages that are not installed with earwitness.
+    extra : str
+        The extra of earwitness that installs them.
+    suffixes : tuple of str
+        Ends of the names of its files.
+    """
+
+    name: str
+    place: str
+    summary: str
+    function: Callable[..., Any]
+    declared: Mapping[str, Option]
+    needs: tuple[str, ...] = ()
+    extra: str = ""
+    suffixes: tuple[str, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """How a model is named, such as ``onnx:FILE``."""
+        return f"{self.name}:{self.place}"
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Modules that it needs and that are not installed."""
+        return tuple(one for one in self.needs if importlib.util.find_spec(one) is None)
+
+    def load(self, place: str, options: Mapping[str, Any]) -> Any:
+        """Return the model at a place, a file or a name.
+
+        Raises
+        ------
+        ModelError
+            If a package is missing, or the model cannot be loaded.
+        UnknownNameError, ParameterError
+            For options that it does not have, or values that are not valid.
+        """
+        if not place:
+            raise ModelError(f"{self.name}: names no model; write {self.usage}")
+        given = {name: self._value(name, value) for name, value in options.items()}
+        if self.missing:
+            raise ModelError(
+                f"{self.name}:{place} needs {' and '.join(self.missing)}, not installed here: "
+                f"pip install 'earwitness[{self.extra}]'"
+            )
+        if "facts" not in inspect.signature(self.function).parameters:
+            return self.function(place, **given)
+        shared = {name: given.pop(name) for name in list(given) if name in _SHARED}
+        return self.function(place, declare(**shared), **given)
+
+    def _value(self, name: str, value: Any) -> Any:
+        if name not in self.declared:
+            raise unknown(f"option of {self.name}:", name, self.declared or ["none"])
+        if isinstance(value, list | tuple) and self.declared[name].type is str:
+            value = "\n".join(map(str, value))
+        if isinstance(value, dict) and self.declared[name].type is str:
+            value = json.dumps(value)
+        return check(self.declared[name], value)
+
+
+ADAPTERS: Registry[Adapter] = Registry(
+    "adapter", "earwitness.models.adapters", "earwitness.adapters"
+)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def register(
+    name: str,
+    *,
+    place: str,
+    summary: str,
+    needs: tuple[str, ...] = (),
+    extra: str = "",
+    suffixes: tuple[str, ...] = (),
+) -> Callable[[F], F]:
+    """Register a function from a place (and facts) to a model, under the name before the colon."""
+
+    def add(function: F) -> F:
+        shared = _SHARED if "facts" in inspect.signature(function).parameters else {}
+        declared = {**options_of(function), **shared}
+        ADAPTERS.add(Adapter(name, place, summary, function, declared, needs, extra, suffixes))
+        return function
+
+    return add
+
+
+def declare(
+    *,
+    rate: Annotated[int | None, Ge(1)] = None,
+    labels: str | None = None,
+    output: Literal["logits", "probabilities", "scores"] | None = None,
+    task: Literal["single-label", "multi-label", "regression"] | None = None,
+    shortest: Annotated[float | None, Gt(0)] = None,
+    longest: Annotated[float | None, Gt(0)] = None,
+    per_frame: bool = False,
+    pad: Literal["end", "start", "repeat"] = "end",
+    longer: Literal["windows", "first", "last"] = "windows",
+    pool: Literal["mean", "max", "topk"] = "mean",
+    extra: str | None = None,
+) -> dict[str, Any]:
+    """Return keyword arguments for ``wrap`` from options; what was not given is left out.
+
+    Parameters
+    ----------
+    rate : int
+        Sampling rate in Hz.
+    labels : str
+        Names of the outputs: separated by commas, or a text or JSON file of them.
+    output : str
+        What the outputs are.
+    task : str
+        One of many classes, several at once, or a value.
+    shortest : float
+        Shortest sound that it takes, in seconds.
+    longest : float
+        Longest sound that it takes, in seconds.
+    per_frame : bool
+        Whether its outputs are (batch, frame, output).
+    pad : str
+        Where silence is added to a sound that is too short; or the sound is repeated.
+    longer : str
+        Whether a longer sound is read in windows, or its beginning or end only.
+    pool : str
+        How the outputs of windows are joined; topk is the mean of the three largest.
+    extra : str
+        Constants for inputs beside the waveform, as JSON: {"week": 21}.
+    """
+    facts: dict[str, Any] = {"sample_rate": rate, "output": output, "task": task}
+    facts["labels"] = None if labels is None else read_labels(labels)
+    facts["per_frame"] = per_frame or None
+    chosen = {"pad": (pad, "end"), "longer": (longer, "windows"), "pool": (pool, "mean")}
+    facts |= {name: value for name, (value, usual) in chosen.items() if value != usual}
+    if shortest is not None or longest is not None:
+        facts["lengths"] = (shortest, longest)
+    if extra is not None:
+        try:
+            facts["extra"] = json.loads(extra)
+        except ValueError as error:
+            raise ParameterError(f'extra is JSON, as in {{"week": 21}}; got {extra!r}') from error
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+_SHARED = options_of(declare)
+
+
+def read_labels(text: str) -> list[str]:
+    """Return labels from text: lines, JSON, the name of a file of either, or commas between."""
+    if "\n" not in text and Path(text).suffix in (".txt", ".json", ".csv") and Path(text).is_file():
+        text = Path(text).read_text(encoding="utf-8")
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise ParameterError(f"labels: no valid JSON ({error})") from error
+        return found
+    parts = text.splitlines() if "\n" in text.strip() else text.split(",")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def need_rate(facts: Mapping[str, Any], name: str) -> None:
+    """Raise ``ModelError`` if the sampling rate is not known."""
+    if "sample_rate" not in facts:
+        raise ModelError(
+            f"{name}: its sampling rate is not in the file; give it, as in --model-set rate=16000 "
+            "or load_model(..., rate=16000)"
+        )
