@@ -118,7 +118,7 @@ def table(folder: Path) -> str:
     text += f"[docs/l2i.md](../docs/l2i.md).\nCommit {found[0]['commit']}, torch "
     text += f"{found[0]['torch']}. {len(found[0]['sounds'])} mixtures of two recordings of fold "
     text += f"{TEST} of ESC-10, {SECONDS} s each;\ntrained on mixtures of folds 1 to 3, "
-    text += f" {EPOCHS['tagger']} epochs for the tagger and "
+    text += f"{EPOCHS['tagger']} epochs for the tagger and "
     text += f"{EPOCHS['interpreter']} for each interpreter.\nThe tagger decides a label from "
     text += f"{DECIDED} on.\n\n"
     text += "| scores of | labels | seed | macro AUPRC | micro AUPRC | largest F1 |\n"
