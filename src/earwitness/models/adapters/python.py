@@ -92,11 +92,12 @@ def made_by(name: str, path: Path, function: str) -> Callable[..., Any]:
 @contextmanager
 def _found_beside(path: Path) -> Iterator[None]:
     """Import from the folder of a file too."""
-    sys.path.insert(0, str(path.parent.resolve()))
+    folder = str(path.parent.resolve())  # the file may change the current one
+    sys.path.insert(0, folder)
     try:
         yield
     finally:
-        sys.path.remove(str(path.parent.resolve()))
+        sys.path.remove(folder)
 
 
 def _beside(path: Path) -> list[Path]:
