@@ -85,8 +85,8 @@ BUGS = {
     ),
     "passes: routes swapped": (
         "evaluation/passes.py",
-        '{"spectrogram": masked, "audio": plane.analyse(waves).abs()}',
-        '{"audio": masked, "spectrogram": plane.analyse(waves).abs()}',
+        '{"spectrogram": masked, "audio": modulus(plane.analyse(waves))}',
+        '{"audio": masked, "spectrogram": modulus(plane.analyse(waves))}',
     ),
     "passes: the papers' scale forgotten": (
         "evaluation/passes.py",

@@ -206,7 +206,8 @@ class ComponentTable:
     Attributes
     ----------
     names : tuple of str
-        What each component is, without its number: ``peak 500 Hz``, or a user's own name.
+        What each component is, without its number: ``peak 500 Hz, learnt on rain``, or a user's
+        own name.
     relevance : tuple of float
         Signed; positive speaks for the target.
     activations : ndarray, shape (component, frame), float32

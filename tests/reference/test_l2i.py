@@ -251,11 +251,12 @@ def test_pieces_are_the_components_with_their_relevance(explained: Any, white: A
     share = 0.5 / (6 * 20 / frames)
     weights = [piece.weight for piece in found.pieces]
     np.testing.assert_allclose(weights, [0.0, 1.0, share, 0.0], rtol=1e-5)
-    assert found.pieces[0].name == "component 1 (all sounds, peak 500 Hz)"
-    assert found.pieces[2].name == "component 3 (noise, peak 6250 Hz)"
+    assert found.pieces[0].name == "component 1 (peak 500 Hz, learnt on all sounds)"
+    assert found.pieces[2].name == "component 3 (peak 6250 Hz, learnt on noise)"
     assert [sound.name for sound in found.piece_sounds[:2]] == [
-        "component 2 (all sounds, peak 2500 Hz)", "component 3 (noise, peak 6250 Hz)",
-    ]  # fmt: skip
+        "component 2 (peak 2500 Hz, learnt on all sounds)",
+        "component 3 (peak 6250 Hz, learnt on noise)",
+    ]
     total = sum(sound.samples for sound in found.piece_sounds)
     np.testing.assert_allclose(total, white.samples, atol=1e-6)
     contrast = explained(target=1, versus=0)

@@ -24,7 +24,11 @@ from tests.toys import TOY_PLANE, spectral
 from tests.training import coarse, place_of_model
 
 SEGMENTS = ((Segment("a.wav", 0.5, 1.5), Segment("b.wav", 0.0, 1.0)), (), ())
-AUTOMATIC = ("all sounds, peak 500 Hz", "all sounds, peak 2500 Hz", "noise, peak 6250 Hz")
+AUTOMATIC = (
+    "peak 500 Hz, learnt on all sounds",
+    "peak 2500 Hz, learnt on all sounds",
+    "peak 6250 Hz, learnt on noise",
+)
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def test_the_table_has_patterns_activations_and_signed_relevance(explained: Any)
     np.testing.assert_array_equal(table.activations, activations)
     np.testing.assert_allclose(table.relevance, [1.0, 0.0, -2 / (3 * 2 * 20 / frames)], rtol=1e-5)
     assert table.names == AUTOMATIC
-    assert table.titles[1] == "component 2 (all sounds, peak 2500 Hz)"
+    assert table.titles[1] == "component 2 (peak 2500 Hz, learnt on all sounds)"
     assert table.strongest == SEGMENTS
 
 

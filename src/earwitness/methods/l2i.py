@@ -109,11 +109,11 @@ def filtered(
 
 
 def component_names(interpreter: Interpreter) -> tuple[str, ...]:
-    """Return a name for every component: what it was learnt on, and its peak."""
+    """Return a name for every component: its peak, and what it was learnt on."""
     peaks = iter(peak_freqs(interpreter.dictionary, interpreter.plane).tolist())
     names = []
     for group, count in interpreter.groups:
-        names += [f"{group}, peak {next(peaks):.0f} Hz" for _ in range(count)]
+        names += [f"peak {next(peaks):.0f} Hz, learnt on {group}" for _ in range(count)]
     return tuple(names)
 
 
