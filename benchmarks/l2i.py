@@ -195,7 +195,9 @@ def table(folder: Path, folders: list[str]) -> str:
     text = "# Listen to Interpret, measured\n\nMade by `python benchmarks/l2i.py DATA RUN "
     text += "FOLDER...` and the same with `--table`; what it means is in "
     text += "[docs/l2i.md](../docs/l2i.md).\n"
-    text += f"Commit {first[0]['commit']}, torch {torch.__version__}; {len(folders)} "
+    every = [one for name in CONDITIONS for one in lines_of(folder / f"{name}.jsonl")]
+    commits = ", ".join(dict.fromkeys(str(one["commit"]) for one in every))
+    text += f"Commits {commits}, torch {torch.__version__}; {len(folders)} "
     text += "interpreters of seeds from 0 on. Mean over sounds with its 95 % bootstrap interval.\n"
     text += _clean_table(first, len(folders))
     for name, title in (("mix12", "Mixtures at +12 dB"), ("mix0", "Mixtures at 0 dB")):
