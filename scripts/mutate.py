@@ -114,7 +114,7 @@ NEAREST: dict[str, list[str]] = {
     "store.py": ["tests/unit/test_explanation.py", "tests/unit/test_component_table.py"],
     "naming.py": ["tests/unit/test_component_table.py"],
     "jobs/components.py": ["tests/unit/test_overview.py"],
-    "cli/components.py": ["tests/unit/test_overview.py"],
+    "cli/components.py": ["tests/unit/test_overview.py", "tests/unit/test_overview_files.py"],
     "jobs/resuming.py": [*_FOLDERS, "tests/unit/test_component_table.py"],
     "report/components.py": ["tests/unit/test_component_curves.py"],
     "evaluation/passes.py": _ASKED,

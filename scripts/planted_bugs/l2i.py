@@ -313,6 +313,18 @@ BUGS = {
         "if len(own) < len(there) or (own and not overwrite):",
         "if own and not overwrite:",
     ),
+    "l2i: an overview removes the earlier files before it begins": (
+        "cli/components.py",
+        "    return own\n",
+        "    for path in own:\n        path.unlink()\n    return own\n",
+    ),
+    "l2i: the table with the names is removed before it is written": (
+        "cli/components.py",
+        "        write_text(root / _TABLE, text.getvalue())\n        for path in earlier:\n"
+        "            if path.name != _TABLE:\n                path.unlink(missing_ok=True)\n",
+        "        for path in earlier:\n            path.unlink(missing_ok=True)\n"
+        "        write_text(root / _TABLE, text.getvalue())\n",
+    ),
     "l2i: the top class only": (
         "metrics/agreement.py",
         "(scores > own).sum(axis=1) < k",

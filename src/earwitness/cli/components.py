@@ -85,19 +85,19 @@ def components(
     overview = Overview(loaded, chosen_interpreter(loaded, interpreter or ""), threshold=threshold)
     named(overview.table(), own, names or "")  # before the work begins
     with held(root):
-        _prepare(root, overwrite)
+        earlier = _earlier(root, overwrite)
         failed = _survey(overview, clips)
         if failed == len(clips):
             return 2
         table = named(overview.table(), own, names or "")
         _print(overview, table, top, as_json)
-        _write(root, overview, table)
+        _write(root, earlier, overview, table)
     say(f"table, picture and sounds: {root}")
     return 1 if failed else 0
 
 
-def _prepare(root: Path, overwrite: bool) -> None:
-    """Remove the files of an earlier run if that is wanted.
+def _earlier(root: Path, overwrite: bool) -> list[Path]:
+    """Return the files of an earlier run, which are to be replaced.
 
     Raises
     ------
@@ -111,8 +111,7 @@ def _prepare(root: Path, overwrite: bool) -> None:
     if len(own) < len(there) or (own and not overwrite):
         hint = "it holds files of something else" if len(own) < len(there) else "use --overwrite"
         raise OutputError(f"{root}: is not empty; {hint}, or choose another place with -o")
-    for path in own:
-        path.unlink()
+    return own
 
 
 def _survey(overview: Overview, clips: list[Path]) -> int:
@@ -161,8 +160,12 @@ def _print(overview: Overview, table: ComponentTable, top: int, as_json: bool) -
         say("mean relevance, share of sounds in which it is selected, component")
 
 
-def _write(root: Path, overview: Overview, table: ComponentTable) -> None:
-    """Write the table of all components, the picture of the active ones, and their sounds."""
+def _write(root: Path, earlier: list[Path], overview: Overview, table: ComponentTable) -> None:
+    """Write the table of all components, the picture of the active ones, and their sounds.
+
+    The table is written first and at once, because the earlier one may hold the names that were
+    read from it; then the other files of the earlier run are removed.
+    """
     import csv
     import io
 
@@ -187,6 +190,10 @@ def _write(root: Path, overview: Overview, table: ComponentTable) -> None:
     order = sorted(active, key=lambda k: (int(values[:, k].argmax()), -float(values[:, k].max())))
     labels = [f"{one.label} ({one.sounds})" for one in classes]
     try:
+        write_text(root / _TABLE, text.getvalue())
+        for path in earlier:
+            if path.name != _TABLE:
+                path.unlink(missing_ok=True)
         for k in active:
             sound = overview.sound(k)
             if sound is not None:
@@ -194,6 +201,5 @@ def _write(root: Path, overview: Overview, table: ComponentTable) -> None:
         figure = draw_matrix(labels, [k + 1 for k in order], values[:, order])
         with replacing(root / _PICTURE) as partial:
             figure.savefig(partial, dpi=110, format="png")
-        write_text(root / _TABLE, text.getvalue())
     except OSError as error:
         raise unwritable(root, error) from error
