@@ -205,10 +205,15 @@ BUGS = {
         "np.maximum.reduceat(activations, starts, axis=1)",
         "activations[:, starts]",
     ),
-    "desk: one of several training sounds of a name is played": (
-        "report/components.py",
-        "for name, path in found.items() if name not in twice}",
-        "for name, path in found.items()}",
+    "desk: a sound that cannot be shown is sorted like one": (
+        "report/desk/table.js",
+        "new Map(sounds.map(row => [row, row.cells[column]",
+        "new Map(rows.map(row => [row, row.cells[column]",
+    ),
+    "desk: a step leads to a sound that cannot be shown": (
+        "report/desk/table.js",
+        "filter(row => isSound(row) && !row.hidden)",
+        "filter(row => !row.hidden)",
     ),
     "desk: relevance has no sign": (
         _DESK + "components.js",

@@ -223,6 +223,56 @@ BUGS = {
         "start = min(max(0.0, centre - WINDOW / 2), max(0.0, whole - WINDOW))",
         "start = max(0.0, centre - WINDOW / 2)",
     ),
+    "l2i: segments have the bare names of files": (
+        "train/interpreters/strongest.py",
+        "return [path.relative_to(common).as_posix() for path in whole]",
+        "return [path.name for path in whole]",
+    ),
+    "l2i: files of different disks have absolute paths": (
+        "train/interpreters/strongest.py",
+        'if common in ("", *drives):',
+        'if common == "":',
+    ),
+    "l2i: examples have the bare names of files": (
+        "jobs/components.py",
+        "files[one.path]",
+        "one.path.name",
+    ),
+    "l2i: sounds are found by their bare names": (
+        "report/components.py",
+        "for first in range(len(parts)):",
+        "for first in range(len(parts) - 1, len(parts)):",
+    ),
+    "l2i: the last of two sounds is taken for both": (
+        "report/components.py",
+        "found[end] = None if end in found else path",
+        "found[end] = path",
+    ),
+    "l2i: the folder's own sound is not preferred": (
+        "report/components.py",
+        "if path} | exact",
+        "if path}",
+    ),
+    "l2i: a model of one window at a time gets several": (
+        "train/interpreters/strongest.py",
+        "size = min(size, model.longest or size)",
+        "pass",
+    ),
+    "l2i: a label of just 0.5 is not decided": (
+        "models/target.py",
+        "return overall(model, probabilities(model, outputs)) >= _DECIDED",
+        "return overall(model, probabilities(model, outputs)) > _DECIDED",
+    ),
+    "l2i: the threshold of an overview is another one": (
+        "cli/components.py",
+        "threshold = THRESHOLD if threshold is None else threshold",
+        "threshold = 1.0 if threshold is None else threshold",
+    ),
+    "l2i: the user's threshold is not taken": (
+        "cli/components.py",
+        "threshold = THRESHOLD if threshold is None else threshold",
+        "threshold = THRESHOLD",
+    ),
     "l2i: segments of silence": (
         "train/interpreters/strongest.py",
         "for strength, one in some if strength > 0)",

@@ -189,7 +189,8 @@ class Segment:
     Attributes
     ----------
     file : str
-        Name of the file, without its folder.
+        Path of the file relative to the folder of its collection, with ``/``: ``dog/01.wav``; or
+        its bare name.
     start, end : float
         In seconds.
     """

@@ -70,6 +70,25 @@ def test_sounds_are_searched_and_filtered(many: Path, view: Any) -> None:
     assert order(page) == [k for k, found in enumerate(grades) if some in found.split()]
 
 
+def test_a_sound_that_cannot_be_shown_stays_last_and_is_stepped_over(many: Path, view: Any) -> None:
+    text = many.read_text(encoding="utf-8")
+    lost = '<tr class="missing" id="clip-lost"><td colspan="99">lost.wav: damaged</td></tr>\n'
+    path = many.parent / "lost.html"
+    path.write_text(text.replace("<tbody>", f"<tbody>{lost}", 1), encoding="utf-8")
+    page = view(path)
+    for heading in ("Score", "Sound"):
+        page.locator("th button", has_text=heading).click()
+        rows = page.locator("tbody tr[id^=clip-]")
+        assert rows.evaluate_all("all => all.map(row => row.className)") == [
+            "sound", "sound", "sound", "sound", "missing",
+        ]  # fmt: skip
+    *_, third, last = order(page)
+    for step, clip in (("k", last), ("k", third), ("j", last), ("j", last)):
+        page.keyboard.press(step)
+        wait_open(page, clip)
+    assert page.locator("tr[aria-current]").get_attribute("data-clip") == str(last)
+
+
 def test_j_and_k_step_through_the_order_shown(many: Path, view: Any) -> None:
     page = view(many)
     page.locator("th button", has_text="Sound").click()

@@ -80,6 +80,9 @@ def test_every_label_that_a_tagger_decides_counts(sounds: list[Path]) -> None:
     with torch.no_grad():
         model.module.head.bias.zero_()
     assert Overview(model, known(model, WEIGHTS)).add(sounds[0]) == ["high", "low"]
+    with torch.no_grad():
+        model.module.head.weight.zero_()
+    assert Overview(model, known(model, WEIGHTS)).add(sounds[0]) == ["high", "low"]  # just 0.5
 
 
 class InBands(Interpreter):
@@ -110,6 +113,16 @@ def test_the_example_is_the_strongest_and_is_filtered(tmp_path: Path) -> None:
     assert power[740:760].sum() > 0.99 * power.sum()  # 750 Hz, not the 3125 Hz of the other
     silent = replace(known(model, WEIGHTS))
     assert Overview(model, silent).sound(0) is None
+
+
+def test_examples_in_folders_of_classes_have_different_names(tmp_path: Path) -> None:
+    model = spectral()
+    overview = Overview(model, InBands(**vars(known(model, WEIGHTS))))
+    for component, name in enumerate(("dog", "rain")):
+        (tmp_path / name).mkdir()
+        overview.add(tone(tmp_path / name / "01.wav", 2, (component, 0.1, 0.5, 1.5)))
+    files = [some[0].file for some in overview.table().strongest[:2]]
+    assert files == ["dog/01.wav", "rain/01.wav"]
 
 
 def test_the_interpreter_must_be_of_the_model() -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import errno
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from earwitness.cli.main import main
+from earwitness.decoders.interpreter import load_interpreter
 from earwitness.jobs.components import Overview
+from earwitness.methods.l2i import l2i
 from tests.interpreters import saved
 from tests.training import coarse, place_of_model
 
@@ -36,7 +40,23 @@ def again(
     first = name_of_first(out)
     table.write_text(table.read_text().replace(f'1,"{first}"', "1,siren"))
     assert name_of_first(out) == "siren"
-    return out, data, lambda: ran("--overwrite", "--names", str(table))
+    return out, data, partial(ran, "--overwrite", "--names", str(table))
+
+
+def test_components_are_selected_by_the_threshold_of_l2i_or_the_users(
+    again: tuple[Path, Path, Any],
+) -> None:
+    out, data, run = again
+    declared = signature(l2i).parameters["threshold"].default
+    assert declared == 0.4
+    for threshold, more in ((declared, ()), (1.0, ("--threshold", "1"))):
+        assert run(*more)[0] == 0
+        overview = Overview(coarse(), load_interpreter(out.parent / "i"), threshold=threshold)
+        overview.add(data / "one.wav")
+        rows = list(csv.DictReader((out / "components.csv").read_text().splitlines()))
+        assert any(any(one.selected) for one in overview.classes) == (threshold < 1)
+        for one in overview.classes:
+            assert [float(row[f"selected: {one.label}"]) for row in rows] == list(one.selected)
 
 
 def name_of_first(out: Path) -> str:

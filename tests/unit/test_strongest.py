@@ -14,13 +14,14 @@ from earwitness.audio import write_audio
 from earwitness.decoders.interpreter import load_interpreter
 from earwitness.errors import ModelError
 from earwitness.models.model import Model
+from earwitness.models.wrapping import wrap
 from earwitness.train.contamination import Sounds
 from earwitness.train.interpreters.l2i import train_l2i
-from earwitness.train.interpreters.strongest import smoothed, strongest
+from earwitness.train.interpreters.strongest import names_of, smoothed, strongest
 from earwitness.types import Audio, Segment
-from tests.interpreters import BANDS
-from tests.toys import RATE, TOY_PLANE, spectral
-from tests.training import coarse
+from tests.interpreters import BANDS, saved
+from tests.toys import RATE, TOY_PLANE, Magnitude, RegionNet, spectral
+from tests.training import STRIDE, coarse
 from tests.unit.test_train_l2i import SETTINGS
 
 HERTZ = (750.0, 3125.0, 7100.0)  # of a tone in the band of each component
@@ -85,6 +86,37 @@ def test_long_sounds_are_read_in_parts(tmp_path: Path) -> None:
     found = strongest(spectral(), Watched(), Sounds([path], RATE))
     assert lengths == [30 * RATE, 30 * RATE]  # of three parts, the second is silent
     np.testing.assert_allclose([one[0].start for one in found[:2]], [67.75, 0.75], atol=0.01)
+
+
+def test_sounds_in_folders_of_classes_have_different_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("dog", "rain"):
+        (tmp_path / name).mkdir()
+    quiet = tone(tmp_path / "dog" / "01.wav", 2, (0, 0.1, 0.5, 0.7))
+    loud = tone(tmp_path / "rain" / "01.wav", 2, (0, 0.2, 0.5, 0.7))
+    wanted = ["rain/01.wav", "dog/01.wav"]
+    assert [one.file for one in found_in([quiet, loud])[0]] == wanted
+    monkeypatch.chdir(tmp_path / "dog")
+    assert [one.file for one in found_in([Path("01.wav"), loud])[0]] == wanted
+
+
+def test_no_absolute_path_is_kept() -> None:
+    assert names_of([Path("/home/me/data/a.wav")]) == ["a.wav"]
+    assert names_of([Path("/home/me/a.wav"), Path("/media/disk/b.wav")]) == ["a.wav", "b.wav"]
+    assert names_of([]) == []
+
+
+def test_a_model_of_one_window_at_a_time_is_given_a_window_at_a_time(tmp_path: Path) -> None:
+    model = wrap(RegionNet(stride=STRIDE), sample_rate=RATE, labels=["high", "low"],
+                 features=Magnitude(), batch=1, lengths=(None, 1.0))  # fmt: skip
+    path = tone(tmp_path / "long.wav", 3.5, (0, 0.1, 0.2, 0.6), (0, 0.4, 2.2, 2.6))
+    (low, *_) = strongest(model, InBands(), Sounds([path], RATE))
+    np.testing.assert_allclose([low[0].start, low[0].end], [1.9, 2.9], atol=0.01)
+    trained = load_interpreter(saved(coarse(), tmp_path / "i"))
+    found = strongest(model, trained, Sounds([path], RATE))  # layers are recorded in one call
+    whole = strongest(coarse(), trained, Sounds([path], RATE))
+    assert [len(some) for some in found] == [len(some) for some in whole]
 
 
 def test_a_silent_sound_has_no_segment_and_the_first_of_equal_ones_is_first(tmp_path: Path) -> None:

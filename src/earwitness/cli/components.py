@@ -42,8 +42,8 @@ _SOUND = re.compile(r"component-\d+\.wav")
     help="Folder written by train l2i.  [default: the one that comes with the model]",
 )  # fmt: skip
 @click.option(
-    "--threshold", type=Number(0, 1), default=0.4, show_default=True,
-    help="Components of more than this relevance are selected.",
+    "--threshold", type=Number(0, 1),
+    help="Components of more than this relevance are selected.  [default: as of the method l2i]",
 )  # fmt: skip
 @click.option(
     "--names", type=place, metavar="FILE", help="Your names of components, as in explain."
@@ -62,7 +62,7 @@ def components(
     model: str,
     folder: str,
     interpreter: str | None,
-    threshold: float,
+    threshold: float | None,
     names: str | None,
     top: int,
     device: str,
@@ -72,6 +72,7 @@ def components(
 ) -> int:
     """Add all sounds to an overview, print it and write its files."""
     from earwitness.audio import find_clips
+    from earwitness.decoders.components import THRESHOLD
     from earwitness.files import held
     from earwitness.jobs.components import Overview
     from earwitness.methods.l2i import chosen_interpreter
@@ -82,6 +83,7 @@ def components(
     clips = find_clips([folder])
     root = Path(output)
     loaded = load_model(model, device=device)
+    threshold = THRESHOLD if threshold is None else threshold
     overview = Overview(loaded, chosen_interpreter(loaded, interpreter or ""), threshold=threshold)
     named(overview.table(), own, names or "")  # before the work begins
     with held(root):

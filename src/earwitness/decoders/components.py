@@ -20,6 +20,7 @@ from earwitness.layers.finding import HiddenLayer
 from earwitness.perturbation.pieces.decomposition import Pieces
 
 WIDTH = 96  # channels of Psi
+THRESHOLD = 0.4  # components of more than this relevance are selected, by default
 _READ = 512  # rows times channels that a layer is reduced to
 _FEWEST = 4  # channels of a layer with many rows
 _REACH = 5  # frames, length of the filters over time
@@ -274,7 +275,9 @@ class Components(PowerShares):
     def __init__(self, dictionary: Tensor, activations: Tensor, names: Sequence[str]) -> None:
         self._patterns, self._activations = dictionary, activations
         active = (activations.amax(dim=1) > 0).nonzero().flatten().tolist()
-        super().__init__(names, active, 0 * (dictionary[:, :1] * activations[:1]))
+        super().__init__(
+            names, active, activations.new_zeros(len(dictionary), activations.shape[1])
+        )
 
     def _power(self, number: int) -> Tensor:
         values = self._patterns[:, number, None] * self._activations[number]

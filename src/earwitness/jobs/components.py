@@ -13,17 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earwitness.decoders.components import Components, normalised, select
+from earwitness.decoders.components import THRESHOLD, Components, normalised, select
 from earwitness.decoders.interpreter import Interpreter
 from earwitness.layers.recording import require_one_call
 from earwitness.methods.l2i import component_names
 from earwitness.models.model import Model
-from earwitness.models.target import overall, probabilities
+from earwitness.models.target import decided_labels, make_target
 from earwitness.subject import open_subject
-from earwitness.train.interpreters.strongest import strongest_segments
+from earwitness.train.interpreters.strongest import names_of, strongest_segments
 from earwitness.types import Audio, ComponentTable, FloatArray, Segment
-
-_DECIDED = 0.5  # probability from which a label is decided, of a model of several labels
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,8 @@ class Example:
 
     path: Path
     strength: float
-    segment: Segment
+    start: float
+    end: float
 
 
 class Overview:
@@ -72,7 +71,9 @@ class Overview:
         Components of more than this relevance are selected.
     """
 
-    def __init__(self, model: Model, interpreter: Interpreter, *, threshold: float = 0.4) -> None:
+    def __init__(
+        self, model: Model, interpreter: Interpreter, *, threshold: float = THRESHOLD
+    ) -> None:
         interpreter.require(model)
         interpreter.network.to(model.device)
         self.model, self.interpreter, self.threshold = model, interpreter, threshold
@@ -81,6 +82,7 @@ class Overview:
         self._sounds = np.zeros(labels, np.int64)
         self._relevance, self._selected = np.zeros((2, labels, count))
         self.examples: list[Example | None] = [None] * count
+        self._paths: list[Path] = []
 
     def add(self, path: Path) -> list[str]:
         """Add a sound, and return the labels that the model decides for it.
@@ -93,8 +95,7 @@ class Overview:
         wave = self._wave(path)
         with self.model.undisturbed(), torch.no_grad():
             outputs, activations = self._read(wave)
-            chances = overall(self.model, probabilities(self.model, outputs))[0]
-            decided = self._decided(chances)
+            decided = self._decided(outputs)
             theta = self.interpreter.network.theta
             for label in decided:
                 relevance = normalised(theta.shares(activations[None], label)[0])
@@ -105,8 +106,8 @@ class Overview:
         for k, (strength, start, end) in enumerate(found):
             best = self.examples[k]
             if strength > (best.strength if best else 0.0):
-                segment = Segment(path.name, round(start, 3), round(end, 3))
-                self.examples[k] = Example(path, strength, segment)
+                self.examples[k] = Example(path, strength, round(start, 3), round(end, 3))
+        self._paths.append(path)
         return [self.model.labels[label] for label in decided]
 
     def _wave(self, path: Path) -> Tensor:
@@ -118,11 +119,11 @@ class Overview:
         magnitude = self.model.plane.analyse(wave[None])[0].abs()
         return self.interpreter.read(self.model, magnitude, wave)
 
-    def _decided(self, chances: Tensor) -> list[int]:
+    def _decided(self, outputs: Tensor) -> list[int]:
         if self.model.task == "multi-label":
-            found: list[int] = (chances > _DECIDED).nonzero().flatten().tolist()
+            found: list[int] = decided_labels(self.model, outputs)[0].nonzero().flatten().tolist()
             return found
-        return [int(chances.argmax())]
+        return [make_target(self.model, outputs[0]).index]
 
     @property
     def classes(self) -> list[ClassComponents]:
@@ -140,7 +141,10 @@ class Overview:
         """Return the names of the components and their examples, without relevance."""
         names = component_names(self.interpreter)
         nothing = np.zeros((len(names), 0), np.float32)
-        segments = tuple((one.segment,) if one else () for one in self.examples)
+        files = dict(zip(self._paths, names_of(self._paths), strict=True))
+        segments = tuple(
+            (Segment(files[one.path], one.start, one.end),) if one else () for one in self.examples
+        )
         return ComponentTable(names, (0.0,) * len(names), nothing, None, segments)
 
     def sound(self, component: int) -> Audio | None:
@@ -161,10 +165,7 @@ class Overview:
             switches[0, component] = 1
             spectrum = plane.analyse(wave[None])[0]
             alone = plane.synthesise(pieces.mix(switches) * spectrum, len(wave))[0]
-        first, last = (
-            round(second * self.model.rate)
-            for second in (example.segment.start, example.segment.end)
-        )
+        first, last = (round(second * self.model.rate) for second in (example.start, example.end))
         samples: FloatArray = alone[first:last].cpu().numpy()
         peak = float(np.abs(samples).max(initial=0.0))
         return Audio(samples * np.float32(0.5 / peak if peak > 0 else 1.0), self.model.rate)

@@ -10,7 +10,13 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from earwitness.decoders.components import Components, PowerShares, normalised, select
+from earwitness.decoders.components import (
+    THRESHOLD,
+    Components,
+    PowerShares,
+    normalised,
+    select,
+)
 from earwitness.decoders.dictionary import peak_freqs
 from earwitness.decoders.interpreter import FILES, Interpreter, load_interpreter
 from earwitness.decoders.trained import Folders, Learned
@@ -41,7 +47,7 @@ def l2i(
     probe: Probe,
     *,
     interpreter: str = "",
-    threshold: Annotated[float, Ge(0), Le(1)] = 0.4,
+    threshold: Annotated[float, Ge(0), Le(1)] = THRESHOLD,
     top: Annotated[int, Ge(0)] = 0,
 ) -> Map:
     """Filter the sound by its most relevant components; the map is their share of every cell.

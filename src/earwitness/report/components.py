@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -76,20 +77,26 @@ def _segment(root: Path, segment: Segment, known: Mapping[str, Path]) -> dict[st
 
 @lru_cache(maxsize=4)
 def sounds_by_name(folder: str) -> dict[str, Path]:
-    """Return the sounds of a folder by their names; several of one name are left out.
+    """Return the sounds of a folder by their paths relative to it, and by the ends of their paths.
+
+    An end is what a path has after one of its folders, ``dog/01.wav`` or ``01.wav``; those of
+    several sounds are left out. So a collection is found in a folder above or below the one that
+    its own paths are relative to, and a bare name if it is unique.
 
     Raises
     ------
     AudioError
         If there is no sound in it.
     """
-    found: dict[str, Path] = {}
-    twice = set()
-    for path in find_clips([folder]):
-        if path.name in found:
-            twice.add(path.name)
-        found[path.name] = path
-    return {name: path for name, path in found.items() if name not in twice}
+    clips = find_clips([folder])
+    found: dict[str, Path | None] = {}
+    for path in clips:
+        parts = Path(os.path.abspath(path)).parts[1:]
+        for first in range(len(parts)):
+            end = "/".join(parts[first:])
+            found[end] = None if end in found else path
+    exact = {path.relative_to(folder).as_posix(): path for path in clips}
+    return {end: path for end, path in found.items() if path} | exact
 
 
 def mel_maxima(patterns: FloatArray, top: float) -> FloatArray:

@@ -2,6 +2,7 @@
 
 function startTable(table, { search, filter, status, open, play }) {
   const body = table.tBodies[0], rows = [...body.rows];
+  const isSound = row => row.classList.contains("sound"), sounds = rows.filter(isSound), missing = rows.filter(row => !isSound(row));
   const textOf = new Map(rows.map(row => [row, row.textContent.toLowerCase()]));
   const gradesOf = row => (row.dataset.grades ?? "").split(" ");
   const collator = new Intl.Collator(undefined, { numeric: true });
@@ -24,7 +25,7 @@ function startTable(table, { search, filter, status, open, play }) {
       const falling = head.getAttribute("aria-sort") === "ascending";
       heads.forEach(one => one.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", falling ? "descending" : "ascending");
-      const keys = new Map(rows.map(row => [row, row.cells[column].dataset.sort ?? row.cells[column].textContent.trim()]));
+      const keys = new Map(sounds.map(row => [row, row.cells[column].dataset.sort ?? row.cells[column].textContent.trim()]));
       const numbers = [...keys.values()].every(key => key === "" || Number.isFinite(Number(key)));
       const before = (a, b) => {
         const [x, y] = [keys.get(a), keys.get(b)];
@@ -32,7 +33,7 @@ function startTable(table, { search, filter, status, open, play }) {
         const order = numbers ? Number(x) - Number(y) : collator.compare(x, y);
         return falling ? -order : order;
       };
-      body.append(...[...rows].sort((a, b) => before(a, b) || a.dataset.clip - b.dataset.clip));
+      body.append(...[...sounds].sort((a, b) => before(a, b) || a.dataset.clip - b.dataset.clip), ...missing);
     });
   }
   body.addEventListener("click", event => {
@@ -42,9 +43,9 @@ function startTable(table, { search, filter, status, open, play }) {
     else if (!event.target.closest("a")) open(Number(row.dataset.clip));
   });
   show();
-  const visible = () => [...body.rows].filter(row => !row.hidden).map(row => Number(row.dataset.clip));
+  const visible = () => [...body.rows].filter(row => isSound(row) && !row.hidden).map(row => Number(row.dataset.clip));
   return {
-    rows: rows.length,
+    rows: sounds.length,
     peak: Math.max(...rows.map(row => Number(row.dataset.peak) || 0)) || 1, // largest magnitude of all sounds
     /** Return the clip that is `step` rows below another in the order shown; the first or last without one. */
     beside(clip, step) {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -34,7 +36,8 @@ def strongest(
     """Return the three sounds in which each component is strongest, and where in them.
 
     The strength at a time is the mean of the activation under a Hann window of one second around
-    it. It costs one forward pass per sound, and one more for every 30 s beyond the first.
+    it. It costs one forward pass per sound, and one more for every 30 s beyond the first; a model
+    that is evaluated on one window at a time is given a window at a time.
 
     Parameters
     ----------
@@ -52,17 +55,32 @@ def strongest(
         active in fewer. Of equal ones, the first.
     """
     found: list[Found] = []
+    names = names_of(sounds.paths)
     with model.undisturbed(), torch.no_grad():
-        for number, path in enumerate(sounds.paths, start=1):
+        for number, name in enumerate(names, start=1):
             wave = sounds.whole(number - 1).to(model.device)
             for k, (strength, start, end) in enumerate(_peaks(model, interpreter, wave)):
                 if k == len(found):
                     found.append([])
-                segment = Segment(path.name, round(start, 3), round(end, 3))
+                segment = Segment(name, round(start, 3), round(end, 3))
                 found[k] = sorted([*found[k], (strength, segment)], key=_weakness)[:_FILES]
             if on_sound:
                 on_sound(number)
     return tuple(tuple(one for strength, one in some if strength > 0) for some in found)
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Return paths of files relative to the folder that they have in common, ``dog/01.wav``.
+
+    Files that have only the root in common are called by their bare names, so that no absolute path
+    is kept.
+    """
+    whole = [Path(os.path.abspath(path)) for path in paths]
+    drives = {path.anchor for path in whole}
+    common = os.path.commonpath([path.parent for path in whole]) if len(drives) == 1 else ""
+    if common in ("", *drives):
+        return [path.name for path in whole]
+    return [path.relative_to(common).as_posix() for path in whole]
 
 
 def _weakness(pair: tuple[float, Segment]) -> float:
@@ -79,6 +97,8 @@ def _peaks(
     plane, samples = model.plane, len(wave)
     wave = functional.pad(wave, (0, max(0, round(WINDOW * model.rate) - len(wave))))
     size = min(len(wave), round(_AT_ONCE * model.rate))
+    if model.one_by_one:  # a layer is recorded in one call
+        size = min(size, model.longest or size)
     best: list[tuple[float, float, float]] = []
     for begin in range(0, len(wave), size):
         begin = min(begin, len(wave) - size)
