@@ -84,6 +84,20 @@ def test_the_table_lists_components_by_relevance_with_its_sign(page_of: Path, vi
     assert HOSTILE in rows.nth(order.index(1)).inner_text()
 
 
+def test_training_sounds_that_were_not_found_are_counted(page_of: Path, view: Any) -> None:
+    lost = page_of.parent / "lost.html"
+    text = page_of.read_text(encoding="utf-8")
+    segments = sum(map(len, made(page_of).components.strongest)) // 2  # type: ignore[union-attr]
+    link = '"../training/deep/b.wav"'
+    assert (segments, text.count(link)) == (4, 4)
+    lost.write_text(text.replace(link, "null"), encoding="utf-8")
+    said = "4 segments are of files that were not found in the folder of training sounds"
+    for path, expected in ((page_of, False), (lost, True)):
+        page = view(path)
+        wait_open(page, 0)
+        assert (said in page.locator("[data-part=components]").inner_text()) == expected
+
+
 def test_a_component_is_heard_alone_and_the_evidence_again(page_of: Path, view: Any) -> None:
     page = view(page_of)
     wait_open(page, 0)

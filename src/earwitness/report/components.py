@@ -64,6 +64,7 @@ def pack_components(root: Path, one: Explanation, data: str = "") -> dict[str, A
     patterns = None if table.patterns is None else mel_maxima(table.patterns[chosen], top)
     return {
         "count": len(table.names),
+        "data": bool(data),
         "rows": rows,
         "patterns": None if patterns is None or not rows else pack(codes(patterns)),
         "activations": pack(codes(maxima(table.activations[chosen]))) if rows else None,

@@ -47,6 +47,7 @@ async function fillComponents(host, desk, texts) {
     return el("tr", {}, ...cells);
   });
   const weaker = held.count - held.rows.length;
+  const lost = held.data ? held.rows.flatMap(one => one.strongest).filter(part => !part.link).length : 0;
   host.querySelector("div").replaceChildren(
     el("div", { class: "scroll", tabindex: heard ? null : 0, role: "region", "aria-label": "Components" }, el(
       "table", { class: "components-table" },
@@ -54,7 +55,7 @@ async function fillComponents(host, desk, texts) {
       el("thead", {}, el("tr", {}, ...heads.filter(Boolean).map(head => el("th", { scope: "col" }, ...explained(head, texts))))),
       el("tbody", {}, ...rows),
     )),
-    el("p", { class: "soft" }, `Every curve is scaled to its own maximum; patterns from 0 to ${hertz(desk.clip.rate / 2)} (mel axis), activations from 0 to ${seconds(desk.clip.samples / desk.clip.rate)}.${weaker ? ` ${weaker} of ${held.count} components are less relevant and not listed.` : ""}`),
+    el("p", { class: "soft" }, `Every curve is scaled to its own maximum; patterns from 0 to ${hertz(desk.clip.rate / 2)} (mel axis), activations from 0 to ${seconds(desk.clip.samples / desk.clip.rate)}.${weaker ? ` ${weaker} of ${held.count} components are less relevant and not listed.` : ""}${lost ? ` ${lost} segments are of files that were not found in the folder of training sounds, or not unambiguously.` : ""}`),
   );
   rove(host.querySelector("tbody"));
   mine.show = () => {
