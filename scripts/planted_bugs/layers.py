@@ -163,4 +163,14 @@ BUGS = {
         "generator=probe.generator).round()",
         "generator=probe.generator).ceil()",
     ),
+    "place: what the model does not read is given attribution": (
+        "layers/placing.py",
+        "start + length if start + length < samples else math.inf",
+        "math.inf",
+    ),
+    "place: what is before the window is given attribution": (
+        "layers/placing.py",
+        "(times >= start / rate) & (times <= end / rate)",
+        "times <= end / rate",
+    ),
 }

@@ -117,7 +117,9 @@ def iba(
     with torch.no_grad():
         bits = search.nats(logits).clamp(min=0).sum(dim=1) / math.log(2)
     windows = probe.model.windows(probe.samples)
-    values = place(bits, chosen.axes, windows, probe.times, probe.freqs, probe.model.rate)
+    values = place(
+        bits, chosen.axes, windows, probe.samples, probe.times, probe.freqs, probe.model.rate
+    )
     details = {
         "layer": chosen.name,
         "axes": "time only" if chosen.axes.freq_axis is None else "time, frequency",
