@@ -16,6 +16,8 @@ from earwitness.models.model import Model
 from earwitness.registry import unknown
 from earwitness.types import Direction, Kind, Target
 
+_DECIDED = 0.5  # probability from which a label is decided
+
 
 def make_target(
     model: Model,
@@ -108,6 +110,11 @@ def probabilities(model: Model, outputs: Tensor) -> Tensor:
 def overall(model: Model, outputs: Tensor) -> Tensor:
     """Return outputs for the whole sound (batch, output): the mean over frames."""
     return outputs.mean(dim=-1) if model.per_frame else outputs
+
+
+def decided_labels(model: Model, outputs: Tensor) -> Tensor:
+    """Return which labels of several are decided (batch, label): a probability of 0.5 or more."""
+    return overall(model, probabilities(model, outputs)) >= _DECIDED
 
 
 def explained_score(model: Model, outputs: Tensor, target: Target) -> Tensor:
