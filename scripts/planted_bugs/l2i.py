@@ -223,34 +223,34 @@ BUGS = {
         "used = decided.any(axis=0)",
         "used = decided.any(axis=0) | True",
     ),
-    "l2i: what is heard is learnt from the first epoch on": (
+    "l2i: the masked loss counts from the first epoch on": (
         "train/interpreters/objective.py",
-        "return self.heard if epoch >= self.turn * epochs else 0.0",
-        "return self.heard",
+        "return self.faithfulness if epoch >= self.turn * epochs else 0.0",
+        "return self.faithfulness",
     ),
-    "l2i: what is heard counts from the other side": (
-        "train/interpreters/listening.py",
+    "l2i: the masked loss is of the other side": (
+        "train/interpreters/masking.py",
         "return faith(weights, kept, left, before)",
         "return faith(weights, left, kept, before)",
     ),
     "l2i: the softly selected are the irrelevant ones": (
-        "train/interpreters/listening.py",
+        "train/interpreters/masking.py",
         "(shares / largest - THRESHOLD) / _WIDTH",
         "(THRESHOLD - shares / largest) / _WIDTH",
     ),
     "l2i: the relevance of training is not centred": (
-        "train/interpreters/listening.py",
+        "train/interpreters/masking.py",
         "weights = weights - weights.mean(dim=0)",
         "pass",
     ),
     "l2i: the rest is heard in training": (
-        "train/interpreters/listening.py",
+        "train/interpreters/masking.py",
         "rest = kept.new_zeros(1)",
         "rest = kept.new_ones(1)",
     ),
-    "l2i: what is heard is left out of the training": (
+    "l2i: the masked loss is left out of the training": (
         "train/interpreters/l2i.py",
-        "loss[some] + heard / _HEARD * term",
+        "loss[some] + weight * len(loss) / some.stop * term",
         "loss[some]",
     ),
     "l2i: patterns of nothing are kept": (
@@ -262,5 +262,10 @@ BUGS = {
         "train/interpreters/dictionary.py",
         "(job[0], part.shape[1])",
         "(job[0], job[3])",
+    ),
+    "l2i: gradients are missed in the middle of the training": (
+        "train/interpreters/l2i.py",
+        "if settings.weights.faithfulness:\n            self._require_gradients()",
+        "pass",
     ),
 }

@@ -25,23 +25,38 @@ BUGS = {
     ),
     "l2i-page: right decisions are shown as wrong": (
         "cli/l2i_cases.py",
-        "if decided != item.label and",
-        "if decided == item.label and",
+        "if decided != item.label:",
+        "if decided == item.label:",
     ),
     "l2i-page: noise has a level of its own": (
         "cli/l2i_cases.py",
-        "(power * rng.standard_normal",
+        "(rms * rng.standard_normal",
         "(0.1 * rng.standard_normal",
     ),
     "l2i-page: labels that are not decided are explained": (
-        "cli/l2i_cases.py",
-        "(chances >= _DECIDED)",
-        "(chances >= 0)",
+        "models/target.py",
+        ">= _DECIDED",
+        ">= 0",
     ),
     "l2i-page: the disturbing sound is called the target": (
         "cli/l2i_cases.py",
         "sources = {one.label: source, other.label: rest}",
         "sources = {other.label: source, one.label: rest}",
+    ),
+    "l2i-page: a tagger of other classes is found too late": (
+        "cli/l2i_page.py",
+        "in shared}) < 2:",
+        "in shared}) < 0:",
+    ),
+    "l2i-page: the tagger is not on the page": (
+        "cli/l2i_page.py",
+        "models=_models(explained, several)",
+        "models=_models(explained, None)",
+    ),
+    "labels: a test without labels is not a number": (
+        "train/classifier.py",
+        "name: None if math.isnan(value) else value",
+        "name: value",
     ),
     "l2i-page: a finished page is made again": (
         "cli/l2i_page.py",

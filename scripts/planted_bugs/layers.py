@@ -153,6 +153,16 @@ BUGS = {
         '"" if model.module is None else digest(model.module)',
         '""',
     ),
+    "iba: another front end has the statistics of the first": (
+        "methods/iba.py",
+        "known = _KNOWN.of(model)",
+        "known = _KNOWN.__dict__",
+    ),
+    "iba: trials of a batch count in the statistics": (
+        "methods/iba.py",
+        "model.settle(waves)  #",
+        "pass  #",
+    ),
     "iba: a layer without effect is explained": (
         "methods/iba.py",
         "if not reached and",
@@ -162,5 +172,15 @@ BUGS = {
         "methods/iba.py",
         "generator=probe.generator).round()",
         "generator=probe.generator).ceil()",
+    ),
+    "place: what the model does not read is given attribution": (
+        "layers/placing.py",
+        "start + length if start + length < samples else math.inf",
+        "math.inf",
+    ),
+    "place: what is before the window is given attribution": (
+        "layers/placing.py",
+        "(times >= start / rate) & (times <= end / rate)",
+        "times <= end / rate",
     ),
 }

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from earwitness.errors import AudioError, NotApplicableError
+from earwitness.evaluation.scrambling import scrambled
 from earwitness.layers.axes import LayerAxes
 from earwitness.layers.bottleneck import Bottleneck, Moments, Statistics, information, smoothed
 from earwitness.layers.placing import as_maps, as_output
@@ -40,13 +41,22 @@ class Powers(nn.Module):
         with torch.no_grad():
             self.maps.weight.copy_(torch.tensor([1.0, -0.5]).view(2, 1, 1, 1))
             self.head.weight.copy_(torch.tensor([[2.0, 1.0], [-1.0, 0.5]]))
+            self.head.bias.zero_()
 
     def forward(self, features: Tensor) -> Tensor:
         return self.head(self.maps(features).mean(dim=(2, 3)))
 
 
-def powers() -> Model:
-    return wrap(Powers().eval(), sample_rate=RATE, labels=["a", "b"], features=Magnitude())
+class Doubled(Magnitude):
+    """A front end that returns twice the magnitude."""
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        return 2 * super().forward(magnitude)
+
+
+def powers(features: nn.Module | None = None, **facts: Any) -> Model:
+    features = features or Magnitude()
+    return wrap(Powers().eval(), sample_rate=RATE, labels=["a", "b"], features=features, **facts)
 
 
 def probe_of(model: Model, samples: int = SAMPLES, seed: int = 0, **facts: Any) -> Probe:
@@ -146,6 +156,48 @@ def test_statistics_of_a_folder_are_those_of_its_sounds(tmp_path: Path) -> None:
         model.module.maps.weight.mul_(2)
     again = iba._of_folder(probe, chosen, str(tmp_path))
     assert_allclose(again.mean, 2 * other.mean, rtol=1e-4)
+
+
+def folder_statistics(model: Model, folder: Path) -> Statistics:
+    probe = probe_of(model)
+    chosen = iba.named_layer(model, "maps", probe.target, SAMPLES, probe.tick)
+    return iba._of_folder(probe, chosen, str(folder))
+
+
+def write_noise(folder: Path, samples: int) -> Tensor:
+    sound = (0.1 * np.random.default_rng(0).standard_normal(samples)).astype(np.float32)
+    soundfile.write(folder / "noise.wav", sound, RATE, subtype="FLOAT")
+    return torch.from_numpy(sound)
+
+
+def test_one_network_has_other_statistics_behind_another_front_end(tmp_path: Path) -> None:
+    write_noise(tmp_path, 9000)
+    one, two = (folder_statistics(powers(front), tmp_path) for front in (Magnitude(), Doubled()))
+    assert_allclose(two.mean, 2 * one.mean, rtol=1e-5)
+    assert_allclose(two.deviation, 2 * one.deviation, rtol=1e-5)
+
+
+def test_scrambled_weights_have_statistics_of_their_own(tmp_path: Path) -> None:
+    write_noise(tmp_path, 9000)
+    model = powers()
+    before = folder_statistics(model, tmp_path)
+    with scrambled(model, [("maps",)], seed=0):  # exchanges the two weights
+        after = folder_statistics(model, tmp_path)
+    assert_allclose(after.mean, before.mean.flip(0), rtol=1e-5)
+
+
+def test_trials_of_a_batch_do_not_count_in_the_statistics_of_long_sounds(tmp_path: Path) -> None:
+    # the trial of a batch evaluates sounds that are not in the folder, such as 60 dB lower ones
+    wave = write_noise(tmp_path, 8000)
+    model = powers(lengths=(None, 5000 / RATE))
+    plane, windows = model.plane, model.windows(8000)
+    assert len(windows) == 3
+    whole = plane.analyse(wave[None])[0].abs().double()
+    starts = [at // plane.hop for at, _ in windows]
+    frames = torch.stack([whole[:, at : at + plane.frames(5000)] for at in starts])
+    found = folder_statistics(model, tmp_path)
+    assert_allclose(found.mean[0], frames.mean(dim=(0, 2)), rtol=1e-4)
+    assert_allclose(found.mean[1], -0.5 * frames.mean(dim=(0, 2)), rtol=1e-4)
 
 
 def test_statistics_of_a_sound_are_those_under_gains_half_of_which_are_off() -> None:

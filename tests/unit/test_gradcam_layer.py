@@ -263,3 +263,17 @@ def test_the_search_tells_its_progress_and_is_kept_until_weights_change() -> Non
     with torch.no_grad():
         model.module.body.weight.mul_(1.5)
     assert passes() == (49 + 3 + 3, 49 + 1 + 1 + 1)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "iba"])
+@pytest.mark.parametrize(("longer", "read"), [("first", (0.0, 0.5)), ("last", (1.0, np.inf))])
+def test_what_the_model_does_not_read_has_no_attribution(
+    method: str, longer: str, read: tuple[float, float]
+) -> None:
+    net = Narrow(slice(5, 40), copies=3).eval()
+    facts: dict[str, Any] = {"output": "scores", "labels": ["a", "b"], "lengths": (None, 0.5)}
+    model = wrap(net, sample_rate=RATE, longer=longer, **facts)
+    found = explain(model, noise(), method, target="a", trust="none").attribution
+    outside = (found.times < read[0]) | (found.times > read[1])
+    np.testing.assert_array_equal(found.values[:, outside], 0.0)
+    assert np.abs(found.values[:, ~outside]).max() > 0

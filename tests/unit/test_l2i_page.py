@@ -39,9 +39,12 @@ from earwitness.models.wrapping import wrap
 from tests.toys import RATE, Magnitude, RegionNet
 from tests.training import coarse
 
-def tagger():
-    return wrap(RegionNet(stride=3).eval(), sample_rate=RATE, labels=["high", "low"],
+def tagger(labels=("high", "low")):
+    return wrap(RegionNet(stride=3).eval(), sample_rate=RATE, labels=list(labels),
                 features=Magnitude(), task="multi-label")
+
+def stranger():
+    return tagger(("high", "rain"))
 """
 
 
@@ -98,6 +101,8 @@ def test_the_command_makes_every_case_and_resumes(
     page = (out / "index.html").read_text(encoding="utf-8")
     assert page.count('<tr class="sound"') == 6
     assert "flint: left out, since no folder was given (--flint DIR)" in page
+    models = "(a) to (d) by a single-label model with 2 outputs at 16000 Hz, (e) by a multi-label"
+    assert f"6 sounds</span> explained; {models} model with 2 outputs at 16000 Hz" in page
     before = {path: path.stat().st_mtime_ns for path in out.rglob("explanation.json")}
     code, printed, error = run(capsys, *words)
     assert (code, printed) == (0, "")
@@ -154,6 +159,8 @@ def test_the_labels_that_a_tagger_decides_are_explained(
     ("words", "text"),
     [
         (["--tagger", "esc10"], "are given together"),
+        (["--tagger", "MODEL:stranger", "--tagger-interpreter", "t"], "fewer than two classes"),
+        (["--clips", "40"], "too few for 40 different mixtures"),
         (["--fold", "3"], "fold 3 has no sounds of two classes"),
         (["--model", "MODEL:tagger"], "does not decide one class of many"),
     ],

@@ -15,7 +15,7 @@ from earwitness.evaluation.cases import make_cases, measure
 from earwitness.evaluation.verdict import ahead_of
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
-from earwitness.models.target import explained_score, make_target, reported_score
+from earwitness.models.target import decided_labels, explained_score, make_target, reported_score
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain, predict
 from earwitness.probe import Probe
@@ -37,6 +37,17 @@ class Levels(nn.Module):
 def levels(**facts: Any) -> Model:
     given: dict[str, Any] = {"labels": ["loud", "quiet"], "per_frame": True, **facts}
     return wrap(Levels(), sample_rate=RATE, **given)
+
+
+def test_labels_of_several_are_decided_from_a_probability_of_a_half() -> None:
+    outputs = torch.tensor([[[0.4, 0.7], [0.5, 0.5], [0.2, 0.7], [0.9, 0.0]]])  # two frames
+    model = wrap(
+        Levels(), sample_rate=RATE, labels=["a", "b", "c", "d"], per_frame=True,
+        task="multi-label", output="probabilities",
+    )  # fmt: skip
+    assert decided_labels(model, outputs).tolist() == [[True, True, False, False]]
+    logits = wrap(Levels(), sample_rate=RATE, labels=["a", "b"], task="multi-label")
+    assert decided_labels(logits, torch.tensor([[-0.1, 0.1]])).tolist() == [[False, True]]
 
 
 def steps() -> Audio:

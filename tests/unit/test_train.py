@@ -178,6 +178,28 @@ def test_several_labels_from_the_command(
     assert load_model(str(tmp_path / "m")).labels == ("high", "low")
 
 
+def test_a_test_fold_without_a_label_has_no_precision(
+    tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from earwitness.cli.main import main
+
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = ["filename,fold,category"]
+    for item in read_collection(tones):
+        (data / item.path.name).write_bytes(item.path.read_bytes())
+        rows.append(f"{item.path.name},{item.fold},{item.label if item.fold < 3 else ';'}")
+    (data / "tones.csv").write_text("\n".join(rows))
+    words = ["train", "classifier", "--data", str(data), "--test-folds", "3", "--multi-label"]
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--epochs", "1", "-o", str(tmp_path / "m")])
+    assert not end.value.code
+    assert "macro AUPRC -, micro AUPRC -, largest F1 - on 12 sounds" in capsys.readouterr().out
+    facts = json.loads((tmp_path / "m" / "model.json").read_text())["facts"]
+    none = dict.fromkeys(("macro_auprc", "micro_auprc", "max_f1"))
+    assert facts["test"] == {"sounds": 12, **none}
+
+
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 

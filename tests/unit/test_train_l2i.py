@@ -265,8 +265,8 @@ def test_taggers_are_explained_label_by_label(
 
 
 def test_the_loss_of_a_step_has_the_term_for_half_of_its_clips(sounds: list[Path]) -> None:
-    def losses(heard: float) -> torch.Tensor:
-        weights = InterpreterWeights(heard=heard, turn=0.0)
+    def losses(weight: float) -> torch.Tensor:
+        weights = InterpreterWeights(faithfulness=weight, turn=0.0)
         settings = InterpreterSettings(
             epochs=3, batch=6, crop=1.5, contamination=Contamination(kinds=()), weights=weights
         )
@@ -276,10 +276,27 @@ def test_the_loss_of_a_step_has_the_term_for_half_of_its_clips(sounds: list[Path
         with training.model.undisturbed(), training.model.frozen():
             return training.step([0, 1, 2, 3, 4, 5], generator).detach()
 
-    without, once, thrice = (losses(heard).double() for heard in (0.0, 0.1, 0.3))
+    without, once, thrice = (losses(weight).double() for weight in (0.0, 0.1, 0.3))
     torch.testing.assert_close(once[3:], without[3:])
     assert float((once - without)[:3].abs().min()) > 0.01
     torch.testing.assert_close((thrice - without)[:3], 3 * (once - without)[:3], rtol=1e-3, atol=0)
+
+
+class Detached(WaveNet):
+    def forward(self, waves: torch.Tensor) -> torch.Tensor:
+        return super().forward(waves.detach())
+
+
+def test_a_network_without_gradients_is_refused_before_the_training(
+    sounds: list[Path], tmp_path: Path
+) -> None:
+    model = wrap(Detached(stride=STRIDE), sample_rate=RATE, labels=["high", "low"])
+    with pytest.raises(NotApplicableError, match=r"its gradients; train with --faithfulness 0"):
+        trained(model, sounds, tmp_path / "i")
+    assert not (tmp_path / "i" / "dictionary.csv").exists()
+    plain = InterpreterWeights(faithfulness=0.0)
+    found = trained(model, sounds, tmp_path / "j", weights=plain, epochs=2)
+    assert found.facts["trained"]["epochs"] == 2
 
 
 def test_psi_reads_the_finest_layer_too(sounds: list[Path]) -> None:
@@ -377,12 +394,12 @@ def test_the_command_trains_and_explains(
 
 def test_options_of_the_command_are_settings() -> None:
     given: dict[str, Any] = {"amp": False, "seed": 3, "noise": 0, "components": 9}
-    found = l2i_settings({**given, "fidelity": 3.0, "sparsity": 0.1, "heard": 0.3,
+    found = l2i_settings({**given, "fidelity": 3.0, "sparsity": 0.1, "faithfulness": 0.3,
                           "dictionary_sparsity": 0.5, "divergence": "kl",
                           "kinds": ("none",), "snr": (1.0, 2.0)})  # fmt: skip
     assert (found.weights.early, found.weights.late, found.weights.sparsity) == (1.5, 3.0, 0.1)
     assert found.weights.reconstruction == InterpreterWeights().reconstruction
-    assert found.weights.heard == 0.3
+    assert found.weights.faithfulness == 0.3
     learnt = found.dictionary
     assert (learnt.components, learnt.divergence, learnt.sparsity) == (9, "kl", 0.5)
     assert (found.seed, learnt.seed) == (3, 3)

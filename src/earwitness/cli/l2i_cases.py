@@ -15,14 +15,13 @@ from earwitness.data.collection import Item, read_collection
 from earwitness.data.mixtures import loudest, mix, pair_items
 from earwitness.errors import ParameterError
 from earwitness.models.model import Model
-from earwitness.models.target import overall, probabilities
+from earwitness.models.target import decided_labels, make_target
 from earwitness.types import Audio, FloatArray, Request
 
 OTHERS, NOISE = "a and c mixed with another class", "b white noise at 0 dB"
 WRONG, SEVERAL = "d misclassified", "e several labels"
 SECONDS = 2.5  # of every mixture
-LEVEL = 6.0  # dB, target relative to the other class
-_DECIDED = 0.5  # probability from which a label is decided
+LEVEL = 6  # dB, target relative to the other class
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,8 @@ def with_others(
     requests: Mapping[str, Request], alone: Mapping[str, Request],
 ) -> Iterator[Case]:  # fmt: skip
     """Yield target, disturbing sound and mixture of every pair."""
-    for number, (one, other) in enumerate(_pairs(items, count, seed), start=1):
-        made = mix(one, other, int(LEVEL), SECONDS, model.rate)
+    for number, (one, other) in enumerate(pairs(items, count, seed), start=1):
+        made = mix(one, other, LEVEL, SECONDS, model.rate)
         source = made.input if made.source is None else made.source
         rest = made.input - source
         for part, label, samples in [
@@ -99,10 +98,10 @@ def with_noise(
 ) -> Iterator[Case]:
     """Yield recordings with white noise of the same power."""
     rng = np.random.default_rng((seed, 1))
-    for number, (one, _) in enumerate(_pairs(items, count, seed), start=1):
+    for number, (one, _) in enumerate(pairs(items, count, seed), start=1):
         sound = loudest(read_audio(one.path, rate=model.rate).samples, SECONDS, model.rate)
-        power = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
-        noise = (power * rng.standard_normal(len(sound))).astype(np.float32)
+        rms = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
+        noise = (rms * rng.standard_normal(len(sound))).astype(np.float32)
         scale = np.float32(1 / max(1.0, float(np.abs(sound + noise).max())))
         sources = {one.label: scale * sound, "white noise": scale * noise}
         name = f"{number} {one.label}"
@@ -117,8 +116,8 @@ def misclassified(
     for number in np.random.default_rng((seed, 2)).permutation(len(items)):
         item = items[int(number)]
         samples = read_audio(item.path, rate=model.rate).samples[: model.longest]
-        decided = model.labels[int(_chances(model, samples).argmax())]
-        if decided != item.label and found < count:
+        decided = make_target(model, _outputs(model, samples)[0]).label
+        if decided != item.label:
             found += 1
             name = f"{found} {item.label} taken for {decided}"
             yield Case(WRONG, name, samples, model, requests)
@@ -130,10 +129,11 @@ def several_labels(
     tagger: Model, items: Sequence[Item], count: int, seed: int, options: Mapping[str, Any]
 ) -> Iterator[Case]:
     """Yield mixtures at 0 dB, with a request for every label that the tagger decides."""
-    for number, (one, other) in enumerate(_pairs(items, count, seed), start=1):
+    for number, (one, other) in enumerate(pairs(items, count, seed), start=1):
         made = mix(one, other, 0, SECONDS, tagger.rate)
-        chances = _chances(tagger, made.input)
-        decided = (chances >= _DECIDED).nonzero().flatten().tolist() or [int(chances.argmax())]
+        outputs = _outputs(tagger, made.input)
+        likeliest = make_target(tagger, outputs[0]).index
+        decided = decided_labels(tagger, outputs)[0].nonzero().flatten().tolist() or [likeliest]
         requests = {
             f"l2i-{index}": Request("l2i", options, target=index, seed=seed, trust="light")
             for index in decided
@@ -142,11 +142,11 @@ def several_labels(
         yield Case(SEVERAL, name, made.input, tagger, requests)
 
 
-def _pairs(items: Sequence[Item], count: int, seed: int) -> list[tuple[Item, Item]]:
+def pairs(items: Sequence[Item], count: int, seed: int) -> list[tuple[Item, Item]]:
+    """Return the pairs of which mixtures are made; an error if the items are too few."""
     return pair_items(items, count, np.random.default_rng(seed))
 
 
-def _chances(model: Model, samples: FloatArray) -> torch.Tensor:
+def _outputs(model: Model, samples: FloatArray) -> torch.Tensor:
     with model.undisturbed(), torch.no_grad():
-        outputs = model(torch.from_numpy(samples).to(model.device)[None])
-    return overall(model, probabilities(model, outputs))[0].cpu()
+        return model(torch.from_numpy(samples).to(model.device)[None])

@@ -57,7 +57,7 @@ def l2i_page(
     mixtures, with one interpretation for every label that it decides. An interrupted run resumes
     when the command is repeated with the same arguments.
     """
-    from earwitness.cli.l2i_cases import items_of
+    from earwitness.cli.l2i_cases import items_of, pairs, several_labels
     from earwitness.files import digest_of, held
     from earwitness.models.fingerprint import fingerprint, identity
     from earwitness.models.registry import load_model
@@ -73,6 +73,12 @@ def l2i_page(
     if several is not None and several.task != "multi-label":
         raise click.UsageError(f"{tagger} is no classifier of several labels")
     items = items_of(Path(data), fold, explained.labels)
+    pairs(items, clips, seed)  # refuses too few
+    shared = [] if several is None else [one for one in items if one.label in several.labels]
+    if several is not None:
+        if len({one.label for one in shared}) < 2:
+            raise click.UsageError(f"{tagger} has fewer than two classes of the sounds in {data}")
+        pairs(shared, clips, seed)
     notes = []
     if flint is None:
         notes.append("flint: left out, since no folder was given (--flint DIR)")
@@ -88,12 +94,29 @@ def l2i_page(
     folder = ReportFolder(
         Path(output), overwrite=overwrite, key=key,
         difference=_difference,
-        form=Form(title="Listen to Interpret, case by case", note="; ".join(notes)),
+        form=Form(
+            title="Listen to Interpret, case by case", models=_models(explained, several),
+            note="; ".join(notes),
+        ),
     )  # fmt: skip
-    made = _cases(explained, interpreter, flint, several, tagger_interpreter, items, clips, seed)
+    made = chain(
+        _cases(explained, interpreter, flint, items, clips, seed),
+        () if several is None else several_labels(
+            several, shared, clips, seed, {"interpreter": tagger_interpreter}
+        ),
+    )  # fmt: skip
     with held(folder.root):
         folder.prepare()
         return _explain(folder, explained, made)
+
+
+def _models(model: Model, tagger: Model | None) -> str:
+    """Return which models decided the sounds of the page."""
+    from earwitness.report.page import summary
+
+    if tagger is None:
+        return summary(model)
+    return f"(a) to (d) by a {summary(model)}, (e) by a {summary(tagger)}"
 
 
 def _difference(there: Any, here: Mapping[str, Any]) -> str:
@@ -110,13 +133,11 @@ def _cases(
     model: Model,
     interpreter: str | None,
     flint: str | None,
-    tagger: Model | None,
-    tagger_interpreter: str | None,
     items: list[Any],
     clips: int,
     seed: int,
 ) -> Iterator[Case]:
-    from earwitness.cli.l2i_cases import misclassified, several_labels, with_noise, with_others
+    from earwitness.cli.l2i_cases import misclassified, with_noise, with_others
     from earwitness.types import Request
 
     def request(method: str, folder: str | None) -> Request:
@@ -127,17 +148,11 @@ def _cases(
     every = {**own, "iba": request("iba", None)}
     if flint is not None:
         every["flint"] = request("flint", flint)
-    parts = [
+    return chain(
         with_others(model, items, clips, seed, every, own),
         with_noise(model, items, clips, seed, own),
         misclassified(model, items, clips, seed, own),
-    ]
-    if tagger is not None:
-        known = [item for item in items if item.label in tagger.labels]
-        parts.append(
-            several_labels(tagger, known, clips, seed, {"interpreter": tagger_interpreter})
-        )
-    return chain(*parts)
+    )
 
 
 def _explain(folder: ReportFolder, model: Model, cases: Iterator[Case]) -> int:

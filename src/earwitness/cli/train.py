@@ -104,11 +104,12 @@ def classifier(
     )
     if test:
         figures = facts["test"]
+        written = {key: "-" if one is None else f"{one:.3f}" for key, one in figures.items()}
         emit(
-            f"macro AUPRC {figures['macro_auprc']:.3f}, micro AUPRC {figures['micro_auprc']:.3f}, "
-            f"largest F1 {figures['max_f1']:.3f} on {figures['sounds']} sounds"
+            f"macro AUPRC {written['macro_auprc']}, micro AUPRC {written['micro_auprc']}, "
+            f"largest F1 {written['max_f1']} on {figures['sounds']} sounds"
             if multi_label
-            else f"accuracy {figures['accuracy']:.3f}, calibration error {figures['ece']:.3f} on "
+            else f"accuracy {written['accuracy']}, calibration error {written['ece']} on "
             f"{figures['sounds']} sounds"
         )
     emit(f"model: {output}")

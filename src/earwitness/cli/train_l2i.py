@@ -33,8 +33,8 @@ from earwitness.cli.training import (
 @click.option("--fidelity", type=Number(0), help="Weight of the fidelity in the last epochs; half "
               "of it before.")  # fmt: skip
 @click.option("--sparsity", type=Number(0), help="Weight of the mean activation.")
-@click.option("--heard", type=Number(0), help="Weight of what the filter does to the model, in the "
-              "last epochs; 0: the paper's loss.")  # fmt: skip
+@click.option("--faithfulness", type=Number(0), help="Weight of what the filter does to the model, "
+              "in the last epochs; 0: the paper's loss.")  # fmt: skip
 @loop_options("interpreter")
 def l2i(**given: Any) -> int:
     """Train an interpreter: a dictionary of spectral patterns, and which of them matter.

@@ -58,8 +58,8 @@ class Quantiser(nn.Module):
     def forward(self, vectors: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return the codes of vectors, and which they are.
 
-        The gradient of a code is that of its vector (straight-through): the codebook itself is
-        trained by ``distances``.
+        The result is differentiable in the codebook only, which is trained by ``distances``; see
+        ``straight_through`` for gradients of the vectors.
 
         Parameters
         ----------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+import math
+
 from torch import Tensor
 
 from earwitness.layers.axes import LayerAxes
@@ -44,11 +45,15 @@ def place(
     maps: Tensor,
     axes: LayerAxes,
     windows: list[tuple[int, int]],
+    samples: int,
     times: Tensor,
     freqs: Tensor,
     rate: int,
 ) -> Tensor:
     """Interpolate the maps of all windows to the plane and average where windows overlap.
+
+    Frames that no window covers are zero; those after the sound's end belong to the window that
+    ends there.
 
     Parameters
     ----------
@@ -57,6 +62,8 @@ def place(
     axes : LayerAxes
     windows : list of (int, int)
         Start and length of every window in samples.
+    samples : int
+        Length of the sound.
     times, freqs : Tensor
         Centres of the plane's frames in seconds and of its bins in Hz.
     rate : int
@@ -68,9 +75,8 @@ def place(
     """
     parts, starts = [], []
     for one, (start, length) in zip(maps.float(), windows, strict=True):
-        inside = (times >= start / rate) & (times <= (start + length) / rate)
-        if len(windows) == 1:
-            inside = torch.ones_like(inside)
+        end = start + length if start + length < samples else math.inf
+        inside = (times >= start / rate) & (times <= end / rate)
         along = interpolate(one, axes.times.to(one), (times[inside] - start / rate).to(one))
         if axes.freq_axis is not None:
             along = interpolate(along.T, axes.freqs.to(one), freqs.to(one)).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -42,8 +43,8 @@ def flint(
     """Filter the sound by its most relevant attributes; the map is their share of every cell.
 
     The network's score of a class is a sum over attributes. An attribute's relevance is its part of
-    the sum, divided by the largest part. It is decoded alone to a spectrogram, whose share of
-    the sound's power is its gain.
+    the sum, divided by the largest part (in the paper, by the largest absolute part). It is decoded
+    alone to a spectrogram, whose share of the sound's power is its gain.
 
     Parameters
     ----------
@@ -61,6 +62,13 @@ def flint(
         )
     found = FOLDERS.load(Path(interpreter))
     refuse(found, probe)
+    if probe.model.lengths.longer != "windows" and probe.samples > (
+        probe.model.longest or math.inf
+    ):
+        raise NotApplicableError(
+            f"{probe.model.name} reads only the {probe.model.lengths.longer} part of a longer "
+            "sound, and attributes are of the whole sound; cut it with --start and --end"
+        )
     network, target = found.network.to(probe.device), probe.target
     attributes, levels, starts = attributes_of(found, probe.model, probe.wave)
     probe.tick(1)

@@ -100,7 +100,10 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
     notes = _notes(probe, chosen, float(score.detach()), maps, activation, gradient)
     if notes:
         details["notes"] = notes
-    return Map(place(maps, axes, windows, probe.times, probe.freqs, probe.model.rate), details)
+    return Map(
+        place(maps, axes, windows, probe.samples, probe.times, probe.freqs, probe.model.rate),
+        details,
+    )
 
 
 def _notes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -20,7 +20,7 @@ from earwitness.layers.choosing import ChosenLayer, deciding_layer, layer_module
 from earwitness.layers.placing import as_maps, place
 from earwitness.layers.recording import recording, require_one_call
 from earwitness.methods.registry import register
-from earwitness.models.fingerprint import digest
+from earwitness.models.fingerprint import PerModel, digest
 from earwitness.models.target import explained_score
 from earwitness.probe import Probe
 from earwitness.steps import no_gradient
@@ -30,8 +30,7 @@ _BEGIN = 5.0  # initial logit of the share that is kept, 0.993 (the paper's)
 _GAIN_MAPS = 32  # of the clip, for its own statistics
 _ROWS, _PER_SECOND = 8, 4  # cells of these maps
 _SECONDS = 10.0  # of each sound of a folder
-_MOST_KEPT = 8  # statistics of folders
-_KNOWN: dict[tuple[Any, ...], Statistics] = {}
+_KNOWN: PerModel[Statistics] = PerModel()  # of folders
 
 
 @register(
@@ -117,7 +116,9 @@ def iba(
     with torch.no_grad():
         bits = search.nats(logits).clamp(min=0).sum(dim=1) / math.log(2)
     windows = probe.model.windows(probe.samples)
-    values = place(bits, chosen.axes, windows, probe.times, probe.freqs, probe.model.rate)
+    values = place(
+        bits, chosen.axes, windows, probe.samples, probe.times, probe.freqs, probe.model.rate
+    )
     details = {
         "layer": chosen.name,
         "axes": "time only" if chosen.axes.freq_axis is None else "time, frequency",
@@ -210,21 +211,26 @@ def _of_folder(probe: Probe, chosen: ChosenLayer, folder: str) -> Statistics:
     """Return the statistics over the sounds of a folder, known until a file or a weight changes."""
     model = probe.model
     clips = find_clips([folder])
-    network = "" if model.module is None else digest(model.module)
-    key = (network, model.rate, chosen.name, *((clip, written(clip)) for clip in clips))
-    if key not in _KNOWN:
+    weights = "" if model.module is None else digest(model.module)  # may be scrambled
+    key = (weights, str(model.device), chosen.name, *((clip, written(clip)) for clip in clips))
+    known = _KNOWN.of(model)
+    if key not in known:
         moments = Moments()
         hooked = {chosen.name: layer_module(model, chosen.name)}
 
         def add(_name: str, output: Tensor) -> None:
             moments.add(as_maps(output, chosen.axes))
 
+        settled = False
         for clip in clips:
             audio = read_audio(clip, rate=model.rate, end=_SECONDS)
-            with torch.no_grad(), recording(hooked, add):
-                model(torch.from_numpy(audio.samples).to(model.device)[None])
+            waves = torch.from_numpy(audio.samples).to(model.device)[None]
+            with torch.no_grad():
+                if not settled and len(model.windows(waves.shape[-1])) > 1:
+                    model.settle(waves)  # its trials of a batch would be recorded too
+                    settled = True
+                with recording(hooked, add):
+                    model(waves)
             probe.tick(1)
-        while len(_KNOWN) >= _MOST_KEPT:
-            _KNOWN.pop(next(iter(_KNOWN)))
-        _KNOWN[key] = moments.statistics()
-    return _KNOWN[key]
+        known[key] = moments.statistics()
+    return known[key]

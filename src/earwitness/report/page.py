@@ -54,14 +54,15 @@ class Form:
         Whether the sounds are in it.
     data : str
         Folder of the training sounds, for links to where components are strongest; empty for none.
-    title, note : str
-        What to call it, by default after the model, and a line below.
+    title, models, note : str
+        What to call it and which models are explained, by default the one; and a line below.
     """
 
     assets: str = ""
     audio: bool = True
     data: str = ""
     title: str = ""
+    models: str = ""
     note: str = ""
 
 
@@ -125,6 +126,7 @@ def write_page(
             style=Markup(files("earwitness.report").joinpath("desk/desk.css").read_text("utf-8")),
             report=facts,
             title=form.title or f"Explanations of {model.name}",
+            models=form.models or summary(model),
             note=form.note,
             report_json=Markup(json_text(facts)),
             count=len(sections),
@@ -135,6 +137,13 @@ def write_page(
     )
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(stream)
+
+
+def summary(model: Model) -> str:
+    """Return a model's task, outputs and rate in words."""
+    count = len(model.labels)
+    outputs = f"{count} output" if count == 1 else f"{count} outputs"
+    return f"{model.task} model with {outputs} at {model.rate} Hz"
 
 
 def joined_script() -> str:

@@ -231,7 +231,7 @@ def evaluate(network: nn.Module, recipe: Recipe, items: Sequence[Item]) -> dict[
     """Return accuracy, negative log-likelihood (nats) and expected calibration error.
 
     For several labels, macro and micro average precision and the largest F1 instead
-    (``metrics.agreement.tag_fidelity``, with the true labels).
+    (``metrics.agreement.tag_fidelity``, with the true labels), or None if no sound has a label.
     """
     waves, labels = load_waves(items, recipe)
     model = recipe.model(network, "trained")
@@ -239,7 +239,9 @@ def evaluate(network: nn.Module, recipe: Recipe, items: Sequence[Item]) -> dict[
         logits = torch.cat([model(some) for some in waves.split(16)])
     if recipe.task == "multi-label":
         found = tag_fidelity(logits.double().sigmoid().numpy(), labels.bool().numpy())
-        return {"sounds": len(items), **found}
+        return {"sounds": len(items)} | {
+            name: None if math.isnan(value) else value for name, value in found.items()
+        }
     probabilities = logits.double().softmax(dim=1)
     right = probabilities.argmax(dim=1) == labels
     confidence = probabilities.amax(dim=1)

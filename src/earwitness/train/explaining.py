@@ -112,7 +112,7 @@ def evaluate_masked(
     if gains.requires_grad and not outputs.requires_grad:
         raise NotApplicableError(
             f"the output of {model.name} does not depend differentiably on its input (an operation "
-            "in it detaches the graph); a decoder needs its gradients"
+            "in it detaches the graph); the training needs its gradients"
         )
     return outputs
 

@@ -92,7 +92,12 @@ class Loop(ABC):
             first = self.sounds.part(
                 0, self.length, torch.Generator().manual_seed(self.settings.seed)
             )
-            outputs_for(self.model, first.to(self.model.device))
+            outputs_for(self.model, first.to(self.model.device), batches=True)
+        if self.model.one_by_one:
+            raise NotApplicableError(
+                f"{self.model.name} is evaluated on one input at a time, and {self.what} is "
+                "trained on batches of activations"
+            )
         self.target_counts = [0] * len(self.model.labels)
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=self.settings.rate, weight_decay=self.settings.decay

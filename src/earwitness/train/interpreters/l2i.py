@@ -17,8 +17,10 @@ from torch import Tensor
 
 from earwitness.decoders.components import InterpreterNetwork, Psi, Theta
 from earwitness.decoders.interpreter import Interpreter, load_interpreter, save_interpreter
+from earwitness.errors import NotApplicableError
 from earwitness.files import digest_of, held
 from earwitness.models.model import Model
+from earwitness.train.explaining import evaluate_masked
 from earwitness.train.interpreters.dictionary import (
     DICTIONARY,
     Groups,
@@ -27,8 +29,8 @@ from earwitness.train.interpreters.dictionary import (
     store_dictionary,
     stored_dictionary,
 )
-from earwitness.train.interpreters.listening import filters, listening, soft_selection
 from earwitness.train.interpreters.loop import AT_ONCE, InterpreterLoop, agreement, decisions
+from earwitness.train.interpreters.masking import filters, masked_loss, soft_selection
 from earwitness.train.interpreters.objective import (
     fidelity,
     reconstruction,
@@ -40,7 +42,7 @@ from earwitness.train.interpreters.strongest import strongest
 from earwitness.train.loop import OnEpoch, carry_out
 from earwitness.train.progress import Workers
 
-_HEARD = 0.5  # share of the clips for which what is heard is computed; it costs most of a step
+_MASKED = 0.5  # share of the clips for which the masked loss is computed; it costs most of a step
 
 
 class InterpreterTraining(InterpreterLoop):
@@ -74,6 +76,19 @@ class InterpreterTraining(InterpreterLoop):
     ) -> None:
         super().__init__(model, sounds, held_out, settings, layers=layers, workers=workers)
         self.groups: Groups = ()
+        if settings.weights.faithfulness:
+            self._require_gradients()
+
+    def _require_gradients(self) -> None:
+        """Raise ``NotApplicableError`` if the masked loss has no gradients, before all the rest."""
+        first = self.sounds.part(0, self.length, torch.Generator().manual_seed(self.settings.seed))
+        spectrum = self.model.plane.analyse(first[None].to(self.model.device))
+        gains = torch.ones_like(spectrum.real).requires_grad_()
+        try:
+            with self.model.undisturbed(), self.model.frozen():
+                evaluate_masked(self.model, spectrum, gains, self.length)
+        except NotApplicableError as error:
+            raise NotApplicableError(f"{error}; train with --faithfulness 0") from error
 
     def use(self, dictionary: Tensor, groups: Groups) -> None:
         """Set the dictionary, and begin with new networks."""
@@ -98,22 +113,24 @@ class InterpreterTraining(InterpreterLoop):
             miss = reconstruction(values, self.decoder.dictionary, activations)
             weights, epoch, epochs = self.settings.weights, len(self.history), self.settings.epochs
             loss = total_loss(weights, weights.fidelity(epoch, epochs), distance, miss, activations)
-            heard = weights.listening(epoch, epochs)
-            if heard:
-                some = slice(math.ceil(_HEARD * len(loss)))  # the clips are in random order
-                term, _ = self._heard(spectrum[some], outputs[some], activations[some])
-                loss = torch.cat([loss[some] + heard / _HEARD * term, loss[some.stop :]])
+            weight = weights.masked(epoch, epochs)
+            if weight:
+                some = slice(math.ceil(_MASKED * len(loss)))  # the clips are in random order
+                term, _ = self._masked(spectrum[some], outputs[some], activations[some])
+                loss = torch.cat(
+                    [loss[some] + weight * len(loss) / some.stop * term, loss[some.stop :]]
+                )
         self.count(outputs)
         return loss
 
-    def _heard(
+    def _masked(
         self, spectrum: Tensor, outputs: Tensor, activations: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss (batch,) of what is heard, and the mean gain (batch,)."""
+        """Return the loss (batch,) of the masked spectrogram, and the mean gain (batch,)."""
         target = decisions(self.model, outputs)
         kept = soft_selection(self.model, self.decoder.theta, activations, target)
         gains = filters(self.decoder.dictionary, activations, kept)
-        loss = listening(
+        loss = masked_loss(
             self.model, spectrum, outputs, gains, self.length, self.settings.weights.masking
         )
         return loss, gains.mean(dim=(1, 2))
@@ -122,8 +139,8 @@ class InterpreterTraining(InterpreterLoop):
         """Return ``valid_loss`` with the last weights, and the figures of its terms.
 
         These are the share of decisions (of labels, if there are several) that are the model's,
-        the relative error of the reconstruction, and the mean of ``H``; with a weight of what is
-        heard, also that term and the mean gain.
+        the relative error of the reconstruction, and the mean of ``H``; with a weight of the
+        masked loss, also that term and the mean gain.
         """
         rows: dict[str, list[float]] = {}
         weights, dictionary = self.settings.weights, self.decoder.dictionary
@@ -134,16 +151,18 @@ class InterpreterTraining(InterpreterLoop):
                 distance = fidelity(self.model, outputs, scores)
                 miss = reconstruction(values, dictionary, activations)
                 loss = total_loss(weights, weights.late, distance, miss, activations)
-                heard: dict[str, Tensor] = {}
-                if weights.heard:
-                    heard["heard"], heard["area"] = self._heard(spectrum, outputs, activations)
-                    loss = loss + weights.heard * heard["heard"]
+                masked: dict[str, Tensor] = {}
+                if weights.faithfulness:
+                    masked["faithfulness"], masked["area"] = self._masked(
+                        spectrum, outputs, activations
+                    )
+                    loss = loss + weights.faithfulness * masked["faithfulness"]
                 found = {
                     "valid_loss": loss,
                     "fidelity": agreement(self.model, outputs, scores),
                     "reconstruction": relative_miss(values, dictionary, activations),
                     "activation": activations.mean(dim=(1, 2)),
-                    **heard,
+                    **masked,
                 }
                 for name, each in found.items():
                     rows.setdefault(name, []).extend(each.tolist())

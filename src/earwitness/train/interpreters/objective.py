@@ -3,7 +3,7 @@
 ``loss = reconstruction * mean (V - W H)^2 + fidelity * D + sparsity * mean H``, where ``V`` is
 ``ln(1 + |X|)`` and ``D`` is the cross entropy between the classifier's probabilities and the
 interpreter's: of one of many classes, or summed over independent labels. The label of a sound is
-the classifier's own output. A fourth term, which is not the paper's, is in ``listening``.
+the classifier's own output. A fourth term, which is not the paper's, is in ``masking``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class InterpreterWeights:
         Weight of the fidelity before and after the share ``turn`` of the epochs.
     turn : float in [0, 1]
         The paper raises the weight at epoch 20 of 35.
-    heard : float
-        Weight of what the filter does to the classifier (``listening``), from ``turn`` on; 0 is the
+    faithfulness : float
+        Weight of what the filter does to the classifier (``masking``), from ``turn`` on; 0 is the
         paper's loss.
     masking : Weights
         Weights within that term.
@@ -45,16 +45,16 @@ class InterpreterWeights:
     late: float = 1.0
     turn: float = 20 / 35
     sparsity: float = 0.2
-    heard: float = 0.2
+    faithfulness: float = 0.2
     masking: Weights = field(default_factory=lambda: Weights(inside=2.0, outside=4.0, size=7.0))
 
     def fidelity(self, epoch: int, epochs: int) -> float:
         """Return the weight of the fidelity in an epoch, from 0 on, of ``epochs``."""
         return self.late if epoch >= self.turn * epochs else self.early
 
-    def listening(self, epoch: int, epochs: int) -> float:
-        """Return the weight of what is heard in an epoch, from 0 on, of ``epochs``."""
-        return self.heard if epoch >= self.turn * epochs else 0.0
+    def masked(self, epoch: int, epochs: int) -> float:
+        """Return the weight of the masked loss in an epoch, from 0 on, of ``epochs``."""
+        return self.faithfulness if epoch >= self.turn * epochs else 0.0
 
 
 def fidelity(model: Model, outputs: Tensor, scores: Tensor) -> Tensor:

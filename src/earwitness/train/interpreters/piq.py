@@ -21,18 +21,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from earwitness.decoders.dictionary import log_magnitude
 from earwitness.decoders.objective import distance
 from earwitness.decoders.piq import PiqNetwork, distances, load_piq
 from earwitness.decoders.trained import Learned, save_learned
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.files import held
-from earwitness.layers.activations import activations_of
 from earwitness.models.model import Model
 from earwitness.models.target import overall, probabilities
 from earwitness.train.contamination import Contamination
 from earwitness.train.explaining import evaluate_masked, evaluate_sides
-from earwitness.train.interpreters.loop import AT_ONCE, InterpreterLoop
+from earwitness.train.interpreters.loop import AT_ONCE, InterpreterLoop, decisions
 from earwitness.train.loop import OnEpoch, carry_out
 from earwitness.train.progress import Workers
 from earwitness.train.settings import LoopSettings
@@ -129,30 +127,19 @@ class PiqTraining(InterpreterLoop):
     def step(self, numbers: list[int], generator: torch.Generator) -> Tensor:
         """Return the loss (batch,) of the sounds of some numbers."""
         waves, _ = self.draw(numbers, generator)
-        waves = waves.to(self.model.device)
         with self.precision():
-            spectrum, before, maps = self._evaluated(waves)
+            spectrum, before, maps, values = self.evaluate(waves.to(self.model.device))
             target = decided(self.model, before, generator)
             logits, vectors, codes = self.joined(maps, target, self.frames)
             inside = evaluate_masked(self.model, spectrum, logits.sigmoid(), self.length)
-            loss = self._loss(waves, spectrum, before, target, logits, vectors, codes, inside)
+            loss = self._loss(values, before, target, logits, vectors, codes, inside)
         for index in target.tolist():
             self.target_counts[index] += 1
         return loss
 
-    def _evaluated(self, waves: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return spectrograms, the model's outputs and its activations."""
-        model, spectrum = self.model, self.model.plane.analyse(waves)
-        with activations_of(model, self.layers) as recorded, torch.no_grad():
-            direct = model.frontend is not None
-            outputs = model.from_magnitude(spectrum.abs()) if direct else model(waves)
-            maps = recorded.maps()
-        return spectrum, outputs.detach(), maps
-
     def _loss(
         self,
-        waves: Tensor,
-        spectrum: Tensor,
+        values: Tensor,
         before: Tensor,
         target: Tensor,
         logits: Tensor,
@@ -160,7 +147,6 @@ class PiqTraining(InterpreterLoop):
         codes: Tensor,
         inside: Tensor,
     ) -> Tensor:
-        values = log_magnitude(spectrum.abs(), waves, self.model.plane)
         kept = distance(self.model, inside, target, before)
         miss = mask_miss(logits, loud_cells(values, self.settings.loud))
         return total_loss(self.settings.weights, miss, *distances(vectors, codes), kept)
@@ -171,13 +157,12 @@ class PiqTraining(InterpreterLoop):
         model = self.model
         with model.undisturbed(), torch.no_grad():
             for some in self.waves.split(AT_ONCE):
-                waves = some.to(model.device)
-                spectrum, before, maps = self._evaluated(waves)
-                target = overall(model, probabilities(model, before)).argmax(dim=1)
+                spectrum, before, maps, values = self.evaluate(some.to(model.device))
+                target = decisions(model, before)
                 logits, vectors, codes = self.decoder(maps, target, self.frames)
                 gains = logits.sigmoid()
                 sides = evaluate_sides(model, spectrum, gains, self.length)
-                loss = self._loss(waves, spectrum, before, target, logits, vectors, codes, sides[0])
+                loss = self._loss(values, before, target, logits, vectors, codes, sides[0])
                 found = {
                     "valid_loss": loss.tolist(),
                     "area": gains.mean(dim=(1, 2)).tolist(),

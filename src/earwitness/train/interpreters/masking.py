@@ -1,9 +1,9 @@
 """What the filter of the relevant components does to the classifier, as a term of the loss.
 
-The losses of Listen to Interpret do not contain the sound that is played. This term is L-MAC's loss
-(``earwitness.decoders.objective``) of that sound: with the relevant components alone the classifier
-keeps its decision, without them it loses it, and the filter is small. Whether a component is
-relevant is a step at a threshold; in training it is a sigmoid.
+The losses of Listen to Interpret do not contain the filter that is applied. This term is L-MAC's
+loss (``earwitness.decoders.objective``) of the filtered spectrogram: with the relevant components
+alone the classifier keeps its decision, without them it loses it, and the filter is small. Whether
+a component is relevant is a step at a threshold; in training it is a sigmoid.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def filters(dictionary: Tensor, activations: Tensor, kept: Tensor) -> Tensor:
     return torch.stack(gains)
 
 
-def listening(
+def masked_loss(
     model: Model,
     spectrum: Tensor,
     outputs: Tensor,

@@ -1,4 +1,4 @@
-"""The term of what is heard in the training of l2i, against slow copies in float64."""
+"""The masked loss in the training of l2i, against slow copies in float64."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from earwitness.decoders.components import Theta
 from earwitness.decoders.objective import Weights
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
-from earwitness.train.interpreters.listening import filters, listening, soft_selection
+from earwitness.train.interpreters.masking import filters, masked_loss, soft_selection
 from earwitness.train.interpreters.objective import InterpreterWeights
 from earwitness.types import Audio
 from tests.toys import RATE, Magnitude, RegionNet, spectral, waveform
@@ -65,7 +65,7 @@ def test_filters_are_those_of_the_explanation() -> None:
 
 
 @pytest.mark.parametrize("build", [spectral, waveform, tagger])
-def test_what_is_heard_is_l_macs_loss_for_the_decided_class(build: Any, white: Audio) -> None:
+def test_the_masked_loss_is_l_macs_for_the_decided_class(build: Any, white: Audio) -> None:
     model: Model = build()
     waves = torch.from_numpy(np.stack([white.samples, 0.5 * white.samples[::-1]]))
     weights = Weights(inside=3.0, outside=0.7, size=2.0)
@@ -73,7 +73,7 @@ def test_what_is_heard_is_l_macs_loss_for_the_decided_class(build: Any, white: A
         outputs = model(waves)
         spectrum = model.plane.analyse(waves)
         gains = torch.rand(spectrum.shape, generator=torch.Generator().manual_seed(1))
-        found = listening(model, spectrum, outputs, gains, 24000, weights)
+        found = masked_loss(model, spectrum, outputs, gains, 24000, weights)
         kept, left = (
             model(model.plane.synthesise(g * spectrum, 24000)) if build is waveform
             else model.from_magnitude(g * spectrum.abs())
@@ -92,6 +92,6 @@ def test_what_is_heard_is_l_macs_loss_for_the_decided_class(build: Any, white: A
 
 
 def test_the_paper_has_no_such_term_and_here_it_begins_at_epoch_20_of_35() -> None:
-    weights = InterpreterWeights(heard=0.3)
-    assert [weights.listening(k, 35) for k in (0, 19, 20, 34)] == [0.0, 0.0, 0.3, 0.3]
-    assert InterpreterWeights(heard=0.0).listening(34, 35) == 0.0
+    weights = InterpreterWeights(faithfulness=0.3)
+    assert [weights.masked(k, 35) for k in (0, 19, 20, 34)] == [0.0, 0.0, 0.3, 0.3]
+    assert InterpreterWeights(faithfulness=0.0).masked(34, 35) == 0.0
