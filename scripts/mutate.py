@@ -44,9 +44,9 @@ _LMAC += [f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume"
 _LMAC += _RESUME
 _L2I = ["tests/reference/test_l2i.py"]
 _L2I += [f"tests/unit/test_{name}.py" for name in ("dictionary", "components", "strongest")]
-_L2I += ["tests/unit/test_train_l2i.py"]
+_L2I += ["tests/unit/test_train_l2i.py", "tests/unit/test_train_unfit.py"]
 _LEARNED = [f"tests/reference/test_{name}.py" for name in ("flint", "piq")]
-_LEARNED += ["tests/unit/test_train_learned.py"]
+_LEARNED += ["tests/unit/test_train_learned.py", "tests/unit/test_train_unfit.py"]
 # the longest beginning of a file's path that is here says which tests are nearest
 NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,

@@ -282,23 +282,6 @@ def test_the_loss_of_a_step_has_the_term_for_half_of_its_clips(sounds: list[Path
     torch.testing.assert_close((thrice - without)[:3], 3 * (once - without)[:3], rtol=1e-3, atol=0)
 
 
-class Detached(WaveNet):
-    def forward(self, waves: torch.Tensor) -> torch.Tensor:
-        return super().forward(waves.detach())
-
-
-def test_a_network_without_gradients_is_refused_before_the_training(
-    sounds: list[Path], tmp_path: Path
-) -> None:
-    model = wrap(Detached(stride=STRIDE), sample_rate=RATE, labels=["high", "low"])
-    with pytest.raises(NotApplicableError, match=r"its gradients; train with --faithfulness 0"):
-        trained(model, sounds, tmp_path / "i")
-    assert not (tmp_path / "i" / "dictionary.csv").exists()
-    plain = InterpreterWeights(faithfulness=0.0)
-    found = trained(model, sounds, tmp_path / "j", weights=plain, epochs=2)
-    assert found.facts["trained"]["epochs"] == 2
-
-
 def test_psi_reads_the_finest_layer_too(sounds: list[Path]) -> None:
     training = InterpreterTraining(load_model("esc10"), sounds[:6], sounds[6:8], SETTINGS)
     assert [len(layer.freqs) for layer in training.layers] == [8, 16, 32, 64]

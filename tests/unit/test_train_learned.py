@@ -391,11 +391,3 @@ def test_the_command_trains_and_explains(
     with pytest.raises(SystemExit) as stop:
         main([*words, "--set", f"interpreter={tmp_path / 'i'}", "-o", str(tmp_path / "out")])
     assert stop.value.code == 0
-
-
-@both
-def test_models_of_one_input_at_a_time_are_refused(method: str, sounds: list[Path]) -> None:
-    kind = KINDS[method]
-    model = wrap(WaveNet(stride=STRIDE), sample_rate=RATE, labels=["high", "low"], batch=1)
-    with pytest.raises(NotApplicableError, match="one input at a time, and an interpreter is"):
-        kind.training(model, sounds[:6], sounds[6:8], kind.settings)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earwitness.decoders.components import Components, normalised, select
+from earwitness.decoders.components import THRESHOLD, Components, normalised, select
 from earwitness.decoders.dictionary import (
     DictionarySettings,
     fit_activations,
@@ -67,7 +67,7 @@ class ComponentFigures:
 
 
 def component_figures(
-    probe: Probe, interpreter: Interpreter, *, threshold: float = 0.4, top: int = 0
+    probe: Probe, interpreter: Interpreter, *, threshold: float = THRESHOLD, top: int = 0
 ) -> ComponentFigures:
     """Return the figures of one sound, of no more than one window of the model.
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from earwitness.decoders.components import Components, Theta
+from earwitness.decoders.components import THRESHOLD, Components, Theta
 from earwitness.decoders.objective import Weights, distance, extent, faith
 from earwitness.models.model import Model
 from earwitness.train.explaining import evaluate_sides
 from earwitness.train.interpreters.loop import decisions
 
-THRESHOLD = 0.4  # the default of ``l2i``
 _WIDTH = 0.1  # of the sigmoid, in units of the largest relevance
 _LEAST = 1e-6  # largest share; avoids a division by zero
 
