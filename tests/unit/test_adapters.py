@@ -167,9 +167,9 @@ def test_files_of_labels_that_are_missing_or_of_another_encoding(tmp_path: Path)
     marked.write_bytes("one\ntwo\n".encode("utf-8-sig"))
     latin.write_bytes("Käuz\nSäge\n".encode("latin-1"))
     assert read_labels(str(marked)) == ["one", "two"]
-    with pytest.raises(ParameterError, match="latin.txt is not in UTF-8"):
+    with pytest.raises(ParameterError, match=r"latin.txt is not in UTF-8"):
         read_labels(str(latin))
-    with pytest.raises(ParameterError, match="labels: no such file labls.txt"):
+    with pytest.raises(ParameterError, match=r"labels: no such file labls.txt"):
         read_labels("labls.txt")
 
 
@@ -190,5 +190,5 @@ def test_constants_that_have_no_names_end_in_one_line(plain: str, extra: str) ->
 
 
 def test_a_network_without_options_is_told_to_give_the_rate(plain: str) -> None:
-    with pytest.raises(ModelError, match="got function; give its sampling rate .*rate=16000"):
+    with pytest.raises(ModelError, match=r"got function; give its sampling rate .*rate=16000"):
         load_model(plain)

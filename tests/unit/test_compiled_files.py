@@ -171,7 +171,7 @@ def test_the_score_of_an_outlier_was_made_two_classes(tmp_path: Path) -> None:
     ("estimator", "targets", "words"),
     [
         (make_pipeline(StandardScaler(), KMeans(2)), [0, 0, 1, 1], "gives numbers of clusters"),
-        (KNeighborsClassifier(1), [[0, 1], [0, 0], [1, 1], [1, 0]], "decides several questions"),
+        (KNeighborsClassifier(1), [[0, 1], [0, 0], [1, 1], [1, 0]], "has several targets"),
         (SVC(decision_function_shape="ovo"), [0, 1, 2, 2], "gives a value for each pair of class"),
     ],
 )

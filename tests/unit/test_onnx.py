@@ -238,7 +238,8 @@ def with_text(path: Path) -> str:
     """A graph with the name of the best class as text, before its scores."""
     write(path, ["n", "t"])
     model = onnx.load(path)
-    names = helper.make_tensor("names", TensorProto.STRING, [2], [b"low", b"high"])
+    words: Any = [b"low", b"high"]
+    names = helper.make_tensor("names", TensorProto.STRING, [2], words)
     model.graph.initializer.append(names)
     nodes = [helper.make_node("ArgMax", ["out"], ["best"], axis=1, keepdims=0),
              helper.make_node("Gather", ["names", "best"], ["label"])]  # fmt: skip

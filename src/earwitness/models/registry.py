@@ -92,9 +92,8 @@ def load_model(
     check_device(device)
     place, given = split_name(name)
     if _TRUST not in _declared(place):
-        given, options = (
-            {k: v for k, v in some.items() if k != _TRUST} for some in (given, options)
-        )
+        given.pop(_TRUST, None)
+        options.pop(_TRUST, None)
     model = _adapted(place, given, options)
     if model is None:
         if given or options:

@@ -52,7 +52,8 @@ def from_hugging_face(
     network: nn.Module
     with _quiet(), _in_one_line(name):
         config = transformers.AutoConfig.from_pretrained(place)
-        extractor = transformers.AutoFeatureExtractor.from_pretrained(place)
+        extractors: Any = transformers.AutoFeatureExtractor
+        extractor = extractors.from_pretrained(place)
         if config.model_type == "clap":
             network = _zero_shot(name, place, facts.get("labels"), template)
             known: dict[str, Any] = {}
@@ -201,7 +202,8 @@ def _zero_shot(name: str, place: str, labels: Any, template: str) -> ZeroShot:
         )
     if "{}" not in template:
         raise ParameterError(f"template has {{}} where the label stands, got {template!r}")
-    model: Any = transformers.ClapModel.from_pretrained(place).eval()
+    kind: Any = transformers.ClapModel
+    model = kind.from_pretrained(place).eval()
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(place)
     names = labels.values() if isinstance(labels, dict) else labels
     sentences = [template.replace("{}", str(one)) for one in names]

@@ -61,9 +61,7 @@ def from_sklearn(
     if isinstance(last, ClusterMixin):
         raise ModelError(f"{name}: {kind} gives numbers of clusters and no scores")
     if classes is not None and any(np.ndim(one) for one in classes):
-        raise ModelError(
-            f"{name}: {kind} decides several questions at once; save one estimator each"
-        )
+        raise ModelError(f"{name}: {kind} has several targets; save an estimator for each")
     pairs = method == "decision_function" and getattr(last, "decision_function_shape", "") == "ovo"
     if pairs and classes is not None and len(classes) > _PAIR:
         raise ModelError(
