@@ -288,11 +288,6 @@ BUGS = {
         "    if not shape:\n",
         "    if False:\n",
     ),
-    "export: loggers print": (
-        "models/adapters/torchscript.py",
-        "with quiet_loggers():",
-        "if True:",
-    ),
     "sklearn: an outlier's score is two classes": (
         "models/adapters/sklearn.py",
         'output = "scores"  # of one',
