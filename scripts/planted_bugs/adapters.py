@@ -20,8 +20,8 @@ BUGS = {
     ),
     "adapters: commas split labels given as a list": (
         "models/adapters/registry.py",
-        'value = "\\n".join(map(str, value))',
-        'value = ",".join(map(str, value))',
+        "            value = as_text(value)",
+        '            value = ",".join(map(str, value))',
     ),
     "adapters: a missing package is not named": (
         "models/adapters/registry.py",
@@ -40,7 +40,7 @@ BUGS = {
     ),
     "onnx: whole numbers have the scale of floats": (
         "models/adapters/graphs.py",
-        "np.round(waves * _FULL_SCALE)",
+        "np.round(waves * (full - 1))",
         "np.round(waves)",
     ),
     "onnx: the file goes before the user": (
@@ -165,8 +165,148 @@ BUGS = {
     ),
     "hf: text of another label": (
         "models/adapters/huggingface.py",
-        "[template.format(one) for one in names]",
-        "[template.format(one) for one in reversed(list(names))]",
+        "str(one)) for one in names]",
+        "str(one)) for one in reversed(list(names))]",
+    ),
+    "hf: one limit of length does away with the other": (
+        "models/adapters/huggingface.py",
+        "return shortest or own_least, longest or own_most",
+        "return (shortest, longest) if shortest or longest else (own_least, own_most)",
+    ),
+    "hf: more than the extractor reads is allowed": (
+        "models/adapters/huggingface.py",
+        "longest > own_most:",
+        "False:",
+    ),
+    "hf: labels of the same embedding pass": (
+        "models/adapters/huggingface.py",
+        "if len(text.unique(dim=0)) < len(text):",
+        "if False:",
+    ),
+    "hf: other fields of a template are filled": (
+        "models/adapters/huggingface.py",
+        'template.replace("{}", str(one))',
+        "template.format(one)",
+    ),
+    "hf: errors of other classes pass": (
+        "models/adapters/huggingface.py",
+        "    except Exception as error:  # safetensors",
+        "    except OSError as error:  # safetensors",
+    ),
+    "onnx: eight bits at the scale of sixteen": (
+        "models/adapters/graphs.py",
+        "min(8 * self.wave.dtype.itemsize, _MOST_BITS)",
+        "_MOST_BITS",
+    ),
+    "onnx: no zero point": (
+        "models/adapters/graphs.py",
+        'waves = waves + full if self.wave.dtype.kind == "u" else waves',
+        "waves = waves",
+    ),
+    "onnx: features in a batch pass": (
+        "models/adapters/graphs.py",
+        "(shape[0] or 1) > _LARGEST_BATCH",
+        "False",
+    ),
+    "onnx: a few values pass for a waveform": (
+        "models/adapters/graphs.py",
+        "if seconds < _LEAST:",
+        "if False:",
+    ),
+    "onnx: truth values pass for a waveform": (
+        "models/adapters/graphs.py",
+        'if wave.dtype.kind not in "fiu":',
+        "if False:",
+    ),
+    "onnx: a constant does away with the batch": (
+        "models/adapters/graphs.py",
+        "size = batch or (1 if whole else len(waves))",
+        "size = 1 if whole else batch or len(waves)",
+    ),
+    "onnx: constants of a batch that is not full": (
+        "models/adapters/graphs.py",
+        "np.minimum(np.arange(start, start + size), len(value) - 1)",
+        "slice(start, start + size)",
+    ),
+    "onnx: a rate with a point is not read": (
+        "models/adapters/graphs.py",
+        "[1-9][0-9]*(\\.0*)?",
+        "[1-9][0-9]*",
+    ),
+    "onnx: a number of classes is their name": (
+        "models/adapters/graphs.py",
+        "if not text.isdecimal()]",
+        "]",
+    ),
+    "onnx: text beside the scores stops": (
+        "models/adapters/onnx.py",
+        "if one.type != _TEXT]",
+        "]",
+    ),
+    "adapters: a list of labels is read again as lines": (
+        "models/adapters/registry.py",
+        "            value = as_text(value)",
+        '            value = "\\n".join(map(str, value))',
+    ),
+    "adapters: a mark is part of the first label": (
+        "models/adapters/registry.py",
+        '"utf-8-sig"',
+        '"utf-8"',
+    ),
+    "adapters: a missing file is a label": (
+        "models/adapters/registry.py",
+        '(path.is_file() or "," not in text)',
+        "path.is_file()",
+    ),
+    "adapters: constants without names pass": (
+        "models/adapters/registry.py",
+        "if not isinstance(found, dict):",
+        "if found is None:",
+    ),
+    "adapters: a home folder is not found": (
+        "models/adapters/registry.py",
+        "place = os.path.expanduser(place)",
+        "place = place",
+    ),
+    "adapters: trust is refused where no code runs": (
+        "models/registry.py",
+        "if _TRUST not in _declared(place):",
+        "if False:",
+    ),
+    "adapters: what a bare network needs is not said": (
+        "models/adapters/python.py",
+        "        if callable(model):\n",
+        "        if False:\n",
+    ),
+    "export: a few values pass for a waveform": (
+        "models/adapters/torchscript.py",
+        "samples < _LEAST *",
+        "samples < 0 *",
+    ),
+    "export: a program without inputs": (
+        "models/adapters/torchscript.py",
+        "    if not shape:\n",
+        "    if False:\n",
+    ),
+    "sklearn: an outlier's score is two classes": (
+        "models/adapters/sklearn.py",
+        'output = "scores"  # of one',
+        'output = "logits"  # of one',
+    ),
+    "sklearn: numbers of clusters are scores": (
+        "models/adapters/sklearn.py",
+        "if isinstance(last, ClusterMixin):",
+        "if False:",
+    ),
+    "sklearn: several targets pass": (
+        "models/adapters/sklearn.py",
+        "any(np.ndim(one) for one in classes)",
+        "False",
+    ),
+    "sklearn: pairs of classes pass": (
+        "models/adapters/sklearn.py",
+        "    if pairs and",
+        "    if False and",
     ),
     "check: a softmax declared as logits passes": (
         "checking/outputs.py",

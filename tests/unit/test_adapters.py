@@ -54,7 +54,7 @@ def test_options_in_a_name(name: str, place: str, options: dict[str, str]) -> No
 
 def test_a_name_with_options_takes_more_of_them() -> None:
     name = join_name("x:f?rate=1", {"labels": ["a&b", "c?=d"], "rate": 2})
-    assert split_name(name) == ("x:f", {"rate": "2", "labels": "a&b\nc?=d"})
+    assert split_name(name) == ("x:f", {"rate": "2", "labels": '["a&b", "c?=d"]'})
 
 
 @pytest.mark.parametrize(
@@ -152,3 +152,43 @@ def test_the_command_takes_options_of_a_model(
     done = run(capsys, "predict", sound, "--model", plain, "--model-set", "rate=8000",
                "--model-set", "output=scores", "--model-set", "labels=a,b", "--json")  # fmt: skip
     assert json.loads(done[1])["outputs"] == {"a": 0.5, "b": 0.5}
+
+
+def test_labels_given_as_a_list_were_read_as_text(plain: str) -> None:
+    for labels in (["[Music]", "a, b"], ("[x]", "{y}"), np.array(["a\nb", "c"])):
+        first = load_model(plain, rate=np.int64(8000), labels=labels, output="logits")
+        again = load_model(first.loaded)
+        assert first.labels == again.labels == tuple(labels)
+        assert again.rate == 8000
+
+
+def test_files_of_labels_that_are_missing_or_of_another_encoding(tmp_path: Path) -> None:
+    marked, latin = tmp_path / "marked.txt", tmp_path / "latin.txt"
+    marked.write_bytes("one\ntwo\n".encode("utf-8-sig"))
+    latin.write_bytes("Käuz\nSäge\n".encode("latin-1"))
+    assert read_labels(str(marked)) == ["one", "two"]
+    with pytest.raises(ParameterError, match=r"latin.txt is not in UTF-8"):
+        read_labels(str(latin))
+    with pytest.raises(ParameterError, match=r"labels: no such file labls.txt"):
+        read_labels("labls.txt")
+
+
+def test_what_a_model_does_not_need(
+    plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_model("esc10?trust_code=true").name == load_model("esc10", trust_code=True).name
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = load_model("python:~/plain.py:make", rate=8000, output="scores", labels="a,b",
+                       trust_code=True)  # fmt: skip
+    torch.testing.assert_close(model(torch.tensor([[1.0, 3.0]])), torch.tensor([[2.0, 6.0]]))
+
+
+@pytest.mark.parametrize("extra", ["5", "[1]", "null", "nan"])
+def test_constants_that_have_no_names_end_in_one_line(plain: str, extra: str) -> None:
+    with pytest.raises(ParameterError, match="extra is JSON, as in"):
+        load_model(f"{plain}?rate=8000", extra=extra)
+
+
+def test_a_network_without_options_is_told_to_give_the_rate(plain: str) -> None:
+    with pytest.raises(ModelError, match=r"got function; give its sampling rate .*rate=16000"):
+        load_model(plain)

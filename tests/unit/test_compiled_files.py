@@ -10,10 +10,13 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import KMeans
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LogisticRegression, Perceptron, Ridge
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, OneClassSVM
 from torch import Tensor, nn
 
 import earwitness
@@ -135,3 +138,45 @@ def test_regressions_are_scores_and_mere_decisions_are_refused(tmp_path: Path) -
     decider.classes_ = [0, 1]
     with pytest.raises(ModelError, match="gives decisions and no scores"):
         load_model(fitted(tmp_path, decider, [0, 0, 1, 1]), rate=RATE, trust_code=True)
+
+
+def test_programs_that_take_no_waveform(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    class Constant(nn.Module):
+        def forward(self) -> Tensor:
+            return torch.zeros(1, 2)
+
+    torch.export.save(torch.export.export(Constant(), ()), tmp_path / "none.pt2")
+    torch.export.save(torch.export.export(Bands(), (torch.zeros(1, 60),)), tmp_path / "short.pt2")
+    (tmp_path / "bad.pt2").write_bytes(b"no archive")
+    cases = {"none": "first input is no tensor", "short": "60 values is no waveform; compute",
+             "bad": "cannot be loaded"}  # fmt: skip
+    capfd.readouterr()
+    for file, words in cases.items():
+        with pytest.raises(ModelError, match=words) as error:
+            load_model(f"export:{tmp_path}/{file}.pt2", rate=RATE, trust_code=True)
+        assert "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_the_score_of_an_outlier_was_made_two_classes(tmp_path: Path) -> None:
+    estimator = OneClassSVM()
+    model = load_model(fitted(tmp_path, estimator, [1, 1, 1, 1]), rate=RATE, trust_code=True)
+    assert (model.task, model.output) == ("regression", "scores")
+    rows = [[1.0, 4.0], [2.0, 0.0]]
+    wanted = torch.from_numpy(estimator.decision_function(rows)).float()[:, None]
+    torch.testing.assert_close(model(torch.tensor(rows)), wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "targets", "words"),
+    [
+        (make_pipeline(StandardScaler(), KMeans(2)), [0, 0, 1, 1], "gives numbers of clusters"),
+        (KNeighborsClassifier(1), [[0, 1], [0, 0], [1, 1], [1, 0]], "has several targets"),
+        (SVC(decision_function_shape="ovo"), [0, 1, 2, 2], "gives a value for each pair of class"),
+    ],
+)
+def test_estimators_without_one_score_for_each_class_end_in_one_line(
+    estimator: Any, targets: list[Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=words):
+        load_model(fitted(tmp_path, estimator, targets), rate=RATE, trust_code=True)

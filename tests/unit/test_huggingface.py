@@ -27,6 +27,16 @@ def noise(seconds: float, rate: int = RATE) -> Any:
     return 0.1 * generator.standard_normal(round(seconds * rate)).astype(np.float32)
 
 
+def clap_logits(folder: Path, wave: Any, texts: list[str]) -> torch.Tensor:
+    """Return what CLAP itself computes for one sound and some texts."""
+    extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
+    inputs = extractor(wave, sampling_rate=48000, return_tensors="pt")
+    tokens = transformers.AutoTokenizer.from_pretrained(folder)(texts, return_tensors="pt")
+    clap = transformers.ClapModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        return clap(**tokens, **inputs).logits_per_audio
+
+
 def own_logits(folder: Path, wave: Any) -> torch.Tensor:
     """Return what the library itself computes for one sound."""
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
@@ -57,14 +67,9 @@ def test_zero_shot_logits_are_those_of_clap_itself(truncation: str, tmp_path: Pa
     model = load_model(f"{name}?labels=dog,rain")
     assert (model.labels, model.rate, model.longest) == (("dog", "rain"), 48000, 48000)
     wave = noise(0.4, 48000)
-    extractor = transformers.AutoFeatureExtractor.from_pretrained(tmp_path)
-    inputs = extractor(wave, sampling_rate=48000, return_tensors="pt")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    texts = ["This is a sound of dog.", "This is a sound of rain."]
-    clap = transformers.ClapModel.from_pretrained(tmp_path).eval()
+    wanted = clap_logits(tmp_path, wave, ["This is a sound of dog.", "This is a sound of rain."])
     with torch.no_grad():
         found = model(torch.from_numpy(wave)[None])
-        wanted = clap(**tokenizer(texts, return_tensors="pt"), **inputs).logits_per_audio
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
 
 
@@ -159,3 +164,63 @@ def test_settings_of_extractors_are_theirs() -> None:
     assert extractors.longest_seconds(long) == 7.0
     bands = ASTFeatureExtractor(max_length=1024, num_mel_bins=64)
     assert extractors.longest_seconds(bands) == (1023 * 160 + 400) / 16000
+
+
+def test_a_shortest_length_did_away_with_the_longest(tmp_path: Path) -> None:
+    name = save("whisper", tmp_path)  # whose extractor reads 2 s
+    model = load_model(name, shortest=1)
+    assert (model.shortest, model.longest) == (RATE, 2 * RATE)
+    later = noise(3.0)
+    later[: 2 * RATE] = 0
+    with torch.no_grad():
+        found = model(torch.from_numpy(later)[None])
+        wanted = load_model(name)(torch.from_numpy(later)[None])
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    with pytest.raises(ParameterError, match=r"reads 2 s and no more, got longest=2.5"):
+        load_model(name, longest=2.5)
+    encoder = load_model(save("wav2vec2", tmp_path / "w"), longest=1)
+    own = load_model(f"hf:{tmp_path}/w")
+    assert (encoder.shortest, encoder.longest) == (own.shortest, RATE)
+
+
+def test_labels_that_the_tokenizer_does_not_know_had_the_same_score(tmp_path: Path) -> None:
+    name = save_clap(tmp_path, "rand_trunc")
+    with pytest.raises(ModelError, match="same embedding, and so the same score; the files of its"):
+        load_model(name, labels=["cat", "wolf"])
+
+
+def test_other_braces_in_a_template_are_text(tmp_path: Path) -> None:
+    name, wave = save_clap(tmp_path, "rand_trunc"), noise(0.4, 48000)
+    model = load_model(name, labels="dog,rain", template="This sound {of} {} {0}")
+    wanted = clap_logits(tmp_path, wave, ["This sound {of} dog {0}", "This sound {of} rain {0}"])
+    with torch.no_grad():
+        found = model(torch.from_numpy(wave)[None])
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+    with pytest.raises(ParameterError, match="template has"):
+        load_model(name, labels="dog,rain", template="{0}")
+
+
+def broken(folder: Path, name: str) -> None:
+    """Break a file of a model in one way."""
+    if name == "weights":
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:100])
+    elif name == "pickle":
+        (folder / "model.safetensors").unlink()
+        (folder / "pytorch_model.bin").write_bytes(b"no pickle")
+    else:
+        file, key = {
+            "rate": ("preprocessor_config.json", "sampling_rate"), "layers": ("config.json",
+            "num_hidden_layers"),
+        }[name]  # fmt: skip
+        settings = json.loads((folder / file).read_text())
+        (folder / file).write_text(json.dumps({**settings, key: "16k"}))
+
+
+@pytest.mark.parametrize("name", ["weights", "pickle", "rate", "layers"])
+def test_broken_files_end_in_one_line(name: str, tmp_path: Path) -> None:
+    model = save("wav2vec2", tmp_path)
+    broken(tmp_path, name)
+    with pytest.raises(ModelError, match=f"{model}: cannot be loaded: ") as error:
+        load_model(model)
+    assert "\n" not in str(error.value)

@@ -149,7 +149,7 @@ def test_what_cannot_be_loaded_ends_in_one_line(tmp_path: Path) -> None:
     cases = [
         ("none.onnx", {"rate": 8}, "no such file"),
         ("bad.onnx", {"rate": 8}, "cannot be loaded"),
-        ("mel.onnx", {"rate": 8}, r"its input wave is \(\?, 64, \?\), and no waveform"),
+        ("mel.onnx", {"rate": 8}, r"its input wave \(\?, 64, \?\) is no waveform"),
         ("mel.onnx", {"rate": 8, "waveform": "wav"}, "did you mean 'wave'"),
     ]
     for file, options, words in cases:
@@ -194,3 +194,81 @@ def test_an_export_of_the_default_model_is_explained_alike(tmp_path: Path) -> No
     assert found[0].target.label == found[1].target.label
     weights = [np.array([piece.weight for piece in one.pieces]) for one in found]
     np.testing.assert_allclose(weights[1], weights[0], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "full", "zero"),
+    [(TensorProto.INT8, 127, 0), (TensorProto.UINT8, 127, 128), (TensorProto.INT16, 32767, 0),
+     (TensorProto.INT32, 32767, 0)],
+)  # fmt: skip
+def test_whole_numbers_of_eight_bits_wrapped_round(
+    kind: int, full: int, zero: int, tmp_path: Path
+) -> None:
+    floats = load_model(write(tmp_path / "f.onnx", ["n", "t"]), rate=RATE, output="logits")
+    name = write(tmp_path / "m.onnx", ["n", "t"], kind=kind)
+    waves = torch.tensor([[0.5, 0.25, -0.75, 0.9], [-1.0, 1.0, 0.1, 0.0]])
+    found = load_model(name, rate=RATE, output="logits")(waves)
+    # sum of four values and maximum, without the zero point of each
+    rescaled = (found - zero * torch.tensor([4.0, 1.0])) / full
+    torch.testing.assert_close(rescaled, floats(waves), rtol=0, atol=4 * 0.5 / full + 1e-5)
+    beyond = load_model(name, rate=RATE, output="logits")(torch.tensor([[3.0, -3.0, 0.0, 0.0]]))
+    torch.testing.assert_close(beyond, torch.tensor([[4.0 * zero - 1, float(full + zero)]]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [([64, "t"], 1), ([1, 40], 1), ([1, 64, 1], 1), (["n", "t"], 9)], ids=str
+)
+def test_features_passed_for_a_waveform(shape: list[Any], kind: int, tmp_path: Path) -> None:
+    name = write(tmp_path / "m.onnx", shape, kind=kind)
+    with pytest.raises(ModelError, match=r"is no waveform; compute .* python:FILE.py:FUNCTION"):
+        load_model(name, rate=16000, output="logits")
+    longer = load_model(write(tmp_path / "w.onnx", [16, "t"]), rate=16000, output="logits")
+    torch.testing.assert_close(longer(WAVES), WANTED)
+
+
+def test_facts_of_the_file_that_are_written_otherwise(tmp_path: Path) -> None:
+    facts = {"sample_rate": "16000.0", "classes": "2", "class_names": "low,high"}
+    model = load_model(write(tmp_path / "m.onnx", ["n", "t"], facts), output="scores")
+    assert (model.rate, model.labels) == (16000, ("low", "high"))
+    alone = write(tmp_path / "a.onnx", ["n", "t"], {"sample_rate": "8000", "classes": "2"})
+    torch.testing.assert_close(load_model(alone, output="logits")(WAVES), WANTED)
+
+
+def with_text(path: Path) -> str:
+    """A graph with the name of the best class as text, before its scores."""
+    write(path, ["n", "t"])
+    model = onnx.load(path)
+    words: Any = [b"low", b"high"]
+    names = helper.make_tensor("names", TensorProto.STRING, [2], words)
+    model.graph.initializer.append(names)
+    nodes = [helper.make_node("ArgMax", ["out"], ["best"], axis=1, keepdims=0),
+             helper.make_node("Gather", ["names", "best"], ["label"])]  # fmt: skip
+    model.graph.node.extend(nodes)
+    scores = model.graph.output.pop()
+    model.graph.output.extend([helper.make_tensor_value_info("label", TensorProto.STRING, ["n"])])
+    model.graph.output.extend([scores])
+    onnx.save(model, path)
+    return f"onnx:{path}"
+
+
+def test_text_beside_the_scores_is_left_out(tmp_path: Path) -> None:
+    name = with_text(tmp_path / "m.onnx")
+    torch.testing.assert_close(load_model(name, rate=RATE, output="logits")(WAVES), WANTED)
+    with pytest.raises(ModelError, match=r"label is tensor\(string\) and no tensor of numbers"):
+        load_model(name, rate=RATE, select="label")
+
+
+def test_a_constant_of_one_shape_did_away_with_the_batch_of_the_graph(tmp_path: Path) -> None:
+    stateful(tmp_path / "m.onnx")
+    model = onnx.load(tmp_path / "m.onnx")
+    for port, sizes in ((model.graph.input[0], [2, None]), (model.graph.input[2], [2, 2])):
+        for axis, size in zip(port.type.tensor_type.shape.dim, sizes, strict=True):
+            if size is not None:
+                axis.dim_value = size
+    onnx.save(model, tmp_path / "m.onnx")
+    wanted = torch.tensor([[8.0, 11.0], [2.0, 5.0], [5.0, 5.0]])
+    for state in (5, [5, 5], [[5, 5], [5, 5]]):
+        found = load_model(
+            f"onnx:{tmp_path}/m.onnx", rate=RATE, output="logits", extra={"gain": 3, "state": state}
+        )
+        torch.testing.assert_close(found(WAVES), wanted)

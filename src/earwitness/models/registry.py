@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,12 +10,13 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from earwitness.errors import EarwitnessError, ModelError, ParameterError, reason
-from earwitness.models.adapters.registry import ADAPTERS, Adapter
+from earwitness.models.adapters.registry import ADAPTERS, Adapter, as_text
 from earwitness.models.model import Model
-from earwitness.options import read_value
+from earwitness.options import Option, read_value
 from earwitness.registry import Registry, unknown
 from earwitness.types import Optimise
 
+_TRUST = "trust_code"  # is no matter where no code of a file runs
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
@@ -91,6 +91,9 @@ def load_model(
         raise ModelError(f"a model is named by text, got {name!r}")
     check_device(device)
     place, given = split_name(name)
+    if _TRUST not in _declared(place):
+        given.pop(_TRUST, None)
+        options.pop(_TRUST, None)
     model = _adapted(place, given, options)
     if model is None:
         if given or options:
@@ -119,14 +122,14 @@ def join_name(name: str, options: Mapping[str, Any]) -> str:
     if not options:
         return name
     place, given = split_name(name)
-    texts = {key: _text(value) for key, value in options.items()}
+    texts = {key: as_text(value) for key, value in options.items()}
     return f"{place}?{urlencode({**given, **texts}, quote_via=quote)}"
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "\n".join(map(str, value))
-    return value if isinstance(value, str) else json.dumps(value)
+def _declared(place: str) -> Mapping[str, Option]:
+    """Return the options of the adapter that a name begins with."""
+    adapters = {f"{one.name}:": one.declared for one in ADAPTERS.all()}
+    return adapters.get("".join(place.partition(":")[:2]), {})
 
 
 def _adapted(place: str, given: Mapping[str, str], options: Mapping[str, Any]) -> Model | None:
@@ -151,7 +154,9 @@ def _own(name: str) -> Model:
             raise ModelError(
                 f"{prefix} comes without weights; name a file of them: {prefix}:FILE.pth"
             )
-        return MODELS.get(prefix).load(Path(file))
+        return MODELS.get(prefix).load(Path(file).expanduser())
+    if name.startswith("~"):
+        name = os.path.expanduser(name)
     if os.path.isdir(name):
         from earwitness.models.zoo.checkpoint import load_checkpoint
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -24,13 +25,16 @@ from earwitness.types import Output, Task
 
 Array = NDArray[Any]
 Shape = tuple[int | None, ...]
-_FULL_SCALE = 32767  # of 16-bit samples
+_MOST_BITS = 16  # of samples; wider integers have the scale of 16 bits
+_LARGEST_BATCH = 16  # that a graph is made for; more rows are features
+_LEAST = 0.01  # s of a waveform; fewer values are features
 _KEYS = {
     "sample_rate": ("sample_rate", "sampling_rate", "samplerate", "rate", "sr"),
     "labels": ("labels", "names", "classes", "class_names", "id2label"),
     "output": ("output",),
     "task": ("task",),
 }
+_RATE = re.compile(r"[1-9][0-9]*(\.0*)?")
 _WORDS = {"output": get_args(Output), "task": get_args(Task)}
 
 
@@ -97,7 +101,7 @@ class Graph:
         """Return outputs (batch, ...) for waves (batch, samples), in batches as the graph has."""
         batch = 1 if len(self.wave.shape) == 1 else self.wave.shape[0]
         whole = [name for name, value in constants.items() if self._whole(name, value)]
-        size = 1 if whole else batch or len(waves)
+        size = batch or (1 if whole else len(waves))
         found = []
         for start in range(0, len(waves), size):
             some = waves[start : start + size]
@@ -106,7 +110,9 @@ class Graph:
                 some = np.concatenate([some, np.zeros((size - count, waves.shape[1]), some.dtype)])
             given = {self.wave.name: self._arranged(some)}
             for name, value in constants.items():
-                rows = value[start : start + size] if isinstance(value, np.ndarray) else value
+                rows = value
+                if isinstance(value, np.ndarray):
+                    rows = value[np.minimum(np.arange(start, start + size), len(value) - 1)]
                 given[name] = self._constant(name, rows, size)
             outputs = np.asarray(self._evaluate(given))
             found.append(self._batched(outputs, size)[:count])
@@ -136,7 +142,9 @@ class Graph:
         if len(shape) > 1:
             shape[0] = len(waves)
         if self.wave.dtype.kind in "iu":
-            waves = np.clip(np.round(waves * _FULL_SCALE), -_FULL_SCALE - 1, _FULL_SCALE)
+            full = 2 ** (min(8 * self.wave.dtype.itemsize, _MOST_BITS) - 1)
+            waves = np.clip(np.round(waves * (full - 1)), -full, full - 1)
+            waves = waves + full if self.wave.dtype.kind == "u" else waves
         return np.ascontiguousarray(waves.reshape(shape).astype(self.wave.dtype))
 
     def _batched(self, outputs: Array, size: int) -> Array:
@@ -154,6 +162,8 @@ def wrapped(
     need_rate(known, name)
     if graph.samples is not None:
         seconds = graph.samples / known["sample_rate"]
+        if seconds < _LEAST:
+            raise no_waveform(name, graph.wave)
         known["lengths"] = (seconds, seconds)
     return wrap(graph, name=place, **known)
 
@@ -165,9 +175,12 @@ def read_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for fact, keys in _KEYS.items():
-        text = next((metadata[key] for key in keys if metadata.get(key)), "")
-        if fact == "sample_rate" and text.strip().isdecimal():
-            found[fact] = int(text)
+        texts = [metadata[key].strip() for key in keys if metadata.get(key)]
+        if fact == "labels":
+            texts = [text for text in texts if not text.isdecimal()]  # a number of classes
+        text = next(iter(texts), "")
+        if fact == "sample_rate" and _RATE.fullmatch(text):
+            found[fact] = int(text.partition(".")[0])
         elif text in _WORDS.get(fact, ()):
             found[fact] = text
         elif fact == "labels" and text:
@@ -204,11 +217,20 @@ def _time_axis(wave: Port, name: str) -> int:
     axis = rank - 2 if rank > 2 and shape[-1] == 1 else rank - 1
     others = [size for k, size in enumerate(shape[1:], start=1) if k != axis]
     if not 1 <= rank <= 3 or any(size not in (None, 1) for size in others):
-        raise ModelError(
-            f"{name}: its input {wave.name} is {_shown(shape)}, and no waveform (batch, samples); "
-            "compute its features in a function, python:FILE.py:FUNCTION"
-        )
+        raise no_waveform(name, wave)
+    if wave.dtype.kind not in "fiu":
+        raise no_waveform(name, wave)
+    if rank > 1 and (shape[0] or 1) > _LARGEST_BATCH and shape[axis] is None:
+        raise no_waveform(name, wave)
     return axis
+
+
+def no_waveform(name: str, wave: Port) -> ModelError:
+    """Return the error for an input that takes features."""
+    return ModelError(
+        f"{name}: its input {wave.name} {_shown(wave.shape)} is no waveform; compute its features "
+        "in a function, python:FILE.py:FUNCTION"
+    )
 
 
 def _shown(shape: Shape) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from earwitness.errors import ModelError, ParameterError, reason
+from earwitness.errors import EarwitnessError, ModelError, ParameterError, reason
 from earwitness.models.adapters.extractors import FRONT_ENDS, longest_seconds
-from earwitness.models.adapters.registry import register
+from earwitness.models.adapters.registry import quiet_loggers, register
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
 
@@ -50,18 +50,20 @@ def from_hugging_face(
     if "sample_rate" in facts:
         raise ParameterError(f"{name}: the sampling rate is that of its feature extractor")
     network: nn.Module
-    with _quiet():
-        config = _read(name, transformers.AutoConfig, place)
-        extractor = _read(name, transformers.AutoFeatureExtractor, place)
+    with _quiet(), _in_one_line(name):
+        config = transformers.AutoConfig.from_pretrained(place)
+        extractors: Any = transformers.AutoFeatureExtractor
+        extractor = extractors.from_pretrained(place)
         if config.model_type == "clap":
             network = _zero_shot(name, place, facts.get("labels"), template)
             known: dict[str, Any] = {}
         else:
             network, known = _classifier(name, place, config)
-    rate = int(extractor.sampling_rate)
-    known["lengths"] = (_shortest(config, extractor, rate), longest_seconds(extractor))
+        rate = int(extractor.sampling_rate)
+        own = _shortest(config, extractor, rate), longest_seconds(extractor)
+        front_end = _front_end(extractor, rate)
     known |= {"sample_rate": rate, "name": os.path.basename(place.rstrip("/\\"))} | facts
-    front_end = _front_end(extractor, rate)
+    known["lengths"] = _limits(name, *own, *facts.get("lengths", (None, None)))
     if front_end is not None:
         return wrap(network.eval(), features=front_end, **known)
     if isinstance(network, ZeroShot):
@@ -73,22 +75,36 @@ def from_hugging_face(
     return model
 
 
-def _read(name: str, kind: Any, place: str, **options: Any) -> Any:
-    """Return what a class of transformers reads at a place; one line if it cannot."""
+@contextmanager
+def _in_one_line(name: str) -> Iterator[None]:
+    """Turn the errors of transformers, which are of many kinds, into one line."""
     try:
-        return kind.from_pretrained(place, **options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        text = reason(error).replace("\n", " ")
-        raise ModelError(f"{name}: cannot be loaded: {text}") from error
+        yield
+    except EarwitnessError:
+        raise
+    except Exception as error:  # safetensors, pickle and the check of settings have their own
+        raise ModelError(f"{name}: cannot be loaded: {reason(error)}") from error
+
+
+def _limits(
+    name: str, own_least: float | None, own_most: float | None,
+    shortest: float | None, longest: float | None,
+) -> tuple[float | None, float | None]:  # fmt: skip
+    """Return the lengths in seconds: those given, and its own for what was not given."""
+    if own_most is not None and longest is not None and longest > own_most:
+        raise ParameterError(
+            f"{name}: its feature extractor reads {own_most:g} s and no more, "
+            f"got longest={longest:g}"
+        )
+    return shortest or own_least, longest or own_most
 
 
 def _classifier(name: str, place: str, config: Any) -> tuple[nn.Module, dict[str, Any]]:
     """Return a classifier, and its labels and task."""
     import transformers
 
-    network, info = _read(
-        name, transformers.AutoModelForAudioClassification, place, output_loading_info=True
-    )
+    kind = transformers.AutoModelForAudioClassification
+    network, info = kind.from_pretrained(place, output_loading_info=True)
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelError(
@@ -186,16 +202,22 @@ def _zero_shot(name: str, place: str, labels: Any, template: str) -> ZeroShot:
         )
     if "{}" not in template:
         raise ParameterError(f"template has {{}} where the label stands, got {template!r}")
-    model = _read(name, transformers.ClapModel, place).eval()
-    tokenizer = _read(name, transformers.AutoTokenizer, place)
+    kind: Any = transformers.ClapModel
+    model = kind.from_pretrained(place).eval()
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(place)
     names = labels.values() if isinstance(labels, dict) else labels
-    sentences = [template.format(one) for one in names]
+    sentences = [template.replace("{}", str(one)) for one in names]
     tokens = tokenizer(sentences, padding=True, return_tensors="pt")
     with torch.no_grad():
         pooled = model.text_model(
             input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
         )[1]
         text = nn.functional.normalize(model.text_projection(pooled), dim=-1)
+    if len(text.unique(dim=0)) < len(text):
+        raise ModelError(
+            f"{name}: some labels have the same embedding, and so the same score; the files of its "
+            "tokenizer (vocab.json, merges.txt or tokenizer.json) are missing, or do not know them"
+        )
     return ZeroShot(model, text)
 
 
@@ -211,7 +233,7 @@ def _quiet() -> Iterator[None]:
     logging.disable_progress_bar()
     state = np.random.get_state()  # noqa: NPY002 - CLAP's extractor draws
     try:
-        with warnings.catch_warnings():
+        with quiet_loggers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

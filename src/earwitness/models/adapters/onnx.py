@@ -20,6 +20,7 @@ _TYPES = {
     "tensor(int8)": np.int8, "tensor(int16)": np.int16, "tensor(int32)": np.int32,
     "tensor(int64)": np.int64, "tensor(uint8)": np.uint8, "tensor(bool)": np.bool_,
 }  # fmt: skip
+_TEXT = "tensor(string)"
 _ERRORS_ONLY = 3  # level of onnxruntime's log
 
 
@@ -56,12 +57,15 @@ def from_onnx(
     except Exception as error:  # onnxruntime has classes of its own, of no common root
         raise ModelError(f"{name}: cannot be loaded: {reason(error)}") from error
     metadata = session.get_modelmeta().custom_metadata_map
-    outputs = [_port(one, name) for one in session.get_outputs()]
+    found = session.get_outputs()
+    chosen = [one for one in found if one.name == select]
+    scores = [one for one in found if one.type != _TEXT]  # beside them, the name of a class
+    outputs = [_port(one, name) for one in chosen or scores or found]
     number = choose_output(outputs, select, facts.get("labels"), name)
 
     def evaluate(given: Mapping[str, Array]) -> Array:
-        found: Array = session.run([outputs[number].name], dict(given))[0]
-        return found
+        values: Array = session.run([outputs[number].name], dict(given))[0]
+        return values
 
     inputs = [_port(one, name) for one in session.get_inputs()]
     graph = Graph(

@@ -54,10 +54,11 @@ def from_python(place: str, facts: dict[str, Any]) -> Model:
     elif isinstance(model, Model) and facts:
         raise ModelError(f"{name}: {function} returns a wrapped model, which takes no options")
     if not isinstance(model, Model):
-        raise ModelError(
-            f"{name}: {function} must return what earwitness.wrap returns, got "
-            f"{type(model).__name__}"
-        )
+        text = f"must return what earwitness.wrap returns, got {type(model).__name__}"
+        if callable(model):
+            text += "; give its sampling rate to have it wrapped, as in --model-set rate=16000 or "
+            text += "load_model(..., rate=16000)"
+        raise ModelError(f"{name}: {function} {text}")
     model.source = digest_of([path, *_beside(path)])
     return model
 

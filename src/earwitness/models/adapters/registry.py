@@ -10,14 +10,18 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
-from collections.abc import Callable, Mapping
+import logging
+import numbers
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt
 
-from earwitness.errors import ModelError, ParameterError
+from earwitness.errors import ModelError, ParameterError, reason
 from earwitness.options import Option, check, options_of
 from earwitness.registry import Registry, unknown
 
@@ -75,6 +79,8 @@ class Adapter:
         """
         if not place:
             raise ModelError(f"{self.name}: names no model; write {self.usage}")
+        if place.startswith("~"):
+            place = os.path.expanduser(place)
         given = {name: self._value(name, value) for name, value in options.items()}
         if self.missing:
             raise ModelError(
@@ -89,10 +95,8 @@ class Adapter:
     def _value(self, name: str, value: Any) -> Any:
         if name not in self.declared:
             raise unknown(f"option of {self.name}:", name, self.declared or ["none"])
-        if isinstance(value, list | tuple) and self.declared[name].type is str:
-            value = "\n".join(map(str, value))
-        if isinstance(value, dict) and self.declared[name].type is str:
-            value = json.dumps(value)
+        if self.declared[name].type is str and not isinstance(value, numbers.Number | None):
+            value = as_text(value)
         return check(self.declared[name], value)
 
 
@@ -171,26 +175,70 @@ def declare(
     if shortest is not None or longest is not None:
         facts["lengths"] = (shortest, longest)
     if extra is not None:
-        try:
-            facts["extra"] = json.loads(extra)
-        except ValueError as error:
-            raise ParameterError(f'extra is JSON, as in {{"week": 21}}; got {extra!r}') from error
+        facts["extra"] = _read_extra(extra)
     return {name: value for name, value in facts.items() if value is not None}
 
 
+_LISTS = (".txt", ".json", ".csv")
+_LONGEST = 4096  # characters of a path
 _SHARED = options_of(declare)
 
 
-def read_labels(text: str) -> list[str]:
+def as_text(value: Any) -> Any:
+    """Return a value as text that is read as the same value: JSON, or the path of a file.
+
+    What has no such text is returned as it is.
+    """
+    if isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    value = value.tolist() if hasattr(value, "tolist") else value  # of numpy
+    if isinstance(value, Mapping):
+        value = {str(key): one for key, one in value.items()}
+    try:
+        return json.dumps(value, default=lambda one: one.tolist())
+    except (AttributeError, TypeError, ValueError):
+        return value
+
+
+@contextmanager
+def quiet_loggers() -> Iterator[None]:
+    """Keep the loggers of other libraries quiet, for a while."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _read_extra(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ParameterError(f'extra is JSON, as in {{"week": 21}}; got {text!r}')
+    return found
+
+
+def read_labels(text: str) -> Any:
     """Return labels from text: lines, JSON, the name of a file of either, or commas between."""
-    if "\n" not in text and Path(text).suffix in (".txt", ".json", ".csv") and Path(text).is_file():
-        text = Path(text).read_text(encoding="utf-8")
+    path = Path(os.path.expanduser(text)) if "\n" not in text and len(text) < _LONGEST else Path()
+    if path.suffix in _LISTS and (path.is_file() or "," not in text):
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError as error:
+            raise ParameterError(f"labels: no such file {text}") from error
+        except UnicodeDecodeError as error:
+            raise ParameterError(f"labels: {text} is not in UTF-8; save it so") from error
+        except OSError as error:
+            raise ParameterError(f"labels: {text} cannot be read: {reason(error)}") from error
     if text.lstrip()[:1] in ("[", "{"):
         try:
             found = json.loads(text)
         except ValueError as error:
             raise ParameterError(f"labels: no valid JSON ({error})") from error
-        return found
+        return list(map(str, found)) if isinstance(found, list) else found
     parts = text.splitlines() if "\n" in text.strip() else text.split(",")
     return [part.strip() for part in parts if part.strip()]
 

@@ -18,6 +18,8 @@ from earwitness.models.wrapping import wrap
 
 _WAYS = (("predict_proba", "probabilities"), ("decision_function", "logits"), ("predict", "scores"))
 
+_PAIR = 2  # classes, of which there is one pair
+
 
 @register(
     "sklearn",
@@ -39,6 +41,7 @@ def from_sklearn(
         By default the estimator takes the waveforms.
     """
     import joblib
+    from sklearn.base import ClusterMixin  # takes a while to import
 
     name, path = f"sklearn:{file}", Path(file)
     need_rate(facts, name)
@@ -53,6 +56,20 @@ def from_sklearn(
     if way is None:
         raise ModelError(f"{name}: holds {type(estimator).__name__}, which predicts nothing")
     method, output = way
+    last = getattr(estimator, "steps", [(None, estimator)])[-1][1]
+    kind, classes = type(last).__name__, getattr(estimator, "classes_", None)
+    if isinstance(last, ClusterMixin):
+        raise ModelError(f"{name}: {kind} gives numbers of clusters and no scores")
+    if classes is not None and any(np.ndim(one) for one in classes):
+        raise ModelError(f"{name}: {kind} has several targets; save an estimator for each")
+    pairs = method == "decision_function" and getattr(last, "decision_function_shape", "") == "ovo"
+    if pairs and classes is not None and len(classes) > _PAIR:
+        raise ModelError(
+            f"{name}: {kind} gives a value for each pair of classes; set "
+            "decision_function_shape='ovr' and save it again"
+        )
+    if method == "decision_function" and classes is None:
+        output = "scores"  # of one class, as of an IsolationForest
     if method == "predict" and hasattr(estimator, "classes_"):
         raise ModelError(
             f"{name}: {type(estimator).__name__} gives decisions and no scores; train one with "
@@ -66,7 +83,7 @@ def from_sklearn(
 
     def evaluate(waves: Any) -> Any:
         found = np.asarray(predict(compute(waves)))
-        if method == "decision_function" and found.ndim == 1:  # of two classes
+        if output == "logits" and found.ndim == 1:  # of two classes
             return np.stack([-found / 2, found / 2], axis=1)
         return found
 

@@ -113,4 +113,4 @@ def _metadata(path: Path) -> dict[str, str]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(".txt")]
         lists = [name for name in names if "label" in name.lower()] or names
-        return {"labels": archive.read(lists[0]).decode("utf-8")} if lists else {}
+        return {"labels": archive.read(lists[0]).decode("utf-8-sig", "replace")} if lists else {}

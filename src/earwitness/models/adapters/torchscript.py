@@ -9,9 +9,11 @@ from typing import Any
 import torch
 
 from earwitness.errors import ModelError, reason
-from earwitness.models.adapters.registry import need_rate, register
+from earwitness.models.adapters.registry import need_rate, quiet_loggers, register
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
+
+_LEAST = 0.01  # s of a waveform; fewer values are features
 
 
 @register(
@@ -58,10 +60,19 @@ def from_export(file: str, facts: dict[str, Any], *, trust_code: bool = False) -
         raise ModelError(f"{name}: no such file")
     need_trust(name, trust_code)
     try:
-        program = torch.export.load(file)
+        with quiet_loggers():
+            program = torch.export.load(file)
     except Exception as error:  # of any kind, from a file that may hold anything
         raise ModelError(f"{name}: cannot be loaded: {reason(error)}") from error
-    batch, samples = _sizes(program)
+    shape = _shape(program)
+    if not shape:
+        raise ModelError(f"{name}: takes no waveform; its first input is no tensor with axes")
+    batch, samples = shape[0], shape[-1]
+    if samples is not None and samples < _LEAST * facts["sample_rate"]:
+        raise ModelError(
+            f"{name}: its input of {samples} values is no waveform; compute its features in a "
+            "function, python:FILE.py:FUNCTION"
+        )
     if samples is not None:
         facts = {**facts, "lengths": (samples / facts["sample_rate"],) * 2}
     if batch not in (None, 1):
@@ -80,9 +91,9 @@ def need_trust(name: str, trusted: bool) -> None:
         )
 
 
-def _sizes(program: Any) -> tuple[int | None, int | None]:
-    """Return the fixed batch and number of samples of a program's first input."""
-    first = program.graph_signature.user_inputs[0]
-    node = next(one for one in program.graph.nodes if one.name == first)
-    shape = [size if isinstance(size, int) else None for size in node.meta["val"].shape]
-    return shape[0], shape[-1]
+def _shape(program: Any) -> list[int | None]:
+    """Return the shape of a program's first input, None for sizes that are not fixed."""
+    first = next(iter(program.graph_signature.user_inputs), None)
+    node = next((one for one in program.graph.nodes if one.name == first), None)
+    value = None if node is None else node.meta.get("val")
+    return [size if isinstance(size, int) else None for size in getattr(value, "shape", ())]
