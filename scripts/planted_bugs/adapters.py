@@ -238,4 +238,24 @@ BUGS = {
         "return 1 if report.broken else 0",
         "return 0",
     ),
+    "check: faults: other rates are tried only where no labels look permuted": (
+        "checking/labelled.py",
+        "    if len(np.unique(truth)) > 1:",
+        "    if findings[0].grade == \"ok\":",
+    ),
+    "check: faults: the rate is blamed for permuted labels": (
+        "checking/labelled.py",
+        "heard if heard.facts[\"accuracy\"] > order",
+        "heard if 2 > order",
+    ),
+    "check: faults: unreadable files are wrong": (
+        "checking/labelled.py",
+        "if answer >= 0]",
+        "]",
+    ),
+    "check: faults: the command names a file that cannot be read": (
+        "checking/report.py",
+        "_command(model, read, first",
+        "_command(model, clips, first",
+    ),
 }

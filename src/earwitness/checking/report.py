@@ -100,7 +100,7 @@ def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = Tru
     EarwitnessError
         If the model cannot be evaluated on any of the sounds.
     """
-    sounds = _sounds(model, clips)
+    sounds, read = _sounds(model, clips)
     waves = [torch.from_numpy(one.samples).to(model.device).unsqueeze(0) for one in sounds]
     findings, model = _readable(model, waves[0])
     tried: list[Trial] = []
@@ -116,7 +116,7 @@ def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = Tru
                 findings.append(Finding("methods", "broken", str(error)))
     first, reason = recommended(tried)
     declare = {name: value for one in findings for name, value in one.declare.items()}
-    command = _command(model, clips, first or "lime", declare)
+    command = _command(model, read, first or "lime", declare)
     wrapping = _wrapping(model, declare) if declare else ""
     return Report(model.name, tuple(findings), tuple(tried), first, reason, command, wrapping)
 
@@ -167,21 +167,26 @@ def _rest(model: Model, waves: Sequence[Tensor]) -> list[Finding]:
     return findings
 
 
-def _sounds(model: Model, clips: Sequence[Path]) -> list[Audio]:
-    """Return sounds at the model's rate, spread over those given; a synthesised one if none."""
+def _sounds(model: Model, clips: Sequence[Path]) -> tuple[list[Audio], list[Path]]:
+    """Return sounds at the model's rate, spread over those given, and the files that were read.
+
+    Without files, a synthesised sound.
+    """
     if not clips:
-        return [load_clip(scene(max(model.rate, 16000)).mixture, model.rate)]
+        return [load_clip(scene(max(model.rate, 16000)).mixture, model.rate)], []
     step = max(1, len(clips) // _MOST)
     chosen = clips[::step][:_MOST]
     found: list[Audio] = []
+    read: list[Path] = []
     for clip in chosen:
         try:
             found.append(load_clip(clip, model.rate, end=_LONGEST))
+            read.append(clip)
         except EarwitnessError as error:
             last = error
     if not found:
         raise last
-    return found
+    return found, read
 
 
 def _command(model: Model, clips: Sequence[Path], method: str, declare: Mapping[str, Any]) -> str:
