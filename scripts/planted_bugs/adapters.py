@@ -258,4 +258,24 @@ BUGS = {
         "_command(model, read, first",
         "_command(model, clips, first",
     ),
+    "check: slopes: a path under no_grad is not missed": (
+        "checking/gradients.py",
+        "if watch.broken and (gap :=",
+        "if False and (gap :=",
+    ),
+    "check: slopes: whatever is detached breaks": (
+        "checking/gradients.py",
+        "if gap <= max(_GAP * size,",
+        "if gap <= max(-_GAP * size,",
+    ),
+    "check: slopes: no sound with silence is tried": (
+        "checking/gradients.py",
+        "    half[:, half.shape[1] // 2 :] = 0\n",
+        "",
+    ),
+    "check: slopes: saturated outputs are broken": (
+        "checking/gradients.py",
+        "if not (watch.broken or watch.steps) and",
+        "if False and",
+    ),
 }

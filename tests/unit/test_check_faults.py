@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
+from torch import Tensor, nn
 
+from earwitness.checking.finding import Finding
 from earwitness.checking.report import check_model
 from tests.unit.test_check import CLASSES, RATE, Bands, declared, found
 
@@ -55,3 +59,61 @@ def test_a_file_that_cannot_be_read_is_left_out_and_not_wrong(
     assert one.facts["sounds_left_out"] == ["bad.wav"]
     assert "bad.wav" not in report.command
     assert str(tones[2]) in report.command  # the next of every third file
+
+
+class Beside(Bands):
+    """Nine tenths of each band's level under no_grad, the rest not."""
+
+    def forward(self, waves: Tensor) -> Tensor:
+        with torch.no_grad():
+            most = 0.9 * super().forward(waves)
+        return most + 0.1 * super().forward(waves)
+
+
+class Looked(Bands):
+    """Detaches a copy of its input that has no share in the outputs."""
+
+    def forward(self, waves: Tensor) -> Tensor:
+        self.peak = waves.detach().abs().amax(1)
+        return super().forward(waves)
+
+
+class Rooted(nn.Module):
+    """Levels without anything under the root, whose slope at silence is infinite."""
+
+    def forward(self, waves: Tensor) -> Tensor:
+        power = torch.stft(waves, 512, 128, window=torch.hann_window(512), return_complex=True)
+        parts = [power.abs().square()[:, k::3].sum(1).sqrt().mean(1) for k in range(3)]
+        return torch.stack(parts, 1)
+
+
+class Sure(Bands):
+    def forward(self, waves: Tensor) -> Tensor:
+        return (20 * super().forward(waves) + 60).sigmoid()
+
+
+def gradients(network: nn.Module, tones: list[Path], **facts: Any) -> Finding:
+    return found(check_model(declared(network, **facts), tones[:1], methods=False), "gradients")
+
+
+def test_a_front_end_under_no_grad_beside_another_path_is_found(tones: list[Path]) -> None:
+    one = gradients(Beside(), tones)
+    assert one.grade == "broken"
+    # A logarithm of power rises by twice the relative gain; the gradient keeps a tenth of that.
+    assert "leave out a path from the waveform (0.2 of a slope of 2)" in one.text
+    assert "broken by torch.no_grad at line" in one.text
+
+
+def test_detaching_what_has_no_share_in_the_outputs_breaks_nothing(tones: list[Path]) -> None:
+    assert gradients(Looked(), tones).grade == "ok"
+
+
+def test_gradients_that_are_infinite_in_silence_are_noted(tones: list[Path]) -> None:
+    one = gradients(Rooted(), tones)
+    assert one.grade == "note"
+    assert "infinite or undefined for a sound that is silent in part" in one.text
+
+
+def test_outputs_that_are_exactly_one_break_no_gradients(tones: list[Path]) -> None:
+    one = gradients(Sure(), tones, output="probabilities", task="multi-label")
+    assert (one.grade, "exactly 0 or 1" in one.text) == ("note", True)
