@@ -225,8 +225,8 @@ BUGS = {
     ),
     "check: a stated rate is not read": (
         "checking/lengths.py",
-        "if wrong and len(wrong) == len(stated):",
-        "if False:",
+        "    if outer:\n",
+        "    if False:\n",
     ),
     "check: a method that is off is recommended": (
         "checking/methods.py",
@@ -327,5 +327,35 @@ BUGS = {
         "checking/outputs.py",
         "if kind == \"values up to zero\" and",
         "if False and",
+    ),
+    "check: one length: a network of one length ends the check": (
+        "checking/lengths.py",
+        "    if not taken:\n",
+        "    if True:\n",
+    ),
+    "check: one length: whatever fails has lengths": (
+        "checking/lengths.py",
+        " or _takes(model, samples):",
+        ":",
+    ),
+    "check: one length: every length above the shortest is promised": (
+        "checking/lengths.py",
+        "high if high < max(tried[-1], seconds) else None",
+        "None",
+    ),
+    "check: one length: the command leaves them out": (
+        "checking/report.py",
+        "in {**declare, **found}.items():",
+        "in declare.items():",
+    ),
+    "check: one length: a rate inside is that of the sounds": (
+        "checking/lengths.py",
+        "inner += [(name, one) for name, one in part.named_modules() if name]",
+        "outer += [(name, one) for name, one in part.named_modules() if name]",
+    ),
+    "check: one length: any fs is a rate": (
+        "checking/lengths.py",
+        "\"samplerate\")",
+        "\"samplerate\", \"sr\", \"fs\")",
     ),
 }
