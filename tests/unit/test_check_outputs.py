@@ -133,7 +133,7 @@ class Rounding(Bands):
 
 class Small(Bands):
     def forward(self, waves: Tensor) -> Tensor:
-        return 1e-6 * super().forward(waves)
+        return 1e-9 * super().forward(waves)
 
 
 class LogSigmoid(Bands):

@@ -66,8 +66,8 @@ def check_labelled(model: Model, clips: Sequence[Path]) -> list[Finding]:
         text += f"; {len(left)} that cannot be evaluated left out ({', '.join(left[:3])})"
     findings = [_permuted(model, truth, guess)]
     if len(np.unique(truth)) > 1:
-        findings.append(_heard_otherwise(model, [clip for clip, _ in known], truth, right))
-        findings = _likelier(*findings, count)
+        heard = _heard_otherwise(model, [clip for clip, _ in known], truth, right)
+        findings = _likelier(findings[0], heard, count)
     poor = accuracy - chance < _LEVEL * math.sqrt(chance * (1 - chance) / count)
     grade = "note" if left or (poor and count >= 2 * _FEWEST) else "ok"
     advice = "no better than chance: check weights, labels, rate and level" if poor else ""
