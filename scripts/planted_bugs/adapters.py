@@ -310,8 +310,8 @@ BUGS = {
     ),
     "check: modes: shares that sum to 100 pass": (
         "checking/outputs.py",
-        "    if whole > 0 and",
-        "    if False and",
+        "    if float(every.min()) >= 0 and off",
+        "    if False and off",
     ),
     "check: modes: rounding passes for an answer": (
         "checking/outputs.py",

@@ -136,6 +136,21 @@ class Small(Bands):
         return 1e-9 * super().forward(waves)
 
 
+class Offset(Bands):
+    """Sums are alike only because all outputs are."""
+
+    def forward(self, waves: Tensor) -> Tensor:
+        return 1e5 + super().forward(waves)
+
+
+class Frames(Bands):
+    """As many frames as the sound has."""
+
+    def forward(self, waves: Tensor) -> Tensor:
+        power = torch.stft(waves, 512, 128, window=torch.hann_window(512), return_complex=True)
+        return power.abs()[:, ::100].transpose(1, 2)
+
+
 class LogSigmoid(Bands):
     def forward(self, waves: Tensor) -> Tensor:
         return nn.functional.logsigmoid(super().forward(waves))
@@ -146,6 +161,7 @@ KINDS = [
     (Percent, {}, "broken", "shares that sum to 100"),
     (Percent, {"output": "probabilities"}, "broken", "shares that sum to 100"),
     (Rounding, {}, "broken", "the same for every sound, noise and silence"),
+    (Offset, {}, "ok", "values of any size"),
     (Small, {}, "ok", "values of any size"),
     (LogSigmoid, MULTI, "note", "values up to zero"),
 ]
@@ -157,3 +173,12 @@ def test_outputs_of_an_unusual_kind(
 ) -> None:
     one = finding(kind(), sound, "outputs", **facts)
     assert (one.grade, text in one.text) == (grade, True)
+
+
+def test_outputs_per_frame_of_sounds_of_two_lengths_are_checked(
+    sound: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.wav"
+    soundfile.write(other, 0.1 * np.random.default_rng(3).standard_normal(12000), 16000)
+    model = declared(Frames(), per_frame=True)
+    assert found(check_model(model, [sound, other], methods=False), "outputs").grade == "ok"
