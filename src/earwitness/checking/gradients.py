@@ -17,6 +17,9 @@ from earwitness.errors import EarwitnessError
 from earwitness.models.model import Model
 
 _STEPS = {"round", "floor", "ceil", "trunc", "sign", "heaviside", "gt", "lt", "ge", "le", "argmax"}
+_STEP = 0.01  # of the gain whose difference quotient is taken
+_GAP = 0.5  # between gradient and difference quotients, relative to the larger
+_FLOOR = 1e-3  # relative to the largest output; float32 rounds the quotients to about 1e-5
 _OURS = Path(__file__).parents[1]
 
 
@@ -61,26 +64,69 @@ def check_gradients(model: Model, wave: Tensor) -> Finding:
         if kind in ("onnx", "tflite"):
             advice = "methods that need gradients need the torch network that it was converted from"
         return Finding("gradients", "note", why, advice, {"differentiable": False})
-    watch, error = _Watch(), ""
-    leaf = wave.detach().clone().requires_grad_()
-    gradient: Tensor | None = None
+    watch = _Watch()
+    half = wave.clone()
+    half[:, half.shape[1] // 2 :] = 0
     try:
-        with model.undisturbed(), torch.enable_grad(), model.frozen(), watch:
-            outputs = unchecked(model)(leaf)
-            score = outputs.flatten()[outputs.flatten().argmax()]
-        if score.requires_grad:
-            gradient = torch.autograd.grad(score, leaf, allow_unused=True)[0]
+        outputs, gradient = _slope(model, wave, watch)
+        silent = None if gradient is None else _slope(model, half, _Watch())[1]
     except (EarwitnessError, RuntimeError) as failed:
         error = " ".join(str(failed).split())[:200]
-    if error:
         return _broken(f"cannot be differentiated: {error}", watch)
     if gradient is None:
         return _broken("do not reach the waveform", watch)
     if not bool(torch.isfinite(gradient).all()):
         return _broken("infinite or undefined (a root or logarithm at zero, perhaps)", watch)
     if not bool(gradient.any()):
+        if not (watch.broken or watch.steps) and bool(((outputs == 0) | (outputs == 1)).all()):
+            return Finding(
+                "gradients", "note", "zero for this sound: its outputs are exactly 0 or 1",
+                "wrap the values before the softmax or sigmoid, as logits",
+                {"differentiable": True},
+            )  # fmt: skip
         return _broken("zero everywhere", watch)
+    if watch.broken and (gap := _missing(model, wave, outputs, gradient)):
+        return _broken(f"leave out a path from the waveform ({gap})", watch)
+    if silent is not None and not bool(torch.isfinite(silent).all()):
+        return Finding(
+            "gradients", "note",
+            "reach the waveform, but are infinite or undefined for a sound that is silent in part",
+            "add a small number under a root or logarithm; masked sounds are silent in part",
+            {"differentiable": True},
+        )  # fmt: skip
     return Finding("gradients", "ok", "reach the waveform", "", {"differentiable": True})
+
+
+def _slope(model: Model, wave: Tensor, watch: _Watch) -> tuple[Tensor, Tensor | None]:
+    """Return all outputs, and the gradient of the largest; None if it does not depend on it."""
+    leaf = wave.detach().clone().requires_grad_()
+    with model.undisturbed(), torch.enable_grad(), model.frozen(), watch:
+        outputs = unchecked(model)(leaf).flatten()
+        score = outputs[outputs.argmax()]
+    if not score.requires_grad:
+        return outputs.detach(), None
+    return outputs.detach(), torch.autograd.grad(score, leaf, allow_unused=True)[0]
+
+
+def _missing(model: Model, wave: Tensor, outputs: Tensor, gradient: Tensor) -> str:
+    """Return how the gradient differs from difference quotients; empty if it agrees.
+
+    The quotients are central, for a gain of the first and of the second half of the sound.
+    """
+    best, middle = int(outputs.argmax()), wave.shape[1] // 2
+    told, changed = [], []
+    for part in (slice(None, middle), slice(middle, None)):
+        step = torch.zeros_like(wave)
+        step[:, part] = _STEP * wave[:, part]
+        with model.undisturbed(), torch.no_grad():
+            up, down = (unchecked(model)(one).flatten()[best] for one in (wave + step, wave - step))
+        told.append(float((gradient * step).sum()) / _STEP)
+        changed.append(float(up - down) / (2 * _STEP))
+    gap = sum(abs(one - other) for one, other in zip(told, changed, strict=True))
+    size = max(sum(map(abs, told)), sum(map(abs, changed)))
+    if gap <= max(_GAP * size, _FLOOR * float(outputs.abs().max())):
+        return ""
+    return f"{sum(told):.2g} of a slope of {sum(changed):.2g}"
 
 
 def _broken(text: str, watch: _Watch) -> Finding:

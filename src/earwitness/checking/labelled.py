@@ -46,25 +46,45 @@ def check_labelled(model: Model, clips: Sequence[Path]) -> list[Finding]:
     known, others = labelled(model, clips)
     if len(known) < _FEWEST:
         return []
-    truth = np.array([label for _, label in known])
     guess = _guesses(model, [clip for clip, _ in known])
+    left = [clip.name for (clip, _), one in zip(known, guess, strict=True) if one < 0]
+    known = [one for one, answer in zip(known, guess, strict=True) if answer >= 0]
+    if len(known) < _FEWEST:
+        text = f"only {len(known)} of {len(left) + len(known)} labelled sounds can be evaluated"
+        return [Finding("accuracy", "note", text, "", {"sounds_left_out": left})]
+    truth, guess = np.array([label for _, label in known]), guess[guess >= 0]
     right = guess == truth
     count, accuracy = len(known), float(right.mean())
     low = float(np.mean([np.mean(truth == one) for one in np.unique(truth)]))
     chance = max(low, 1 / len(model.labels))
     text = f"{accuracy:.0%} of {count} sounds in folders named as labels"
-    facts = {"accuracy": accuracy, "sounds": count, "chance": chance, "folders_left_out": others}
+    facts = {"accuracy": accuracy, "sounds": count, "chance": chance, "folders_left_out": others,
+             "sounds_left_out": left}  # fmt: skip
     if others:
         text += f" (no label is called {', '.join(others[:3])})"
+    if left:
+        text += f"; {len(left)} that cannot be evaluated left out ({', '.join(left[:3])})"
     findings = [_permuted(model, truth, guess)]
-    if findings[0].grade == "ok":
-        findings.append(_heard_otherwise(model, [clip for clip, _ in known], truth, right))
+    if len(np.unique(truth)) > 1:
+        heard = _heard_otherwise(model, [clip for clip, _ in known], truth, right)
+        findings = _likelier(findings[0], heard, count)
     poor = accuracy - chance < _LEVEL * math.sqrt(chance * (1 - chance) / count)
-    grade = "note" if poor and count >= 2 * _FEWEST else "ok"
+    grade = "note" if left or (poor and count >= 2 * _FEWEST) else "ok"
     advice = "no better than chance: check weights, labels, rate and level" if poor else ""
-    if grade == "note" and all(one.grade == "ok" for one in findings):
+    if poor and count >= 2 * _FEWEST and all(one.grade == "ok" for one in findings):
         grade = "broken"
     return [Finding("accuracy", grade, text, advice, facts), *findings]  # type: ignore[arg-type]
+
+
+def _likelier(order: Finding, heard: Finding, count: int) -> list[Finding]:
+    """Return both findings, or of two that are broken the one that explains more sounds.
+
+    Each can look like the other: a rate that is wrong by a factor moves sounds of one class to
+    another, as a permutation does.
+    """
+    if order.grade != "broken" or heard.grade != "broken":
+        return [order, heard]
+    return [heard if heard.facts["accuracy"] > order.facts["reordered"] / count else order]
 
 
 def _guesses(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from earwitness.checking.outputs import unchecked
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation.notes import length_notes
 from earwitness.layers.finding import find_layers
+from earwitness.models.calling.lengths import in_samples
 from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
 
@@ -21,7 +24,59 @@ _SECONDS = (0.3, 1.0, 4.9, 11.7, 60.0)
 _PATIENCE = 3.0  # s for one forward pass; longer sounds are not tried then
 _ROUTES = 1e-3  # relative to the largest output
 _RATES = (4000, 400_000)  # Hz, of attributes that may be a sampling rate
-_NAMES = ("sample_rate", "sampling_rate", "samplerate", "sr", "fs")
+_NAMES = ("sample_rate", "sampling_rate", "samplerate")
+_TRIED = (0.25, 0.5, 0.96, 0.975, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0)  # s
+
+
+def find_lengths(model: Model, failed: EarwitnessError, samples: int) -> tuple[Finding, Model]:
+    """Return a length that a model takes that failed on a sound, and the model with that length.
+
+    Raises
+    ------
+    EarwitnessError
+        The one given, if the model fails at every length that is tried.
+    """
+    seconds = samples / model.rate
+    if model.shortest or model.longest:
+        raise failed
+    taken, tried, took = [], [], 0.0
+    for one in _TRIED:
+        if took * one > _PATIENCE:
+            break
+        tried.append(one)
+        began = time.perf_counter()
+        if _takes(model, round(one * model.rate)):
+            taken.append(one)
+            took = (time.perf_counter() - began) / one
+    if not taken:
+        raise failed
+    low, high = taken[0], taken[-1]
+    lengths = (
+        low if low > min(_TRIED[0], seconds) else None,
+        high if high < max(tried[-1], seconds) else None,
+    )
+    if lengths == (None, None):  # it is not the length
+        raise failed
+    other = copy.copy(model)
+    shortest, longest = in_samples(lengths, model.rate)
+    other.lengths = replace(model.lengths, shortest=shortest, longest=longest)
+    text = (
+        f"fails at {seconds:g} s, takes {low:g}{f' to {high:g}' if high > low else ''} s: {failed}"
+    )
+    advice = f"declare lengths={lengths}, and others are padded or read in windows"
+    facts = {"shortest": lengths[0], "longest": lengths[1], "taken": taken, "refused": [seconds]}
+    return Finding("lengths", "note", text, advice, facts, {"lengths": lengths}), other
+
+
+def _takes(model: Model, samples: int) -> bool:
+    generator = torch.Generator().manual_seed(0)
+    wave = 0.1 * torch.randn(1, samples, generator=generator)
+    try:
+        with model.undisturbed(), torch.no_grad():
+            unchecked(model)(wave.to(model.device))
+    except EarwitnessError:
+        return False
+    return True
 
 
 def check_lengths(model: Model, waves: Sequence[Tensor]) -> Finding:
@@ -119,16 +174,25 @@ def check_layers(model: Model, samples: int) -> Finding:
     return Finding("layers", "ok", ", ".join(names), "", facts)
 
 
-def stated_rates(model: Model) -> dict[str, int]:
-    """Return sampling rates that the network, its features or its configuration state."""
-    found: dict[str, int] = {}
-    objects: list[tuple[str, object]] = []
+def stated_rates(model: Model) -> tuple[dict[str, int], dict[str, int]]:
+    """Return sampling rates that the network, its features or its configuration state.
+
+    Those of modules inside it come second: it may resample for them.
+    """
+    outer: list[tuple[str, object]] = []
+    inner: list[tuple[str, object]] = []
     for part in [*model.parts, getattr(model, "_features", None)]:
+        if part is None:
+            continue
+        outer.append((getattr(part, "__name__", type(part).__name__), part))
+        outer.append(("config", getattr(part, "config", None)))
         if isinstance(part, nn.Module):
-            objects += [(name or type(part).__name__, one) for name, one in part.named_modules()]
-        elif part is not None:
-            objects.append((getattr(part, "__name__", type(part).__name__), part))
-        objects.append(("config", getattr(part, "config", None)))
+            inner += [(name, one) for name, one in part.named_modules() if name]
+    return _rates(outer), _rates(inner)
+
+
+def _rates(objects: Sequence[tuple[str, object]]) -> dict[str, int]:
+    found: dict[str, int] = {}
     for owner, one in objects:
         for name in _NAMES:
             value: Any = getattr(one, name, None)
@@ -141,12 +205,16 @@ def stated_rates(model: Model) -> dict[str, int]:
 
 def check_rate(model: Model) -> Finding:
     """Return whether the network states another sampling rate than was declared."""
-    stated = stated_rates(model)
-    wrong = {name: rate for name, rate in stated.items() if rate != model.rate}
-    facts = {"declared": model.rate, "stated": stated}
-    if wrong and len(wrong) == len(stated):
-        name, rate = next(iter(wrong.items()))
+    outer, inner = stated_rates(model)
+    facts = {"declared": model.rate, "stated": {**outer, **inner}}
+    if model.rate in outer.values() or (not outer and model.rate in inner.values()):
+        return Finding("rate", "ok", f"{model.rate} Hz as the network states", "", facts)
+    if outer:
+        name, rate = next(iter(outer.items()))
         text = f"declared {model.rate} Hz, but {name} of the network is {rate}"
         return Finding("rate", "broken", text, f"sample_rate={rate}", facts, {"sample_rate": rate})
-    confirmed = " as the network states" if stated else "; the network states none"
-    return Finding("rate", "ok", f"{model.rate} Hz{confirmed}", "", facts)
+    if inner:
+        name, rate = next(iter(inner.items()))
+        text = f"declared {model.rate} Hz, but {name} inside the network is {rate}"
+        return Finding("rate", "note", text, f"sample_rate={rate}, unless it resamples", facts)
+    return Finding("rate", "ok", f"{model.rate} Hz; the network states none", "", facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -14,10 +15,13 @@ from earwitness.models.model import Model
 
 _LEVELS = (0.3, 0.03, 0.003)  # standard deviations of the noises, full scale at 1
 _TOLERANCE = 1e-2  # of a sum of probabilities; half precision rounds to about 1e-3
+_ALIKE = 1e-6  # relative to the largest output; float32 rounds to about 1e-7
 _SAME = 1e-4  # relative to the spread of outputs
+_SURE = -0.05  # a log-sigmoid whose probability is above 0.95
 _QUIETER = (0.1, 0.01)  # factors
-_NORMS = (nn.modules.batchnorm._BatchNorm,)
 _DROPS = (nn.modules.dropout._DropoutNd,)
+_LAYERS_WITH_DROPOUT = (nn.RNNBase, nn.MultiheadAttention)
+_SCRIPTED = ("LSTM", "GRU", "RNN", "MultiheadAttention")  # whose code always reads the mode
 
 
 def unchecked(model: Model) -> Model:
@@ -51,7 +55,11 @@ def check_outputs(model: Model, waves: Sequence[Tensor]) -> list[Finding]:
                 )
             ]  # fmt: skip
     labels = _labels(model, found[0])
-    if all(torch.equal(one, found[0]) for one in found[1:]):
+    alike = _ALIKE * float(found[0].abs().max())
+    if all(
+        one.shape == found[0].shape and torch.allclose(one, found[0], rtol=_ALIKE, atol=alike)
+        for one in found[1:]
+    ):
         return [
             labels,
             Finding("outputs", "broken", "the same for every sound, noise and silence",
@@ -78,7 +86,19 @@ def seen(found: Sequence[Tensor]) -> str:
         return "values from 0 to 1"
     if all(_sums_to_one(one.exp()) for one in found):
         return "logarithms of probabilities that sum to one"
+    whole = float(found[0].sum(dim=0).mean())
+    every = torch.cat([one.flatten() for one in found])
+    sums = torch.cat([one.sum(dim=0).flatten() for one in found])
+    off = float((sums - whole).abs().max())
+    if float(every.min()) >= 0 and off <= _TOLERANCE * float(every.max() - every.min()):
+        return f"shares that sum to {whole:.4g}"
+    if all(bool((one <= 0).all()) for one in found) and max(map(_largest, found)) > _SURE:
+        return "values up to zero"
     return "values of any size"
+
+
+def _largest(outputs: Tensor) -> float:
+    return float(outputs.max())
 
 
 def _kind(model: Model, found: Sequence[Tensor]) -> Finding:
@@ -103,9 +123,19 @@ def _judged(model: Model, kind: str) -> tuple[Grade, str, dict[str, str]]:
             return "broken", "a sigmoid would be applied twice", {**probabilities, **multi}
         if kind == "values from 0 to 1":
             return "note", "read as logits, as declared: right for similarities only", {}
+        if kind.startswith("shares"):
+            return (
+                "broken",
+                "divide them by their sum: they are probabilities",
+                {**probabilities, **single},
+            )
+        if kind == "values up to zero" and model.task == "multi-label":
+            return "note", "of a log-sigmoid, perhaps: a sigmoid would be applied to it again", {}
         if kind.startswith("logarithms") and model.task == "multi-label":
             return "broken", "of a log-softmax, classes that exclude each other", single
     elif model.output == "probabilities":
+        if kind.startswith("shares"):
+            return "broken", "divide them by their sum", single
         if not kind.startswith(("probabilities", "values from 0")):
             return "broken", "these are no probabilities", {"output": "logits"}
         if model.task == "single-label" and kind != "probabilities that sum to one":
@@ -156,9 +186,30 @@ def check_repeats(model: Model, wave: Tensor) -> Finding:
 
 def _matters(part: nn.Module) -> bool:
     """Whether a layer computes something else in training."""
+    if isinstance(part, torch.jit.ScriptModule):
+        if part.original_name in _SCRIPTED:
+            return float(getattr(part, "dropout", 0)) > 0
+        reads = "self.training" in getattr(part, "code", "")
+        return reads and float(getattr(part, "p", 1)) > 0
     if isinstance(part, _DROPS):
         return part.p > 0
-    return isinstance(part, _NORMS)
+    if isinstance(part, _LAYERS_WITH_DROPOUT):
+        return part.dropout > 0
+    if isinstance(part, nn.modules.batchnorm._BatchNorm):
+        return True
+    if isinstance(part, nn.modules.batchnorm._NormBase):
+        return part.track_running_stats
+    return _reads_mode(type(part))
+
+
+def _reads_mode(kind: type[nn.Module]) -> bool:
+    """Whether the forward pass of a module that is not of torch reads ``self.training``."""
+    if kind.__module__.startswith("torch."):
+        return False
+    try:
+        return "self.training" in inspect.getsource(kind.forward)
+    except (OSError, TypeError):  # its source is not at hand
+        return False
 
 
 def check_batch(model: Model, wave: Tensor) -> Finding:

@@ -21,6 +21,7 @@ from earwitness.checking.lengths import (
     check_plane,
     check_rate,
     check_routes,
+    find_lengths,
 )
 from earwitness.checking.methods import Trial, plain_table, recommended, try_methods
 from earwitness.checking.outputs import (
@@ -100,14 +101,14 @@ def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = Tru
     EarwitnessError
         If the model cannot be evaluated on any of the sounds.
     """
-    sounds = _sounds(model, clips)
+    sounds, read = _sounds(model, clips)
     waves = [torch.from_numpy(one.samples).to(model.device).unsqueeze(0) for one in sounds]
     findings, model = _readable(model, waves[0])
     tried: list[Trial] = []
     if all(one.name != "outputs" for one in findings):
         findings += [check_rate(model), *check_outputs(model, waves)]
         if all(one.facts for one in findings if one.name in ("outputs", "labels")):
-            findings += _rest(model, waves)
+            findings += _rest(model, waves, [one.name for one in findings])
         findings += check_labelled(model, clips)
         if methods:
             try:
@@ -116,13 +117,15 @@ def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = Tru
                 findings.append(Finding("methods", "broken", str(error)))
     first, reason = recommended(tried)
     declare = {name: value for one in findings for name, value in one.declare.items()}
-    command = _command(model, clips, first or "lime", declare)
+    command = _command(model, read, first or "lime", declare)
     wrapping = _wrapping(model, declare) if declare else ""
     return Report(model.name, tuple(findings), tuple(tried), first, reason, command, wrapping)
 
 
 def _readable(model: Model, wave: Tensor) -> tuple[list[Finding], Model]:
-    """Return what is wrong with the shape of the outputs, and a model that goes on without labels.
+    """Return what is wrong with lengths and the shape of outputs, and a model that goes on.
+
+    It goes on without labels if there are too few or many, and with a length that it takes.
 
     Raises
     ------
@@ -137,15 +140,18 @@ def _readable(model: Model, wave: Tensor) -> tuple[list[Finding], Model]:
         other.forget_labels()
         facts = {"labels": list(model.labels)}
         wrong = Finding("labels", "broken", str(error), "give one label for each output", facts)
-        return [wrong, *_readable(other, wave)[0]], other
+        found, other = _readable(other, wave)
+        return [wrong, *found], other
     except ModelError as error:
         if error.__cause__ is not None:  # the network's own
-            raise
+            lengths, other = find_lengths(model, error, wave.shape[-1])
+            found, other = _readable(other, wave)
+            return [lengths, *found], other
         return [Finding("outputs", "broken", str(error))], model
     return [], model
 
 
-def _rest(model: Model, waves: Sequence[Tensor]) -> list[Finding]:
+def _rest(model: Model, waves: Sequence[Tensor], done: Sequence[str]) -> list[Finding]:
     samples = min(waves[0].shape[-1], model.longest or waves[0].shape[-1])
     checks: dict[str, Callable[[], Finding | list[Finding]]] = {
         "gradients": lambda: check_gradients(model, waves[0]),
@@ -159,6 +165,8 @@ def _rest(model: Model, waves: Sequence[Tensor]) -> list[Finding]:
     }
     findings: list[Finding] = []
     for name, check in checks.items():
+        if name in done:
+            continue
         try:
             found = check()
             findings += found if isinstance(found, list) else [found]
@@ -167,21 +175,26 @@ def _rest(model: Model, waves: Sequence[Tensor]) -> list[Finding]:
     return findings
 
 
-def _sounds(model: Model, clips: Sequence[Path]) -> list[Audio]:
-    """Return sounds at the model's rate, spread over those given; a synthesised one if none."""
+def _sounds(model: Model, clips: Sequence[Path]) -> tuple[list[Audio], list[Path]]:
+    """Return sounds at the model's rate, spread over those given, and the files that were read.
+
+    Without files, a synthesised sound.
+    """
     if not clips:
-        return [load_clip(scene(max(model.rate, 16000)).mixture, model.rate)]
+        return [load_clip(scene(max(model.rate, 16000)).mixture, model.rate)], []
     step = max(1, len(clips) // _MOST)
     chosen = clips[::step][:_MOST]
     found: list[Audio] = []
+    read: list[Path] = []
     for clip in chosen:
         try:
             found.append(load_clip(clip, model.rate, end=_LONGEST))
+            read.append(clip)
         except EarwitnessError as error:
             last = error
     if not found:
         raise last
-    return found
+    return found, read
 
 
 def _command(model: Model, clips: Sequence[Path], method: str, declare: Mapping[str, Any]) -> str:
@@ -191,7 +204,10 @@ def _command(model: Model, clips: Sequence[Path], method: str, declare: Mapping[
     words = ["earwitness", "explain", str(clips[0]) if clips else "SOUND", "--model", model.loaded]
     prefix = model.loaded.partition(":")[0]
     adapter = next((one for one in ADAPTERS.all() if one.name == prefix), None)
-    for name, value in declare.items():
+    shortest, longest = declare.get("lengths", (None, None))
+    limits = {"shortest": shortest, "longest": longest}
+    found = {name: value for name, value in limits.items() if value is not None}
+    for name, value in {**declare, **found}.items():
         option = "rate" if name == "sample_rate" else name
         if adapter is not None and option in adapter.declared and prefix != "python":
             words += ["--model-set", f"{option}={value}"]
