@@ -473,11 +473,6 @@ BUGS = {
         "    if not taken:\n",
         "    if True:\n",
     ),
-    "check: one length: whatever fails has lengths": (
-        "checking/lengths.py",
-        "    if lengths == (None, None):",
-        "    if False:",
-    ),
     "check: one length: every length above the shortest is promised": (
         "checking/lengths.py",
         "high if high < max(tried[-1], seconds) else None",
