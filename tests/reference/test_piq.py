@@ -86,6 +86,8 @@ def test_the_loss_by_hand() -> None:
         np.testing.assert_allclose(miss[clip], each.mean(), rtol=1e-10)
     silence = torch.zeros(1, 4, 5)
     torch.testing.assert_close(loud_cells(silence, 0.35), silence)
+    quiet = torch.tensor([[[1.0, 0.4, 0.3]], [[10.0, 4.0, 3.0]]])  # the same at another level
+    torch.testing.assert_close(loud_cells(quiet, 0.35), torch.tensor([[[1.0, 1, 0]]] * 2))
     terms = [torch.tensor([one]) for one in (1.0, 10.0, 100.0, 1000.0)]
     found = total_loss(PiqWeights(2.0, 3.0, 4.0, 5.0), *terms)
     torch.testing.assert_close(found, torch.tensor([5432.0]))
