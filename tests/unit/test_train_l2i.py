@@ -292,7 +292,7 @@ def test_agreement_by_hand() -> None:
     assert agreement(coarse(), outputs, scores).tolist() == [0.0, 1.0]
     tagger = wrap(RegionNet(), sample_rate=RATE, features=Magnitude(), task="multi-label")
     scores = torch.tensor([[2.0, -1.0], [1.0, -3.0]])
-    assert agreement(tagger, outputs, scores).tolist() == [1.0, 0.5]
+    assert agreement(tagger, outputs, scores).tolist() == [0.5, 0.5]  # a logit of 0 is decided
 
 
 def test_patterns_of_classes_and_of_noise(sounds: list[Path]) -> None:

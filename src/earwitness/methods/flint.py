@@ -8,15 +8,14 @@ from typing import Annotated
 
 import torch
 from annotated_types import Ge, Le
-from torch import Tensor
 
 from earwitness.decoders.components import normalised, select
+from earwitness.decoders.dictionary import peak_freqs
 from earwitness.decoders.flint import AttributeShares, attributes_of, load_flint
 from earwitness.decoders.trained import LEARNED, Folders, joined_windows
 from earwitness.errors import NotApplicableError
 from earwitness.methods.l2i import filtered, notes, refuse
 from earwitness.methods.registry import register
-from earwitness.plane.stft import Plane
 from earwitness.probe import Probe
 from earwitness.types import ComponentTable, Map
 
@@ -83,7 +82,7 @@ def flint(
     with torch.no_grad():
         patterns = (network.place @ network.patterns().amax(dim=2).T).T.cpu()
     table = ComponentTable(
-        peaks_of(patterns, found.plane),
+        tuple(f"peak {one:.0f} Hz" for one in peak_freqs(patterns.T, found.plane).tolist()),
         tuple(relevance.tolist()),
         joined_windows(over_time, starts, found.plane.hop, frames).cpu().numpy(),
         patterns.numpy(),
@@ -98,9 +97,3 @@ def flint(
         "notes": notes(probe, int(scores.argmax()), bool(kept.any()), found.facts),
     }
     return filtered(probe, pieces, kept, details, table)
-
-
-def peaks_of(patterns: Tensor, plane: Plane) -> tuple[str, ...]:
-    """Return a name for every pattern (attribute, freq): where its peak is."""
-    peaks = patterns.argmax(dim=1) * (plane.rate / plane.n_fft)
-    return tuple(f"peak {peak:.0f} Hz" for peak in peaks.tolist())

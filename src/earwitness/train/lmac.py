@@ -154,10 +154,9 @@ class Training(Loop):
 
     def explainer(self, facts: dict[str, Any] | None = None) -> Explainer:
         """Return the best decoder so far."""
-        best = copy.deepcopy(self.decoder)
-        best.load_state_dict(self.best)
+        best = self.best_of(self.decoder)
         return Explainer(
-            best.eval(), self.layers, self.widths, self.model.plane, self.identity,
+            best, self.layers, self.widths, self.model.plane, self.identity,
             self.model.name, facts or {}, self.domain,
         )  # fmt: skip
 

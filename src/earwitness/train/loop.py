@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -35,6 +36,7 @@ _GAIN_DB = (-20.0, 10.0)  # dB, lowest and highest gain of a training sound
 _LONGEST_CROP = 2.5  # s, default length of a training example
 OnEpoch = Callable[[int, dict[str, float]], None]
 T = TypeVar("T", bound=Trained)
+M = TypeVar("M", bound=nn.Module)
 
 
 class Loop(ABC):
@@ -109,6 +111,12 @@ class Loop(ABC):
             pct_start=_WARM_UP,
         )
         self.best = {name: one.clone() for name, one in network.state_dict().items()}
+
+    def best_of(self, network: M) -> M:
+        """Return a copy of the network that is trained, with the best weights, for evaluation."""
+        best = copy.deepcopy(network)
+        best.load_state_dict(self.best)
+        return best.eval()
 
     @property
     def finished(self) -> bool:

@@ -8,7 +8,6 @@ a softmax over attributes (section 3.2).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -143,15 +142,10 @@ class FlintTraining(InterpreterLoop):
 
     def result(self, facts: dict[str, Any] | None = None) -> Learned[FlintNetwork]:
         """Return the best network so far, its Theta centred for one of many classes."""
-        best = copy.deepcopy(self.decoder)
-        best.load_state_dict(self.best)
+        best = self.best_of(self.decoder)
         if self.model.task == "single-label":
             best.centre()
-        best.eval()
-        return Learned(
-            best, self.layers, self.model.plane, self.identity, self.model.name,
-            self.model.labels, facts or {},
-        )  # fmt: skip
+        return self.learned(best, facts)
 
 
 def entropy(attributes: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -170,12 +169,11 @@ class InterpreterTraining(InterpreterLoop):
 
     def interpreter(self, facts: dict[str, Any] | None = None) -> Interpreter:
         """Return the best interpreter so far, its Theta centred for one of many classes."""
-        best = copy.deepcopy(self.decoder)
-        best.load_state_dict(self.best)
+        best = self.best_of(self.decoder)
         if self.model.task == "single-label":
             best.theta.centre()
         return Interpreter(
-            best.eval(), self.layers, self.model.plane, self.identity, self.model.name,
+            best, self.layers, self.model.plane, self.identity, self.model.name,
             self.model.labels, self.groups, facts or {},
         )  # fmt: skip
 

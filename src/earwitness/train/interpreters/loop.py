@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from earwitness.decoders.dictionary import log_magnitude
+from earwitness.decoders.trained import Learned, N
 from earwitness.errors import NotApplicableError
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import find_layers
 from earwitness.models.model import Model
-from earwitness.models.target import overall, probabilities
+from earwitness.models.target import decided_labels, overall, probabilities
 from earwitness.train.loop import Loop
 from earwitness.train.progress import Workers
 from earwitness.train.settings import LoopSettings
@@ -67,6 +69,13 @@ class InterpreterLoop(Loop):
             maps = recorded.maps()
         return spectrum, outputs.detach(), maps, log_magnitude(magnitude, waves, model.plane)
 
+    def learned(self, network: N, facts: dict[str, Any] | None) -> Learned[N]:
+        """Return a trained network with what it belongs to."""
+        return Learned(
+            network, self.layers, self.model.plane, self.identity, self.model.name,
+            self.model.labels, facts or {},
+        )  # fmt: skip
+
     def count(self, outputs: Tensor) -> None:
         """Count the classes that the model decides, by its outputs."""
         for index in decisions(self.model, outputs).tolist():
@@ -81,9 +90,8 @@ def decisions(model: Model, outputs: Tensor) -> Tensor:
 def agreement(model: Model, outputs: Tensor, scores: Tensor) -> Tensor:
     """Return 1 where the interpreter decides as the model does, else 0, shape (batch,).
 
-    For several labels, the share of labels on the same side of a probability of 0.5.
+    For several labels, the share of labels that both decide, or both do not.
     """
-    wanted = overall(model, probabilities(model, outputs))
     if model.task == "multi-label":
-        return ((wanted > 0.5) == (scores > 0)).float().mean(dim=1)
-    return (wanted.argmax(dim=1) == scores.argmax(dim=1)).float()
+        return (decided_labels(model, outputs) == (scores >= 0)).float().mean(dim=1)
+    return (decisions(model, outputs) == scores.argmax(dim=1)).float()

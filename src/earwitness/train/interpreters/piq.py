@@ -9,7 +9,6 @@ implementation has no ``D``.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from earwitness.decoders.trained import Learned, save_learned
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.files import held
 from earwitness.models.model import Model
-from earwitness.models.target import overall, probabilities
+from earwitness.models.target import decided_labels
 from earwitness.train.contamination import Contamination
 from earwitness.train.explaining import evaluate_masked, evaluate_sides
 from earwitness.train.interpreters.loop import AT_ONCE, InterpreterLoop, decisions
@@ -175,25 +174,18 @@ class PiqTraining(InterpreterLoop):
 
     def result(self, facts: dict[str, Any] | None = None) -> Learned[PiqNetwork]:
         """Return the best network so far."""
-        best = copy.deepcopy(self.decoder)
-        best.load_state_dict(self.best)
-        best.eval()
-        return Learned(
-            best, self.layers, self.model.plane, self.identity, self.model.name,
-            self.model.labels, facts or {},
-        )  # fmt: skip
+        return self.learned(self.best_of(self.decoder), facts)
 
 
 def decided(model: Model, outputs: Tensor, generator: torch.Generator) -> Tensor:
     """Return the decided class (batch,), of several decided labels one at random.
 
-    If no label has a probability above 0.5, the most probable one is returned.
+    If no label is decided, the most probable one is returned.
     """
-    chances = overall(model, probabilities(model, outputs))
-    largest = chances.argmax(dim=1)
+    largest = decisions(model, outputs)
     if model.task != "multi-label":
         return largest
-    wanted = (chances > 0.5).float()
+    wanted = decided_labels(model, outputs).float()
     wanted[torch.arange(len(wanted), device=wanted.device), largest] = 1.0
     return torch.multinomial(wanted.cpu(), 1, generator=generator)[:, 0].to(outputs.device)
 
