@@ -80,4 +80,22 @@ BUGS = {
     "train: a finished training is refused": (
         "train/classifier.py", "    if there != json.loads", "    if True or there != json.loads"
     ),
+    "above: a label at the threshold counts": (
+        "jobs/targets.py", "if values[index] > threshold]", "if values[index] >= 0]"
+    ),
+    "above: the smallest comes first": (
+        "jobs/targets.py", "key=lambda index: -values[index]", "key=lambda index: values[index]"
+    ),
+    "above: the span does not count": (
+        "jobs/targets.py", "span=request.span, seconds", "seconds"
+    ),
+    "above: folders of alike labels are one": (
+        "jobs/targets.py", "if count[name.lower()] > 1", "if False"
+    ),
+    "above: a sound without a label is a failure": (
+        "jobs/explaining.py", "empty = isinstance(error, NoLabelError)", "empty = False"
+    ),
+    "above: a label of that name is no target": (
+        "jobs/targets.py", " or text in model.labels:", ":"
+    ),
 }  # fmt: skip

@@ -96,6 +96,12 @@ def same_folder() -> Iterator[None]:
             os.chdir(here)
 
 
+def folder_name(text: str) -> str:
+    """Return a text as the name of a folder, of at most 80 characters; ``clip`` if none is left."""
+    name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in text)
+    return name.strip(" .")[:80].strip(" .") or "clip"
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed processes were writing in a folder that is ``held``, not below it."""
     for path in folder.iterdir() if folder.is_dir() else ():

@@ -54,7 +54,11 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     "noise-floor, mean or a file.  [default: mean for a regression, else silence]",
 )
 @click.option("--fill", hidden=True)
-@click.option("--target", metavar="C", help="Class or output to explain; default: predicted.")
+@click.option(
+    "--target", metavar="C",
+    help="Class or output to explain; default: predicted.  above:0.5 explains every label above "
+    "this probability.",
+)  # fmt: skip
 @click.option("--versus", metavar="C", help="Explain the target against this class.")
 @click.option(
     "--span", type=Number(unit="seconds"), nargs=2, metavar="S S",

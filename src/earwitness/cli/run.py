@@ -30,9 +30,9 @@ from earwitness.files import held
 from earwitness.jobs.explaining import Outcome, Task, explain_task
 from earwitness.jobs.pool import ModelName, run
 from earwitness.jobs.resuming import difference, key_of
+from earwitness.jobs.targets import check_target, parts_of
 from earwitness.methods.registry import METHODS
 from earwitness.models.model import Model
-from earwitness.models.target import output_index
 from earwitness.options import read_value
 from earwitness.pipeline import check_request, count_passes
 from earwitness.registry import unknown
@@ -132,16 +132,14 @@ class Run:
             check_request(request)
         if settings.data:
             sounds_by_name(settings.data)
-        for label in (requests[0].target, requests[0].versus):
-            if label is not None:
-                output_index(self.model, label)
+        check_target(self.model, requests[0])
         key = key_of(self.model, self.requests, settings.files, audio=settings.audio,
                      data=settings.data)  # fmt: skip
         self.folder = ReportFolder(
             Path(settings.output), overwrite=settings.overwrite, key=key,
             form=Form(settings.assets, settings.audio, settings.data), difference=difference,
         )  # fmt: skip
-        self.failed = self.done = self.made = 0
+        self.failed = self.done = self.made = self.empty = 0
         self._said: dict[str, int] = {}
 
     def over(self, places: Sequence[str]) -> int:
@@ -154,8 +152,8 @@ class Run:
             return self._over(clips)
 
     def _over(self, clips: Mapping[Path, Path]) -> int:
-        methods = [request.method for request in self.requests]
-        places = self.folder.expect(clips, methods)
+        parts = [part for one in self.requests for part in parts_of(self.model, one)]
+        places = self.folder.expect(clips, parts)
         shown = self.folder.shown()
         tasks = [
             Task(clip, place, self.requests, self.settings.files, self.folder.parts(place),
@@ -179,21 +177,27 @@ class Run:
             say(f"earwitness: the same for {repeated} more {some}")
         if not self.folder.explained:
             self.folder.discard()
-            return 2
+            return self._without()
         if self.made or not self.folder.complete:
             self.folder.finish(self.model, on_missing=self._fail)
         if not self.done:
-            return 2
+            return self._without()
         say(f"report: {self.folder.page}")
         return 1 if self.failed or stopped else 0
 
+    def _without(self) -> int:
+        """Return the exit code where nothing was explained: 0 if there was nothing to explain."""
+        return 0 if self.empty and not self.failed else 2
+
     def _estimate(self, tasks: Sequence[Task]) -> None:
         """Print how long the run will take, if it is long."""
-        methods = [request.method for request in self.requests]
-        left = [t.clip for t in tasks if not all(is_ours(t.folder / name) for name in methods)]
+        parts = [parts_of(self.model, one) for one in self.requests]
+        left = [
+            t.clip for t in tasks if not all(any(is_ours(t.folder / n) for n in p) for p in parts)
+        ]
         seconds = estimate(self.model, left, self.requests) / self.settings.workers
         if seconds > _WORTH_AN_ESTIMATE:
-            say(said(seconds, len(left), len(methods)))
+            say(said(seconds, len(left), len(parts)))
 
     def _clips(self, places: Sequence[str]) -> dict[Path, Path]:
         """Return the sounds, each with the folder that was searched or holds it."""
@@ -221,17 +225,17 @@ class Run:
             for number, request in enumerate(self.requests)
         }
         bar = progress.add_task("explaining", total=sum(passes.values()) * len(tasks))
-        total, ended = len(tasks) * len(passes), 0
+        total, ended = len(tasks) * len(passes), 0.0
 
         def line() -> str:
-            return f"{progress.tasks[0].percentage:.0f} %: {ended} of {total} explanations"
+            return f"{progress.tasks[0].percentage:.0f} %: {round(ended)} of {total} explanations"
 
         with progress if console.is_terminal else line_a_minute(line):
             outcomes = self._outcomes(tasks, lambda count: progress.update(bar, advance=count))
-            reached = 0
+            reached = 0.0
             for outcome in outcomes:
-                reached += passes[outcome.method]
-                ended += 1
+                reached += outcome.share * passes[outcome.method]
+                ended += outcome.share
                 text = f"{outcome.clip.name}: {outcome.method}"
                 progress.update(bar, completed=reached, description=printable(text))
                 self._print(outcome)
@@ -246,6 +250,10 @@ class Run:
             yield from found
 
     def _print(self, outcome: Outcome) -> None:
+        if outcome.empty:
+            self.empty += 1
+            self._tell(outcome.lines[0])
+            return
         if outcome.folder is None:
             self._fail(outcome.lines[0])
             return
@@ -258,8 +266,12 @@ class Run:
             emit(printable(line))
 
     def _fail(self, text: str) -> None:
-        """Print a failure; equal lines only once."""
+        """Count and print a failure."""
         self.failed += 1
+        self._tell(text)
+
+    def _tell(self, text: str) -> None:
+        """Print why there is no explanation; equal lines only once."""
         self._said[text] = self._said.get(text, 0) + 1
         if self._said[text] == 1:
             say(f"earwitness: {text}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from earwitness.errors import EarwitnessError, ModelError
 from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
+from earwitness.jobs.targets import NoLabelError, each_target
 from earwitness.models.model import Model
 from earwitness.pipeline import explain_subject
 from earwitness.store import files_in, finished, save, save_input
@@ -26,8 +28,8 @@ class Task:
     ----------
     clip : Path
     folder : Path
-        Where its explanations go, each in a folder called as its method; the input lies beside
-        them.
+        Where its explanations go, each in a folder called as its method (and label, if the target
+        is several); the input lies beside them.
     requests : tuple of Request
     files : tuple of str
         What to save besides the default (``Explanation.save``).
@@ -64,6 +66,10 @@ class Outcome:
         The same as plain JSON values.
     made : bool
         Whether it was made now; otherwise it was there.
+    share : float
+        Of the request: less than 1 where it has several targets.
+    empty : bool
+        Whether there is nothing to explain, which is no failure.
     """
 
     clip: Path
@@ -72,6 +78,8 @@ class Outcome:
     lines: tuple[str, ...]
     summary: dict[str, Any] | None = None
     made: bool = False
+    share: float = 1.0
+    empty: bool = False
 
 
 Saved = list[tuple[Path, Explanation]]
@@ -97,37 +105,52 @@ def explain_task(
     """
     saved: Saved = []
     made = False
+
+    @cache
+    def subject() -> Subject:
+        first = task.requests[0]  # they differ in method and options only
+        return open_subject(model, task.clip, start=first.start, end=first.end, seed=first.seed)
+
+    def explained(part: str, request: Request, share: float) -> Outcome:
+        nonlocal made
+        folder = task.folder / part
+        one = finished(folder, task.files)
+        if one is not None and _lacks_pieces(one) and task.audio and not task.shown:
+            one = None
+        new = one is None
+        if one is None:
+            one = explain_subject(subject(), request, on_passes=on_passes)
+            save(one, folder, overwrite=True, files=task.files, own_input=False, audio=task.audio)
+            if not saved and task.audio:
+                save_input(task.folder, one.input)
+        made = made or new
+        saved.append((folder, one))
+        lines = (str(one), f"  {sentence(one.verdict)}", *(f"  {n}" for n in one.notes))
+        facts = summary(one, files_in(folder))
+        return Outcome(task.clip, request.method, folder, lines, facts, new, share)
+
     try:
-        subject: Subject | None = None
         for request in task.requests:
-            folder = task.folder / request.method
-            one = finished(folder, task.files)
-            if one is not None and _lacks_pieces(one) and task.audio and not task.shown:
-                one = None
-            new = one is None
             try:
-                if one is None:
-                    subject = subject or open_subject(
-                        model, task.clip, start=request.start, end=request.end, seed=request.seed
-                    )
-                    one = explain_subject(subject, request, on_passes=on_passes)
-                    save(
-                        one, folder, overwrite=True, files=task.files, own_input=False,
-                        audio=task.audio,
-                    )  # fmt: skip
-                    if not saved and task.audio:
-                        save_input(task.folder, one.input)
+                several = each_target(model, subject, request)
             except Exception as error:
-                yield Outcome(task.clip, request.method, None, (_reason(task, request, error),))
+                yield _failure(task, request, error)
                 continue
-            made = made or new
-            saved.append((folder, one))
-            lines = (str(one), f"  {sentence(one.verdict)}", *(f"  {n}" for n in one.notes))
-            facts = summary(one, files_in(folder))
-            yield Outcome(task.clip, request.method, folder, lines, facts, new)
+            for part, one in several:
+                try:
+                    outcome = explained(part, one, 1 / len(several))
+                except Exception as error:
+                    outcome = _failure(task, request, error, 1 / len(several))
+                yield outcome
     finally:
         if made:
             finish(task, saved)
+
+
+def _failure(task: Task, request: Request, error: Exception, share: float = 1.0) -> Outcome:
+    empty = isinstance(error, NoLabelError)
+    lines = (f"{task.clip}: {error}" if empty else _reason(task, request, error),)
+    return Outcome(task.clip, request.method, None, lines, share=share, empty=empty)
 
 
 def _lacks_pieces(one: Explanation) -> bool:

@@ -16,6 +16,7 @@ from earwitness.models.model import Model
 from earwitness.registry import unknown
 from earwitness.types import Direction, Kind, Target
 
+ABOVE = "above:"  # begins a target that stands for several labels
 _DECIDED = 0.5  # probability from which a label is decided
 
 
@@ -85,6 +86,11 @@ def output_index(model: Model, name: str | int | np.integer[Any] | None) -> int:
     if isinstance(name, str):
         if name in model.labels:
             return model.labels.index(name)
+        if name.startswith(ABOVE):
+            raise ParameterError(
+                f"{name} stands for several targets, and is for the command; here, explain each "
+                "label of predict(model, clip) by itself"
+            )
         folded = {label.lower(): index for index, label in enumerate(model.labels)}
         key = name.lower()
         key = key if key in folded else key.replace(" ", "_").replace("-", "_")

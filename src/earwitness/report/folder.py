@@ -17,7 +17,7 @@ from typing import Any
 
 from earwitness.errors import OutputError
 from earwitness.explanation import Explanation
-from earwitness.files import digest_of, replacing, sweep, write_json
+from earwitness.files import digest_of, folder_name, replacing, sweep, write_json
 from earwitness.models.model import Model
 from earwitness.report.clip import anchor
 from earwitness.report.page import Form, write_page
@@ -251,8 +251,8 @@ class ReportFolder:
     def _new_name(self, clip: Path, below: Path | None) -> str:
         """Return a relative path that neither is nor holds nor lies in another sound's folder."""
         inner = clip.relative_to(below) if below else Path(clip.name)
-        parts = [_folder_name(part) for part in (*inner.parent.parts, inner.stem)]
-        own = _folder_name((below or clip.parent).absolute().name)
+        parts = [folder_name(part) for part in (*inner.parent.parts, inner.stem)]
+        own = folder_name((below or clip.parent).absolute().name)
 
         def free(name: str) -> bool:
             here = PurePosixPath(name.lower())
@@ -350,8 +350,3 @@ class ReportFolder:
                     return
                 folder.rmdir()
             folder = folder.parent
-
-
-def _folder_name(text: str) -> str:
-    name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in text)
-    return name.strip(" .")[:80].strip(" .") or "clip"

@@ -25,18 +25,20 @@ function percentOf(keep) {
 
 /** Return evidence and remainder, Float32Arrays at the model's rate. */
 async function soundsOf(which = {}) {
-  if (typeof which !== "object" || which === null) throw new Error(`evidence and remainder take {clip, method, keep}, got ${which}`);
-  const { clip: n = 0, method = null, keep = null, ...others } = which;
+  if (typeof which !== "object" || which === null) throw new Error(`evidence and remainder take {clip, method, target, keep}, got ${which}`);
+  const { clip: n = 0, method = null, target = null, keep = null, ...others } = which;
   const unknown = Object.keys(others);
-  if (unknown.length) throw new Error(`clip, method and keep are known, got ${unknown.join(", ")}`);
+  if (unknown.length) throw new Error(`clip, method, target and keep are known, got ${unknown.join(", ")}`);
   if (!Number.isInteger(n) || n < 0 || n >= soundCount()) {
     throw new Error(`clip is a whole number from 0 to ${soundCount() - 1}, got ${n}`);
   }
   const percent = keep === null ? null : percentOf(keep);
   const { clip, samples, spectrum } = await decodedSound(n);
-  const names = clip.explanations.map(one => one.method);
-  const explanation = method === null ? clip.explanations[0] : clip.explanations[names.indexOf(method)];
-  if (!explanation) throw new Error(`method is one of ${names.join(", ")}, got ${method}`);
+  const explanation = clip.explanations.find(one => (method ?? one.method) === one.method && (target ?? one.label) === one.label);
+  if (!explanation) {
+    const known = clip.explanations.map(one => `${one.label} by ${one.method}`).join(", ");
+    throw new Error(`the explanations are ${known}; got ${target ?? "any target"} by ${method ?? "any method"}`);
+  }
   const codes = await unpackMap(explanation.map.codes);
   const gains = percent === null ? await ownGains(explanation, codes) : dialGains(codes, explanation.map.cuts, percent);
   const evidence = synthesise(spectrum, gains, clip.plane, samples.length);
