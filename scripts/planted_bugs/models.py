@@ -103,6 +103,36 @@ BUGS = {
         "one.requires_grad_(True)",
         "pass",
     ),
+    "speechbrain: another window": (
+        "models/zoo/speechbrain.py",
+        "torch.hamming_window(",
+        "torch.hann_window(",
+    ),
+    "speechbrain: bands as wide as above": (
+        "models/zoo/speechbrain.py",
+        "hz[1:-1] - hz[:-2]",
+        "hz[2:] - hz[1:-1]",
+    ),
+    "speechbrain: the logarithm is left out": (
+        "models/zoo/speechbrain.py",
+        "if has.use_log1p_mel else",
+        "if False else",
+    ),
+    "speechbrain: cosines are not scaled": (
+        "models/zoo/speechbrain.py",
+        "return _SCALE * ",
+        "return ",
+    ),
+    "speechbrain: deeper levels count": (
+        "models/zoo/speechbrain.py",
+        r'r"^(\w+):',
+        r'r"^\s*(\w+):',
+    ),
+    "speechbrain: labels in the order of lines": (
+        "models/zoo/speechbrain.py",
+        "return [numbers[k] for k in range(classes)]",
+        "return list(numbers.values())",
+    ),
     "cnn14: one more pooling": (
         "models/zoo/cnn14.py",
         "pool = 2 if number < len(widths) else 1",

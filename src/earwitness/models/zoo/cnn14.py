@@ -18,6 +18,7 @@ from torch.nn import functional
 from earwitness.errors import ModelError
 from earwitness.files import read_table
 from earwitness.models.adapters.spectral import SpectralModel
+from earwitness.models.model import Model
 from earwitness.models.registry import register
 from earwitness.plane.mel import mel_filterbank
 from earwitness.plane.stft import Plane
@@ -75,10 +76,41 @@ class ConvBlock(nn.Module):
         return functional.avg_pool2d(maps, self.pool) if self.pool > 1 else maps
 
 
-class CNN14(nn.Module):
+class Encoder(nn.Module):
     """Six blocks; the last maps are averaged over frequency, then averaged plus maximised in time.
 
     Modules are named as in the published weights.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Channels of the six blocks.
+    mels : int
+        Bands of the features.
+    """
+
+    def __init__(self, widths: Sequence[int] = WIDTHS, mels: int = _MELS) -> None:
+        super().__init__()
+        self.bn0 = nn.BatchNorm2d(mels)
+        inputs = (1, *widths[:-1])
+        for number, (before, after) in enumerate(zip(inputs, widths, strict=True), start=1):
+            pool = 2 if number < len(widths) else 1
+            self.add_module(f"conv_block{number}", ConvBlock(before, after, pool))
+        self.blocks = len(widths)
+
+    def encode(self, features: Tensor) -> Tensor:
+        """Map features (batch, 1, mel, frame) to an embedding (batch, channel)."""
+        maps = self.bn0(features.transpose(1, 2)).permute(0, 2, 3, 1)
+        for number in range(1, self.blocks + 1):
+            maps = functional.dropout(
+                self.get_submodule(f"conv_block{number}")(maps), 0.2, self.training
+            )
+        over_time = maps.mean(dim=3)
+        return over_time.amax(dim=2) + over_time.mean(dim=2)
+
+
+class CNN14(Encoder):
+    """The encoder and two linear layers.
 
     Parameters
     ----------
@@ -88,26 +120,13 @@ class CNN14(nn.Module):
     """
 
     def __init__(self, classes: int, widths: Sequence[int] = WIDTHS) -> None:
-        super().__init__()
-        self.bn0 = nn.BatchNorm2d(_MELS)
-        inputs = (1, *widths[:-1])
-        for number, (before, after) in enumerate(zip(inputs, widths, strict=True), start=1):
-            pool = 2 if number < len(widths) else 1
-            self.add_module(f"conv_block{number}", ConvBlock(before, after, pool))
-        self.blocks = len(widths)
+        super().__init__(widths)
         self.fc1 = nn.Linear(widths[-1], widths[-1])
         self.fc_audioset = nn.Linear(widths[-1], classes)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (batch, 1, mel, frame) to logits (batch, class)."""
-        maps = self.bn0(features.transpose(1, 2)).permute(0, 2, 3, 1)
-        for number in range(1, self.blocks + 1):
-            maps = functional.dropout(
-                self.get_submodule(f"conv_block{number}")(maps), 0.2, self.training
-            )
-        over_time = maps.mean(dim=3)
-        pooled = over_time.amax(dim=2) + over_time.mean(dim=2)
-        pooled = functional.dropout(pooled, 0.5, self.training)
+        pooled = functional.dropout(self.encode(features), 0.5, self.training)
         pooled = functional.dropout(torch.relu(self.fc1(pooled)), 0.5, self.training)
         logits: Tensor = self.fc_audioset(pooled)
         return logits
@@ -147,12 +166,14 @@ def cnn14_model(
 
 @register(
     "cnn14",
-    summary="PANNs' CNN14 for 527 sound events, from a file of weights: cnn14:FILE.pth",
+    summary="PANNs' CNN14 from a file of weights, cnn14:FILE.pth, or a folder of SpeechBrain's",
     licence="code Apache-2.0; the published weights (Kong et al. 2020) are the user's own copy",
     needs_file=True,
 )
-def load_cnn14(path: Path) -> SpectralModel:
+def load_cnn14(path: Path) -> Model:
     """Load weights in the layout of the published ``Cnn14_mAP=0.431.pth``.
+
+    A folder holds SpeechBrain's files (``earwitness.models.zoo.speechbrain``).
 
     The number of classes and of channels is that of the file. Labels are read from
     ``class_labels_indices.csv`` of AudioSet if it is in the same folder; else they are numbers.
@@ -162,14 +183,13 @@ def load_cnn14(path: Path) -> SpectralModel:
     ModelError
         If the file does not hold weights of CNN14.
     """
-    state = _read(path)
-    try:
-        widths = [len(state[f"conv_block{k}.conv1.weight"]) for k in range(1, len(WIDTHS) + 1)]
-        classes = len(state["fc_audioset.weight"])
-    except KeyError as error:
-        raise ModelError(f"{path}: no weights of CNN14 ({error.args[0]} is missing)") from error
-    except TypeError as error:
-        raise ModelError(f"{path}: no weights of CNN14 (a number where a tensor is)") from error
+    if path.is_dir():
+        from earwitness.models.zoo.speechbrain import load_speechbrain
+
+        return load_speechbrain(path)
+    state = read_state(path)
+    widths = widths_of(path, state, "fc_audioset.weight")
+    classes = len(state["fc_audioset.weight"])
     network = CNN14(classes, widths)
     filters = state.get("logmel_extractor.melW")
     own = network.state_dict()
@@ -186,7 +206,32 @@ def load_cnn14(path: Path) -> SpectralModel:
         raise ModelError(f"{path}: the weights do not fit CNN14: {text[:200]}") from error
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
+def widths_of(path: Path, state: Mapping[str, Tensor], also: str = "") -> list[int]:
+    """Return the channels of the six blocks.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file, for errors.
+    also : str
+        Another weight that is needed.
+
+    Raises
+    ------
+    ModelError
+        If a weight is missing, or a number.
+    """
+    names = [f"conv_block{k}.conv1.weight" for k in range(1, len(WIDTHS) + 1)]
+    for name in (*names, *filter(None, [also])):
+        if name not in state:
+            raise ModelError(f"{path}: no weights of CNN14 ({name} is missing)")
+        if not state[name].ndim:
+            raise ModelError(f"{path}: no weights of CNN14 (a number where a tensor is)")
+    return [len(state[name]) for name in names]
+
+
+def read_state(path: Path) -> Mapping[str, Tensor]:
+    """Return the weights of a file, by name."""
     stored: Any = read_torch(path)
     state = stored.get("model", stored) if isinstance(stored, dict) else stored
     if not isinstance(state, dict) or not all(isinstance(one, Tensor) for one in state.values()):
