@@ -105,6 +105,10 @@ class Configured(Bands):
     config = type("Config", (), {"sampling_rate": 22050})
 
 
+class Hyperparameters(Bands):
+    hparams = {"n_mels": 64, "sample_rate": 44100}  # noqa: RUF012 - as Lightning keeps them
+
+
 def rate(network: nn.Module, sound: Path, **facts: Any) -> Finding:
     return found(checked(network, sound, **facts), "rate")
 
@@ -118,3 +122,4 @@ def test_a_rate_inside_a_network_that_resamples_is_noted_only(sound: Path) -> No
 def test_other_numbers_are_no_rates_and_a_configuration_states_one(sound: Path) -> None:
     assert rate(Frames(), sound).grade == "ok"
     assert rate(Configured(), sound).declare == {"sample_rate": 22050}
+    assert rate(Hyperparameters(), sound).declare == {"sample_rate": 44100}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,7 @@ _PATIENCE = 3.0  # s for one forward pass; longer sounds are not tried then
 _ROUTES = 1e-3  # relative to the largest output
 _RATES = (4000, 400_000)  # Hz, of attributes that may be a sampling rate
 _NAMES = ("sample_rate", "sampling_rate", "samplerate")
+_SETTINGS = ("config", "hparams", "cfg", "args")  # attributes that hold settings
 _TRIED = (0.25, 0.5, 0.96, 0.975, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0)  # s
 
 
@@ -175,7 +176,7 @@ def check_layers(model: Model, samples: int) -> Finding:
 
 
 def stated_rates(model: Model) -> tuple[dict[str, int], dict[str, int]]:
-    """Return sampling rates that the network, its features or its configuration state.
+    """Return sampling rates that the network, its features or its settings state.
 
     Those of modules inside it come second: it may resample for them.
     """
@@ -185,7 +186,7 @@ def stated_rates(model: Model) -> tuple[dict[str, int], dict[str, int]]:
         if part is None:
             continue
         outer.append((getattr(part, "__name__", type(part).__name__), part))
-        outer.append(("config", getattr(part, "config", None)))
+        outer += [(name, getattr(part, name, None)) for name in _SETTINGS]
         if isinstance(part, nn.Module):
             inner += [(name, one) for name, one in part.named_modules() if name]
     return _rates(outer), _rates(inner)
@@ -195,7 +196,7 @@ def _rates(objects: Sequence[tuple[str, object]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for owner, one in objects:
         for name in _NAMES:
-            value: Any = getattr(one, name, None)
+            value: Any = one.get(name) if isinstance(one, Mapping) else getattr(one, name, None)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             if _RATES[0] <= value <= _RATES[1] and int(value) == value:
