@@ -185,7 +185,7 @@ def explain_subject(
             span=request.span, direction=request.direction, seconds=audio.seconds,
         )  # fmt: skip
         probe = Probe(model, subject.wave, target, seed=request.seed, on_passes=on_passes)
-        found = spec.function(probe, **settled)
+        found = spec.function(probe.fixed(), **settled)
         if request.names is not None:
             found = with_names(found, request.names)
         keep = spec.keep if request.keep is None else request.keep

@@ -56,7 +56,7 @@ class Probe:
         background: Tensor | None = None,
         on_passes: Callable[[int], None] | None = None,
     ) -> None:
-        self.model = model
+        self.model = self._evaluated = model
         self.target = target
         self.samples = wave.shape[-1]
         self.wave = wave.to(model.device, torch.float32)
@@ -73,6 +73,12 @@ class Probe:
         other._fill(background)
         return other
 
+    def fixed(self) -> Probe:
+        """Return a copy, for methods, with features that are fixed to the input (``Model``)."""
+        other = copy.copy(self)
+        other._evaluated = self.model.fixed(self.wave)
+        return other
+
     def _fill(self, background: Tensor | None) -> None:
         """Set the background; the magnitude of one with the input's phase mixes linearly."""
         self.background = None if background is None else background.to(self.spectrum)
@@ -87,8 +93,8 @@ class Probe:
         if model is None:
             return None
         other = copy.copy(self)
-        other.model = model
-        return other
+        other.model = other._evaluated = model
+        return other if self._evaluated is self.model else other.fixed()
 
     @property
     def seed(self) -> int:
@@ -144,7 +150,7 @@ class Probe:
 
     def _outputs(self, gains: Tensor) -> Tensor:
         if self.model.frontend is None:
-            return self.model(self.sound(gains))
+            return self._evaluated(self.sound(gains))
         if self.background is None:
             return self.model.from_magnitude(gains * self.magnitude)
         if self.floor is not None:
@@ -183,7 +189,7 @@ class Probe:
         if self.model.frontend is not None:
             return self.model.from_magnitude(magnitude)
         spectrum = magnitude * self.phase
-        return self.model(self.model.plane.synthesise(spectrum, self.samples))
+        return self._evaluated(self.model.plane.synthesise(spectrum, self.samples))
 
     def _counted(self, outputs: Tensor) -> Tensor:
         self.tick(len(outputs))
@@ -209,9 +215,9 @@ class Probe:
                 return model
             return model.from_linear if is_linear(model.frontend) else model.from_magnitude
 
-        faster = prepared(self.model)
-        quick = None if faster is None else last(faster)
-        return Checked(last(self.model), quick, outputs_agree, _WORTH_CHECKING)
+        faster = self._faster
+        quick = None if faster is None else last(faster._evaluated)
+        return Checked(last(self._evaluated), quick, outputs_agree, _WORTH_CHECKING)
 
     def scores(self, gains: Iterable[Tensor]) -> Tensor:
         """Return the score of every gain map (freq, frame), evaluated in batches, no gradients."""
@@ -263,7 +269,7 @@ class Probe:
         """Return the map from mixtures of ``count`` pieces to outputs (batch, output)."""
         if self._mixes_bands(count):
             return self.model.from_linear
-        return self.model if self._mixes_sounds(count) else self._outputs
+        return self._evaluated if self._mixes_sounds(count) else self._outputs
 
     def _mixes_bands(self, count: int) -> bool:
         """Whether the linear part of the front end is stored for each of ``count`` pieces."""

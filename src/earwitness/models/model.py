@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,7 +20,7 @@ from earwitness.models.calling.lengths import Lengths, in_samples
 from earwitness.models.calling.modes import evaluating, frozen
 from earwitness.models.calling.readout import Readout, similarity
 from earwitness.models.frontend import FrontEnd
-from earwitness.models.outputs import check_count, check_values, shaped
+from earwitness.models.outputs import check_count, check_values, shaped, value_range
 from earwitness.plane.observed import observed_plane
 from earwitness.plane.stft import Plane, default_plane
 from earwitness.types import Longer, Optimise, Output, Pad, Pool, Task
@@ -139,7 +138,7 @@ class Model(ABC):
         )
         self._labels = None if labels is None else tuple(map(str, labels))
         self.optimise: Optimise = optimise
-        self.range = _range(range, self.task)
+        self.range = value_range(range, self.task)
         if batch not in (None, 1):
             raise ParameterError(f"batch is 1 for a network of one sound at a time, got {batch!r}")
         self._batching = Batching(alone=batch == 1)
@@ -210,6 +209,18 @@ class Model(ABC):
             return self._evaluate(data)
 
         return self._route(waves, settled)
+
+    def fixed(self, wave: Tensor) -> Model:  # noqa: ARG002 - for those that measure something
+        """Return the model with what its features measure of a whole sound fixed to this one's.
+
+        Features that are relative to the loudest band of the sound change everywhere where that
+        band is masked. With the level of the input fixed, they change where the sound does.
+
+        Parameters
+        ----------
+        wave : Tensor, shape (samples,)
+        """
+        return self
 
     @property
     def one_by_one(self) -> bool:
@@ -380,17 +391,3 @@ class Model(ABC):
             if tensor.is_floating_point()
         )
         return next(floats, None)
-
-
-def _range(limits: tuple[float, float] | None, task: Task) -> tuple[float, float] | None:
-    if limits is None:
-        return None
-    if task != "regression":
-        raise ParameterError("range is for output='scores'; probabilities range from 0 to 1")
-    try:
-        low, high = map(float, limits)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not -math.inf < low < high < math.inf:
-        raise ParameterError(f"range is (least, largest) value of the outputs, got {limits!r}")
-    return low, high

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from earwitness.errors import ModelError, OutputShapeError
+from earwitness.errors import ModelError, OutputShapeError, ParameterError
+from earwitness.types import Task
 
 if TYPE_CHECKING:
     from earwitness.models.model import Model
@@ -111,3 +113,18 @@ def _miscounted(model: Model, outputs: Tensor, wanted: int) -> str:
         f"{wanted} outputs for one length of sound and {found} for another: these are frames; "
         f"{remedy} (batch, frame, output)"
     )
+
+
+def value_range(limits: tuple[float, float] | None, task: Task) -> tuple[float, float] | None:
+    """Return the least and largest value of a regression, or None if none was declared."""
+    if limits is None:
+        return None
+    if task != "regression":
+        raise ParameterError("range is for output='scores'; probabilities range from 0 to 1")
+    try:
+        low, high = map(float, limits)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise ParameterError(f"range is (least, largest) value of the outputs, got {limits!r}")
+    return low, high

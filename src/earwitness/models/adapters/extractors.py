@@ -6,6 +6,7 @@ precision, as in the originals: the logarithm of a quiet band magnifies rounding
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -93,14 +94,24 @@ class WhisperBands(nn.Module):
         self.samples = int(extractor.n_samples)
         window = torch.hann_window(self.size, dtype=torch.float64)
         self.register_buffer("window", window, persistent=False)
+        self.loudest: Tensor | None = None  # of each sound itself if None
+
+    def for_sound(self, wave: Tensor) -> WhisperBands:
+        """Return a copy whose floor is that of a sound (samples,), whatever it is given."""
+        other = copy.copy(self)
+        other.loudest = self._logarithms(wave[None]).amax()
+        return other
 
     def forward(self, waves: Tensor) -> Tensor:
         """Map waves (batch, samples) to input features (batch, mel, frame)."""
+        bands = self._logarithms(waves)
+        loudest = bands.amax(dim=(1, 2), keepdim=True) if self.loudest is None else self.loudest
+        return ((torch.maximum(bands, loudest - _RANGE) + 4.0) / 4.0).float()
+
+    def _logarithms(self, waves: Tensor) -> Tensor:
         padded = nn.functional.pad(waves.double(), (0, max(self.samples - waves.shape[1], 0)))
         power = _power(padded[:, : self.samples], self.size, self.hop, self.window)[..., :-1]
-        bands = (self.filters.T @ power).clamp(min=_LEAST_POWER).log10()
-        bands = torch.maximum(bands, bands.amax(dim=(1, 2), keepdim=True) - _RANGE)
-        return ((bands + 4.0) / 4.0).float()
+        return (self.filters.T @ power).clamp(min=_LEAST_POWER).log10()
 
 
 class ClapBands(nn.Module):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from earwitness.models.model import Model
@@ -32,6 +34,20 @@ class FeatureModel(Model):
     def parts(self) -> tuple[nn.Module, ...]:
         """The network, and the features if they are a module."""
         return tuple(p for p in (self.module, self._features) if isinstance(p, nn.Module))
+
+    def fixed(self, wave: Tensor) -> Model:
+        """Return the model with features for this sound, if they have ``for_sound``.
+
+        A sound that is read in windows, each with a level of its own, is left as it is.
+        """
+        make = getattr(self._features, "for_sound", None)
+        if make is None or len(self.windows(len(wave))) > 1:
+            return self
+        other = copy.copy(self)
+        missing = max((self.shortest or 0) - len(wave), 0)
+        with torch.no_grad():
+            other._features = make(nn.functional.pad(wave, (0, missing)))
+        return other
 
     def _forward(self, waves: Tensor) -> Any:
         return self.inputs.call(self.module, self._cast(self._features(waves)))
