@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from torch import nn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from earwitness.errors import EarwitnessError, ModelError
+from earwitness.files import replacing, unwritable
 
 
 def read_torch(path: Path, *, error: type[EarwitnessError] = ModelError) -> Any:
@@ -60,6 +62,16 @@ def folder_of(what: str, folder: Path, weights: str) -> Iterator[None]:
         raise ModelError(
             f"{folder}: the {what}'s files are damaged or do not fit each other"
         ) from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with replacing(path) as partial:
+            save_file({name: one.contiguous().cpu() for name, one in tensors.items()}, partial)
+    except SafetensorError as error:  # a full disk
+        raise unwritable(path, error) from error
 
 
 def check_shapes(network: nn.Module, path: Path) -> None:

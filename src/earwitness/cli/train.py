@@ -11,6 +11,7 @@ from earwitness.cli.options import SEED, Number, place, say, whole
 from earwitness.cli.results import Verbs, emit
 from earwitness.cli.train_flint import flint
 from earwitness.cli.train_l2i import l2i
+from earwitness.cli.train_mosnet import mosnet
 from earwitness.cli.train_piq import piq
 from earwitness.cli.training import (
     changed_settings,
@@ -23,10 +24,10 @@ from earwitness.cli.training import (
 
 @click.group(cls=Verbs)
 def train() -> None:
-    """Train a classifier, or a decoder or an interpreter that explains one."""
+    """Train a model, or a decoder or an interpreter that explains one."""
 
 
-for explainer in (l2i, flint, piq):
+for explainer in (l2i, flint, piq, mosnet):
     train.add_command(explainer)
 
 

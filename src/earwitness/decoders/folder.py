@@ -16,7 +16,7 @@ from torch import Tensor
 
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder
-from earwitness.decoders.trained import joined_windows, layers_of, require_model, write_tensors
+from earwitness.decoders.trained import joined_windows, layers_of, require_model
 from earwitness.errors import ModelError, NotApplicableError
 from earwitness.files import read_record, write_json
 from earwitness.layers.activations import activations_of
@@ -25,7 +25,7 @@ from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
 from earwitness.plane.domains import mask_magnitude
 from earwitness.plane.stft import Plane
-from earwitness.weights import folder_of, read_torch
+from earwitness.weights import folder_of, read_torch, write_tensors
 
 SCHEMA = 2  # version of the folder's layout
 FILES = ("decoder.json", "decoder.safetensors")

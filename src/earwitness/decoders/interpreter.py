@@ -21,7 +21,6 @@ from earwitness.decoders.trained import (
     layers_of,
     require_method,
     require_model,
-    write_tensors,
 )
 from earwitness.errors import ModelError
 from earwitness.files import read_record, write_json
@@ -30,7 +29,7 @@ from earwitness.layers.finding import HiddenLayer
 from earwitness.models.model import Model
 from earwitness.plane.stft import Plane
 from earwitness.types import Segment
-from earwitness.weights import folder_of
+from earwitness.weights import folder_of, write_tensors
 
 SCHEMA = 1  # version of the folder's layout
 FILES = ("interpreter.json", "interpreter.safetensors")

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from earwitness.errors import ModelError, NotApplicableError
-from earwitness.files import read_record, replacing, unwritable, write_json
+from earwitness.files import read_record, write_json
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.fingerprint import PerModel, changed, fingerprint, identity
 from earwitness.models.model import Model
 from earwitness.plane.stft import Plane
 from earwitness.plane.windows import joined
-from earwitness.weights import check_shapes, folder_of
+from earwitness.weights import check_shapes, folder_of, write_tensors
 
 V = TypeVar("V")
 N = TypeVar("N", bound="ExplainerNetwork")
@@ -103,16 +102,6 @@ def layers_of(stored: Sequence[Mapping[str, Any]]) -> tuple[HiddenLayer, ...]:
         HiddenLayer(**{**one, "freqs": tuple(one["freqs"]), "flips": tuple(one["flips"])})
         for one in stored
     )
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with replacing(path) as partial:
-            save_file({name: one.contiguous().cpu() for name, one in tensors.items()}, partial)
-    except SafetensorError as error:  # a full disk
-        raise unwritable(path, error) from error
 
 
 class Folders(Generic[V]):

@@ -158,9 +158,9 @@ def _own(name: str) -> Model:
     if name.startswith("~"):
         name = os.path.expanduser(name)
     if os.path.isdir(name):
-        from earwitness.models.zoo.checkpoint import load_checkpoint
+        from earwitness.models.zoo.checkpoint import load_folder
 
-        return load_checkpoint(Path(name))
+        return load_folder(Path(name))
     if name not in [model.name for model in list_models()]:
         raise _nameless(name)
     return MODELS.get(name).load()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,9 +19,6 @@ from torch.nn.parallel import DistributedDataParallel
 from earwitness.errors import OutputError
 from earwitness.files import replacing
 from earwitness.models.fingerprint import changed
-
-if TYPE_CHECKING:
-    from earwitness.train.loop import Loop
 
 STATE = "training.safetensors"  # checkpoint, removed when the training is finished
 _LOG = "log.csv"  # one row per epoch
@@ -101,6 +98,26 @@ class Workers:
         return figures
 
 
+class Resumable(Protocol):
+    """The state of a training between epochs."""
+
+    best: dict[str, Tensor]
+    history: History
+    target_counts: list[int]
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The network that is trained."""
+
+    @property
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Its optimiser."""
+
+    @property
+    def schedule(self) -> torch.optim.lr_scheduler.LRScheduler:
+        """The schedule of the learning rate."""
+
+
 class Trained(Protocol):
     """What a training wrote: its facts, and the identity of the explained model."""
 
@@ -150,7 +167,7 @@ def finished(
     return found
 
 
-def store(training: Loop, folder: Path, key: dict[str, Any]) -> None:
+def store(training: Resumable, folder: Path, key: dict[str, Any]) -> None:
     """Write a checkpoint atomically, and the log beside it."""
     tensors = {f"now.{name}": one for name, one in training.decoder.state_dict().items()}
     tensors |= {f"best.{name}": one for name, one in training.best.items()}
@@ -184,7 +201,7 @@ def write_log(folder: Path, rows: list[dict[str, float]]) -> None:
         writer.writerows({"epoch": k, **row} for k, row in enumerate(rows, start=1))
 
 
-def restore(training: Loop, folder: Path, key: dict[str, Any]) -> None:
+def restore(training: Resumable, folder: Path, key: dict[str, Any]) -> None:
     """Restore the checkpoint written by ``store``, if there is one.
 
     Raises
@@ -215,11 +232,11 @@ def require_same(folder: Path, there: dict[str, Any], key: dict[str, Any]) -> No
     Parameters
     ----------
     there, key : dict
-        Settings, sounds and the like; ``model`` is the identity of the explained model.
+        Settings, sounds and the like; ``model`` is the identity of the explained model, if any.
     """
     here = json.loads(json.dumps(key))
     other = [name for name in here if name != "model" and there.get(name) != here[name]]
-    difference = changed(there.get("model"), here["model"])
+    difference = changed(there.get("model"), here["model"]) if "model" in here else ""
     other += [f"{difference} of the model"] if difference else []
     if other:
         raise OutputError(
@@ -227,7 +244,7 @@ def require_same(folder: Path, there: dict[str, Any], key: dict[str, Any]) -> No
         )
 
 
-def _continue(training: Loop, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def _continue(training: Resumable, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     """Set the state of a training to that of a checkpoint."""
 
     def with_prefix(prefix: str) -> dict[str, Tensor]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from earwitness.decoders.objective import Weights
 from earwitness.errors import ParameterError
 from earwitness.train.contamination import Contamination
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ def published(settings: Settings) -> Settings:
     )  # fmt: skip
 
 
-def split(paths: Sequence[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Split paths at random into training and validation paths; at least one for validation.
+def split(paths: Sequence[T], share: float, seed: int) -> tuple[list[T], list[T]]:
+    """Split sounds at random into some for training and some for validation, at least one.
 
     Raises
     ------

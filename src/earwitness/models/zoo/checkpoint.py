@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from earwitness.errors import ModelError, ParameterError
-from earwitness.files import read_record, replacing, unwritable, write_json
+from earwitness.files import read_record, write_json
 from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.frontend import LogMel
+from earwitness.models.model import Model
 from earwitness.models.zoo.compact_cnn import CompactCNN
 from earwitness.plane.stft import Plane
 from earwitness.types import Task
-from earwitness.weights import check_shapes, folder_of
+from earwitness.weights import check_shapes, folder_of, write_tensors
 
 SCHEMA = 1  # version of model.json
+WEIGHTS = "weights.safetensors"
 _MOST = 1 << 20  # of Hz, samples, bands or channels; more is damage
 
 
@@ -103,15 +104,26 @@ def save_checkpoint(
     folder: Path, recipe: Recipe, network: nn.Module, facts: dict[str, Any]
 ) -> None:
     """Write a classifier, the weights first and then ``model.json``, which completes it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "weights.safetensors"
-    try:
-        with replacing(path) as partial:
-            save_file({name: t.contiguous() for name, t in network.state_dict().items()}, partial)
-    except SafetensorError as error:  # a full disk
-        raise unwritable(path, error) from error
+    write_tensors(folder / WEIGHTS, network.state_dict())
     stored = {"schema": SCHEMA, "recipe": asdict(recipe), "facts": facts}
     write_json(folder / "model.json", stored)
+
+
+def load_folder(folder: Path) -> Model:
+    """Load what ``train classifier`` or ``train mosnet`` wrote to a folder.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds neither, or its files do not fit together.
+    """
+    with folder_of("trained model", folder, WEIGHTS):
+        stored = read_record(folder / "model.json", {SCHEMA}, ModelError)
+        if "mosnet" in stored:
+            from earwitness.models.zoo.mosnet import read_mosnet
+
+            return read_mosnet(folder, stored["mosnet"])
+    return load_checkpoint(folder)
 
 
 def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
@@ -122,14 +134,14 @@ def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
     ModelError
         If the folder holds no classifier, or its files do not fit together.
     """
-    with folder_of("trained model", folder, "weights.safetensors"):
+    with folder_of("trained model", folder, WEIGHTS):
         stored = read_record(folder / "model.json", {SCHEMA}, ModelError)
         fields = stored["recipe"]
         recipe = Recipe(
             **{**fields, "labels": tuple(fields["labels"]), "widths": tuple(fields["widths"])}
         )
         with torch.device("meta"):
-            check_shapes(recipe.network(), folder / "weights.safetensors")
+            check_shapes(recipe.network(), folder / WEIGHTS)
         network = recipe.network()
-        network.load_state_dict(load_file(folder / "weights.safetensors"))
+        network.load_state_dict(load_file(folder / WEIGHTS))
         return recipe.model(network, name or folder.name)

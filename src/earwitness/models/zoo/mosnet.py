@@ -11,15 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from earwitness.files import write_json
 from earwitness.models.model import Model
 from earwitness.models.registry import register
 from earwitness.models.wrapping import wrap
+from earwitness.models.zoo.checkpoint import SCHEMA, WEIGHTS
 from earwitness.plane.stft import Plane
+from earwitness.weights import check_shapes, write_tensors
 
 RATE = 16000  # Hz
 N_FFT, HOP = 512, 256  # samples
@@ -27,7 +33,6 @@ BINS = N_FFT // 2 + 1
 CHANNELS = (16, 32, 64, 128)  # of the blocks of convolutions
 LSTM = 128  # units in each direction
 _STRIDE = 3  # over frequency, of the last convolution of a block
-_REACH = 12 * HOP + N_FFT // 2  # samples on each side that a frame score of CNN depends on
 VARIANTS = {"cnn": 64, "blstm": 64, "cnn-blstm": 128}  # units of the layer before the last
 _LEAST = 1e-14  # added to the power, so that the gradient of the root is finite
 
@@ -84,21 +89,42 @@ class MOSNet(nn.Module):
         self.dense = nn.Linear(width, VARIANTS[variant])
         self.frame = nn.Linear(VARIANTS[variant], 1)
 
-    def forward(self, magnitudes: Tensor) -> tuple[Tensor, Tensor]:
-        """Map magnitudes (batch, frame, 257) to scores (batch, 1) and (batch, frame, 1)."""
-        maps = magnitudes.unsqueeze(1)
+    def forward(self, magnitudes: Tensor, counts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map magnitudes (batch, frame, 257) to scores (batch, 1) and (batch, frame, 1).
+
+        Parameters
+        ----------
+        counts : Tensor, shape (batch,), optional
+            Frames of each sound, where shorter ones are padded. Its scores are then those that it
+            has alone; the scores of padded frames are 0.
+        """
+        maps, kept = magnitudes.unsqueeze(1), None
+        if counts is not None:
+            steps = torch.arange(magnitudes.shape[1], device=magnitudes.device)
+            kept = (steps < counts[:, None])[:, None, :, None].to(magnitudes.dtype)
         for conv in self.convs:
             assert isinstance(conv, nn.Conv2d)
             stride = conv.stride[1]
             lacking = max((math.ceil(maps.shape[3] / stride) - 1) * stride + 3 - maps.shape[3], 0)
             padding = (lacking // 2, lacking - lacking // 2, 1, 1)
             maps = conv(functional.pad(maps, padding)).relu()
+            maps = maps if kept is None else maps * kept
         found = maps.permute(0, 2, 3, 1).flatten(2)  # frequency outside, channels inside
         if self.rnn is not None:
-            found = functional.dropout(self.rnn(found)[0], 0.3, self.training)
+            found = functional.dropout(self._recurrent(self.rnn, found, counts), 0.3, self.training)
         found = functional.dropout(self.dense(found).relu(), 0.3, self.training)
         frames: Tensor = self.frame(found)
-        return frames.mean(dim=1), frames
+        if kept is None or counts is None:
+            return frames.mean(dim=1), frames
+        frames = frames * kept[:, 0]
+        return frames.sum(dim=1) / counts[:, None], frames
+
+    def _recurrent(self, rnn: nn.LSTM, rows: Tensor, counts: Tensor | None) -> Tensor:
+        if counts is None:
+            found: Tensor = rnn(rows)[0]
+            return found
+        packed = pack_padded_sequence(rows, counts.cpu(), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=rows.shape[1])[0]
 
 
 def mosnet_model(network: MOSNet, *, name: str = "mosnet") -> Model:
@@ -132,3 +158,26 @@ def load_mosnet(path: Path) -> Model:
     from earwitness.models.zoo.keras_file import load_keras
 
     return mosnet_model(load_keras(path), name=path.stem)
+
+
+def save_mosnet(folder: Path, network: MOSNet, facts: dict[str, Any]) -> None:
+    """Write a trained network to a folder, the weights first."""
+    write_tensors(folder / WEIGHTS, network.state_dict())
+    stored = {"schema": SCHEMA, "mosnet": network.variant, "facts": facts}
+    write_json(folder / "model.json", stored)
+
+
+def read_mosnet(folder: Path, variant: str) -> Model:
+    """Return the network in a folder as a model.
+
+    Raises
+    ------
+    ValueError
+        If the weights are not those of the variant.
+    """
+    path = folder / WEIGHTS
+    with torch.device("meta"):
+        check_shapes(MOSNet(variant), path)
+    network = MOSNet(variant)
+    network.load_state_dict(load_file(path))
+    return mosnet_model(network, name=folder.resolve().name)
