@@ -268,4 +268,14 @@ BUGS = {
         "yield self._drawn[number]",
         "yield self._drawn[0]",
     ),
+    "course: logits for probabilities": (
+        "evaluation/course.py",
+        "reported_values(model, subject.outputs.unsqueeze(0), target)[0]",
+        "subject.outputs[target.index]",
+    ),
+    "course: windows begin with the sound": (
+        "evaluation/course.py",
+        "starts = [start / model.rate for start, _ in windows]",
+        "starts = [0.0 for _ in windows]",
+    ),
 }

@@ -103,6 +103,72 @@ BUGS = {
         "one.requires_grad_(True)",
         "pass",
     ),
+    "mosnet: padding before": (
+        "models/zoo/mosnet.py",
+        "(lacking // 2, lacking - lacking // 2, 1, 1)",
+        "(lacking - lacking // 2, lacking // 2, 1, 1)",
+    ),
+    "mosnet: channels outside": (
+        "models/zoo/mosnet.py",
+        "maps.permute(0, 2, 3, 1).flatten(2)",
+        "maps.permute(0, 2, 1, 3).flatten(2)",
+    ),
+    "mosnet: padded frames count": (
+        "models/zoo/mosnet.py",
+        "return frames.sum(dim=1) / counts[:, None], frames",
+        "return frames.mean(dim=1), frames",
+    ),
+    "mosnet: padded maps are not cleared": (
+        "models/zoo/mosnet.py",
+        "maps if kept is None else maps * kept",
+        "maps",
+    ),
+    "mosnet: layers in the order of letters": (
+        "models/zoo/keras_file.py",
+        "sorted(groups, key=_natural)",
+        "sorted(groups)",
+    ),
+    "mosnet: both directions alike": (
+        "models/zoo/keras_file.py",
+        'if "backward" not in one["name"]]',
+        'if "backward" in one["name"]]',
+    ),
+    "mosnet: an optimiser's arrays are layers": (
+        "models/zoo/keras_file.py",
+        'or "optimizer" in name',
+        "",
+    ),
+    "mosnet: frames do not count in the loss": (
+        "train/mosnet.py",
+        "+ miss.sum(dim=1) / counts, scores",
+        "+ 0 * miss.sum(dim=1), scores",
+    ),
+    "mosnet: a resumed training draws again": (
+        "train/mosnet.py",
+        "1_000_003 + len(self.history)",
+        "1_000_003 + 0",
+    ),
+    "nisqa: the floor is not fixed": ("models/zoo/nisqa.py", "if loudest is None:", "if True:"),
+    "nisqa: pooling at other layers": (
+        "models/zoo/nisqa.py",
+        "if number in (1, 2, 4):",
+        "if number in (1, 3, 4):",
+    ),
+    "nisqa: the backward end is the last": (
+        "models/zoo/nisqa.py",
+        "rows[:, 0, _UNITS:]",
+        "rows[:, -1, _UNITS:]",
+    ),
+    "nisqa: segments overlap by one": (
+        "models/zoo/nisqa.py",
+        "self.step = 1 if synthetic else 4",
+        "self.step = 1",
+    ),
+    "nisqa: methods see the model itself": (
+        "pipeline.py",
+        "spec.function(probe.fixed(), **settled)",
+        "spec.function(probe, **settled)",
+    ),
     "speechbrain: another window": (
         "models/zoo/speechbrain.py",
         "torch.hamming_window(",

@@ -17,6 +17,7 @@ from earwitness.types import (
     Attribution,
     Audio,
     ComponentTable,
+    Course,
     FloatArray,
     Mask,
     Piece,
@@ -87,6 +88,9 @@ class Explanation:
     components : ComponentTable or None
         Of methods that explain by components (``l2i``): spectral patterns, activations over time,
         relevance, and where in the training sounds each is strongest.
+    course : Course or None
+        The target's score of the input over time: of models with outputs per frame, and of sounds
+        that are read in windows.
     """
 
     clip: str
@@ -111,6 +115,7 @@ class Explanation:
     curve: Curve | None = None
     piece_map: NDArray[np.uint16] | None = None
     components: ComponentTable | None = None
+    course: Course | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -131,6 +136,7 @@ class Explanation:
             "trust": None if self.trust is None else asdict(self.trust),
             "verdict": None if found is None else {**vars(found), "reasons": [*found.reasons]},
             "curve": None if self.curve is None else asdict(self.curve),
+            "course": None if self.course is None else asdict(self.course),
             "mask": {k: v for k, v in vars(self.mask).items() if k != "gains"},
             "details": dict(self.attribution.details),
             "outputs": [asdict(output) for output in self.outputs],

@@ -38,6 +38,7 @@ from earwitness.types import (
     Attribution,
     Audio,
     ComponentTable,
+    Course,
     FloatArray,
     Mask,
     Piece,
@@ -305,6 +306,7 @@ def _restored(
         curve=read(Curve | None, facts.get("curve")),
         piece_map=arrays.get("pieces"),
         components=_components(folder, facts.get("components")),
+        course=read(Course | None, facts.get("course")),
     )
 
 

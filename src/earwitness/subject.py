@@ -75,6 +75,12 @@ class Subject:
         return outputs_for(self.model, self.wave, batches=True)
 
     @cached_property
+    def window_outputs(self) -> Tensor:
+        """The model's outputs (window, output[, frame]) for the windows that it reads."""
+        with torch.no_grad():
+            return self.model.each_window(self.wave.unsqueeze(0))[:, 0]
+
+    @cached_property
     def magnitude(self) -> FloatArray:
         """The input on the plane (freq, frame)."""
         found: FloatArray = self.model.plane.analyse(self.wave[None])[0].abs().cpu().numpy()

@@ -201,6 +201,23 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Course:
+    """A score over time: of the frames of a model with outputs per frame, or of windows.
+
+    Attributes
+    ----------
+    starts, ends : tuple of float
+        Seconds from the start of the sound.
+    values : tuple of float
+        In the unit of the target.
+    """
+
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class ComponentTable:
     """The components by which a method explains a decision.
 

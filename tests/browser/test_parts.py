@@ -20,7 +20,7 @@ CLIP = {
     "samples": 8000,
     "plane": {"n_fft": 400, "hop": HOP, "bins": BINS, "frames": FRAMES},
 }
-PARTS = ("controls", "axes", "dial", "regions", "glossary", "figures")
+PARTS = ("controls", "axes", "dial", "course", "regions", "glossary", "figures")
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_every_cell_is_in_the_pixel_of_its_centre(parts: Any) -> None:
         (
             "single-label",
             {"span": [0.5, 1]},
-            "The model says dog, 90 %. You asked about dog from 0.5 to 1 s: 50 %.",
+            "From 0.5 to 1 s, the model says dog, 90 %. This is what is explained here.",
         ),
         (
             "single-label",
@@ -127,7 +127,7 @@ def test_every_cell_is_in_the_pixel_of_its_centre(parts: Any) -> None:
         (
             "regression",
             {"direction": "down", "span": [0, 1]},
-            "The model gives dog 0.9. You asked what lowers dog from 0 to 1 s: 0.5.",
+            "From 0 to 1 s, the model gives dog 0.9. You asked what lowers it.",
         ),
         (
             "regression",
@@ -172,3 +172,16 @@ def test_a_trust_card_has_no_column_without_a_value(parts: Any) -> None:
     found = parts.evaluate(f"one => ({cells})(trustTable(one, {{}}))", one)
     heads = ["name", "evidence, audio score", "remainder, audio score", "area", "energy"]
     assert found == [*heads, "this explanation", "50 %", "25 %", "10 %", "20 %"]
+
+
+def test_the_score_over_time_is_drawn_where_frames_and_windows_lie(parts: Any) -> None:
+    code = "one => coursePath(one, t => 10 * t, v => 100 * v)"
+    frames = {"starts": [0, 1], "ends": [1, 2], "values": [0.5, 0.25]}
+    assert parts.evaluate(code, frames) == "M0.00 50.00L10.00 50.00L10.00 25.00L20.00 25.00"
+    windows = {"starts": [0, 1], "ends": [2, 3], "values": [0.5, 0.25]}
+    assert parts.evaluate(code, windows) == "M0.00 50.00L20.00 50.00M10.00 25.00L30.00 25.00"
+    one = {"course": windows, "score": {"kind": "probability"}, "label": "dog", "versus": None}
+    assert parts.evaluate("courseWords", one) == (
+        "Score of dog of each window: highest 50 % at 0.00\u20132.00 s, "
+        "lowest 25 % at 1.00\u20133.00 s."
+    )

@@ -143,7 +143,7 @@ def test_what_cannot_be_above_is_said_before_the_work(
 
 
 def test_the_largest_is_first_and_the_probability_is_that_of_the_span() -> None:
-    frames = np.array([[0.9, 0.1], [0.2, 0.8]], dtype=np.float32)  # (output, frame)
+    frames = np.array([[0.9, 0.1], [0.2, 0.8]], dtype=np.float32)  # (frame, output)
     made = wrap(
         lambda waves: np.stack([frames] * len(waves)), sample_rate=RATE, labels=["a", "b"],
         output="probabilities", task="multi-label", per_frame=True,
@@ -154,7 +154,7 @@ def test_the_largest_is_first_and_the_probability_is_that_of_the_span() -> None:
         request = Request("occlusion", target="above:0.3", **kwargs)  # type: ignore[arg-type]
         return [one.target for _, one in each_target(made, lambda: subject, request)]
 
-    assert found() == [0, 1]  # means 0.5 and 0.5
+    assert found() == [0, 1]  # means 0.55 and 0.45
     assert found(span=(0.0, 0.5)) == [0]
     assert found(span=(0.5, 1.0)) == [1]
 

@@ -136,16 +136,25 @@ def explained_score(model: Model, outputs: Tensor, target: Target) -> Tensor:
 
 def reported_score(model: Model, outputs: Tensor, target: Target) -> Tensor:
     """Return the score for display, in the unit ``target.kind``, shape (batch,)."""
+    return over(reported_values(model, outputs, target), target.frames)
+
+
+def reported_values(model: Model, outputs: Tensor, target: Target) -> Tensor:
+    """Return the score for display of every frame, shape (batch[, frame])."""
     if target.kind == "probability":
-        return over(probabilities(model, outputs)[:, target.index], target.frames)
-    return _value(model, outputs, target)
+        return probabilities(model, outputs)[:, target.index]
+    return _values(model, outputs, target)
 
 
 def _value(model: Model, outputs: Tensor, target: Target) -> Tensor:
+    return over(_values(model, outputs, target), target.frames)
+
+
+def _values(model: Model, outputs: Tensor, target: Target) -> Tensor:
     if target.versus_index is None:
-        return over(outputs[:, target.index], target.frames)
+        return outputs[:, target.index]
     scale = log_odds(model, outputs) if model.output == "probabilities" else outputs
-    return over(scale[:, target.index] - scale[:, target.versus_index], target.frames)
+    return scale[:, target.index] - scale[:, target.versus_index]
 
 
 def log_odds(model: Model, probabilities: Tensor) -> Tensor:

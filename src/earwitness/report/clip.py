@@ -145,6 +145,7 @@ def _explanation(
         "trust": None if one.trust is None else _trust(one, one.trust),
         "effect": effect,
         "curve": facts.get("curve"),
+        "course": facts.get("course"),
         "outputs": facts["outputs"],
         "pieces": _pieces(one, factor, audio),
         "truth": _truth(root, one, audio),

@@ -101,6 +101,7 @@ async function chooseExplanation(index) {
   fillVerdict(part("verdict"), explanation);
   fillFolds(deskHost, desk.clip, explanation, texts);
   fillRegions(part("regions"), desk, chooseRegion);
+  desk.course.fill(explanation);
   desk.multiples?.set(index);
   desk.dial = makeDial(part("dial"), desk, { dial: p => keepPart(desk, "dial", p), own: () => keepPart(desk, "own") });
   const pieces = part("pieces");
@@ -163,7 +164,8 @@ function startDesk(one) {
   one.multiples = fillMultiples(part("multiples"), Object.assign(one, { index: 0 }), chooseExplanation);
   one.picture = makePicture(one.host, one);
   one.minimap = makeMinimap(part("minimap"), one, show);
-  one.refresh = () => { one.pieces && (one.pieces.drawn = null); one.picture.draw(); part("bar-words").textContent = barWords(one); };
+  one.course = makeCourse(part("course"), one, t => { selectTime(null); seekTo(t); if (one.loaded && !transport.playing) transport.play(); });
+  one.refresh = () => { one.pieces && (one.pieces.drawn = null); one.picture.draw(); one.course.draw(); part("bar-words").textContent = barWords(one); };
   one.sound = settled(() => { if (!one.closed) loadSounds(); }, 60);
   const views = choices(part("views"), VIEWS, view.show, id => { view.show = id; one.refresh(); });
   one.setView = id => { views.set(id); view.show = id; one.refresh(); };

@@ -7,15 +7,16 @@ function answerNodes(clip, one) {
   const { decision, task } = clip;
   const strong = text => el("strong", {}, apart(text)), apart = text => el("bdi", {}, text); // labels may run from right to left
   const value = scoreText(decision.kind, decision.value);
+  const who = one.span ? `From ${one.span[0]} to ${one.span[1]} s, the model` : "The model"; // its outputs there
   const says = task === "regression" && decision.label === one.label
-    ? ["The model gives ", strong(decision.label), ` ${value}`, "."]
-    : ["The model says ", strong(decision.label), `, ${value}.`];
+    ? [`${who} gives `, strong(decision.label), ` ${value}`, "."]
+    : [`${who} says `, strong(decision.label), `, ${value}.`];
   const score = scoreText(one.score.kind, one.score.value);
-  const asked = one.direction === "down" ? "what lowers" : "about", when = one.span ? ` from ${one.span[0]} to ${one.span[1]} s` : "";
-  if (one.versus && task === "regression") return [...says, ` You asked ${asked} its difference to `, apart(one.versus), `${when}: ${score}.`];
-  if (one.versus) return [...says, " You asked why ", strong(one.label), " rather than ", apart(one.versus), `${when}: ${score} (difference of logits).`];
-  if (one.direction === "down" && !when) return [...says, " You asked what lowers it."];
-  if (one.label !== decision.label || when) return [...says, ` You asked ${asked} `, strong(one.label), `${when}: ${score}.`];
+  const asked = one.direction === "down" ? "what lowers" : "about";
+  if (one.versus && task === "regression") return [...says, ` You asked ${asked} its difference to `, apart(one.versus), `: ${score}.`];
+  if (one.versus) return [...says, " You asked why ", strong(one.label), " rather than ", apart(one.versus), `: ${score} (difference of logits).`];
+  if (one.direction === "down") return [...says, " You asked what lowers it."];
+  if (one.label !== decision.label) return [...says, ` You asked ${asked} `, strong(one.label), `: ${score}.`];
   return [...says, " This is what is explained here."];
 }
 

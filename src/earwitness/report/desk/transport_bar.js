@@ -139,6 +139,7 @@ function follow() {
 function showPosition() {
   desk.picture.drawMoving();
   desk.minimap.move();
+  desk.course.move();
   const text = `${desk.position.toFixed(3)} s`, coarse = desk.position.toFixed(1);
   part("time").textContent = text;
   if (desk.shown === `${coarse} ${desk.hertz}`) return;
