@@ -57,6 +57,8 @@ def random_case(seed: int = 0, count: int = 4) -> dict[str, Any]:
         "all_remainder": answers[count + 1 :],
         "insertion": np.sort(rng.random((count, 6)), axis=1),
         "deletion": -np.sort(-rng.random((count, 6)), axis=1),
+        "insertion_score": 3 * rng.standard_normal((count, 6)),
+        "deletion_score": 3 * rng.standard_normal((count, 6)),
         "shares": np.tile([0, 0.1, 0.3, 0.4, 0.9, 1], (count, 1)),
         "gains": gains,
         "magnitude": rng.random((FREQ, FRAME)).astype(np.float32),
@@ -248,6 +250,7 @@ def figures_of(seed: int) -> dict[str, np.ndarray]:
     }
     levels = [TOY_PLANE.analyse(one[None])[0].abs().numpy() for one in (source, rest)]
     case |= {**true_cells(*levels), "source_sound": source.numpy()}
+    case |= {f"{n}_score": 4 * case[n] + 1 for n in ("insertion", "deletion")}  # as of a regression
     case |= stability_fields(gains[0], rng)
     case["sounds"] = case["sounds"].copy()
     case["sounds"][1, 5000] += 5.0

@@ -200,6 +200,8 @@ SLOW: dict[str, Callable[..., float]] = {
     "log-odds": difference,
     "insertion": area_under,
     "deletion": area_under,
+    "insertion-score": area_under,
+    "deletion-score": area_under,
     "sparseness": gini,
     "sparseness-map": gini,
     "complexity": entropy,

@@ -107,6 +107,8 @@ CLOSED: dict[str, tuple[tuple[Any, ...], float]] = {
     "top-fidelity": ((np.array([0.1, 0.9, 0, 0]), np.array([[0.4, 0.2, 0.3, 0.1]])), 1.0),
     "insertion": ((np.array([[0.0, 1.0, 1.0]]), np.array([[0.0, 0.2, 1.0]])), 0.9),
     "deletion": ((np.array([[1.0, 0.5, 0.0]]), np.array([[0.0, 0.2, 1.0]])), 0.35),
+    "insertion-score": ((np.array([[1.0, 3.0, 3.0]]), np.array([[0.0, 0.5, 1.0]])), 2.5),
+    "deletion-score": ((np.array([[3.0, 1.0, -1.0]]), np.array([[0.0, 0.5, 1.0]])), 1.0),
     # pairs: |1 - .5| twice, |1 - 0|, |.5 - .5|, |.5 - 0| twice: 2 * 3 / (2 * 4 * 2)
     "sparseness": ((MASK,), 3 / 8),
     "sparseness-map": ((-MASK,), 3 / 8),

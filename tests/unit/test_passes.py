@@ -23,7 +23,7 @@ from earwitness.plane.domains import DOMAINS
 from earwitness.probe import Probe
 from earwitness.render.evidence import render
 from earwitness.signals import scene
-from earwitness.types import Audio
+from earwitness.types import Audio, Target
 from tests.toys import RATE, REGIONS, WaveNet, region, spectral, two_layers, waveform
 
 
@@ -240,6 +240,25 @@ def test_what_a_task_has_no_answer_to_is_not_asked(
     figures = measure(make_cases(probe, gains, attribution=gains[0], steps=3)["audio"])
     assert not absent & set(figures)
     assert "faithfulness-logit" in figures
+
+
+def test_a_regression_has_curves_of_its_score_in_the_direction_asked(white: Audio) -> None:
+    model = wrap(WaveNet(), sample_rate=RATE, labels=["high", "low"], output="scores")
+    wave = torch.from_numpy(white.samples)
+    areas = {}
+    for sign in (1, -1):
+        probe = Probe(model, wave, Target(0, "high", "value", sign=sign))
+        gains = some_gains(probe)
+        case = make_cases(probe, gains, attribution=sign * gains[0], steps=4)["audio"]
+        assert not {"insertion", "deletion"} & set(case)
+        with torch.no_grad():
+            whole, nothing = model(torch.stack([wave, 0 * wave]))[:, 0].tolist()
+        np.testing.assert_allclose(case["insertion_score"][0, -1], sign * whole, rtol=1e-4)
+        np.testing.assert_allclose(case["insertion_score"][0, 0], sign * nothing, atol=1e-4)
+        np.testing.assert_allclose(case["deletion_score"][0, 0], sign * whole, rtol=1e-4)
+        figures = measure(case)
+        areas[sign] = float(figures["insertion-score"][0]), float(figures["deletion-score"][0])
+    assert areas[1] != areas[-1]
 
 
 def test_published_definitions_are_asked_for_by_name(white: Audio) -> None:

@@ -78,9 +78,10 @@ def make_cases(
         sides: Sides = getattr(passes, route)
         fields = output_fields(probe.model, probe.target, whole.cpu(), sides.of(slice(count)))
         curve = output_fields(probe.model, probe.target, whole.cpu(), sides.of(slice(count, None)))
-        if attribution is not None and "p_evidence" in curve:
-            fields["insertion"] = curve["p_evidence"][None]
-            fields["deletion"] = curve["p_remainder"][None]
+        if attribution is not None:
+            kind, ending = ("p", "") if "p_evidence" in curve else ("z", "_score")
+            fields[f"insertion{ending}"] = curve[f"{kind}_evidence"][None]
+            fields[f"deletion{ending}"] = curve[f"{kind}_remainder"][None]
             fields["shares"] = shares[None]
         cases[route] = {**shared, **fields}
     return cases

@@ -45,13 +45,35 @@ _PAPER = "Petsiuk et al.: RISE, 2018"
     paper=_PAPER,
     given={"curve": "deletion", "shares": "shares"},
 )
+@register(
+    "insertion-score",
+    summary="area under the explained score as the strongest cells are inserted",
+    family="faithfulness",
+    direction="higher",
+    unit="score",
+    paper=_PAPER,
+    given={"curve": "insertion_score", "shares": "shares"},
+)
+@register(
+    "deletion-score",
+    summary="area under the explained score as the strongest cells are deleted",
+    family="faithfulness",
+    direction="lower",
+    unit="score",
+    paper=_PAPER,
+    given={"curve": "deletion_score", "shares": "shares"},
+)
 def area_under(curve: Array, shares: Array) -> Array:
     """Return the area under each curve.
+
+    Scores of a regression have no common range: such areas compare maps of one sound and target.
+    With the direction ``down`` the sign of the score is reversed, so that the same direction is
+    better.
 
     Parameters
     ----------
     curve : ndarray, shape (map, step)
-        Probability of the target, in [0, 1].
+        Probability of the target, in [0, 1]; or its score.
     shares : ndarray, shape (map, step)
         Share of the cells inserted or deleted, from 0 to 1.
 

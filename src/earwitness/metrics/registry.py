@@ -53,6 +53,8 @@ FIELDS: dict[str, tuple[str, str, str]] = {
         "target's probability as cells are inserted",
     ),
     "deletion": ("curve", "(map, step)", "target's probability as cells are deleted"),
+    "insertion_score": ("curve", "(map, step)", "explained score as cells are inserted"),
+    "deletion_score": ("curve", "(map, step)", "explained score as cells are deleted"),
     "shares": (
         "curve",
         "(map, step)",
