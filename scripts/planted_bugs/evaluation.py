@@ -278,4 +278,11 @@ BUGS = {
         "starts = [start / model.rate for start, _ in windows]",
         "starts = [0.0 for _ in windows]",
     ),
+    "verdict: a small lead is strong": (
+        "evaluation/verdict.py", 'if grade == "strong" and lead < MODERATE:', "if False:"
+    ),
+    "verdict: a tiny lead is moderate": (
+        "evaluation/verdict.py", 'if grade == "moderate" and lead < WEAK else grade',
+        "if False else grade",
+    ),
 }

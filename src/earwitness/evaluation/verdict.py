@@ -1,7 +1,8 @@
 """The verdict on an explanation: a grade with its reasons, from the figures of its trust card.
 
-An explanation that is ahead of all controls is strong, moderate or weak by the size of its effect.
-It is at most weak if one of the controls does as well, or if the evidence alone does nothing. It is
+An explanation that is ahead of all controls is strong, moderate or weak by the size of its effect;
+a lead of less than 20 % of the output's range is not strong, and of less than 5 % not moderate. It
+is at most weak if one of the controls does as well, or if the evidence alone does nothing. It is
 none if its effect is small, or if the loudest cells and random places both do as well.
 """
 
@@ -44,6 +45,8 @@ def verdict(card: TrustCard | None, mask: Mask) -> Verdict | None:
     alone = _adds_nothing(card)
     useless = {*_PLACES} <= {*ties}
     grade = "none" if useless else _grade(card.effect.share, limited=bool(ties) or alone)
+    grade = _capped(grade, min(_lead(card, card.effect, name) for name in card.controls)
+                    / card.effect.of)  # fmt: skip
     reasons = [effect]
     if card.effect.share <= -WEAK:
         reasons.append("the opposite of what was asked")
@@ -109,6 +112,13 @@ def _grade(share: float, *, limited: bool) -> Grade:
     if share < MODERATE or limited:
         return "weak"
     return "moderate" if share < STRONG else "strong"
+
+
+def _capped(grade: Grade, lead: float) -> Grade:
+    """Return a grade that a lead over the best control supports, as a share of the range."""
+    if grade == "strong" and lead < MODERATE:
+        grade = "moderate"
+    return "weak" if grade == "moderate" and lead < WEAK else grade
 
 
 def _title(card: TrustCard, grade: Grade, ties: list[str]) -> str:
