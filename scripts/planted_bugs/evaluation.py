@@ -269,12 +269,12 @@ BUGS = {
         "yield self._drawn[0]",
     ),
     "course: logits for probabilities": (
-        "evaluation/course.py",
-        "reported_values(model, subject.outputs.unsqueeze(0), target)[0]",
-        "subject.outputs[target.index]",
+        "subject.py",
+        "reported_values(model, self.outputs.unsqueeze(0), target)[0]",
+        "self.outputs[target.index]",
     ),
     "course: windows begin with the sound": (
-        "evaluation/course.py",
+        "subject.py",
         "starts = [start / model.rate for start, _ in windows]",
         "starts = [0.0 for _ in windows]",
     ),

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earwitness.errors import ParameterError
-from earwitness.evaluation.course import score_course
 from earwitness.evaluation.curve import CONTROL_PASSES, CURVE_PASSES, score_curve
 from earwitness.evaluation.notes import (
     background_notes,
@@ -199,7 +198,7 @@ def explain_subject(
         if request.curve:
             values, controls = attribution.values, subject.controls(probe)
             curve = score_curve(probe, values, subject.outputs, controls)
-        course = score_course(subject, target)
+        course = subject.course(target)
     notes = [*audio.notes, *model.notes, *length_notes(model, probe.samples), *batch_notes(model)]
     notes += background_notes(model.task, settled.get("background"), found.details)
     notes += declaration_notes(model)

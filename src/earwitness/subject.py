@@ -19,11 +19,13 @@ from earwitness.evaluation.curve import Controls, score_controls
 from earwitness.evaluation.orders import Orders
 from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
+from earwitness.models.target import reported_values
 from earwitness.plane.stft import MOST_CELLS
 from earwitness.probe import Probe
 from earwitness.samples import MOST_SAMPLES
-from earwitness.types import Audio, FloatArray, Target
+from earwitness.types import Audio, Course, FloatArray, Target
 
+_DIGITS = 5  # significant, of a score over time
 Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int] | Mapping[str, Any]
 
 
@@ -103,6 +105,30 @@ class Subject:
             found = score_controls(probe, self.orders, self.outputs)
             self._controls[probe.target] = found
         return self._controls[probe.target]
+
+    def course(self, target: Target) -> Course | None:
+        """Return the score of a target over time; None for a model with one output for the sound.
+
+        Frames divide the sound evenly. Windows overlap, and lie where the model reads them.
+        """
+        model, seconds = self.model, self.audio.seconds
+        if model.per_frame:
+            values = reported_values(model, self.outputs.unsqueeze(0), target)[0]
+            step = seconds / len(values)
+            starts = [k * step for k in range(len(values))]
+            ends = [*starts[1:], seconds]
+        else:
+            windows = model.windows(len(self.audio.samples))
+            if len(windows) < 2:
+                return None
+            values = reported_values(model, self.window_outputs, target)
+            starts = [start / model.rate for start, _ in windows]
+            ends = [min((start + length) / model.rate, seconds) for start, length in windows]
+        return Course(
+            tuple(round(one, 6) for one in starts),
+            tuple(round(one, 6) for one in ends),
+            tuple(float(f"{one:.{_DIGITS}g}") for one in values.tolist()),
+        )
 
 
 def open_subject(
