@@ -52,7 +52,7 @@ BUGS = {
     ),
     "desk: what lowers a value is said to be its value": (
         _DESK + "figures.js",
-        'if (one.direction === "down" && !when) return',
+        'if (one.direction === "down") return',
         "if (false) return",
     ),
     "desk: the table writes a score unlike the desk": (
@@ -259,5 +259,20 @@ BUGS = {
         _DESK + "transport_bar.js",
         "  if (playing) desk.components?.stop();\n",
         "",
+    ),
+    "desk: the score over time is of the whole sound": (
+        _DESK + "course.js",
+        "COURSE.width * (t - desk.view.window.t0) / (desk.view.window.t1 - desk.view.window.t0)",
+        "COURSE.width * t / (desk.clip.samples / desk.clip.rate)",
+    ),
+    "desk: windows are joined": (
+        _DESK + "course.js",
+        '${k && !apart ? "L" : "M"}',
+        '${k ? "L" : "M"}',
+    ),
+    "desk: the span is said of the whole sound": (
+        _DESK + "figures.js",
+        "const who = one.span ?",
+        "const who = false ?",
     ),
 }

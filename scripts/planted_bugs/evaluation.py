@@ -100,8 +100,8 @@ BUGS = {
     ),
     "cases: the curves swapped": (
         "evaluation/cases.py",
-        'fields["insertion"] = curve["p_evidence"]',
-        'fields["insertion"] = curve["p_remainder"]',
+        'fields[f"insertion{ending}"] = curve[f"{kind}_evidence"]',
+        'fields[f"insertion{ending}"] = curve[f"{kind}_remainder"]',
     ),
     "cases: odds of a probability": (
         "evaluation/cases.py",
@@ -279,10 +279,13 @@ BUGS = {
         "starts = [0.0 for _ in windows]",
     ),
     "verdict: a small lead is strong": (
-        "evaluation/verdict.py", 'if grade == "strong" and lead < MODERATE:', "if False:"
+        "evaluation/verdict.py",
+        'if grade == "strong" and lead < MODERATE:',
+        "if False:",
     ),
     "verdict: a tiny lead is moderate": (
-        "evaluation/verdict.py", 'if grade == "moderate" and lead < WEAK else grade',
+        "evaluation/verdict.py",
+        'if grade == "moderate" and lead < WEAK else grade',
         "if False else grade",
     ),
 }

@@ -10,13 +10,13 @@ BUGS = {
     ),
     "target: always the first": (
         "models/target.py",
-        "return over(outputs[:, target.index], target.frames)",
-        "return over(outputs[:, 0], target.frames)",
+        "        return outputs[:, target.index]\n",
+        "        return outputs[:, 0]\n",
     ),
     "target: versus forgotten": (
         "models/target.py",
-        "if target.versus_index is None:\n        return over(outputs",
-        "if True:\n        return over(outputs",
+        "if target.versus_index is None:\n        return outputs[",
+        "if True:\n        return outputs[",
     ),
     "target: softmax twice": (
         "models/target.py",
