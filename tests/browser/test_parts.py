@@ -123,6 +123,22 @@ def test_every_cell_is_in_the_pixel_of_its_centre(parts: Any) -> None:
             "The model says dog, 90 %. You asked why dog rather than cat: \u22122"
             " (difference of logits).",
         ),
+        (
+            "multi-label",
+            {"outputs": [("dog", 0.9), ("cat", 0.6), ("rain", 0.5), ("bee", 0.49)]},
+            "The model says dog (90 %), cat (60 %) and rain (50 %). You asked about dog: 50 %.",
+        ),
+        (
+            "multi-label",
+            {"outputs": [("dog", 0.9), ("cat", 0.1)]},
+            "The model says dog (90 %). This is what is explained here.",
+        ),
+        (
+            "multi-label",
+            {"outputs": [("dog", 0.2), ("cat", 0.1)], "label": "cat"},
+            "The model says none of its labels; the largest is dog, 90 %. You asked about cat: "
+            "50 %.",
+        ),
         ("regression", {"direction": "down"}, "The model gives dog 0.9. You asked what lowers it."),
         (
             "regression",
@@ -141,6 +157,9 @@ def test_the_answer_says_what_was_asked_in_words(
 ) -> None:
     kind = "value" if task == "regression" else "probability"
     clip = {"task": task, "decision": {"label": "dog", "value": 0.9, "kind": kind}}
+    asked = dict(asked)
+    outputs = asked.pop("outputs", [])
+    clip["outputs"] = [{"label": label, "value": value} for label, value in outputs]
     one = {"label": "dog", "versus": None, "span": None, "direction": "up"}
     one |= {"score": {"kind": kind, "value": 0.5}, **asked}
     code = "([clip, one]) => el('p', {}, ...answerNodes(clip, one)).textContent"

@@ -89,6 +89,7 @@ def test_every_label_above_is_explained_and_a_sound_without_one_is_no_failure(
     page = (folder / "out" / "index.html").read_text()
     assert page.count('<span class="by">energy, <bdi>low</bdi></span>') == 1
     assert page.count('<span class="by">energy</span>') == 1  # the sound of one label
+    assert page.count('<bdi>Mid</bdi> <span class="soft">and 1 more</span></td>') == 1
 
 
 def test_a_repeated_run_makes_nothing_again_and_a_lower_threshold_is_another_run(

@@ -17,7 +17,7 @@ from earwitness.registry import unknown
 from earwitness.types import Direction, Kind, Target
 
 ABOVE = "above:"  # begins a target that stands for several labels
-_DECIDED = 0.5  # probability from which a label is decided
+DECIDED = 0.5  # probability from which a label is decided
 
 
 def make_target(
@@ -120,7 +120,7 @@ def overall(model: Model, outputs: Tensor) -> Tensor:
 
 def decided_labels(model: Model, outputs: Tensor) -> Tensor:
     """Return which labels of several are decided (batch, label): a probability of 0.5 or more."""
-    return overall(model, probabilities(model, outputs)) >= _DECIDED
+    return overall(model, probabilities(model, outputs)) >= DECIDED
 
 
 def explained_score(model: Model, outputs: Tensor, target: Target) -> Tensor:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from earwitness.audio import read_audio
 from earwitness.explanation import Explanation
 from earwitness.methods.registry import METHODS
+from earwitness.models.target import DECIDED
 from earwitness.render.levels import spectrogram_codes
 from earwitness.render.players import copies, expansion
 from earwitness.report.command import command_line
@@ -109,11 +110,17 @@ def _common(note: str, saved: Saved) -> bool:
 
 
 def _decision(one: Explanation) -> dict[str, Any]:
-    """Return the largest output of a classifier, or the explained output of a regression."""
+    """Return the largest output of a classifier, or the explained output of a regression.
+
+    Of several labels, also how many others of the listed ones are decided.
+    """
     if one.task == "regression":
         value = next(o.input for o in one.outputs if o.label == one.target.label)
         return {"label": one.target.label, "value": value, "kind": "value"}
-    return {"label": one.outputs[0].label, "value": one.outputs[0].input, "kind": "probability"}
+    decided = {"label": one.outputs[0].label, "value": one.outputs[0].input, "kind": "probability"}
+    if one.task == "multi-label":
+        decided["others"] = sum(o.input >= DECIDED for o in one.outputs[1:])
+    return decided
 
 
 def _explanation(

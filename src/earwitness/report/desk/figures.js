@@ -8,7 +8,8 @@ function answerNodes(clip, one) {
   const strong = text => el("strong", {}, apart(text)), apart = text => el("bdi", {}, text); // labels may run from right to left
   const value = scoreText(decision.kind, decision.value);
   const who = one.span ? `From ${one.span[0]} to ${one.span[1]} s, the model` : "The model"; // its outputs there
-  const says = task === "regression" && decision.label === one.label
+  const several = task === "multi-label" ? clip.outputs.filter(output => output.value >= 0.5) : [];
+  const says = task === "multi-label" ? severalSaid(who, decision, several, strong) : task === "regression" && decision.label === one.label
     ? [`${who} gives `, strong(decision.label), ` ${value}`, "."]
     : [`${who} says `, strong(decision.label), `, ${value}.`];
   const score = scoreText(one.score.kind, one.score.value);
@@ -16,8 +17,15 @@ function answerNodes(clip, one) {
   if (one.versus && task === "regression") return [...says, ` You asked ${asked} its difference to `, apart(one.versus), `: ${score}.`];
   if (one.versus) return [...says, " You asked why ", strong(one.label), " rather than ", apart(one.versus), `: ${score} (difference of logits).`];
   if (one.direction === "down") return [...says, " You asked what lowers it."];
-  if (one.label !== decision.label) return [...says, ` You asked ${asked} `, strong(one.label), `: ${score}.`];
+  if (one.label !== decision.label || several.length > 1) return [...says, ` You asked ${asked} `, strong(one.label), `: ${score}.`];
   return [...says, " This is what is explained here."];
+}
+
+/** Return what a model of several labels says: all that it decides, of those in the page. */
+function severalSaid(who, decision, several, strong) {
+  if (!several.length) return [`${who} says none of its labels; the largest is `, strong(decision.label), `, ${scoreText("probability", decision.value)}.`];
+  const parts = several.map((output, k) => [k === 0 ? "" : k === several.length - 1 ? " and " : ", ", strong(output.label), ` (${scoreText("probability", output.value)})`]);
+  return [`${who} says `, ...parts.flat(), "."];
 }
 
 /** Fill the bars of the largest outputs and of the one that was asked about. */
