@@ -163,6 +163,7 @@ def measure(
         same noise.
     """
     kept: dict[str, _Measured] = {}
+    number = 0
 
     def keep(name: str, tensor: Tensor) -> None:
         if tensor.ndim >= 3 and len(tensor) == 1 and tensor.is_floating_point():
@@ -170,11 +171,12 @@ def measure(
 
     with torch.no_grad(), model.undisturbed(), record(keep):
         # one by one, as no more than two outputs of a layer are kept at a time
-        for number, sound in enumerate(_disturbed(model, samples, draw).split(1)):
+        for sound in _disturbed(model, samples, draw).split(1):
             if model.frontend is not None:
                 model.from_magnitude(sound.abs())
             else:
                 model(model.plane.synthesise(sound, samples))
+            number += 1
             tick(1)
     return {
         name: (one.responses[0], one.responses[1])
@@ -196,10 +198,8 @@ def _disturbed(model: Model, samples: int, draw: Draw) -> Tensor:
         plane.analyse(calibration_noise(samples, level, seed).to(model.device))[0]
         for seed in (_SEED, _SEED if same else _SEED + 1)
     )
-    gains = [
-        function(one) for one in (along_time, along_freq) for function in (torch.cos, torch.sin)
-    ]
-    return torch.stack([noise, *(noise + share * gain.to(model.device) * other for gain in gains)])
+    waves = [wave(one) for one in (along_time, along_freq) for wave in (torch.cos, torch.sin)]
+    return torch.stack([noise, *(noise + share * one.to(model.device) * other for one in waves)])
 
 
 class _Measured:
@@ -265,13 +265,11 @@ def arrangements(layers: Iterable[Both]) -> dict[tuple[int, int], Arrangement]:
     Tokens keep their order from layer to layer, but their places show less and less as attention
     mixes them.
     """
-    pooled: dict[tuple[int, int], tuple[Response, Response]] = {}
+    alike: dict[tuple[int, int], list[tuple[Response, Response]]] = {}
     for both in layers:
-        for axis, (time, freq) in enumerate(zip(*both, strict=True) if len(both[0]) == 2 else ()):
-            key, time, freq = (axis, len(time)), time.evened(), freq.evened()
-            known = pooled.get(key)
-            pooled[key] = (time, freq) if known is None else (known[0] + time, known[1] + freq)
-    found = {key: find_arrangement(*pair) for key, pair in pooled.items()}
+        for axis, pair in enumerate(zip(*both, strict=True) if len(both[0]) == 2 else ()):
+            alike.setdefault((axis, len(pair[0])), []).append(pair)
+    found = {key: find_arrangement(pairs) for key, pairs in alike.items()}
     return {key: one for key, one in found.items() if one is not None}
 
 

@@ -60,7 +60,10 @@ class Response:
     def evened(self) -> Response:
         """Return the response with an energy of 1 for every index that responds at all."""
         some = self.energy > _SILENT * self.energy.max(initial=0.0)
-        return Response(some * 1.0, np.where(some, self.moment, 0) / np.where(some, self.energy, 1))
+        units: NDArray[np.complex128] = np.where(some, self.moment, 0) / np.where(
+            some, self.energy, 1
+        )
+        return Response(some * 1.0, units)
 
     def narrow(self, count: int) -> bool:
         """Return whether fewer than ``count`` indices respond, and most others do not."""
@@ -141,8 +144,8 @@ class Response:
     def curve(self) -> Array:
         """Return the places of indices with unknown spacing, in order.
 
-        It is the mean place of the index's receptive field, which is cut off on one side at the ends
-        of the axis: there it lies up to the distance of two indices inwards.
+        It is the mean place of the index's receptive field, which is cut off on one side at the
+        ends of the axis: there it lies up to the distance of two indices inwards.
 
         An index that does not respond lies between its neighbours, or beyond the last one at the
         mean distance.

@@ -6,9 +6,11 @@ all times of one frequency are consecutive or all frequencies of one time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import product
+from operator import add
 
 import torch
 from torch import Tensor
@@ -105,12 +107,25 @@ def arrange(tokens: Tokens, time: Response, freq: Response) -> tuple[Response, R
     return time.part(cells).grid(rows)[along], freq.part(cells).grid(rows)[1 - along]
 
 
-def find_arrangement(time: Response, freq: Response) -> Arrangement | None:
-    """Return the arrangement that places follow best, which may be plain; None if there is none."""
-    if not 2 < len(time) <= _MOST_TOKENS:
+def find_arrangement(layers: Sequence[tuple[Response, Response]]) -> Arrangement | None:
+    """Return the arrangement that places follow best in all layers together, if there is one.
+
+    It may be plain: times in order. Its responses are those of the layer that shows it best.
+
+    Parameters
+    ----------
+    layers : sequence of (Response, Response)
+        By time and by frequency, of equally many tokens.
+    """
+    if not 2 < len(layers[0][0]) <= _MOST_TOKENS:
         return None
+    time, freq = (reduce(add, (pair[k].evened() for pair in layers)) for k in (0, 1))
     best = max(_arrangements(time, freq), key=lambda one: one.order, default=None)
-    return best if best is not None and best.order > max(freq.order(), _LEAST) else None
+    if best is None or best.order <= max(freq.order(), _LEAST):
+        return None
+    found = [arrange(best.tokens, *pair) for pair in layers]
+    t, f = max(found, key=lambda pair: sum(one.order() for one in pair if one is not None))
+    return replace(best, time=t, freq=f)
 
 
 def _arrangements(time: Response, freq: Response) -> Iterator[Arrangement]:

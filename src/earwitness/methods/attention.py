@@ -115,15 +115,15 @@ def unfused(model: Model) -> Iterator[None]:
     switched = []
     try:
         for module in (one for part in model.parts for one in part.modules()):
-            config: Any = getattr(module, "config", None)
-            own = getattr(config, "_attn_implementation", None)
-            if hasattr(module, "set_attn_implementation") and own not in _SEEN:
-                switched.append((module, own))
-                module.set_attn_implementation("eager")
+            choose: Any = getattr(module, "set_attn_implementation", None)
+            own = getattr(getattr(module, "config", None), "_attn_implementation", None)
+            if choose is not None and own not in _SEEN:
+                switched.append((choose, own))
+                choose("eager")
         yield
     finally:
-        for module, own in reversed(switched):
-            module.set_attn_implementation(own)
+        for choose, own in reversed(switched):
+            choose(own)
 
 
 def attend(probe: Probe) -> tuple[Tensor, Attention]:
@@ -236,13 +236,10 @@ def token_axes(probe: Probe, layers: int) -> LayerAxes:
 
 
 def _find_axes(model: Model, layers: int, samples: int, tick: Callable[[int], None]) -> LayerAxes:
-    modules = {
-        name: one
-        for name, one in (
-            {} if model.module is None else dict(model.module.named_modules())
-        ).items()
-        if next(one.children(), None) is None
-    }  # the order of tokens shows best before attention mixes them
+    network = torch.nn.Module() if model.module is None else model.module
+    modules = {  # the order of tokens shows best before attention mixes them
+        name: one for name, one in network.named_modules() if next(one.children(), None) is None
+    }
 
     @contextmanager
     def record(keep: Callable[[str, Tensor], None]) -> Iterator[None]:
