@@ -133,4 +133,4 @@ def test_the_map_is_the_papers(method: str, special: bool, monkeypatch: pytest.M
     assert len(found) == TOY_PLANE.frames(SAMPLES) // HOP
     # token k covers frames 5k to 5k + 4
     centres = (HOP * np.arange(len(found)) + 2) * TOY_PLANE.hop / RATE
-    np.testing.assert_allclose(axes[0].times.numpy(), centres, atol=0.02)
+    np.testing.assert_allclose(axes[0].times.numpy(), centres, atol=0.04)  # a token

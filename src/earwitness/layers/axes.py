@@ -169,9 +169,10 @@ def measure(
         if tensor.ndim >= 3 and len(tensor) == 1 and tensor.is_floating_point():
             kept.setdefault(name, _Measured(draw[2])).add(number, tensor.detach()[0])
 
+    sounds = _disturbed(model, samples, draw)
     with torch.no_grad(), model.undisturbed(), record(keep):
         # one by one, as no more than two outputs of a layer are kept at a time
-        for sound in _disturbed(model, samples, draw).split(1):
+        for sound in sounds.split(1):
             if model.frontend is not None:
                 model.from_magnitude(sound.abs())
             else:

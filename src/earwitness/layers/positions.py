@@ -19,7 +19,6 @@ from torch import Tensor
 
 _MARGIN = 0.05  # of the half turn, at both ends; without it the ends of an axis are one place
 _EFFECTIVE = 1e-2  # of the largest energy of change; an index with less does not respond
-_SILENT = 1e-6  # of the largest energy; an index with less does not respond at all
 _FEWEST = 2  # indices that respond
 _DENSE = 0.5  # share of the indices between the first and the last of them
 _MANY = 8  # indices; so many are in order by chance in fewer than one case of 500
@@ -54,16 +53,11 @@ class Response:
     def __len__(self) -> int:
         return len(self.energy)
 
-    def __add__(self, other: Response) -> Response:
-        return Response(self.energy + other.energy, self.moment + other.moment)
-
-    def evened(self) -> Response:
-        """Return the response with an energy of 1 for every index that responds at all."""
-        some = self.energy > _SILENT * self.energy.max(initial=0.0)
-        units: NDArray[np.complex128] = np.where(some, self.moment, 0) / np.where(
-            some, self.energy, 1
-        )
-        return Response(some * 1.0, units)
+    def softened(self) -> Response:
+        """Return the response with the roots of the energies, so that more indices count."""
+        root = np.sqrt(self.energy)
+        moment: NDArray[np.complex128] = self.moment / np.where(root > 0, root, 1)
+        return Response(root, moment)
 
     def narrow(self, count: int) -> bool:
         """Return whether fewer than ``count`` indices respond, and most others do not."""

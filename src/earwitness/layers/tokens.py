@@ -7,10 +7,8 @@ all times of one frequency are consecutive or all frequencies of one time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import dataclass
 from itertools import product
-from operator import add
 
 import torch
 from torch import Tensor
@@ -20,6 +18,7 @@ from earwitness.layers.positions import Response
 _SPECIAL = 5  # tokens at most
 _MOST_TOKENS = 4096
 _PER_SPECIAL = 1.0  # share of the order, per token, that leaving it out must gain
+_AT_THE_END = 0.02  # the same, for any at the end, where silence often is
 _DENSE = 0.5  # share of the cells of a grid that respond, at least
 _MANY = 8  # rows or columns; fewer can be in order by chance
 _SURE = 0.5  # of the spread, to be explained by fewer
@@ -108,24 +107,26 @@ def arrange(tokens: Tokens, time: Response, freq: Response) -> tuple[Response, R
 
 
 def find_arrangement(layers: Sequence[tuple[Response, Response]]) -> Arrangement | None:
-    """Return the arrangement that places follow best in all layers together, if there is one.
+    """Return the arrangement that places follow best, if there is one.
 
-    It may be plain: times in order. Its responses are those of the layer that shows it best.
+    It may be plain: times in order. It is searched in the layer where single tokens show places
+    best, which is usually the first: attention mixes them.
 
     Parameters
     ----------
     layers : sequence of (Response, Response)
         By time and by frequency, of equally many tokens.
     """
-    if not 2 < len(layers[0][0]) <= _MOST_TOKENS:
+    count = len(layers[0][0])
+    if not 2 < count <= _MOST_TOKENS:
         return None
-    time, freq = (reduce(add, (pair[k].evened() for pair in layers)) for k in (0, 1))
+
+    def shown(pair: tuple[Response, Response]) -> float:
+        return sum(one.explained() * len(one.live) / count for one in pair)
+
+    time, freq = (one.softened() for one in max(layers, key=shown))
     best = max(_arrangements(time, freq), key=lambda one: one.order, default=None)
-    if best is None or best.order <= max(freq.order(), _LEAST):
-        return None
-    found = [arrange(best.tokens, *pair) for pair in layers]
-    t, f = max(found, key=lambda pair: sum(one.order() for one in pair if one is not None))
-    return replace(best, time=t, freq=f)
+    return None if best is None or best.order <= max(freq.order(), _LEAST) else best
 
 
 def _arrangements(time: Response, freq: Response) -> Iterator[Arrangement]:
@@ -134,7 +135,7 @@ def _arrangements(time: Response, freq: Response) -> Iterator[Arrangement]:
         inside = count - start - end
         if start + end > _SPECIAL or inside < 2:
             continue
-        weight = 1 - _PER_SPECIAL * (start + end) / count
+        weight = 1 - _PER_SPECIAL * (start + end) / count - (_AT_THE_END if end else 0)
         cells = time.part(slice(start, count - end))
         if cells.order():
             yield Arrangement(Tokens(0, start, end), cells, None, weight * cells.order())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from functools import partial
 
-from earwitness.errors import NotApplicableError
+import torch
+from torch import Tensor
+
+from earwitness.errors import NotApplicableError, reason
 from earwitness.methods.attention import (
     attend,
     by_window,
@@ -53,23 +56,33 @@ def attention_relevance(probe: Probe) -> Map:
         score, found = attend(probe)
         if not score.requires_grad:
             raise no_gradient(probe.model.name)
-        count = len(found.weights)
+        first, last, count = found.weights[0], found.mixed[-1], len(found.weights)
+        means: dict[int, Tensor] = {}
+        for layer, weights in enumerate(found.weights):
+            # each gradient is used as it comes: together they would take as much as the weights
+            weights.register_hook(partial(_add_mean, means, layer, windows, weights.detach()))
+        del weights
+        found.weights.clear()
         try:
-            slopes = torch.autograd.grad(
-                score.sum(), [*found.weights, found.mixed[-1]], allow_unused=True
-            )
+            slope = torch.autograd.grad(score.sum(), [last, first], allow_unused=True)[0]
         except RuntimeError as error:
             raise NotApplicableError(
-                f"{probe.model.name} cannot be differentiated ({error}); use attention-rollout"
+                f"{probe.model.name} cannot be differentiated ({reason(error)}); use lime or "
+                "occlusion"
             ) from error
         probe.tick(2)
-    if slopes[-1] is None:
+    if slope is None:
         raise no_gradient(probe.model.name)
-    shares = read_tokens(slopes[-1], windows)
+    shares = read_tokens(slope, windows)
+    del score, found, first, last, slope
     relevance = shares
-    for weights, slope in zip(reversed(found.weights), reversed(slopes[:count]), strict=True):
-        if slope is not None:
-            positive = (by_window(slope, windows) * by_window(weights.detach(), windows)).relu()
-            mean = positive.mean(dim=1).double()
-            relevance = relevance + torch.einsum("wi,wij->wj", relevance, mean)
+    for layer in sorted(means, reverse=True):
+        relevance = relevance + torch.einsum("wi,wij->wj", relevance, means[layer].double())
     return placed(probe, relevance - shares, shares, count)
+
+
+def _add_mean(
+    means: dict[int, Tensor], layer: int, windows: int, weights: Tensor, slope: Tensor
+) -> None:
+    """Add the mean over heads of a layer's positive products of weight and gradient."""
+    means[layer] = (by_window(slope, windows) * by_window(weights, windows)).relu_().mean(dim=1)

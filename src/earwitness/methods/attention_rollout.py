@@ -46,8 +46,9 @@ def attention_rollout(probe: Probe) -> Map:
             raise no_gradient(probe.model.name)
         slope = probe.differentiate(score, found.mixed[-1])
     shares = read_tokens(slope, windows)
-    rolled = shares
-    for weights in reversed(found.weights):
-        mean = by_window(weights.detach(), windows).mean(dim=1).double()
+    rolled, count = shares, len(found.weights)
+    while found.weights:
+        mean = by_window(found.weights.pop().detach(), windows).mean(dim=1).double()
         rolled = (rolled + torch.einsum("wi,wij->wj", rolled, mean)) / 2
-    return placed(probe, rolled, shares, len(found.weights))
+    del score, found, slope
+    return placed(probe, rolled, shares, count)
