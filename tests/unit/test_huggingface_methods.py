@@ -83,7 +83,7 @@ def loud_patches(folder: Path, special: float = 1.0) -> str:
         body.embeddings.cls_token.zero_()[..., 1] = special
         body.embeddings.distillation_token.zero_()[..., 1] = special
         body.embeddings.patch_embeddings.projection.weight[0] = 0.05
-        body.embeddings.patch_embeddings.projection.bias[0] = 4.0  # of a loud patch, its level is positive
+        body.embeddings.patch_embeddings.projection.bias[0] = 4.0  # a loud patch is positive
         for layer in body.layers:
             layer.attention.q_proj.weight[0, 1] = 3.0
             layer.attention.k_proj.weight[0, 0] = 1.0
