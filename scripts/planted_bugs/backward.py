@@ -105,7 +105,7 @@ BUGS = {
     ),
     "cam: activations before the relu": (
         "backward/following.py",
-        "active = call.name in _ACTIVATIONS or is_rectifier(call)",
+        "active = call.name in ACTIVATIONS or is_rectifier(call)",
         "active = False",
     ),
     "cam: an activation function on one of two paths": (

@@ -5,8 +5,8 @@ from __future__ import annotations
 BUGS = {
     "axis: calibration swaps them": (
         "layers/axes.py",
-        "LayerAxes(plus_batch[0], plus_batch[1]",
-        "LayerAxes(plus_batch[1], plus_batch[0]",
+        "places[0], places[1], torch",
+        "places[1], places[0], torch",
     ),
     "lmac: layers that run backwards are read as they are": (
         "layers/finding.py",
@@ -55,7 +55,7 @@ BUGS = {
     ),
     "cam: the search is silent": (
         "layers/axes.py",
-        "tick(len(some))",
+        "tick(1)",
         "pass",
     ),
     "cam: a map of loudness is not noted": (
@@ -135,7 +135,7 @@ BUGS = {
     ),
     "iba: a layout is not restored": (
         "layers/placing.py",
-        "ordered.permute([order.index(axis) for axis in range(like.ndim)])",
+        "ordered.permute([order.index(axis) for axis in range(cells.ndim)])",
         "ordered.permute(order)",
     ),
     "iba: nats are called bits": (
@@ -182,5 +182,40 @@ BUGS = {
         "layers/placing.py",
         "(times >= start / rate) & (times <= end / rate)",
         "times <= end / rate",
+    ),
+    "axis: a change of level is taken for a place": (
+        "layers/axes.py",
+        "if self._same:",
+        "if True:",
+    ),
+    "axis: few cells are placed by another noise": (
+        "layers/axes.py",
+        "(draw[2] or not uncertain)",
+        "True",
+    ),
+    "tokens: all times of one frequency are never consecutive": (
+        "layers/tokens.py",
+        "return sizes if self.freq_major else sizes[::-1]",
+        "return sizes[::-1]",
+    ),
+    "tokens: special tokens are cells": (
+        "layers/tokens.py",
+        "product(range(_SPECIAL + 1), repeat=2)",
+        "[(0, 0)]",
+    ),
+    "tokens: special tokens are searched at the beginning only": (
+        "layers/tokens.py",
+        "product(range(_SPECIAL + 1), repeat=2)",
+        "[(one, 0) for one in range(_SPECIAL + 1)]",
+    ),
+    "tokens: the map begins at the special ones": (
+        "layers/tokens.py",
+        "values.narrow(self.axis, self.start,",
+        "values.narrow(self.axis, 0,",
+    ),
+    "cam: after the last attention only the class token counts": (
+        "layers/choosing.py",
+        "and wide(name, axes) and reached(name, axes)",
+        "and wide(name, axes)",
     ),
 }

@@ -43,11 +43,6 @@ BUGS = {
         "if not model.one_by_one or model.declared_alone:",
         "if True:",
     ),
-    "batch: hidden layers located in batches of items that affect each other": (
-        "layers/axes.py",
-        "size = 1 if model.one_by_one else _BATCH",
-        "size = _BATCH",
-    ),
     "batch: not decided before the method": (
         "subject.py",
         "outputs_for(self.model, self.wave, batches=True)",

@@ -37,10 +37,11 @@ from tests.toys import (
     waveform,
 )
 
-# what is trained beforehand has tests of its own
-ALL = [method.name for method in METHODS.all() if not method.needs_training]
+# what is trained beforehand, or reads attention, has tests of its own
+OWN = [one.name for one in METHODS.all() if one.needs_training or one.needs_attention]
+ALL = [method.name for method in METHODS.all() if method.name not in OWN]
 REAL = [name for name in ALL if not METHODS.get(name).control]
-GRADIENT = [method.name for method in METHODS.all() if method.needs_gradients]
+GRADIENT = [name for name in ALL if METHODS.get(name).needs_gradients]
 PIECES = [method.name for method in METHODS.all() if "pieces" in method.declared]
 RANDOM = [name for name in ALL if METHODS.get(name).random]
 LINEAR = [name for name in REAL if METHODS.get(name).linear]

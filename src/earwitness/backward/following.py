@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_flatten
 from earwitness.backward.calls import Call, is_rectifier, varies
 from earwitness.backward.rules import RuleMode
 
-_ACTIVATIONS = frozenset(
+ACTIVATIONS = frozenset(
     """relu relu6 hardtanh leaky_relu prelu rrelu elu selu celu gelu silu mish softplus threshold
     hardswish""".split()  # noqa: SIM905
 )
@@ -56,7 +56,7 @@ class Following(RuleMode):
         else:
             return None
         self._takers.setdefault(id(own), [])
-        active = call.name in _ACTIVATIONS or is_rectifier(call)
+        active = call.name in ACTIVATIONS or is_rectifier(call)
         if not (active or call.name in _THROUGH):
             self._current = (own, call.name, None)
             return None

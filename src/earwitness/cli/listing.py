@@ -31,6 +31,7 @@ def methods(names: tuple[str, ...], as_json: bool) -> int:
             "limits": method.limits,
             "adds_up_to": method.complete or None,
             "needs_gradients": method.needs_gradients,
+            "needs_attention": method.needs_attention,
             "needs_training": method.needs_training,
             "random": method.random,
             "linear": method.linear,

@@ -10,7 +10,7 @@ from torch import nn
 
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, calibration_noise, find_axes
-from earwitness.layers.influence import find_influence
+from earwitness.layers.influence import Influence, find_influence
 from earwitness.layers.recording import require_layers
 from earwitness.models.calling.alternatives import instead
 from earwitness.models.calling.modes import sealed
@@ -21,7 +21,6 @@ from earwitness.registry import unknown
 from earwitness.types import Target
 
 FEW_CHANNELS = 8  # with fewer, the weights can hardly tell the score's cells from loud ones
-_AT_ONCE = 8  # layers located at once, from the last back; earlier ones are large and slow
 Tick = Callable[[int], None]
 
 
@@ -41,6 +40,7 @@ class ChosenLayer:
 
     def channels(self, shape: torch.Size) -> int:
         """Return the number of channels in an output of this shape (batch, ...)."""
+        shape = self.axes.shape(shape)
         places = {self.axes.time_axis, self.axes.freq_axis}
         return torch.Size(n for k, n in enumerate(shape) if k and k not in places).numel()
 
@@ -87,10 +87,10 @@ def deciding_layer(model: Model, target: Target, samples: int, tick: Tick) -> Ch
     whole = replace(target, span=None, frames=None)
     if (whole, samples) not in known:
         _require(model, target, samples)
-        shapes = _influential(model, whole, samples, tick)
-        key = (tuple(shapes), samples)
+        influences = _influential(model, whole, samples, tick)
+        key = (tuple(influences), samples)
         if key not in known:
-            known[key] = _search(model, whole, shapes, samples, tick)
+            known[key] = _search(model, whole, influences, samples, tick)
         known[whole, samples] = known[key]
     return known[whole, samples]
 
@@ -112,8 +112,8 @@ def layer_module(model: Model, name: str) -> nn.Module:
     return modules[name]
 
 
-def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict[str, torch.Size]:
-    """Return the shapes of layers called once that the score depends on, in order of execution."""
+def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict[str, Influence]:
+    """Return the layers called once that the score depends on, in order of execution."""
     leaves = {
         name: module
         for name, module in (model.module or nn.Module()).named_modules()
@@ -131,32 +131,37 @@ def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict
             f"{_instead(model, target, samples)}"
         )
     once = {name: one for name, one in influence.items() if one.calls == 1}
-    some = {name: one.shape for name, one in once.items() if one.effective}
+    some = {name: one for name, one in once.items() if one.effective}
     if some:
         return some
     # the gradient is zero everywhere, perhaps because all activations are off
-    return {name: one.shape for name, one in once.items() if one.connected}
+    return {name: one for name, one in once.items() if one.connected}
 
 
 def _search(
-    model: Model, target: Target, shapes: dict[str, torch.Size], samples: int, tick: Tick
+    model: Model, target: Target, influences: dict[str, Influence], samples: int, tick: Tick
 ) -> ChosenLayer:
-    """Locate layers from the last back until one has many channels and both axes."""
+    """Locate layers from the last back until one has many channels and both axes.
+
+    A layer in which the score depends on special tokens only, as after the last attention of a
+    transformer with a class token, is passed over.
+    """
+
+    def reached(name: str, axes: LayerAxes) -> bool:
+        one, tokens = influences[name], axes.tokens
+        if tokens is None or not one.effective:
+            return True
+        return bool(one.live[tokens.axis][tokens.cells(one.shape[tokens.axis])].any())
 
     def wide(name: str, axes: LayerAxes) -> bool:
-        return ChosenLayer(name, axes).channels(shapes[name]) >= FEW_CHANNELS
+        return ChosenLayer(name, axes).channels(influences[name].shape) >= FEW_CHANNELS
 
     def enough(name: str, axes: LayerAxes) -> bool:
-        return axes.freq_axis is not None and wide(name, axes)
+        return axes.freq_axis is not None and wide(name, axes) and reached(name, axes)
 
-    names = [name for name, shape in shapes.items() if len(shape) > 2]
-    found: dict[str, LayerAxes] = {}
-    for part in (names[-_AT_ONCE:], names[:-_AT_ONCE]):
-        if part:
-            modules = {name: layer_module(model, name) for name in part}
-            found = find_axes(model, modules, samples, enough=enough, tick=tick) | found
-        if any(enough(*one) for one in found.items()):
-            break
+    modules = {name: layer_module(model, name) for name in influences}
+    found = find_axes(model, modules, samples, enough=enough, tick=tick)
+    found = {name: axes for name, axes in found.items() if reached(name, axes)}
     if not found:
         raise NotApplicableError(
             f"found no layer of {model.name} that the score depends on and whose output "

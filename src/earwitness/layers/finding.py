@@ -18,6 +18,7 @@ from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, find_axes
 from earwitness.layers.influence import find_influence
 from earwitness.layers.recording import recording, require_layers
+from earwitness.layers.tokens import Tokens
 from earwitness.models.model import Model
 from earwitness.registry import unknown
 
@@ -46,6 +47,8 @@ class HiddenLayer:
     mapped : bool
         Whether a decoder uses its activations. If not, it is deeper than all layers that are used,
         and only the conditioning is computed from it (``Activations.conditioning``).
+    tokens : Tokens or None
+        The axis of its output that holds its cells between special tokens, or a grid of them.
     """
 
     name: str
@@ -55,9 +58,11 @@ class HiddenLayer:
     freqs: tuple[float, ...]
     flips: tuple[int, ...] = ()
     mapped: bool = True
+    tokens: Tokens | None = None
 
     def read(self, output: Tensor) -> Tensor:
         """Return a layer's output as (batch, channel, freq, frame), low and early first."""
+        output = output if self.tokens is None else self.tokens.split(output)
         output = output.flip(self.flips) if self.flips else output
         places = [self.time_axis] if self.freq_axis is None else [self.freq_axis, self.time_axis]
         others = [axis for axis in range(1, output.ndim) if axis not in places]
@@ -120,7 +125,7 @@ def find_layers(
         if _channels(axes, shapes[name]) == _channels(axes, shorter[name])
     }  # if the channels depend on the length, as in attention weights, a layer cannot be used
     layers = [_layer(name, axes, shapes[name]) for name, axes in found.items() if name in shapes]
-    sizes = {layer.name: _size(layer, shapes[layer.name]) for layer in layers}
+    sizes = {one.name: _size(one, found[one.name].shape(shapes[one.name])) for one in layers}
     if not names:
         located = {one.name: modules[one.name] for one in layers}
         silence = torch.zeros(1, samples, device=model.device)
@@ -168,10 +173,13 @@ def _layer(name: str, axes: LayerAxes, shape: torch.Size) -> HiddenLayer:
     freqs = () if axes.freq_axis is None else tuple(sorted(axes.freqs.tolist()))
     places = {axes.time_axis: axes.times, axes.freq_axis: axes.freqs}
     flips = (axis for axis, at in places.items() if axis is not None and at[0] > at[-1])
-    return HiddenLayer(name, axes.time_axis, axes.freq_axis, channels, freqs, tuple(flips))
+    return HiddenLayer(
+        name, axes.time_axis, axes.freq_axis, channels, freqs, tuple(flips), tokens=axes.tokens
+    )
 
 
 def _channels(axes: LayerAxes, shape: torch.Size) -> int:
+    shape = axes.shape(shape)
     rows = 1 if axes.freq_axis is None else shape[axes.freq_axis]
     return shape[1:].numel() // (shape[axes.time_axis or 0] * rows)
 

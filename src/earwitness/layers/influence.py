@@ -27,12 +27,15 @@ class Influence:
         Whether there is a differentiable path from the layer to the output.
     effective : bool
         Whether the gradient along it is not zero everywhere.
+    live : tuple of Tensor, shape (index,), bool
+        Where along each axis of the output it is not zero everywhere.
     """
 
     shape: torch.Size
     calls: int
     connected: bool
     effective: bool
+    live: tuple[Tensor, ...]
 
 
 def find_influence(
@@ -90,6 +93,15 @@ def find_influence(
             calls[name],
             slope is not None,
             slope is not None and bool((slope != 0).any()),
+            () if slope is None else _live(slope),
         )
         for name, slope in zip(kept, slopes, strict=True)
     }
+
+
+def _live(slope: Tensor) -> tuple[Tensor, ...]:
+    found, some = [], slope != 0
+    for axis in range(some.ndim):
+        others = [other for other in range(some.ndim) if other != axis]
+        found.append(some.any(dim=others) if others else some)
+    return tuple(found)

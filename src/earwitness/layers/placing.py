@@ -12,28 +12,33 @@ from earwitness.plane.windows import joined
 
 
 def place_axes(axes: LayerAxes) -> list[int]:
-    """Return the axes of a layer's output that are frequency, if there is one, and time."""
+    """Return the axes of a layer's cells that are frequency, if there is one, and time."""
     return [axis for axis in (axes.freq_axis, axes.time_axis) if axis is not None]
 
 
-def channel_axes(values: Tensor, axes: LayerAxes) -> list[int]:
-    """Return all other axes of a layer's output, except the batch."""
-    return [axis for axis in range(1, values.ndim) if axis not in place_axes(axes)]
+def channel_axes(cells: Tensor, axes: LayerAxes) -> list[int]:
+    """Return all other axes of a layer's cells, except the batch."""
+    return [axis for axis in range(1, cells.ndim) if axis not in place_axes(axes)]
 
 
 def as_maps(values: Tensor, axes: LayerAxes) -> Tensor:
     """Return a layer's output as (batch, channel, freq or 1, frame), in the layer's own order."""
-    places, channels = place_axes(axes), channel_axes(values, axes)
-    ordered = values.permute(0, *channels, *places)
+    cells = axes.split(values)
+    places, channels = place_axes(axes), channel_axes(cells, axes)
+    ordered = cells.permute(0, *channels, *places)
     sizes = ordered.shape[1 + len(channels) :]
     return ordered.reshape(len(values), -1, *([1] if len(places) == 1 else []), *sizes)
 
 
 def as_output(maps: Tensor, like: Tensor, axes: LayerAxes) -> Tensor:
-    """Return maps (batch, channel, freq or 1, frame) in the layout of a layer's output."""
-    order = [0, *channel_axes(like, axes), *place_axes(axes)]
-    ordered = maps.reshape(len(maps), *(like.shape[axis] for axis in order[1:]))
-    return ordered.permute([order.index(axis) for axis in range(like.ndim)])
+    """Return maps (batch, channel, freq or 1, frame) in the layout of a layer's output.
+
+    Special tokens are those of ``like``.
+    """
+    cells = axes.split(like)
+    order = [0, *channel_axes(cells, axes), *place_axes(axes)]
+    ordered = maps.reshape(len(maps), *(cells.shape[axis] for axis in order[1:]))
+    return axes.join(ordered.permute([order.index(axis) for axis in range(cells.ndim)]), like)
 
 
 def per_cell(values: Tensor, axes: LayerAxes) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -40,6 +42,9 @@ _WITHOUT_EFFECT = 0.01  # change of the score relative to that without the layer
 )
 def gradcam(probe: Probe, *, layer: str = "") -> Map:
     """Compute ``ReLU(sum_k a_k A_k)`` with ``a_k`` the mean gradient of the score on map ``k``.
+
+    Of a transformer, the layer is in the last block where tokens other than the special ones still
+    matter; special tokens (class, distillation) are left out of the map and of the mean.
 
     The map is placed at the measured time and frequency of the layer's receptive fields
     (``layers.axes``) and interpolated from there to the plane, not stretched like an image. A layer
@@ -91,13 +96,14 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
         gradient = probe.differentiate(score, activation, layer=name)
     if layer and not bool(gradient.any()):
         raise no_gradient(probe.model.name, layer)
-    activation = activation.detach()
+    # special tokens of a transformer have no place
+    cells, slopes = axes.split(activation.detach()), axes.split(gradient)
     details: dict[str, Any] = {"layer": name}
     details["axes"] = "time only" if axes.freq_axis is None else "time, frequency"
     if function:
         details["activation"] = function
-    maps = _class_maps(activation, gradient, axes)
-    notes = _notes(probe, chosen, float(score.detach()), maps, activation, gradient)
+    maps = _class_maps(cells, slopes, replace(axes, tokens=None))
+    notes = _notes(probe, chosen, float(score.detach()), maps, cells, slopes)
     if notes:
         details["notes"] = notes
     return Map(
@@ -111,8 +117,8 @@ def _notes(
     chosen: ChosenLayer,
     score: float,
     maps: Tensor,
-    activation: Tensor,
-    gradient: Tensor,
+    cells: Tensor,
+    slopes: Tensor,
 ) -> list[str]:
     """Return a note if much of the map lies where the layer does not affect the score.
 
@@ -122,27 +128,28 @@ def _notes(
     the cells without a gradient are tried: the score with the layer's output in these cells only is
     compared with that without any output.
     """
-    name, axes = chosen.name, chosen.axes
-    local = per_cell(gradient * activation, axes).relu()
+    name, axes = chosen.name, replace(chosen.axes, tokens=None)
+    local = per_cell(slopes * cells, axes).relu()
     if not bool(maps.any()):
         return []
     both = [one / one.sum().clamp(min=1e-30) for one in (maps, local)]
     elsewhere = 1 - float(torch.minimum(*both).sum())
     if elsewhere <= _ELSEWHERE:
         return []
-    channels = channel_axes(gradient, axes)
-    reach = gradient.abs().amax(dim=channels, keepdim=True) if channels else gradient.abs()
+    channels = channel_axes(slopes, axes)
+    reach = slopes.abs().amax(dim=channels, keepdim=True) if channels else slopes.abs()
     dead = reach <= _NO_GRADIENT * reach.max()
     few = FEW_CHANNELS
-    share = float((both[0] * per_cell(dead.to(gradient), axes)).sum())
+    share = float((both[0] * per_cell(dead.to(slopes), axes)).sum())
     if share > _ELSEWHERE:
         only, without = (
-            _masked_score(probe, name, gains) for gains in (dead, torch.zeros_like(dead))
+            _masked_score(probe, chosen, gains.expand_as(slopes))
+            for gains in (dead, torch.zeros_like(dead))
         )
         if abs(only - without) <= _WITHOUT_EFFECT * abs(score - without):
             return [f"{share:.0%} of the map lies where layer {name!r} has no effect on the score"]
         few = 2  # after a maximum the local effect is no reference
-    count = chosen.channels(activation.shape)
+    count = math.prod(cells.shape[axis] for axis in channels)
     if count >= few:
         return []
     return [
@@ -152,11 +159,15 @@ def _notes(
     ]
 
 
-def _masked_score(probe: Probe, name: str, gains: Tensor) -> float:
-    """Return the score with a layer's output multiplied by gains that broadcast to it."""
-    hooked = {name: layer_module(probe.model, name)}
+def _masked_score(probe: Probe, chosen: ChosenLayer, gains: Tensor) -> float:
+    """Return the score with a layer's cells multiplied by gains."""
+    hooked = {chosen.name: layer_module(probe.model, chosen.name)}
     ones = torch.ones(1, *probe.shape, device=probe.device)
-    with torch.no_grad(), recording(hooked, lambda _, output: output * gains):
+
+    def masked(_: str, output: Tensor) -> Tensor:
+        return chosen.axes.join(chosen.axes.split(output) * gains, output)
+
+    with torch.no_grad(), recording(hooked, masked):
         return float(probe.score(ones))
 
 

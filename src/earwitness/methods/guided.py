@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from earwitness.backward.calls import Call, is_rectifier
+from earwitness.backward.following import ACTIVATIONS
 from earwitness.backward.rules import RuleMode
 from earwitness.errors import NotApplicableError
 from earwitness.methods.gradcam import gradcam
@@ -37,6 +38,7 @@ class _GuidedMode(RuleMode):
     def __init__(self) -> None:
         super().__init__(masks=True)
         self.replaced = 0
+        self.others: list[str] = []  # activations without a rule
         self._sizes: dict[int, tuple[Tensor, Tensor]] = {}  # by the id of |x|: that, and x
 
     def rule(self, call: Call) -> Tensor | None:
@@ -44,6 +46,8 @@ class _GuidedMode(RuleMode):
         if is_rectifier(call):
             self.replaced += 1
             return _guided(call.inputs[0])
+        if call.name in ACTIVATIONS and call.name not in self.others:
+            self.others.append(call.name)
         whole = self._with_its_size(call)
         if whole is None:
             return None
@@ -95,9 +99,11 @@ def guided_backprop(probe: Probe) -> Map:
     with mode:
         ((_, gradient),) = probe.gradients([probe.magnitude], of_magnitude=True)
     if not mode.replaced:
+        other = f"its activation is {' and '.join(mode.others)}"
         raise NotApplicableError(
             f"guided-backprop: {probe.model.name} calls no ReLU that can be intercepted "
-            "(another activation, or a compiled network); use saliency"
+            f"({other if mode.others else 'no activation, or a compiled network'}), and the rule "
+            "is for ReLUs only; use saliency"
         )
     return Map(gradient[0], {"relus": mode.replaced})
 

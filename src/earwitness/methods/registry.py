@@ -49,6 +49,8 @@ class Method:
         Whether it ignores the model and serves as a reference for comparison.
     gives_gains : bool
         Whether its values are gains in [0, 1], used as the mask by default.
+    needs_attention : bool
+        Whether it reads the attention of a transformer.
     needs_training : bool
         Whether it needs a decoder trained for the model.
     cost : int or callable
@@ -72,6 +74,7 @@ class Method:
     time_only: bool
     control: bool
     gives_gains: bool
+    needs_attention: bool
     needs_training: bool
     cost: int | Callable[[Mapping[str, Any]], int]
     check: Callable[[Mapping[str, Any]], None]
@@ -143,6 +146,7 @@ def register(
     time_only: bool = False,
     control: bool = False,
     gives_gains: bool = False,
+    needs_attention: bool = False,
     needs_training: bool = False,
     cost: int | Callable[[Mapping[str, Any]], int],
     check: Callable[[Mapping[str, Any]], None] = lambda _: None,
@@ -166,6 +170,7 @@ def register(
             time_only=time_only,
             control=control,
             gives_gains=gives_gains,
+            needs_attention=needs_attention,
             needs_training=needs_training,
             cost=cost,
             check=check,
