@@ -37,6 +37,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml constraints.txt requirements-models.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,oracle,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-models.txt
 	touch $@ $(VENV)/.installed

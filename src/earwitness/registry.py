@@ -1,6 +1,6 @@
 """Registries of named specifications with automatic discovery.
 
-A registry imports all modules of its package on first use, and then the entry points of its group,
+A registry imports all modules of its packages on first use, and then the entry points of its group,
 through which other packages add entries. Adding a file is enough; there is no list to edit.
 """
 
@@ -55,15 +55,15 @@ class Registry(Generic[S]):
     ----------
     kind : str
         Noun for one entry, used in messages.
-    package : str
-        Package whose modules register entries on import.
+    packages : str or sequence of str
+        Packages whose modules register entries on import.
     group : str
         Entry-point group for modules of other packages.
     """
 
-    def __init__(self, kind: str, package: str, group: str) -> None:
+    def __init__(self, kind: str, packages: str | Sequence[str], group: str) -> None:
         self.kind = kind
-        self._package = package
+        self._packages = [packages] if isinstance(packages, str) else packages
         self._group = group
         self._specs: dict[str, S] = {}
         self._doubtful: set[str] = set()  # added by a module that failed later
@@ -95,9 +95,10 @@ class Registry(Generic[S]):
             return
         self._discovered = True  # the modules may look up entries themselves
         try:
-            package = importlib.import_module(self._package)
-            for module in pkgutil.iter_modules(package.__path__):
-                self._import(partial(importlib.import_module, f"{self._package}.{module.name}"))
+            for package in map(importlib.import_module, self._packages):
+                for module in pkgutil.iter_modules(package.__path__):
+                    name = f"{package.__name__}.{module.name}"
+                    self._import(partial(importlib.import_module, name))
         except BaseException:
             self._discovered = False  # the next call fails too, rather than find half of them
             raise

@@ -32,8 +32,9 @@ from earwitness.checking.outputs import (
     unchecked,
 )
 from earwitness.errors import EarwitnessError, ModelError, OutputShapeError
-from earwitness.models.adapters.registry import ADAPTERS
+from earwitness.models.adapters.registry import find_adapter
 from earwitness.models.model import Model
+from earwitness.models.registry import split_name
 from earwitness.signals import scene
 from earwitness.subject import Subject, load_clip
 from earwitness.types import Audio
@@ -202,14 +203,13 @@ def _command(model: Model, clips: Sequence[Path], method: str, declare: Mapping[
     if not model.loaded:
         return f'earwitness.explain(model, sound, "{method}")'
     words = ["earwitness", "explain", str(clips[0]) if clips else "SOUND", "--model", model.loaded]
-    prefix = model.loaded.partition(":")[0]
-    adapter = next((one for one in ADAPTERS.all() if one.name == prefix), None)
+    adapter, _ = find_adapter(split_name(model.loaded)[0]) or (None, "")
     shortest, longest = declare.get("lengths", (None, None))
     limits = {"shortest": shortest, "longest": longest}
     found = {name: value for name, value in limits.items() if value is not None}
     for name, value in {**declare, **found}.items():
         option = "rate" if name == "sample_rate" else name
-        if adapter is not None and option in adapter.declared and prefix != "python":
+        if adapter and option in adapter.declared and adapter.name != "python":
             words += ["--model-set", f"{option}={value}"]
     return shlex.join([*words, "--method", method])
 

@@ -133,12 +133,12 @@ def metrics(as_json: bool) -> int:
 @click.argument("names", nargs=-1, metavar="[KIND]...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per model and kind.")
 def models(names: tuple[str, ...], as_json: bool) -> int:
-    """List the built-in models and the kinds of models that can be loaded, KIND:FILE.
+    """List the built-in models, those of other packages, and the kinds of files, KIND:FILE.
 
     Options of a kind are given with --model-set OPTION=VALUE; those of the kinds named are
     described.
     """
-    from earwitness.models.adapters.registry import ADAPTERS
+    from earwitness.models.adapters.registry import ADAPTERS, find_adapter
     from earwitness.models.registry import list_models
 
     for model in [] if names else list_models():
@@ -147,11 +147,12 @@ def models(names: tuple[str, ...], as_json: bool) -> int:
             emit(json.dumps(facts))
         else:
             emit(f"{model.name:22}{model.summary}")
-    for one in [ADAPTERS.get(name.partition(":")[0]) for name in names] or ADAPTERS.all():
+    chosen = [(find_adapter(name) or (ADAPTERS.get(name.partition(":")[0]),))[0] for name in names]
+    for one in chosen or ADAPTERS.all():
         if as_json:
             emit(json.dumps(_adapter_facts(one)))
             continue
-        lacking = f"  [pip install 'earwitness[{one.extra}]']" if one.missing else ""
+        lacking = f"  [{one.install}]" if one.missing else ""
         needs = f"  [with {', '.join(one.needs)}]" if one.needs and not lacking else ""
         emit(f"{one.usage:22} {one.summary}{lacking or needs}")
         for option in one.declared.values() if names else ():
@@ -169,6 +170,7 @@ def _adapter_facts(one: Adapter) -> dict[str, Any]:
         "needs": list(one.needs),
         "installed": not one.missing,
         "extra": one.extra,
+        "install": one.install,
         "options": {name: option.default for name, option in one.declared.items()},
         "declared": {name: option_facts(option) for name, option in one.declared.items()},
     }

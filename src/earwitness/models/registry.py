@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from earwitness.errors import EarwitnessError, ModelError, ParameterError, reason
-from earwitness.models.adapters.registry import ADAPTERS, Adapter, as_text
+from earwitness.models.adapters.registry import ADAPTERS, Adapter, as_text, find_adapter
 from earwitness.models.model import Model
 from earwitness.options import Option, read_value
 from earwitness.registry import Registry, unknown
@@ -128,22 +128,22 @@ def join_name(name: str, options: Mapping[str, Any]) -> str:
 
 def _declared(place: str) -> Mapping[str, Option]:
     """Return the options of the adapter that a name begins with."""
-    adapters = {f"{one.name}:": one.declared for one in ADAPTERS.all()}
-    return adapters.get("".join(place.partition(":")[:2]), {})
+    found = find_adapter(place)
+    return {} if found is None else found[0].declared
 
 
 def _adapted(place: str, given: Mapping[str, str], options: Mapping[str, Any]) -> Model | None:
     """Return the model that an adapter loads; None if none is named."""
-    prefix, colon, rest = place.partition(":")
-    adapters = {one.name: one for one in ADAPTERS.all()}
-    if not colon or prefix not in adapters:
+    found = find_adapter(place)
+    if found is None:
         return None
-    declared = adapters[prefix].declared
+    adapter, rest = found
+    declared = adapter.declared
     read = {
         key: read_value(text, declared[key]) if key in declared else text
         for key, text in given.items()
     }
-    return adapters[prefix].load(rest, {**read, **options})
+    return adapter.load(rest, {**read, **options})
 
 
 def _own(name: str) -> Model:

@@ -81,17 +81,23 @@ def mel_filterbank(plane: Plane, mels: int, low: float = 0.0, high: float | None
         If a band is so narrow that it contains no bin.
     """
     high = plane.rate / 2 if high is None else high
-    edges = mel_edges(mels, low, high)
-    freqs = plane.freqs().double()
-    width = edges[1:] - edges[:-1]
-    ramps = edges[:, None] - freqs[None, :]
-    rising = -ramps[:-2] / width[:-1, None]
-    falling = ramps[2:] / width[1:, None]
-    filters = torch.minimum(rising, falling).clamp(min=0)
-    filters = filters * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    filters = mel_triangles(plane.freqs(), mel_edges(mels, low, high))
     if bool((filters.sum(dim=1) == 0).any()):
         raise ParameterError(
             f"{mels} mel bands from {low:g} to {high:g} Hz leave bands without a bin at n_fft "
             f"{plane.n_fft}; use fewer bands or a longer window"
         )
     return filters
+
+
+def mel_triangles(freqs: Tensor, edges: Tensor) -> Tensor:
+    """Return triangles of unit area between corner frequencies (``mel_edges``), (mels, freq).
+
+    A band between two frequencies is zero.
+    """
+    width = edges[1:] - edges[:-1]
+    ramps = edges[:, None] - freqs.double()[None, :]
+    rising = -ramps[:-2] / width[:-1, None]
+    falling = ramps[2:] / width[1:, None]
+    filters = torch.minimum(rising, falling).clamp(min=0)
+    return filters * (2.0 / (edges[2:] - edges[:-2]))[:, None]

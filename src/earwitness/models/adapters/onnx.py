@@ -44,18 +44,10 @@ def from_onnx(
     select : str
         Name of the output to explain.
     """
-    import onnxruntime
-
     name, path = f"onnx:{file}", Path(file)
     if not path.is_file():
         raise ModelError(f"{name}: no such file")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has classes of its own, of no common root
-        raise ModelError(f"{name}: cannot be loaded: {reason(error)}") from error
+    session = open_session(path, name)
     metadata = session.get_modelmeta().custom_metadata_map
     found = session.get_outputs()
     chosen = [one for one in found if one.name == select]
@@ -76,6 +68,25 @@ def from_onnx(
     beside = Path(f"{file}.data")  # weights of a large graph
     model.source = digest_of([path, *([beside] if beside.is_file() else [])])
     return model
+
+
+def open_session(path: Path, name: str) -> Any:
+    """Return an ``onnxruntime.InferenceSession`` of a file, on as many threads as torch has.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be loaded.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has classes of its own, of no common root
+        raise ModelError(f"{name}: cannot be loaded: {reason(error)}") from error
 
 
 def _port(one: Any, name: str) -> Port:

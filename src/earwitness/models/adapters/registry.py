@@ -1,6 +1,7 @@
 """The registry of adapters: how models of other worlds are loaded by name, ``onnx:FILE``.
 
-An adapter is a function in a file of its own. Its keyword-only parameters are its options, as for
+An adapter is a function in a file of its own. One for a single model, whose weights another package
+brings, has no place: its name alone loads it. Its keyword-only parameters are its options, as for
 methods. An adapter that takes ``facts`` has the options of ``declare`` as well: what ``wrap`` wants
 to know about any model.
 """
@@ -15,7 +16,7 @@ import numbers
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -33,17 +34,20 @@ class Adapter:
     Attributes
     ----------
     name : str
-        What stands before the colon.
+        What stands before the colon, or the whole name.
     place : str
-        What stands after it, in capitals, such as ``FILE``.
+        What stands after the colon, in capitals, such as ``FILE``; empty for a single model.
     summary : str
     function : callable
-        ``function(place, **options)``, or ``function(place, facts, **options)``, returns a model.
+        ``function(place, **options)``, or ``function(place, facts, **options)``, returns a model;
+        ``function(**options)`` without a place.
     declared : mapping of str to Option
     needs : tuple of str
         Modules of packages that are not installed with earwitness.
     extra : str
         The extra of earwitness that installs them.
+    packages : mapping of str to str
+        What ``pip install`` is given instead, by the names of modules.
     suffixes : tuple of str
         Ends of the names of its files.
     """
@@ -55,17 +59,25 @@ class Adapter:
     declared: Mapping[str, Option]
     needs: tuple[str, ...] = ()
     extra: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
     suffixes: tuple[str, ...] = ()
 
     @property
     def usage(self) -> str:
         """How a model is named, such as ``onnx:FILE``."""
-        return f"{self.name}:{self.place}"
+        return f"{self.name}:{self.place}" if self.place else self.name
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Modules that it needs and that are not installed."""
         return tuple(one for one in self.needs if importlib.util.find_spec(one) is None)
+
+    @property
+    def install(self) -> str:
+        """The commands that install what is missing; empty if nothing is."""
+        extra = f"'earwitness[{self.extra}]'"
+        given = dict.fromkeys(self.packages.get(one, extra) for one in self.missing)
+        return " && ".join(f"pip install {one}" for one in given)
 
     def load(self, place: str, options: Mapping[str, Any]) -> Any:
         """Return the model at a place, a file or a name.
@@ -77,16 +89,20 @@ class Adapter:
         UnknownNameError, ParameterError
             For options that it does not have, or values that are not valid.
         """
-        if not place:
+        if not place and self.place:
             raise ModelError(f"{self.name}: names no model; write {self.usage}")
+        if place and not self.place:
+            raise unknown("model", f"{self.name}:{place}", [one.usage for one in ADAPTERS.all()])
         if place.startswith("~"):
             place = os.path.expanduser(place)
         given = {name: self._value(name, value) for name, value in options.items()}
         if self.missing:
             raise ModelError(
-                f"{self.name}:{place} needs {' and '.join(self.missing)}, not installed here: "
-                f"pip install 'earwitness[{self.extra}]'"
+                f"{self.name}{':' if place else ''}{place} needs {' and '.join(self.missing)}, not "
+                f"installed here: {self.install}"
             )
+        if not self.place:
+            return self.function(**given)
         if "facts" not in inspect.signature(self.function).parameters:
             return self.function(place, **given)
         shared = {name: given.pop(name) for name in list(given) if name in _SHARED}
@@ -101,26 +117,40 @@ class Adapter:
 
 
 ADAPTERS: Registry[Adapter] = Registry(
-    "adapter", "earwitness.models.adapters", "earwitness.adapters"
+    "adapter", ("earwitness.models.adapters", "earwitness.models.packaged"), "earwitness.adapters"
 )
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def find_adapter(name: str) -> tuple[Adapter, str] | None:
+    """Return the adapter of a model's name, and the place in the name; None if it is of none."""
+    known = {one.name: one for one in ADAPTERS.all()}
+    if name in known and not known[name].place:
+        return known[name], ""
+    prefix, colon, place = name.partition(":")
+    return (known[prefix], place) if colon and prefix in known else None
 
 
 def register(
     name: str,
     *,
-    place: str,
+    place: str = "",
     summary: str,
     needs: tuple[str, ...] = (),
     extra: str = "",
+    packages: Mapping[str, str] | None = None,
     suffixes: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
-    """Register a function from a place (and facts) to a model, under the name before the colon."""
+    """Register a function from a place (and facts) to a model, under the name before the colon.
+
+    Without a place, the name is that of a single model.
+    """
 
     def add(function: F) -> F:
         shared = _SHARED if "facts" in inspect.signature(function).parameters else {}
         declared = {**options_of(function), **shared}
-        ADAPTERS.add(Adapter(name, place, summary, function, declared, needs, extra, suffixes))
+        given = (needs, extra, packages or {}, suffixes)
+        ADAPTERS.add(Adapter(name, place, summary, function, declared, *given))
         return function
 
     return add

@@ -1,0 +1,1 @@
+"""Single models whose weights other packages bring, by the names of these packages."""
