@@ -21,7 +21,7 @@ LENGTHS = (0.3, 4.9, 11.7, 60.0)  # s
 def main() -> None:
     print("# Models of packages on sounds of several lengths\n")
     print("Seconds of one explanation by `occlusion` of four pieces of time, one core; noise with")
-    print("pulses of a tone. Written by `benchmarks/packaged_lengths.py`.\n")
+    print("pulses of a tone. Written by `benchmarks/packaged_lengths.py`, on a machine in use.\n")
     print("| model |", " | ".join(f"{one:g} s" for one in LENGTHS), "|")
     print("|---|" + "---|" * len(LENGTHS))
     for name in MODELS:
