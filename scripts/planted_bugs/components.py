@@ -60,8 +60,8 @@ BUGS = {
     ),
     "l2i: a label of just 0.5 is not decided": (
         "models/target.py",
-        "return overall(model, probabilities(model, outputs)) >= _DECIDED",
-        "return overall(model, probabilities(model, outputs)) > _DECIDED",
+        "return overall(model, probabilities(model, outputs)) >= DECIDED",
+        "return overall(model, probabilities(model, outputs)) > DECIDED",
     ),
     "l2i: the threshold of an overview is another one": (
         "cli/components.py",

@@ -35,7 +35,7 @@ BUGS = {
     ),
     "l2i-page: labels that are not decided are explained": (
         "models/target.py",
-        ">= _DECIDED",
+        ">= DECIDED",
         ">= 0",
     ),
     "l2i-page: the disturbing sound is called the target": (
