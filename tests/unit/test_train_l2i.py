@@ -80,13 +80,13 @@ def test_relevant_components_are_in_the_band_that_the_model_listens_to(
 def test_a_class_begins_with_the_patterns_learnt_on_its_sounds(sounds: list[Path]) -> None:
     model = coarse()
     training = InterpreterTraining(model, sounds[:12], sounds[12:], SETTINGS)
-    dictionary = torch.rand(model.plane.bins, 5)
+    dictionary = torch.rand(model.plane.bins, 6)
     weights = {}
     for name in ("all sounds", model.labels[1]):
-        training.use(dictionary, (("noise", 1), (name, 3), ("noise", 1)))
+        training.use(dictionary, (("noise", 2), (name, 3), ("noise", 1)))
         weights[name] = training.decoder.theta.theta.weight.detach().clone()
-    wanted = torch.zeros(2, 5)
-    wanted[1, 1:4] = 0.5
+    wanted = torch.zeros(2, 6)
+    wanted[1, 2:5] = 0.5
     torch.testing.assert_close(weights[model.labels[1]] - weights["all sounds"], wanted)
 
 
