@@ -40,6 +40,12 @@ def layered():
     net = torch.nn.Sequential(conv, torch.nn.ReLU(), Mean(), torch.nn.Linear(4, 2))
     return earwitness.wrap(net, features=lambda w: w[:, None], sample_rate=16000)
 
+def several():
+    class Several(torch.nn.Module):
+        def forward(self, waves):
+            return waves.abs().mean(1, keepdim=True) * torch.tensor([[2.0, 1.0, 4.0, 3.0]])
+    return earwitness.wrap(Several(), sample_rate=16000, labels=list("abcd"), output="scores")
+
 def quality():
     class First(torch.nn.Module):
         def forward(self, waves):

@@ -219,6 +219,9 @@ def test_predictions(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {"clip", "task", "outputs", "label", "probability"} <= set(lines[0])
     assert lines[0]["outputs"][lines[0]["label"]] == lines[0]["probability"]
     assert run(capsys, *words[:-1])[1].count("high 0.") == 2
+    line = run(capsys, "predict", "clips", "--model", "python:model.py:several")[1].splitlines()[0]
+    shown = [part.split()[0] for part in line.split(": ", 1)[1].split(", ")]
+    assert shown == ["a", "b", "c", "d"]  # values of a regression do not compete
 
 
 @pytest.mark.parametrize("verb", ["methods", "masks", "metrics", "models"])

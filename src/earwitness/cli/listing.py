@@ -141,25 +141,33 @@ def models(names: tuple[str, ...], as_json: bool) -> int:
     from earwitness.models.adapters.registry import ADAPTERS, find_adapter
     from earwitness.models.registry import list_models
 
-    for model in [] if names else list_models():
-        if as_json:
-            facts = {"name": model.name, "summary": model.summary, "licence": model.licence}
-            emit(json.dumps(facts))
-        else:
-            emit(f"{model.name:22}{model.summary}")
     chosen = [(find_adapter(name) or (ADAPTERS.get(name.partition(":")[0]),))[0] for name in names]
-    for one in chosen or ADAPTERS.all():
-        if as_json:
-            emit(json.dumps(_adapter_facts(one)))
-            continue
-        lacking = f"  [{one.install}]" if one.missing else ""
-        needs = f"  [with {', '.join(one.needs)}]" if one.needs and not lacking else ""
-        emit(f"{one.usage:22} {one.summary}{lacking or needs}")
-        for option in one.declared.values() if names else ():
-            valid = f" ({option.constraint})" if option.constraint else ""
-            default = "" if option.default is None else str(option.default)
-            emit(f"  {option.name}={default}{valid}\n      {option.description}")
+    lines = [(one.usage, _adapter_lines(one, as_json, bool(names))) for one in chosen]
+    if not names:
+        lines = [(one.usage, _adapter_lines(one, as_json, False)) for one in ADAPTERS.all()]
+        for model in list_models():
+            facts = {"name": model.name, "summary": model.summary, "licence": model.licence}
+            text = json.dumps(facts) if as_json else f"{model.name:22} {model.summary}"
+            lines.append((model.name, [text]))
+        lines.sort(key=lambda pair: pair[0])
+    for _, some in lines:
+        for line in some:
+            emit(line)
     return 0
+
+
+def _adapter_lines(one: Adapter, as_json: bool, described: bool) -> list[str]:
+    """Return one adapter as lines, with its options if they are to be described."""
+    if as_json:
+        return [json.dumps(_adapter_facts(one))]
+    lacking = f"  [{one.install}]" if one.missing else ""
+    needs = f"  [with {', '.join(one.needs)}]" if one.needs and not lacking else ""
+    lines = [f"{one.usage:22} {one.summary}{lacking or needs}"]
+    for option in one.declared.values() if described else ():
+        valid = f" ({option.constraint})" if option.constraint else ""
+        default = "" if option.default is None else str(option.default)
+        lines.append(f"  {option.name}={default}{valid}\n      {option.description}")
+    return lines
 
 
 def _adapter_facts(one: Adapter) -> dict[str, Any]:

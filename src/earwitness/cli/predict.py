@@ -62,7 +62,9 @@ def predict(
             if as_json:
                 emit(json.dumps(found_outputs))
                 continue
-            leading = sorted(found_outputs["outputs"].items(), key=lambda pair: -pair[1])[:3]
+            leading = list(found_outputs["outputs"].items())
+            if found_outputs["task"] != "regression":  # whose outputs do not compete
+                leading = sorted(leading, key=lambda pair: -pair[1])[:3]
             text = ", ".join(f"{label} {value:.3f}" for label, value in leading)
             emit(printable(f"{clip}: {text}"))
             for note in found_outputs["notes"]:
