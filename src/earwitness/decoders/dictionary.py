@@ -53,8 +53,8 @@ class DictionarySettings:
     seed : int
     """
 
-    components: int = 0
-    per_class: int = 2
+    components: int = 12
+    per_class: int = 3
     noise: int = 0
     divergence: str = "euclidean"
     sparsity: float = 0.01
