@@ -15,19 +15,23 @@ import time
 METHODS = ("gradcam", "attention-relevance", "attention-rollout")
 
 
-def measure(method: str) -> None:
-    """Explain ten seconds of noise by one method and print seconds, passes and peak memory."""
-    import numpy as np
+def save(folder: str) -> None:
+    """Save a model of random weights."""
     import torch
     from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
+    torch.manual_seed(0)
+    ASTForAudioClassification(ASTConfig(num_labels=527)).save_pretrained(folder)
+    ASTFeatureExtractor().save_pretrained(folder)
+
+
+def measure(folder: str, method: str) -> None:
+    """Explain ten seconds of noise by one method and print seconds, passes and peak memory."""
+    import numpy as np
+
     import earwitness
 
-    torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as folder:
-        ASTForAudioClassification(ASTConfig(num_labels=527)).save_pretrained(folder)
-        ASTFeatureExtractor().save_pretrained(folder)
-        model = earwitness.load_model(f"hf:{folder}")
+    model = earwitness.load_model(f"hf:{folder}")
     wave = 0.1 * np.random.default_rng(0).standard_normal(10 * model.rate).astype(np.float32)
     passes: list[int] = []
     began = time.perf_counter()
@@ -43,8 +47,12 @@ def measure(method: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        measure(sys.argv[2])
+    if sys.argv[1:2] == ["--save"]:
+        save(sys.argv[2])
+    elif sys.argv[1:2] == ["--one"]:
+        measure(*sys.argv[2:])
     else:
-        for name in sys.argv[1:] or METHODS:
-            subprocess.run([sys.executable, __file__, "--one", name], check=True)
+        with tempfile.TemporaryDirectory() as place:
+            subprocess.run([sys.executable, __file__, "--save", place], check=True)
+            for name in sys.argv[1:] or METHODS:
+                subprocess.run([sys.executable, __file__, "--one", place, name], check=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.errors import NotApplicableError
+from earwitness.methods import attention
 from earwitness.methods.attention import Watching, attend, read_tokens
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
@@ -237,6 +238,7 @@ def test_nothing_is_left_behind(
 
         monkeypatch.setattr(Probe, "_counted", stop)
     probe = Probe(model, torch.from_numpy(noise(8000)), make_target(model, torch.ones(3), 0))
+    monkeypatch.setattr(attention, "token_axes", lambda _: None)
     before = {name: one.clone() for name, one in network.state_dict().items()}
     if fails:
         with pytest.raises(fails):

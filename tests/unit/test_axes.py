@@ -118,8 +118,8 @@ def test_coarse_layers_of_the_default_model_are_placed_within_a_row() -> None:
         axes = axes_of(model, layer, 160000)
         rows = len(axes.freqs)
         error = (hz_to_mel(axes.freqs) - centres.reshape(rows, -1).mean(dim=1)) / (highest / rows)
-        # the field of the outermost row is cut off, and its mean place a row further inwards
-        assert float(error.abs().max()) < 1.4, layer
+        # fields are cut off at the ends of the network's own bands
+        assert float(error.abs().max()) < 1.1, layer
         assert float(error.abs().mean()) < 0.6, layer
         assert bool((axes.freqs.diff() > 0).all()), layer
 

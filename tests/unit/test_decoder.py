@@ -68,7 +68,7 @@ def test_layers_of_the_default_model() -> None:
     ]  # fmt: skip
     for layer in layers:
         assert np.all(np.diff(layer.freqs) > 0)
-        assert 0 < layer.freqs[0] < 600
+        assert 0 < layer.freqs[0] < 500
         assert 12000 < layer.freqs[-1] < 16000
 
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from earwitness.layers.positions import LEAST_ORDER, Response, angles
+from earwitness.layers.positions import LEAST_ORDER, Array, Response, angles, by_bands
 from earwitness.layers.recording import recording
 from earwitness.layers.tokens import Arrangement, Tokens, arrange, find_arrangement
 from earwitness.models.model import Model
@@ -34,6 +34,7 @@ DRAWS = (  # level of the noise, of the disturbance relative to it, and whether 
     (0.01, 0.3, False),
     (0.01, 0.3, True),
 )  # the same for layers that depend on few cells, the others for those silent at 0.1 or in steps
+_BANDS = 24  # resolve a layer of wide fields down to 1/24 of the mel scale
 _NARROW = 8  # indices that respond; with fewer, another noise is too random
 _COARSE = 0.3  # relative level of the disturbance in half precision
 _SEED = 20240607  # of the noise; any fixed value
@@ -114,19 +115,76 @@ def find_axes(
         arranged = arrangements(responses.values())
         located: dict[str, LayerAxes] = {}
         left: list[str] = []
+        wide: dict[str, nn.Module] = {}
         for name, both in reversed(responses.items()):
             axes = locate(both, arranged, model, samples)
             uncertain = _uncertain(axes, both)
             if axes.time_axis is not None and (draw[2] or not uncertain):
                 located[name] = axes
+                freq = None if axes.freq_axis is None else both[1][axes.freq_axis - 1]
+                if axes.tokens is None and freq is not None and freq.wide():
+                    wide[name] = modules[name]
                 if enough(name, axes):
-                    return dict(reversed(located.items()))
+                    left.clear()
+                    break
             elif uncertain:
                 left.append(name)
         found, missing = dict(reversed(located.items())), {one: modules[one] for one in left[::-1]}
         if found or not missing:
             break
-    return found
+    freqs = _by_bands(model, wide, found, samples, draw, tick) if wide else {}
+    return {
+        name: replace(one, freqs=freqs[name]) if name in freqs else one
+        for name, one in found.items()
+    }
+
+
+def _by_bands(
+    model: Model,
+    modules: dict[str, nn.Module],
+    found: dict[str, LayerAxes],
+    samples: int,
+    draw: Draw,
+    tick: Callable[[int], None],
+) -> dict[str, Tensor]:
+    """Return the frequencies of layers with wide fields, from a disturbance of one band each."""
+    noise, other, _, mels = _noises(model, samples, draw)
+    edges = torch.linspace(0, 1, _BANDS + 1)
+    usual: dict[str, Tensor] = {}
+    changes: dict[str, list[Tensor]] = {name: [] for name in modules}
+
+    def keep(name: str, output: Tensor) -> None:
+        if name not in usual:
+            usual[name] = output.detach().clone()
+            return
+        change = (output.detach() - usual[name]).float().square()
+        others = [axis for axis in range(change.ndim) if axis != found[name].freq_axis]
+        changes[name].append(change.sum(dim=others, dtype=torch.float64).cpu())
+
+    inside = [(mels >= low) & (mels < high) for low, high in pairwise(edges)]
+    inside = [one for one in inside if bool(one.any())]
+    with torch.no_grad(), model.undisturbed(), recording(modules, keep):
+        for band in [torch.zeros_like(inside[0]), *inside]:
+            sound = noise + other * band[:, None].to(other)
+            _evaluate(model, sound[None], samples)
+            tick(1)
+    places = torch.stack([mels[band].double().mean() for band in inside]).numpy()
+    return {
+        name: _hertz(by_bands(torch.stack(rows).numpy(), places), model)
+        for name, rows in changes.items()
+    }
+
+
+def _evaluate(model: Model, sound: Tensor, samples: int) -> None:
+    if model.frontend is not None:
+        model.from_magnitude(sound.abs())
+    else:
+        model(model.plane.synthesise(sound, samples))
+
+
+def _hertz(places: Array, model: Model) -> Tensor:
+    highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
+    return mel_to_hz(torch.from_numpy(places.clip(0, 1) * highest))
 
 
 def _uncertain(axes: LayerAxes, both: Both) -> bool:
@@ -173,10 +231,7 @@ def measure(
     with torch.no_grad(), model.undisturbed(), record(keep):
         # one by one, as no more than two outputs of a layer are kept at a time
         for sound in sounds.split(1):
-            if model.frontend is not None:
-                model.from_magnitude(sound.abs())
-            else:
-                model(model.plane.synthesise(sound, samples))
+            _evaluate(model, sound, samples)
             number += 1
             tick(1)
     return {
@@ -186,21 +241,29 @@ def measure(
     }
 
 
-def _disturbed(model: Model, samples: int, draw: Draw) -> Tensor:
-    """Return the STFT (sound, freq, frame) of the noise, and of that with every disturbance."""
+def _noises(model: Model, samples: int, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the STFTs (freq, frame) of the noise and of the disturbance, and the places in [0, 1]
+    of frames and, in mel, of bins.
+    """
     level, share, same = draw
     if model.dtype != torch.float32:
         share = max(share, _COARSE)
     plane = model.plane
     times, mels = plane.times(plane.frames(samples)), hz_to_mel(plane.freqs())
-    along_time = angles(times / (samples / model.rate)).clamp(0, torch.pi)[None, :]
-    along_freq = angles(mels / float(hz_to_mel(torch.tensor(model.rate / 2))))[:, None]
     noise, other = (
         plane.analyse(calibration_noise(samples, level, seed).to(model.device))[0]
         for seed in (_SEED, _SEED if same else _SEED + 1)
     )
-    waves = [wave(one) for one in (along_time, along_freq) for wave in (torch.cos, torch.sin)]
-    return torch.stack([noise, *(noise + share * one.to(model.device) * other for one in waves)])
+    highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
+    return noise, share * other, (times * model.rate / samples).clamp(max=1), mels / highest
+
+
+def _disturbed(model: Model, samples: int, draw: Draw) -> Tensor:
+    """Return the STFT (sound, freq, frame) of the noise, and of that with every disturbance."""
+    noise, other, times, mels = _noises(model, samples, draw)
+    along = angles(times)[None, :], angles(mels)[:, None]
+    waves = [wave(one) for one in along for wave in (torch.cos, torch.sin)]
+    return torch.stack([noise, *(noise + one.to(model.device) * other for one in waves)])
 
 
 class _Measured:
@@ -304,10 +367,9 @@ def locate(
             places = [*both_axes] if freq is not None else [axis + 1, None]
             tokens = tokens if tokens.start or tokens.end or tokens.rows else None
             break
-    along = hertz = np.zeros(0)
+    along, hertz = np.zeros(0), torch.zeros(0, dtype=torch.float64)
     if time is not None:
         along = time.line().clip(0, 1) * samples / model.rate
     if freq is not None:
-        highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
-        hertz = mel_to_hz(torch.from_numpy(freq.curve().clip(0, 1) * highest)).numpy()
-    return LayerAxes(places[0], places[1], torch.from_numpy(along), torch.from_numpy(hertz), tokens)
+        hertz = _hertz(freq.curve(), model)
+    return LayerAxes(places[0], places[1], torch.from_numpy(along), hertz, tokens)

@@ -26,6 +26,7 @@ _SURE = 0.12  # of the spread, to be explained by fewer
 _SURE_OF_SOME = 0.05  # where other indices do not respond: channels would
 _MONOTONE = 0.89  # rank correlation between index and place from which they are in order
 LEAST_ORDER = 0.01  # of an axis; one with less is not assigned
+_SHARP = 0.97  # size of the moment relative to the energy; below, fields are wide
 _GROUPS = 48  # of indices, for a line through their places
 Array = NDArray[np.float64]
 
@@ -152,6 +153,41 @@ class Response:
         beyond = np.minimum(indices - live[0], 0) + np.maximum(indices - live[-1], 0)
         found: Array = np.interp(indices, live, ordered) + mean * beyond
         return found
+
+    def wide(self) -> bool:
+        """Return whether indices have fields so wide that they are cut off at the ends."""
+        live = self.live
+        return bool(np.median(np.abs(self.moment[live]) / self.energy[live]) < _SHARP)
+
+
+def by_bands(changes: Array, places: Array) -> Array:
+    """Return the places of indices with wide fields, from the change that each band causes.
+
+    Near the ends of an axis, the mean place of the bands that change an index is biased inwards,
+    and the inverse of the mean index that a band changes is biased outwards. The mean of the two
+    has the smallest bias.
+
+    Parameters
+    ----------
+    changes : array, shape (band, index)
+        Squared change of the layer.
+    places : array, shape (band,)
+    """
+    share = changes / np.maximum(changes.sum(axis=1, keepdims=True), 1e-300)
+    indices = np.arange(share.shape[1], dtype=np.float64)
+    # above the median band, squared to favour the peak over a wide field
+    above = np.maximum(share - np.median(share, axis=0), 0) ** 2
+    above = np.where(above.sum(axis=1, keepdims=True) > 0, above, share)
+    centres = (above @ indices) / np.maximum(above.sum(axis=1), 1e-300)
+    order = np.argsort(centres)
+    knots, at = centres[order], places[order]
+    mean = (at[-1] - at[0]) / max(knots[-1] - knots[0], 1e-6)
+    beyond = np.minimum(indices - knots[0], 0) + np.maximum(indices - knots[-1], 0)
+    inverted = np.interp(indices, knots, at) + mean * beyond
+    response = share.sum(axis=0)
+    receptive = (places @ share) / np.maximum(response, 1e-300)
+    found: Array = np.where(response > _EFFECTIVE, (inverted + receptive) / 2, inverted)
+    return found
 
 
 def _ascending(values: Array, weights: Array) -> Array:

@@ -38,9 +38,9 @@ from earwitness.types import Map
 _FUSED = (functional.scaled_dot_product_attention, functional.multi_head_attention_forward)
 _PRODUCTS = frozenset(["matmul", "bmm", "__matmul__"])
 _SEEN = ("eager", "sdpa", None)  # implementations of transformers whose weights are seen
-_FIRST = "attention 0"
+_FIRST = "attention"  # a name for its values; no module is called so
 _NO_GRADIENT = 1e-4  # of the largest; the output is not read from a token with less
-_PLACED: PerModel[LayerAxes] = PerModel()
+_PLACED: PerModel[LayerAxes | None] = PerModel()
 Taken = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
 
 
@@ -134,8 +134,12 @@ def attend(probe: Probe) -> tuple[Tensor, Attention]:
     NotApplicableError
         If there are no attention weights, or not of all layers over the same tokens.
     """
+    token_axes(probe)  # before the weights take memory
     found = Attention([], [])
     count = len(probe.model.windows(probe.samples))
+    if count > 1:
+        with torch.no_grad():
+            probe.model.settle(probe.wave[None])  # its trials of a batch would be seen too
 
     def taken(weights: Tensor, _: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
         weights = gradient_leaf(weights)  # nothing before the first must be differentiable
@@ -199,7 +203,11 @@ def placed(probe: Probe, relevance: Tensor, shares: Tensor, layers: int) -> Map:
     Special tokens have no place; which tokens the output is read from is noted in the details.
     """
     model, windows = probe.model, probe.model.windows(probe.samples)
-    axes = token_axes(probe, layers)
+    axes = token_axes(probe)
+    if axes is None:  # its attention is seen with gradients only
+        raise NotApplicableError(
+            f"the attention of {model.name} is not seen for other sounds; use integrated-gradients"
+        )
     maps = as_maps(relevance.unsqueeze(-1), axes)[:, 0]
     values = place(maps, axes, windows, probe.samples, probe.times, probe.freqs, model.rate)
     count = shares.shape[1]
@@ -226,16 +234,19 @@ def _ranges(numbers: list[int]) -> str:
     return ", ".join("-".join(map(str, part)) for part in parts)
 
 
-def token_axes(probe: Probe, layers: int) -> LayerAxes:
-    """Return where the tokens of attention layers lie, found once per model and length."""
+def token_axes(probe: Probe) -> LayerAxes | None:
+    """Return where the tokens of the first attention lie, found once per model and length.
+
+    None if no attention is seen.
+    """
     model, size = probe.model, probe.model.windows(probe.samples)[0][1]
     known = _PLACED.of(model)
-    if (size, layers) not in known:
-        known[size, layers] = _find_axes(model, layers, size, probe.tick)
-    return known[size, layers]
+    if size not in known:
+        known[size] = _find_axes(model, size, probe.tick)
+    return known[size]
 
 
-def _find_axes(model: Model, layers: int, samples: int, tick: Callable[[int], None]) -> LayerAxes:
+def _find_axes(model: Model, samples: int, tick: Callable[[int], None]) -> LayerAxes | None:
     network = torch.nn.Module() if model.module is None else model.module
     modules = {  # the order of tokens shows best before attention mixes them
         name: one for name, one in network.named_modules() if next(one.children(), None) is None
@@ -243,22 +254,31 @@ def _find_axes(model: Model, layers: int, samples: int, tick: Callable[[int], No
 
     @contextmanager
     def record(keep: Callable[[str, Tensor], None]) -> Iterator[None]:
-        calls = 0
+        first = True
+
+        def begin(*_: object) -> None:
+            nonlocal first
+            first = True
 
         def taken(weights: Tensor, values: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
-            nonlocal calls
-            heads = values if values.ndim > 3 else values.unsqueeze(0)
-            keep(f"attention {calls % layers}", heads.transpose(1, 2).flatten(2))
-            calls += 1
+            nonlocal first
+            if first:
+                heads = values if values.ndim > 3 else values.unsqueeze(0)
+                keep(_FIRST, heads.transpose(1, 2).flatten(2))
+            first = False
             return product(weights)
 
-        with unfused(model), recording(modules, keep), Watching(taken):
-            yield
+        handle = network.register_forward_pre_hook(begin)
+        try:
+            with unfused(model), recording(modules, keep), Watching(taken):
+                yield
+        finally:
+            handle.remove()
 
     for draw in DRAWS:
         responses = measure(model, record, samples, draw, tick)
         if _FIRST not in responses:
-            continue
+            return None
         axes = locate(responses[_FIRST], arrangements(responses.values()), model, samples)
         if axes.time_axis == 1 or (axes.tokens is not None and axes.tokens.axis == 1):
             return axes

@@ -97,6 +97,7 @@ def iba(
         if layer
         else deciding_layer(probe.model, probe.target, size, probe.tick)
     )
+    _settle(probe)
     statistics = _of_folder(probe, chosen, data) if data else _of_clip(probe, chosen)
     search = _Search(probe, chosen, statistics, smooth)
     logits = torch.full_like(search.normalised, _BEGIN).requires_grad_()
@@ -188,6 +189,12 @@ def _chunks(total: int, most: int) -> Iterator[int]:
         yield min(most, total - start)
 
 
+def _settle(probe: Probe) -> None:
+    """Decide whether inputs can share a batch: the trials would be recorded, or draw noise, too."""
+    with torch.no_grad():
+        probe.model.settle(probe.wave.expand(2, -1))
+
+
 def _of_clip(probe: Probe, chosen: ChosenLayer) -> Statistics:
     """Return the statistics of the layer for the sound under random gains (RISE's masks)."""
     columns = max(2, math.ceil(_PER_SECOND * probe.samples / probe.model.rate))
@@ -197,6 +204,7 @@ def _of_clip(probe: Probe, chosen: ChosenLayer) -> Statistics:
     )[:, 0]
     moments = Moments()
     hooked = {chosen.name: layer_module(probe.model, chosen.name)}
+    _settle(probe)
 
     def add(_name: str, output: Tensor) -> None:
         moments.add(as_maps(output, chosen.axes))
