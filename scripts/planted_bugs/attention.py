@@ -63,7 +63,7 @@ BUGS = {
         "apart = weights.ndim > 3 and weights.shape[0] != windows",
         "apart = False",
     ),
-    "attention: guided-backprop does not name the activation": (
+    "refusal: guided-backprop does not name the activation": (
         "methods/guided.py",
         "other if mode.others else",
         "other if False else",

@@ -260,6 +260,10 @@ def _find_axes(model: Model, samples: int, tick: Callable[[int], None]) -> Layer
             nonlocal first
             first = True
 
+        def before(name: str, output: Tensor) -> None:
+            if first:
+                keep(name, output)
+
         def taken(weights: Tensor, values: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
             nonlocal first
             if first:
@@ -270,7 +274,7 @@ def _find_axes(model: Model, samples: int, tick: Callable[[int], None]) -> Layer
 
         handle = network.register_forward_pre_hook(begin)
         try:
-            with unfused(model), recording(modules, keep), Watching(taken):
+            with unfused(model), recording(modules, before), Watching(taken):
                 yield
         finally:
             handle.remove()
