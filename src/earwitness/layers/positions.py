@@ -21,6 +21,7 @@ _MARGIN = 0.05  # of the half turn, at both ends; without it the ends of an axis
 _EFFECTIVE = 1e-2  # of the largest energy of change; an index with less does not respond
 _FEWEST = 2  # indices that respond
 _DENSE = 0.5  # share of the indices between the first and the last of them
+_RUN = 4  # indices that respond beside each other, on average
 _MANY = 8  # indices; so many are in order by chance in fewer than one case of 500
 _SURE = 0.12  # of the spread, to be explained by fewer
 _SURE_OF_SOME = 0.05  # where other indices do not respond: channels would
@@ -87,9 +88,13 @@ class Response:
 
     @property
     def dense(self) -> bool:
-        """Whether most indices between the first and the last that respond do so."""
+        """Whether most indices between the first and the last that respond do so, or neighbours
+        respond together, as rows of a network that depends on few bands do and channels do not.
+        """
         live = self.live
-        return len(live) > 0 and len(live) >= _DENSE * (live[-1] - live[0] + 1)
+        runs = 1 + np.count_nonzero(np.diff(live) > 1)
+        most = len(live) >= _DENSE * (live[-1] - live[0] + 1) if len(live) else False
+        return bool(most or (len(live) >= _MANY and runs <= len(live) / _RUN))
 
     def explained(self) -> float:
         """Return the share of the spread of places that the index explains.
