@@ -64,6 +64,7 @@ def test_the_table_lists_components_by_relevance_with_its_sign(page_of: Path, vi
     order = sorted(range(4), key=lambda k: -abs(table.relevance[k]))
     assert min(table.relevance) < 0 < max(table.relevance)
     rows = page.locator(".components-table tbody tr")
+    rows.first.wait_for()
     heads = page.locator(".components-table thead th").all_inner_texts()
     assert heads == ["component", "relevance", "hear", "spectral pattern", "activation",
                      "strongest in training sounds"]  # fmt: skip

@@ -56,6 +56,9 @@ def test_every_kind_explains_sounds_of_any_length(model: Model, seconds: float) 
     values = found.attribution.values
     assert values.shape[1] == model.plane.frames(len(samples))
     assert np.isfinite(values).all()
+    assert np.abs(values).max() > 0
+    if seconds < 1:  # padded with silence, with which a part may count no more
+        return
     # what lies in the beginning and what lies at the end both count
     third = values.shape[1] // 3
     assert np.abs(values[:, :third]).max() > 0
