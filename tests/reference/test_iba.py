@@ -203,6 +203,7 @@ def test_trials_of_a_batch_do_not_count_in_the_statistics_of_long_sounds(tmp_pat
 def test_statistics_of_a_sound_are_those_under_gains_half_of_which_are_off() -> None:
     probe = probe_of(powers(), samples=3 * RATE)
     chosen = iba.named_layer(probe.model, "maps", probe.target, 3 * RATE, probe.tick)
+    iba._settle(probe)
     found = iba._of_clip(probe, chosen)
     # a cell is on in half of the maps, and white noise is as loud everywhere
     loudness = probe.magnitude.double()

@@ -222,6 +222,23 @@ def test_channels_are_not_taken_for_frequencies(seed: int) -> None:
     assert (axes.time_axis, axes.freq_axis) == (2, None)
 
 
+def test_two_channels_of_different_bands_are_not_taken_for_frequencies() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(TOY_PLANE.bins, 2, 3, padding=1)
+            with torch.no_grad():
+                self.conv.weight.zero_()
+                self.conv.weight[0, 5:15] = 1
+                self.conv.weight[1, 80:100] = 1
+
+        def forward(self, features: Tensor) -> Tensor:
+            return torch.relu(self.conv(features[:, 0])).mean(dim=2)
+
+    axes = axes_of(wrap(Two(), sample_rate=RATE, features=Magnitude()), "conv")
+    assert (axes.time_axis, axes.freq_axis) == (2, None)
+
+
 def test_a_layer_that_hears_only_loud_sounds_is_found() -> None:
     class Deaf(nn.Module):
         def __init__(self) -> None:

@@ -251,10 +251,8 @@ def test_black_boxes_have_no_gradients_and_nothing_is_broken(sound: Path) -> Non
     assert (found_grades["gradients"], found_grades["layers"]) == ("note", "note")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight tones in noise of each class, in folders with their names."""
-    place = tmp_path_factory.mktemp("labelled")
+def write_tones(place: Path) -> np.ndarray:
+    """Write eight tones in noise of each class, in folders with their names; return the last."""
     generator = np.random.default_rng(5)
     time = np.arange(RATE // 4) / RATE
     for name, frequency in CLASSES.items():
@@ -263,6 +261,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tone = np.sin(2 * np.pi * frequency * (1 + 0.02 * number) * time)
             noise = 0.01 * generator.standard_normal(len(time))
             soundfile.write(place / name / f"{number}.wav", 0.3 * tone + noise, RATE)
+    return tone
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("labelled")
+    tone = write_tones(place)
     soundfile.write(place.parent / "long.wav", np.tile(tone, 8), RATE)
     return place
 

@@ -5,29 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 import torch
 from torch import Tensor, nn
 
 from earwitness.checking.finding import Finding
 from earwitness.checking.report import check_model
-from tests.unit.test_check import CLASSES, RATE, Bands, declared, found
+from tests.unit.test_check import Bands, declared, found, write_tones
 
 
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Eight tones in noise of each class, in folders with their names, and an unreadable file."""
+    """Eight tones in noise of each class, in folders with their names."""
     place = tmp_path_factory.mktemp("tones")
-    generator = np.random.default_rng(5)
-    time = np.arange(RATE // 4) / RATE
-    for name, frequency in CLASSES.items():
-        (place / name).mkdir()
-        for number in range(8):
-            tone = np.sin(2 * np.pi * frequency * (1 + 0.02 * number) * time)
-            noise = 0.01 * generator.standard_normal(len(time))
-            soundfile.write(place / name / f"{number}.wav", 0.3 * tone + noise, RATE)
+    write_tones(place)
     return sorted(place.rglob("*.wav"))
 
 

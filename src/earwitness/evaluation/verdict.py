@@ -45,8 +45,8 @@ def verdict(card: TrustCard | None, mask: Mask) -> Verdict | None:
     alone = _adds_nothing(card)
     useless = {*_PLACES} <= {*ties}
     grade = "none" if useless else _grade(card.effect.share, limited=bool(ties) or alone)
-    grade = _capped(grade, min(_lead(card, card.effect, name) for name in card.controls)
-                    / card.effect.of)  # fmt: skip
+    lead = min(_lead(card, card.effect, name) for name in card.controls)
+    grade = _capped(grade, lead / card.effect.of)
     reasons = [effect]
     if card.effect.share <= -WEAK:
         reasons.append("the opposite of what was asked")

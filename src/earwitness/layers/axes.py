@@ -350,7 +350,9 @@ def locate(
     by_time, by_freq = both
     nothing = {None: LEAST_ORDER}
     in_time = nothing | {axis: one.order() for axis, one in enumerate(by_time)}
-    in_freq = nothing | {axis: one.order() for axis, one in enumerate(by_freq)}
+    # two channels are always in order; two rows have channels beside them
+    fewest = 2 if len(by_freq) > 2 else 3
+    in_freq = nothing | {axis: one.order(fewest) for axis, one in enumerate(by_freq)}
     pairs = [(t, f) for t, f in product(in_time, in_freq) if t != f or t is None]
     t, f = max(pairs, key=lambda pair: in_time[pair[0]] + in_freq[pair[1]])
     time, freq = (None if t is None else by_time[t]), (None if f is None else by_freq[f])

@@ -108,13 +108,14 @@ class Response:
         whole = abs(self.moment.sum()) / total
         return float((np.abs(self.moment).sum() / total - whole) / max(1 - whole, 1e-300))
 
-    def order(self) -> float:
+    def order(self, fewest: int = _FEWEST) -> float:
         """Return ``explained`` times the squared rank correlation of index and place.
 
-        It is 0 if the places are not in order, or may be so by chance.
+        It is 0 if the places are not in order, or may be so by chance, or fewer than ``fewest``
+        indices respond.
         """
         live = self.live
-        if len(live) < _FEWEST or not self.dense:
+        if len(live) < fewest or not self.dense:
             return 0.0
         least = _SURE if len(live) == len(self) else _SURE_OF_SOME
         explained = self.explained()

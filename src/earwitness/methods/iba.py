@@ -204,7 +204,6 @@ def _of_clip(probe: Probe, chosen: ChosenLayer) -> Statistics:
     )[:, 0]
     moments = Moments()
     hooked = {chosen.name: layer_module(probe.model, chosen.name)}
-    _settle(probe)
 
     def add(_name: str, output: Tensor) -> None:
         moments.add(as_maps(output, chosen.axes))

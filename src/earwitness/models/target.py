@@ -131,7 +131,7 @@ def explained_score(model: Model, outputs: Tensor, target: Target) -> Tensor:
     softmax). Outputs per frame are averaged over the target's span. The direction ``down``
     reverses the sign of the score.
     """
-    return target.sign * _value(model, outputs, target)
+    return target.sign * over(_values(model, outputs, target), target.frames)
 
 
 def reported_score(model: Model, outputs: Tensor, target: Target) -> Tensor:
@@ -144,10 +144,6 @@ def reported_values(model: Model, outputs: Tensor, target: Target) -> Tensor:
     if target.kind == "probability":
         return probabilities(model, outputs)[:, target.index]
     return _values(model, outputs, target)
-
-
-def _value(model: Model, outputs: Tensor, target: Target) -> Tensor:
-    return over(_values(model, outputs, target), target.frames)
 
 
 def _values(model: Model, outputs: Tensor, target: Target) -> Tensor:

@@ -75,7 +75,8 @@ class MOSNetTraining:
             )
         self.settings, self.device = settings, torch.device(device)
         self.learn, self.valid = list(learn), list(valid)
-        self._sounds = Sounds([one.path for one in [*learn, *valid]], RATE)
+        self._rated = [*learn, *valid]
+        self._sounds = Sounds([one.path for one in self._rated], RATE)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.decoder = MOSNet(settings.variant).to(self.device)
@@ -129,8 +130,7 @@ class MOSNetTraining:
 
     def losses(self, numbers: list[int]) -> tuple[Tensor, Tensor]:
         """Return the loss and the score (batch,) of sounds; those to validate on come last."""
-        rated = [*self.learn, *self.valid]
-        wanted = torch.tensor([rated[k].score for k in numbers], device=self.device)
+        wanted = torch.tensor([self._rated[k].score for k in numbers], device=self.device)
         with torch.no_grad():
             rows = [self.front_end(self._sounds.whole(k)[None].to(self.device))[0] for k in numbers]
         counts = torch.tensor([len(one) for one in rows], device=self.device)

@@ -2,9 +2,12 @@
 
 const COURSE = { width: 1000, height: 50 };
 
+/** Return whether the parts of a course are windows, which overlap, and not frames. */
+const ofWindows = ({ starts, ends }) => starts.length > 1 && starts[1] < ends[0] - 1e-6;
+
 /** Return the SVG path of a course (starts, ends, values) by functions of seconds and of values. */
-function coursePath({ starts, ends, values }, x, y) {
-  const apart = starts.length > 1 && starts[1] < ends[0] - 1e-6; // windows overlap
+function coursePath(course, x, y) {
+  const { starts, ends, values } = course, apart = ofWindows(course);
   return values.map((value, k) => {
     const level = y(value).toFixed(2);
     return `${k && !apart ? "L" : "M"}${x(starts[k]).toFixed(2)} ${level}L${x(ends[k]).toFixed(2)} ${level}`;
@@ -15,7 +18,7 @@ function coursePath({ starts, ends, values }, x, y) {
 function courseWords(one) {
   const { starts, ends, values } = one.course, high = values.indexOf(Math.max(...values)), low = values.indexOf(Math.min(...values));
   const at = k => `${scoreText(one.score.kind, values[k])} at ${starts[k].toFixed(2)}\u2013${seconds(ends[k])}`;
-  const whose = starts.length > 1 && starts[1] < ends[0] - 1e-6 ? "of each window" : "over time";
+  const whose = ofWindows(one.course) ? "of each window" : "over time";
   return `Score of ${one.label}${one.versus ? ` against ${one.versus}` : ""} ${whose}: highest ${at(high)}, lowest ${at(low)}.`;
 }
 
