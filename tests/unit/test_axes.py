@@ -239,6 +239,22 @@ def test_two_channels_of_different_bands_are_not_taken_for_frequencies() -> None
     assert (axes.time_axis, axes.freq_axis) == (2, None)
 
 
+def test_two_rows_beside_channels_are_an_axis_of_frequency() -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 8, (64, 3), stride=(64, 1), padding=(0, 1))
+
+        def forward(self, features: Tensor) -> Tensor:
+            return torch.relu(self.conv(features)).mean(dim=(2, 3))
+
+    torch.manual_seed(0)
+    axes = axes_of(wrap(Rows(), sample_rate=RATE, features=Magnitude()), "conv")
+    assert (axes.time_axis, axes.freq_axis) == (3, 2)
+    # bins 0 to 63 and 64 to 127 of 62.5 Hz; the mean in mel lies below the middle in Hz
+    assert 0 < float(axes.freqs[0]) < 4000 < float(axes.freqs[1]) < 8000
+
+
 def test_a_layer_that_hears_only_loud_sounds_is_found() -> None:
     class Deaf(nn.Module):
         def __init__(self) -> None:
