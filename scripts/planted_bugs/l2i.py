@@ -268,4 +268,9 @@ BUGS = {
         "if settings.weights.faithfulness:\n            self._require_gradients()",
         "pass",
     ),
+    "l2i: own patterns of another class": (
+        "train/interpreters/l2i.py",
+        "            place += count\n",
+        "            place += 1\n",
+    ),
 }
