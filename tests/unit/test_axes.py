@@ -164,6 +164,27 @@ def test_wide_fields_on_linear_frequencies_are_placed_within_a_row(
     assert float(error.abs().mean()) < 0.4
 
 
+class Leaking(nn.Module):
+    """Halving on a spectrogram of its own, without a window, of the middle frequencies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halving = Halving(24, 89)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        frames = waves.unfold(1, 256, 128)
+        return self.halving(torch.fft.rfft(frames).abs().transpose(1, 2)[:, None])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ends_that_only_leak_into_a_layer_do_not_stretch_it(seed: int) -> None:
+    torch.manual_seed(seed)
+    axes = axes_of(wrap(Leaking(), sample_rate=RATE), "halving.blocks.2", 2 * SAMPLES)
+    wanted = (24 + 8.0 * torch.arange(len(axes.freqs), dtype=torch.float64)) * RATE / 256
+    error = (axes.freqs - wanted) / (8 * RATE / 256)
+    assert float(error.abs().max()) < 1.0
+
+
 @pytest.mark.parametrize(("start", "frequency"), [(0.4, 1000), (2.9, 6000)])
 def test_a_burst_is_found_by_the_default_architecture(start: float, frequency: float) -> None:
     torch.manual_seed(0)

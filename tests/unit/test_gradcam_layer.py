@@ -16,6 +16,7 @@ from torch.nn import functional
 from earwitness.errors import NotApplicableError
 from earwitness.methods import gradcam
 from earwitness.models.model import Model
+from earwitness.models.registry import load_model
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.types import Audio
@@ -263,6 +264,21 @@ def test_the_search_tells_its_progress_and_is_kept_until_weights_change() -> Non
     with torch.no_grad():
         model.module.body.weight.mul_(1.5)
     assert passes() == (7 + 3 + 3, 7 + 1 + 1 + 1)
+
+
+def test_the_layer_of_the_default_model_is_found_in_ten_passes() -> None:
+    model = load_model("esc10")
+    ticks: list[int] = []
+    sound = torch.randn(3 * model.rate, generator=torch.Generator().manual_seed(0)).numpy()
+    for _ in range(2):
+        explain(
+            model,
+            Audio(0.1 * sound, model.rate, "noise"),
+            "gradcam",
+            trust="none",
+            on_passes=ticks.append,
+        )
+    assert sum(ticks) == 10 + 2 * 3
 
 
 @pytest.mark.parametrize("method", ["gradcam", "iba"])

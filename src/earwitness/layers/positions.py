@@ -30,7 +30,6 @@ _MONOTONE = 0.89  # rank correlation between index and place from which they are
 LEAST_ORDER = 0.01  # of an axis; one with less is not assigned
 _SHARP = 0.97  # size of the moment relative to the energy; below, fields are wide
 _END = 1 / 6  # of the scale: the lowest and the highest bands
-_HEARD = 0.03  # of the energy of change that an end would have in proportion to its width
 _STRETCH = (0.3, 3.0)  # of a curve, so that its ends lie at the end bands; beyond, it is none
 _GROUPS = 48  # of indices, for a line through their places
 Array = NDArray[np.float64]
@@ -183,7 +182,7 @@ class Response:
         """Return the mean of a curve and of that stretched to the end bands, where both respond."""
         ends = np.zeros((2, len(self))) if self.ends is None else self.ends
         total = ends.sum(axis=1, keepdims=True)
-        if total.min() <= _HEARD * _END * self.energy.sum():
+        if total.min() <= 0:
             return curve
         share = ends / total
         only = np.maximum(share - share[::-1], 0) ** 2  # squared to favour the peak
