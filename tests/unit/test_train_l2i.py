@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from earwitness.audio import read_audio
 from earwitness.cli.main import main
 from earwitness.cli.train_l2i import l2i_settings
 from earwitness.decoders.dictionary import Array, DictionarySettings
@@ -56,8 +57,6 @@ def kept(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_relevant_components_are_in_the_band_that_the_model_listens_to(
     kept: Path, sounds: list[Path]
 ) -> None:
-    from earwitness.audio import read_audio
-
     found = load_interpreter(kept)
     assert found.facts["validation"]["fidelity"] == 1.0
     assert found.facts["validation"]["reconstruction"] < 0.4
@@ -91,8 +90,6 @@ def test_a_class_begins_with_the_patterns_learnt_on_its_sounds(sounds: list[Path
 
 
 def test_a_waveform_network_is_explained_too(sounds: list[Path], tmp_path: Path) -> None:
-    from earwitness.audio import read_audio
-
     model = waveform(stride=STRIDE)
     found = trained(model, sounds, tmp_path / "i", epochs=20)
     assert found.facts["validation"]["fidelity"] == 1.0
