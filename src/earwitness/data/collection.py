@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +48,9 @@ def read_collection(folder: Path) -> list[Item]:
     """
     if not folder.is_dir():
         raise AudioError(f"{folder}: no such folder of labelled sounds")
-    for table in sorted([*folder.glob("*.csv"), *folder.glob("meta/*.csv")]):
-        if _is_labels(table):
-            rows = read_table(table, AudioError)
-            return [_item(folder, table, row, k) for k, row in enumerate(rows, start=2)]
+    if (table := table_of(folder)) is not None:
+        rows = read_table(table, AudioError)
+        return [_item(folder, table, row, k) for k, row in enumerate(rows, start=2)]
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     if len(classes) < 2:
         raise AudioError(
@@ -58,6 +58,18 @@ def read_collection(folder: Path) -> list[Item]:
             "(at least two)"
         )
     return [Item(clip, place.name) for place in classes for clip in find_clips([place])]
+
+
+def table_of(folder: Path) -> Path | None:
+    """Return the table of labels of a folder, if there is one."""
+    tables = sorted([*folder.glob("*.csv"), *folder.glob("meta/*.csv")])
+    return next((one for one in tables if _is_labels(one)), None)
+
+
+def table_labels(folders: Iterable[Path]) -> dict[Path, str]:
+    """Return the labels of sounds in those of the folders that have a table, by absolute path."""
+    tables = [one for one in folders if one.is_dir() and table_of(one) is not None]
+    return {item.path.resolve(): item.label for one in tables for item in read_collection(one)}
 
 
 def _is_labels(table: Path) -> bool:
