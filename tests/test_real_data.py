@@ -53,7 +53,11 @@ def test_integrated_gradients_are_complete(real_data: Path, name: str) -> None:
 
 # no interpreter of these comes with the model
 UNTRAINED = ("flint", "piq")
-ALL = [m.name for m in METHODS.all() if not (m.name in UNTRAINED or m.needs_attention)]
+ALL = [
+    m.name
+    for m in METHODS.all()
+    if not (m.name in UNTRAINED or m.needs_attention or m.needs_frames)
+]
 
 
 @pytest.mark.parametrize("method", ALL)

@@ -51,6 +51,8 @@ class Method:
         Whether its values are gains in [0, 1], used as the mask by default.
     needs_attention : bool
         Whether it reads the attention of a transformer.
+    needs_frames : bool
+        Whether it needs a score that is a sum over frames.
     needs_training : bool
         Whether it needs a decoder trained for the model.
     published : bool
@@ -78,6 +80,7 @@ class Method:
     control: bool
     gives_gains: bool
     needs_attention: bool
+    needs_frames: bool
     needs_training: bool
     published: bool
     cost: int | Callable[[Mapping[str, Any]], int]
@@ -164,6 +167,7 @@ def register(
     control: bool = False,
     gives_gains: bool = False,
     needs_attention: bool = False,
+    needs_frames: bool = False,
     needs_training: bool = False,
     published: bool = False,
     cost: int | Callable[[Mapping[str, Any]], int],
@@ -189,6 +193,7 @@ def register(
             control=control,
             gives_gains=gives_gains,
             needs_attention=needs_attention,
+            needs_frames=needs_frames,
             needs_training=needs_training,
             published=published,
             cost=cost,
