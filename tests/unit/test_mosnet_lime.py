@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
 
 from earwitness.audio import write_audio
 from earwitness.cli.explain import _PUBLISHED
@@ -72,7 +71,10 @@ def ridge(switches: np.ndarray, values: np.ndarray) -> np.ndarray:
     norms = np.sqrt(switches.sum(axis=1)) * np.sqrt(switches.shape[1])
     distance = 1 - switches.sum(axis=1) / np.maximum(norms, 1e-12)
     weights = np.sqrt(np.exp(-(distance**2) / 0.25**2))
-    found: np.ndarray = Ridge(alpha=1.0).fit(switches, values, sample_weight=weights).coef_
+    columns = np.hstack([switches, np.ones((len(switches), 1))])
+    penalty = np.diag([1.0] * switches.shape[1] + [0.0])  # none on the intercept
+    gram = columns.T @ (weights[:, None] * columns) + penalty
+    found: np.ndarray = np.linalg.solve(gram, columns.T @ (weights * values))[:-1]
     return found
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.methods.registry import register
 from earwitness.perturbation.estimators.lime import kernel
-from earwitness.perturbation.estimators.regression import weighted_ridge
+from earwitness.perturbation.estimators.regression import is_constant
 from earwitness.probe import Probe
 from earwitness.types import Map
 
@@ -199,7 +199,8 @@ def contrast(probe: Probe) -> Map:
     first, second = shares[0].argsort(descending=True, stable=True)[:2].tolist()
     note = f"class {first + 1} minus class {second + 1}"
     values = shares[:, first] - shares[:, second]
-    return _fitted(picture, draws, values, SAMPLES, first + 1, note)
+    found = _fitted(picture, draws, values, SAMPLES, first + 1, note)
+    return Map(found.values, {**found.details, "second": second + 1})
 
 
 def _require_score(probe: Probe) -> None:
@@ -259,9 +260,16 @@ def _fitted(
     picture: Picture, draws: Tensor, values: Tensor, evaluations: int, explained: int, note: str
 ) -> Map:
     """Return the map of the weights of LIME's regression."""
-    fit = weighted_ridge(draws.double(), values, kernel(draws, _KERNEL), _RIDGE)
+    from sklearn.linear_model import Ridge
+
+    weights, r2 = torch.zeros(picture.regions), 0.0
+    if not is_constant(values):
+        switches, near = draws.double().numpy(), kernel(draws, _KERNEL).numpy()
+        fit = Ridge(alpha=_RIDGE).fit(switches, values.numpy(), sample_weight=near)
+        weights = torch.from_numpy(fit.coef_).float()
+        r2 = float(fit.score(switches, values.numpy(), sample_weight=near))
     details = {
-        "r2": fit.r2,
+        "r2": r2,
         "evaluations": evaluations,
         "pieces": picture.regions,
         "settled": False,
@@ -269,4 +277,4 @@ def _fitted(
         "class": explained,
         "notes": [f"class {explained}: {note}"],
     }
-    return Map(fit.weights.to(picture.labels.device)[picture.labels].float(), details)
+    return Map(weights.to(picture.labels.device)[picture.labels], details)

@@ -279,8 +279,8 @@ class AttentionPooled(NISQA):
         frames long.
         """
         rows = self._rows(features)
-        heads = [one for head in self._heads() for one in head.children()]
-        heads = [one for one in heads if isinstance(one, AttentionPooling)]
+        held = [one for head in self._heads() for one in head.children()]
+        heads = [one for one in held if isinstance(one, AttentionPooling)]
         weights = torch.cat([head.weights(rows) for head in heads], dim=2).transpose(1, 2)
         scores = torch.cat([head.linear3(rows) for head in heads], dim=2).transpose(1, 2)
         centres = (_SEGMENT - 1) / 2 + self.step * torch.arange(rows.shape[1])
