@@ -6,8 +6,8 @@ digits (takes 0 to 4), 3 s each, some with soft noise, and all with a burst of w
 speech's own level at a random place. MODEL is a folder of ``earwitness train mosnet`` that was
 trained on other sounds of these.
 With ``--nisqa FILE``, NISQA's noisiness is explained against its coloration too. Figures are kept
-in RUN, one file for each recording; the command is repeated to go on. ``--table`` writes
-``benchmarks/mosnet_lime.md``.
+in RUN, one file for each recording; the command is repeated to go on, or run with ``--only 0 1`` in several
+processes. ``--table`` writes ``benchmarks/mosnet_lime.md``.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def contrasted(model: Model, wave: Tensor, number: int, place: float) -> dict[st
     return {"rows": lines}
 
 
-def run(data: Path, named: str, folder: Path, nisqa: str | None) -> None:
+def run(data: Path, named: str, folder: Path, nisqa: str | None, only: list[int]) -> None:
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     model = load_model(named)
@@ -229,7 +229,7 @@ def run(data: Path, named: str, folder: Path, nisqa: str | None) -> None:
     facts["variant"] = getattr(model.module, "variant", "")
     for number, (name, _, place) in enumerate(sounds):
         path = folder / f"mosnet-{number:02}.json"
-        if not path.exists():
+        if number in only and not path.exists():
             line = {**facts, "name": name, **measured(model, waves, number, place)}
             write(path, line)
     if nisqa is None:
@@ -237,7 +237,7 @@ def run(data: Path, named: str, folder: Path, nisqa: str | None) -> None:
     model = load_model(f"nisqa:{nisqa}")
     for number, (name, samples, place) in enumerate(recordings(data, model.rate)):
         path = folder / f"nisqa-{number:02}.json"
-        if not path.exists():
+        if number in only and not path.exists():
             wave = torch.from_numpy(samples)
             line = {**facts, "name": name, **contrasted(model, wave, number, place)}
             write(path, line)
@@ -364,12 +364,13 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("run", type=Path)
     parser.add_argument("--nisqa")
+    parser.add_argument("--only", type=int, nargs="+", default=list(range(COUNT)), metavar="N")
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     if given.table:
         write_text(HERE / "mosnet_lime.md", table(given.run))
     else:
-        run(given.data, given.model, given.run, given.nisqa)
+        run(given.data, given.model, given.run, given.nisqa, given.only)
 
 
 if __name__ == "__main__":
