@@ -6,8 +6,8 @@ digits (takes 0 to 4), 3 s each, some with soft noise, and all with a burst of w
 speech's own level at a random place. MODEL is a folder of ``earwitness train mosnet`` that was
 trained on other sounds of these.
 With ``--nisqa FILE``, NISQA's noisiness is explained against its coloration too. Figures are kept
-in RUN, one file for each recording; the command is repeated to go on, or run with ``--only 0 1`` in several
-processes. ``--table`` writes ``benchmarks/mosnet_lime.md``.
+in RUN, one file for each recording; the command is repeated to go on, or run with ``--only 0 1`` in
+several processes. ``--table`` writes ``benchmarks/mosnet_lime.md``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ RATE = 16000
 SECONDS, BURST = 3.0, 0.4
 LEVEL_DB = -26.0  # RMS re full scale
 AFTER = 13.0  # s of DAPS, of which MODEL was trained on what lies before
-COUNT = 12
+COUNT = 32
 NOISES = (None, 20.0, 8.0)  # dB below the speech, of white noise throughout, in turn
 FRESH = 5  # takes of FSDD, from 0 on, that MODEL was not trained on
 SLACK = 0.1  # s about the burst in which it counts as found
@@ -58,6 +58,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "`audiolime` (harmonic, percussive, noise x time)": ("audiolime", {}),
     "`frame-scores`": ("frame-scores", {}),
     "`integrated-gradients`": ("integrated-gradients", {}),
+    "`integrated-gradients` from silence": ("integrated-gradients", {"background": "silence"}),
     "`lrp`": ("lrp", {}),
     "`gradcam`": ("gradcam", {}),
     "control: `energy`": ("energy", {}),
@@ -65,7 +66,17 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 BEST = "`lime`, ERB bands x time"
 CONTRAST = ("noisiness", "coloration")
-NISQA_ROWS = ("frame-scores", "integrated-gradients", "lrp", "gradcam", "energy", "random")
+NISQA_BEST = "`integrated-gradients` from silence"
+NISQA_ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "`occlusion` of time": ("occlusion", {"pieces": "time"}),
+    "`frame-scores`": ("frame-scores", {}),
+    "`integrated-gradients`": ("integrated-gradients", {}),
+    NISQA_BEST: ("integrated-gradients", {"background": "silence"}),
+    "`lrp`": ("lrp", {}),
+    "`gradcam`": ("gradcam", {}),
+    "control: `energy`": ("energy", {}),
+    "control: `random`": ("random", {}),
+}
 Array = NDArray[np.float32]
 
 
@@ -204,18 +215,18 @@ def contrasted(model: Model, wave: Tensor, number: int, place: float) -> dict[st
     lines: dict[str, Any] = {}
     with model.undisturbed():
         target = target_of(model, wave, target=CONTRAST[0], versus=CONTRAST[1])
-        for name in NISQA_ROWS:
+        for row, (name, options) in NISQA_ROWS.items():
             probe = Probe(model, wave, target, seed=number)
             try:
-                values, facts = explained(probe, name, {})
+                values, facts = explained(probe, name, options)
             except EarwitnessError as error:
-                lines[name] = {"refused": str(error)}
+                lines[row] = {"refused": str(error)}
                 continue
             own: Array = values.float().numpy()
             facts |= curves(probe, own)
             facts["found"] = found_in(own, probe.times.numpy(), place)
-            lines[name] = facts
-            print(number, "NISQA", name, facts, flush=True)
+            lines[row] = facts
+            print(number, "NISQA", row, facts, flush=True)
     return {"rows": lines}
 
 
@@ -325,10 +336,10 @@ is zero (all labels are equal).
 R² | evaluations a piece | settled |
 """
 TAIL = """
-The published map of the scrambled model is computed with the ten classes that the model with
-its own weights gives for the ten stored recordings: they are all of the model that enters. With
-the ten classes of the scrambled model, the correlation is {own}, on the {some} recordings on
-which neither map is zero.
+The published map of the scrambled model is computed with the ten classes that the model with its
+own weights gives for the ten stored recordings: they are all of the model that enters. With the
+ten classes of the scrambled model itself, the published map is zero on {none} of {count}
+recordings, because all ten are equal.
 """
 NISQA = """
 ## NISQA: {first} rather than {second}
@@ -344,17 +355,21 @@ def table(folder: Path) -> str:
     """Return the tables of what was measured, as Markdown."""
     lines, others = read(folder, "mosnet"), read(folder, "nisqa")
     scores = [line["score"] for line in lines]
-    own = column(lines, "published", "scrambled_own")
+    none = len(lines) - len(column(lines, "published", "scrambled_own"))
     text = HEAD.format(
         **{key: lines[0][key] for key in ("commit", "torch", "variant")},
         count=len(lines), seconds=SECONDS, after=AFTER, burst=BURST, slack=SLACK, best=BEST,
         low=min(scores), high=max(scores),
     )  # fmt: skip
     text += "|---" * 12 + "|\n" + body(lines, list(ROWS), BEST, more=True)
-    text += TAIL.format(own=cell(own, 2), some=len(own))
+    text += TAIL.format(none=none, count=len(lines))
     if others:
-        text += NISQA.format(first=CONTRAST[0], second=CONTRAST[1]) + "|---" * 6 + "|\n"
-        text += body(others, NISQA_ROWS, "integrated-gradients", more=False)
+        text += (
+            NISQA.format(first=CONTRAST[0], second=CONTRAST[1], best=NISQA_BEST)
+            + "|---" * 6
+            + "|\n"
+        )
+        text += body(others, list(NISQA_ROWS), NISQA_BEST, more=False)
     return text
 
 

@@ -130,6 +130,14 @@ def test_nisqas_score_over_time_is_that_of_its_segments() -> None:
     assert found.ends[-1] == pytest.approx(0.93)
 
 
+def test_segments_of_nisqas_later_windows_lie_later() -> None:
+    found = of(quality(), noise(3.1, 48000)).course  # windows from 0, 0.55 and 1.1 s, of 2 s
+    assert found is not None
+    starts = np.array(found.starts).reshape(3, -1)
+    np.testing.assert_allclose(starts[:, 0], [0.05, 0.6, 1.15], atol=1e-6)
+    assert found.ends[-1] == pytest.approx(1.1 + 1.93)
+
+
 def test_windows_of_a_long_sound_are_frames() -> None:
     def loudest(waves: np.ndarray) -> np.ndarray:
         return np.abs(waves).max(axis=1, keepdims=True)
