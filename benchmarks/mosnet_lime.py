@@ -344,8 +344,7 @@ recordings, because all ten are equal.
 NISQA = """
 ## NISQA: {first} rather than {second}
 
-The same recordings at 48 kHz; what raises {first} minus {second}. p: against
-`integrated-gradients`.
+The same recordings at 48 kHz; what raises {first} minus {second}. p: against {best}.
 
 | method | insertion | deletion | difference | p | burst found |
 """
