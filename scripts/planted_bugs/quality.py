@@ -49,27 +49,27 @@ BUGS = {
         'kind = "--method"',
     ),
     "quality: frames without their weight": (
-        "models/frames.py",
+        "models/calling/frames.py",
         "return own * scores[target.index], own",
         "return own.mean() * scores[target.index], own",
     ),
     "quality: a span counts all frames": (
-        "models/frames.py",
+        "models/calling/frames.py",
         "if target.frames is not None:",
         "if target.frames is None:",
     ),
     "quality: windows each count in full": (
-        "models/frames.py",
+        "models/calling/frames.py",
         "found[0][0].double().cpu() / len(windows)",
         "found[0][0].double().cpu()",
     ),
     "quality: segments of all windows lie in the first": (
-        "models/frames.py",
+        "models/calling/frames.py",
         "found[2].double().cpu() + start / model.rate",
         "found[2].double().cpu()",
     ),
     "quality: the largest of windows is a sum": (
-        "models/frames.py",
+        "models/calling/frames.py",
         'model.lengths.pool != "mean"',
         'model.lengths.pool == "none"',
     ),

@@ -17,8 +17,8 @@ from earwitness.audio import as_audio, read_audio
 from earwitness.errors import ParameterError
 from earwitness.evaluation.curve import Controls, score_controls
 from earwitness.evaluation.orders import Orders
+from earwitness.models.calling.frames import frame_sum, sums_frames
 from earwitness.models.declared import outputs_for
-from earwitness.models.frames import frame_sum, sums_frames
 from earwitness.models.model import Model
 from earwitness.models.target import reported_values
 from earwitness.plane.stft import MOST_CELLS

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from earwitness.errors import ParameterError
 from earwitness.methods.registry import register
-from earwitness.models.frames import frame_parts, frame_sum, value_of
+from earwitness.models.calling.frames import frame_parts, frame_sum, value_of
 from earwitness.probe import Probe
 from earwitness.types import Map
 
