@@ -207,15 +207,16 @@ def test_a_limit_that_is_a_tensor_hands_on_as_a_clamp_does() -> None:
 
         def forward(self, features: Tensor) -> Tensor:
             a, b = (20 * (features[:, 0, 4, 3:5] + 1e-9).log10()).unbind(dim=1)
-            score = torch.maximum(a, torch.tensor(-80.0)) + torch.minimum(b, torch.tensor(0.5))
+            score = torch.maximum(a, torch.tensor(-80.0)) + torch.maximum(b, torch.tensor(5.0))
             return torch.stack([score, -score], dim=1)
 
     where = probe(Limited())
     levels = 20 * np.log10(where.magnitude[4, 3:5].double().numpy() + 1e-9)
     assert (levels > -80).all()
-    assert (levels < 0.5).all()
+    assert (levels < 5).all()
     found = explained("lrp", where)
-    np.testing.assert_allclose(found.values[4, 3:5], levels, rtol=1e-4)
+    np.testing.assert_allclose(found.values[4, 3:5], [levels[0], 5], rtol=1e-4)
+    assert found.details["completeness_share"] < 1e-4
 
 
 class Recurrent(nn.Module):
