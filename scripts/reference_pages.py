@@ -117,6 +117,7 @@ def method_entry(method: Method) -> str:
         if method.needs_gradients
         else "works on black boxes",
         *(["needs a transformer"] if method.needs_attention else []),
+        *(["needs a score that is a sum over frames"] if method.needs_frames else []),
         *(["depends on the layers, not only on their function"] if method.layerwise else []),
         *(["draws at random"] if method.random else []),
         f"about {method.passes(method.options)} forward passes (a backward counts two)",

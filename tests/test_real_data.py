@@ -53,7 +53,11 @@ def test_integrated_gradients_are_complete(real_data: Path, name: str) -> None:
 
 # no interpreter of these comes with the model
 UNTRAINED = ("flint", "piq")
-ALL = [m.name for m in METHODS.all() if not (m.name in UNTRAINED or m.needs_attention)]
+ALL = [
+    m.name
+    for m in METHODS.all()
+    if not (m.name in UNTRAINED or m.needs_attention or m.needs_frames)
+]
 
 
 @pytest.mark.parametrize("method", ALL)
@@ -61,7 +65,9 @@ def test_every_method_explains_a_real_clip(real_data: Path, method: str) -> None
     clip = next(iter(sorted((real_data / "esc10" / "audio").glob("3-*-0.ogg"))))
     model = load_model("esc10")
     most = {"samples": 100, "steps": 30}
-    options = {k: min(v, most[k]) for k, v in METHODS.get(method).options.items() if k in most}
+    options = {
+        k: min(v or most[k], most[k]) for k, v in METHODS.get(method).options.items() if k in most
+    }
     found = explain(model, clip, method, end=1.5, trust="light", **options)
     total = found.evidence.samples.astype(float) + found.remainder.samples
     error = np.sum((total - found.input.samples) ** 2) / np.sum(found.input.samples**2.0)

@@ -202,7 +202,8 @@ def explain_subject(
     notes = [*audio.notes, *model.notes, *length_notes(model, probe.samples), *batch_notes(model)]
     notes += background_notes(model.task, settled.get("background"), found.details)
     notes += declaration_notes(model)
-    notes += [*bandwidth_notes(model.plane, probe.samples, subject.magnitude, attribution)]
+    if not spec.time_only:  # the map is spread over all frequencies
+        notes += bandwidth_notes(model.plane, probe.samples, subject.magnitude, attribution)
     notes += [*gap_notes(found.details), *found.details.get("notes", ())]
     if mask.degenerate:
         notes.append(f"degenerate mask ({mask.degenerate}): it says nothing about where")

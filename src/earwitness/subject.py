@@ -17,6 +17,7 @@ from earwitness.audio import as_audio, read_audio
 from earwitness.errors import ParameterError
 from earwitness.evaluation.curve import Controls, score_controls
 from earwitness.evaluation.orders import Orders
+from earwitness.models.calling.frames import frame_sum, sums_frames
 from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import reported_values
@@ -109,7 +110,8 @@ class Subject:
     def course(self, target: Target) -> Course | None:
         """Return the score of a target over time; None for a model with one output for the sound.
 
-        Frames divide the sound evenly. Windows overlap, and lie where the model reads them.
+        Frames divide the sound evenly, or lie where the network has them. Windows overlap, and lie
+        where the model reads them.
         """
         model, seconds = self.model, self.audio.seconds
         if model.per_frame:
@@ -117,6 +119,11 @@ class Subject:
             step = seconds / len(values)
             starts = [k * step for k in range(len(values))]
             ends = [*starts[1:], seconds]
+        elif sums_frames(model):
+            frames = frame_sum(model, self.wave)
+            values = reported_values(model, frames.scores.T, target)
+            starts = frames.starts.clamp(0, seconds).tolist()
+            ends = frames.ends.clamp(0, seconds).tolist()
         else:
             windows = model.windows(len(self.audio.samples))
             if len(windows) < 2:

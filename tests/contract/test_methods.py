@@ -37,8 +37,12 @@ from tests.toys import (
     waveform,
 )
 
-# what is trained beforehand, or reads attention, has tests of its own
-OWN = [one.name for one in METHODS.all() if one.needs_training or one.needs_attention]
+# what is trained beforehand, or reads attention or frames, has tests of its own
+OWN = [
+    one.name
+    for one in METHODS.all()
+    if one.needs_training or one.needs_attention or one.needs_frames
+]
 ALL = [method.name for method in METHODS.all() if method.name not in OWN]
 REAL = [name for name in ALL if not METHODS.get(name).control]
 GRADIENT = [name for name in ALL if METHODS.get(name).needs_gradients]
@@ -296,7 +300,7 @@ def test_the_range_of_every_option_is_enforced_at_its_ends(method: str, option: 
             spec.settle({option: "x"})
 
 
-@pytest.mark.parametrize("method", [m.name for m in METHODS.all() if m.complete])
+@pytest.mark.parametrize("method", [name for name in ALL if METHODS.get(name).complete])
 @pytest.mark.parametrize("build", [spectral, waveform])
 def test_complete_methods_are_complete(method: str, build: Any, white: Audio) -> None:
     found = explain(build(), white, method, target=0)

@@ -201,6 +201,24 @@ def test_functions_of_one_number_hand_on_all_they_get() -> None:
     np.testing.assert_allclose(found, [*wanted[:3], wanted[3] * d / (d - 1)], rtol=1e-4)
 
 
+def test_a_limit_that_is_a_tensor_hands_on_as_a_clamp_does() -> None:
+    class Limited(nn.Module):
+        """Decibels with a floor 80 dB below a fixed level, as NISQA's features."""
+
+        def forward(self, features: Tensor) -> Tensor:
+            a, b = (20 * (features[:, 0, 4, 3:5] + 1e-9).log10()).unbind(dim=1)
+            score = torch.maximum(a, torch.tensor(-80.0)) + torch.maximum(b, torch.tensor(5.0))
+            return torch.stack([score, -score], dim=1)
+
+    where = probe(Limited())
+    levels = 20 * np.log10(where.magnitude[4, 3:5].double().numpy() + 1e-9)
+    assert (levels > -80).all()
+    assert (levels < 5).all()
+    found = explained("lrp", where)
+    np.testing.assert_allclose(found.values[4, 3:5], [levels[0], 5], rtol=1e-4)
+    assert found.details["completeness_share"] < 1e-4
+
+
 class Recurrent(nn.Module):
     """An LSTM, a GRU or a plain recurrent layer over frames, time first inside."""
 

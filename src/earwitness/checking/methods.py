@@ -84,9 +84,9 @@ def _pass_seconds(subject: Subject) -> float:
 def _try(subject: Subject, method: Method, passing: float) -> Trial:
     model = subject.model
     few = {
-        name: min(_FEW[name], option.default)
+        name: min(_FEW[name], option.default or _FEW[name])
         for name, option in method.declared.items()
-        if name in _FEW and isinstance(option.default, int) and method.name not in _WHOLE
+        if name in _FEW and option.type is int and method.name not in _WHOLE
     }
     try:
         settled = method.settle(few)

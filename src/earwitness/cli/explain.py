@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from earwitness.types import Direction, Trust
 
 _FILES = ("picture", "pieces", "gains", "magnitude")
+_PUBLISHED = ("mosnet-lime", "mosnet-lime-repaired", "mosnet-lime-contrast")
 
 
 def _names(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
@@ -44,6 +45,11 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     "--method", "methods", multiple=True, metavar="NAME",
     help="See earwitness methods; may be given several times.  [default: integrated-gradients, or "
     "pieces if pieces or estimator are given]",
+)  # fmt: skip
+@click.option(
+    "--compat", multiple=True, type=click.Choice(_PUBLISHED),
+    help="Repeat a published pipeline for comparison: LIME on a picture of the spectrogram, in "
+    "which the model sees no perturbed input; the same repaired; and of two classes.",
 )  # fmt: skip
 @click.option("--pieces", metavar="P", help="Pieces of the sound: grid, superpixels, nmf x time.")
 @click.option("--estimator", metavar="E", help="Estimator of weights: lime, kernel-shap, rise.")
@@ -139,6 +145,7 @@ def explain(
     model_settings: tuple[str, ...],
     trust_code: bool,
     methods: tuple[str, ...],
+    compat: tuple[str, ...],
     pieces: str | None,
     estimator: str | None,
     background: str | None,
@@ -173,15 +180,18 @@ def explain(
         say("--fill is now --background; the old name works in this version only")
     choices = {"pieces": pieces, "estimator": estimator, "background": background or fill}
     chosen = {name: text for name, text in choices.items() if text is not None}
-    if not methods:
+    if not methods and not compat:
         methods = ("pieces",) if pieces or estimator else ("integrated-gradients",)
+    for name in methods:
+        if name in _PUBLISHED:
+            raise click.UsageError(f"{name} repeats a published pipeline: --compat {name}")
     common = Request(
         target=target, versus=versus, span=span, direction=direction, keep=keep, start=start,
         end=end, seed=seed, trust=trust, curve=trust == "full" if curve is None else curve,
         names=names,
     )  # fmt: skip
     requests = make_requests(
-        tuple(dict.fromkeys(methods)), {**parse_settings(settings), **chosen}, common
+        tuple(dict.fromkeys((*methods, *compat))), {**parse_settings(settings), **chosen}, common
     )
     if assets == "":
         raise click.UsageError("--assets takes the name of a folder")

@@ -32,6 +32,7 @@ def methods(names: tuple[str, ...], as_json: bool) -> int:
             "adds_up_to": method.complete or None,
             "needs_gradients": method.needs_gradients,
             "needs_attention": method.needs_attention,
+            "needs_frames": method.needs_frames,
             "needs_training": method.needs_training,
             "random": method.random,
             "linear": method.linear,

@@ -19,6 +19,8 @@ from earwitness.store import files_in, finished, save, save_input
 from earwitness.subject import Subject, open_subject
 from earwitness.types import Request
 
+_STRONGEST = 3  # pieces that are printed
+
 
 @dataclass(frozen=True)
 class Task:
@@ -125,7 +127,8 @@ def explain_task(
                 save_input(task.folder, one.input)
         made = made or new
         saved.append((folder, one))
-        lines = (str(one), f"  {sentence(one.verdict)}", *(f"  {n}" for n in one.notes))
+        said = [sentence(one.verdict), *surrogate_lines(one), *one.notes]
+        lines = (str(one), *(f"  {line}" for line in said))
         facts = summary(one, files_in(folder))
         return Outcome(task.clip, request.method, folder, lines, facts, new, share)
 
@@ -171,6 +174,25 @@ def _reason(task: Task, request: Request, error: Exception) -> str:
     return f"{task.clip}: {request.method}: unexpected {type(error).__name__}: {text}"
 
 
+def surrogate_lines(explanation: Explanation) -> list[str]:
+    """Return how well an additive model of pieces fits, and its strongest pieces."""
+    details, pieces = explanation.attribution.details, explanation.pieces
+    if "r2" not in details:
+        return []
+    count, error = details["pieces"], details.get("error")
+    state = "settled" if details["settled"] else "not settled"
+    state += "" if error is None else f", estimated error {error:.0%} of their norm"
+    lines = [
+        f"R^2 {details['r2']:.3f} of the additive model of {count} pieces, from "
+        f"{details['evaluations']} evaluations; weights {state}"
+    ]
+    strongest = sorted(pieces, key=lambda one: -abs(one.weight))[:_STRONGEST]
+    for one in strongest:
+        among = f" ({one.low:+.3g} to {one.high:+.3g})" if one.low < one.high else ""
+        lines.append(f"{one.weight:+.3g}{among}: {one.name}")
+    return lines
+
+
 def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
     """Return one explanation as plain JSON values, without maps and sounds."""
     facts = explanation.facts()
@@ -205,6 +227,7 @@ def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
         "verdict": facts["verdict"],
         "mask": facts["mask"],
         "details": facts["details"],
+        "pieces": facts["pieces"],
         "notes": facts["notes"],
         "files": {name: str(path) for name, path in files.items()},
         "seconds": round(explanation.seconds, 3),

@@ -47,6 +47,7 @@ _ADDITIONS = frozenset(
         "__isub__",
     ]
 )
+_LIMITS = frozenset(["maximum", "minimum", "fmax", "fmin"])  # with a constant, as clamp
 _GATES = frozenset(["sigmoid", "hardsigmoid", "softmax"])
 
 
@@ -76,7 +77,7 @@ class _Relevance(RuleMode):
         layer = read_layer(call) if alone else None
         if layer is not None:
             return self._shared(layer, call)
-        if alone and call.name in ELEMENTWISE:
+        if alone and (call.name in ELEMENTWISE or call.name in _LIMITS):
             values = call.inputs[0].clone()  # the network may modify its own in place
             return Ratio.apply(call.function, self.rules[False].epsilon, values)  # type: ignore[no-untyped-call]
         if len(call.inputs) == 2 and call.name in _PRODUCTS:

@@ -51,8 +51,13 @@ class Method:
         Whether its values are gains in [0, 1], used as the mask by default.
     needs_attention : bool
         Whether it reads the attention of a transformer.
+    needs_frames : bool
+        Whether it needs a score that is a sum over frames.
     needs_training : bool
         Whether it needs a decoder trained for the model.
+    published : bool
+        Whether it repeats a published pipeline, defects included, for ``explain --compat``: it is
+        not listed.
     cost : int or callable
         Number of forward passes (a backward pass counts as two), or a function of the options.
     check : callable
@@ -75,7 +80,9 @@ class Method:
     control: bool
     gives_gains: bool
     needs_attention: bool
+    needs_frames: bool
     needs_training: bool
+    published: bool
     cost: int | Callable[[Mapping[str, Any]], int]
     check: Callable[[Mapping[str, Any]], None]
 
@@ -128,7 +135,20 @@ class Method:
 
 FORMER = {"fill": "background", "parts": "components"}  # old option name: current name
 
-METHODS: Registry[Method] = Registry("method", "earwitness.methods", "earwitness.methods")
+
+class Methods(Registry[Method]):
+    """Methods by name; repetitions of published pipelines are found, but not listed."""
+
+    def all(self) -> list[Method]:
+        """Return the methods that are listed, in order of their names."""
+        return [one for one in super().all() if not one.published]
+
+    def published(self) -> list[Method]:
+        """Return the repetitions of published pipelines, in order of their names."""
+        return [one for one in super().all() if one.published]
+
+
+METHODS = Methods("method", "earwitness.methods", "earwitness.methods")
 
 
 def register(
@@ -147,7 +167,9 @@ def register(
     control: bool = False,
     gives_gains: bool = False,
     needs_attention: bool = False,
+    needs_frames: bool = False,
     needs_training: bool = False,
+    published: bool = False,
     cost: int | Callable[[Mapping[str, Any]], int],
     check: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> Callable[[Callable[..., Map]], Callable[..., Map]]:
@@ -171,7 +193,9 @@ def register(
             control=control,
             gives_gains=gives_gains,
             needs_attention=needs_attention,
+            needs_frames=needs_frames,
             needs_training=needs_training,
+            published=published,
             cost=cost,
             check=check,
         )

@@ -28,7 +28,8 @@ from earwitness.probe import Probe
 from earwitness.types import Map, Piece, Played
 
 _SIZES = {field.name: field.default for field in fields(Sizes)}
-_SAMPLING = {field.name: field.default for field in fields(Sampling)}
+_SAMPLING = {field.name: field.default for field in fields(Sampling)} | {"samples": None}
+_EACH = 10  # draws for every piece, if their number is not given
 
 
 def perturb(
@@ -41,7 +42,7 @@ def perturb(
     bands: Annotated[int, Ge(1)] = 8,
     components: Annotated[int, Ge(0)] = 0,
     stems: str = "",
-    samples: Annotated[int, Ge(2)] = 1000,
+    samples: Annotated[int, Ge(2)] | None = None,
     tolerance: Annotated[float, Ge(0)] = 0.1,
     width: Annotated[float, Gt(0)] = 0.25,
     ridge: Annotated[float, Ge(0)] = 1.0,
@@ -71,7 +72,7 @@ def perturb(
     stems : str
         Folder of the separated sounds for ``pieces=stems``.
     samples : int
-        Maximal number of draws.
+        Maximal number of draws; by default ten for every piece, and 1000 at least.
     tolerance : float
         Sampling stops when the estimated error of the weights, relative to their norm, is below
         this; 0 to use all samples.
@@ -81,9 +82,9 @@ def perturb(
         L2 penalty of LIME's regression.
     """
     sizes = Sizes(segments, bands, components, stems)
-    sampling = Sampling(samples, tolerance, width, ridge)
     decomposition = cut(probe, pieces, sizes)
     game = Game(with_backgrounds(probe, background), decomposition)
+    sampling = Sampling(samples or _enough(game.players), tolerance, width, ridge)
     if game.players:
         estimate = ESTIMATORS.get(estimator).function(game, sampling)
     else:
@@ -117,6 +118,11 @@ def _table(probe: Probe, pieces: Pieces, game: Game, estimate: Estimate) -> tupl
     )
 
 
+def _enough(pieces: int) -> int:
+    """Return the maximal number of draws for some pieces, if it is not given."""
+    return max(Sampling.samples, _EACH * pieces)
+
+
 def check(options: Mapping[str, Any]) -> None:
     """Raise for unknown names of pieces, estimators and backgrounds, and for unused options.
 
@@ -143,8 +149,8 @@ def check(options: Mapping[str, Any]) -> None:
 def count(options: Mapping[str, Any]) -> int:
     """Return the approximate number of forward passes for these options."""
     backgrounds = len(options["background"].split(","))
-    if options["estimator"] != "occlusion":
-        return options["samples"] * backgrounds
     sizes = Sizes(*(options[name] for name in _SIZES))
     pieces = math.prod(one.count(sizes) for one in read_pieces(options["pieces"]))
-    return backgrounds * (pieces + 2)
+    if options["estimator"] == "occlusion":
+        return backgrounds * (pieces + 2)
+    return backgrounds * (options["samples"] or _enough(pieces))

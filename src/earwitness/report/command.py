@@ -21,8 +21,9 @@ def command_line(one: Explanation) -> str | None:
     if not model or not Path(one.clip).is_file():
         return None
     clip = one.clip if not one.clip.startswith("-") else f"./{one.clip}"
-    words = ["earwitness", "explain", clip, "--model", model, "--method", one.method]
     spec, target = METHODS.get(one.method), one.target
+    kind = "--compat" if spec.published else "--method"
+    words = ["earwitness", "explain", clip, "--model", model, kind, one.method]
     for name, value in one.options.items():
         if name in spec.declared and value != spec.declared[name].default:
             words += ["--set", f"{name}={_text(value)}"]

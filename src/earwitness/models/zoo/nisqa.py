@@ -31,6 +31,7 @@ _MELS = 48
 _SEGMENT = 15  # frames
 _LEAST = 1e-4  # magnitude, floor of the logarithm
 _RANGE = 80.0  # dB below the loudest band, floor of the features
+_HOP = 0.01  # s
 _TINY = 1e-14  # added to the power, so that the gradient of the root is finite
 _WIDTH, _UNITS = 64, 128  # of the self-attention, and of pooling and LSTM
 _HEIGHTS, _COLUMNS = (24, 12, 6), (7, 5, 3)  # of maps after the three poolings
@@ -52,7 +53,7 @@ class DecibelMel(nn.Module):
 
     def __init__(self, rate: int, highest: float) -> None:
         super().__init__()
-        self.hop, self.width = int(0.01 * rate), int(0.02 * rate)
+        self.hop, self.width = int(_HOP * rate), int(2 * _HOP * rate)
         self.register_buffer("window", torch.hann_window(self.width), persistent=False)
         plane = Plane(rate, _N_FFT, self.hop)
         filters = mel_filterbank(plane, _MELS, 0.0, highest)
@@ -185,8 +186,12 @@ class AttentionPooling(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map (batch, segment, 64) to a score (batch, 1)."""
-        weights = self.linear2(self.linear1(rows).relu()).softmax(dim=1)
-        found: Tensor = self.linear3((weights * rows).sum(dim=1))
+        found: Tensor = self.linear3((self.weights(rows) * rows).sum(dim=1))
+        return found
+
+    def weights(self, rows: Tensor) -> Tensor:
+        """Return the weights (batch, segment, 1) of segments; they add up to 1."""
+        found: Tensor = self.linear2(self.linear1(rows).relu()).softmax(dim=1)
         return found
 
 
@@ -248,12 +253,39 @@ class NISQA(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (batch, mel, frame) to scores (batch, dimension)."""
+        rows = self._rows(features)
+        return torch.cat([head(rows) for head in self._heads()], dim=1)
+
+    def _heads(self) -> list[nn.Module]:
+        return list(self.pool_layers) if hasattr(self, "pool_layers") else [self.pool]
+
+    def _rows(self, features: Tensor) -> Tensor:
+        """Return features of segments (batch, segment, feature)."""
         segments = features.unfold(2, _SEGMENT, self.step).transpose(1, 2)
         batch, count = segments.shape[:2]
         rows = self.cnn(segments.flatten(0, 1).unsqueeze(1)).unflatten(0, (batch, count))
-        rows = self.time_dependency(rows)
-        heads = self.pool_layers if hasattr(self, "pool_layers") else [self.pool]
-        return torch.cat([head(rows) for head in heads], dim=1)
+        found: Tensor = self.time_dependency(rows)
+        return found
+
+
+class AttentionPooled(NISQA):
+    """NISQA with attention pooling: every score is a weighted mean of the segments' scores."""
+
+    def frame_scores(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return weights and scores (batch, dimension, segment), and spans of segments.
+
+        A score is linear in the pooled features, so it is the same mean of the scores of segments.
+        Spans (segment, 2) in seconds are a step long, about the centre of a segment, which is 15
+        frames long.
+        """
+        rows = self._rows(features)
+        held = [one for head in self._heads() for one in head.children()]
+        heads = [one for one in held if isinstance(one, AttentionPooling)]
+        weights = torch.cat([head.weights(rows) for head in heads], dim=2).transpose(1, 2)
+        scores = torch.cat([head.linear3(rows) for head in heads], dim=2).transpose(1, 2)
+        centres = (_SEGMENT - 1) / 2 + self.step * torch.arange(rows.shape[1])
+        half = self.step / 2
+        return weights, scores, torch.stack([centres - half, centres + half], dim=1) * _HOP
 
 
 @register(
@@ -278,7 +310,8 @@ def load_nisqa(path: Path) -> Model:
         raise ModelError(f"{path}: no weights of NISQA (args and model_state_dict are no tables)")
     synthetic = args.get("td") == "lstm"
     dimensions = len({name.split(".")[1] for name in state if name.startswith("pool_layers.")})
-    network = NISQA(max(dimensions, 1), synthetic=synthetic)
+    kind = NISQA if synthetic else AttentionPooled
+    network = kind(max(dimensions, 1), synthetic=synthetic)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
