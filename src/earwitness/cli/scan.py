@@ -123,7 +123,8 @@ def scan(
     from earwitness.cli.watching import watching
     from earwitness.jobs.pool import ModelName
     from earwitness.recordings.events import Rule
-    from earwitness.recordings.scanning import Plan, recommended, run_scan
+    from earwitness.recordings.plan import Plan, recommended
+    from earwitness.recordings.scanning import run_scan
     from earwitness.report.sections import clock_text
     from earwitness.types import Request
 

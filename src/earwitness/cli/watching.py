@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 from earwitness.cli.stopping import line_a_minute
-from earwitness.recordings.scanning import Progress as Reached
+from earwitness.recordings.plan import Progress as Reached
 
 
 @contextmanager

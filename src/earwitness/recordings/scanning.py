@@ -6,22 +6,22 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from earwitness.audio import find_clips
 from earwitness.errors import AudioError, EarwitnessError, ParameterError
-from earwitness.files import held, replacing
+from earwitness.files import held
 from earwitness.jobs.pool import ModelName, run
 from earwitness.jobs.resuming import key_of
 from earwitness.jobs.targets import label_folders
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.pipeline import check_request, count_passes
-from earwitness.recordings.events import Event, Rule, find_events
+from earwitness.recordings.events import Rule, find_events
 from earwitness.recordings.explaining import EventTask, Explained, explain_event
 from earwitness.recordings.folder import ScanFolder
+from earwitness.recordings.plan import Plan, Progress, Scan, recommended
 from earwitness.recordings.scoring import ScoreTask, read_scores, score_recording
 from earwitness.recordings.tables import (
     EVENTS,
@@ -32,95 +32,12 @@ from earwitness.recordings.tables import (
     write_labels,
     write_scores,
 )
-from earwitness.recordings.timeline import recording_facts, table_facts
+from earwitness.recordings.timeline import Found, write_scan_page
 from earwitness.recordings.windows import Cut, make_cut
 from earwitness.report.clip import anchor
-from earwitness.report.page import Form, summary, write_page
-from earwitness.report.sections import SECTION, find_sections
+from earwitness.report.sections import find_sections
 from earwitness.stream import Stream
 from earwitness.types import Direction, Request, Trust
-
-_WITHOUT_GRADIENTS = "lime"
-_WITH_GRADIENTS = "integrated-gradients"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a scan looks for and how it explains it.
-
-    Attributes
-    ----------
-    rule : Rule
-    window, hop : float or None
-        Seconds (``make_cut``).
-    top : int
-        Events of each label that are explained, the strongest.
-    request : Request
-        How they are explained.
-    scores : {"csv", "parquet"}
-    workers : int
-    """
-
-    rule: Rule = field(default_factory=Rule)
-    window: float | None = None
-    hop: float | None = None
-    top: int = 5
-    request: Request = field(default_factory=Request)
-    scores: str = "csv"
-    workers: int = 1
-
-    def low(self, model: Model) -> bool:
-        """Return whether low scores stand out."""
-        return model.task == "regression" and self.rule.direction == "down"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a scan is.
-
-    Attributes
-    ----------
-    stage : {"scanning", "explaining"}
-    done, total : float
-        Seconds of recordings, or forward passes.
-    """
-
-    stage: str
-    done: float
-    total: float
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What a scan found.
-
-    Attributes
-    ----------
-    events : list of dict
-        One for each event: ``recording``, ``label``, ``start`` and ``end`` in seconds of the file,
-        ``score``, ``peak_start`` and ``peak_end`` of its strongest window, and ``files``.
-    verdicts : dict of str to str
-        On the explanations, by the folder of the event.
-    failed : list of str
-        Why recordings or explanations are missing.
-    page : Path
-    """
-
-    events: list[dict[str, Any]]
-    verdicts: dict[str, str]
-    failed: list[str]
-    page: Path
-
-    def verdict(self, row: Mapping[str, Any]) -> str:
-        """Return the verdict on the explanation of an event, in a sentence; empty without one."""
-        clip = row["files"].get("clip")
-        return self.verdicts.get(str(Path(clip).parent), "") if clip else ""
-
-    def __repr__(self) -> str:
-        return f"<Scan: {len(self.events)} events, {len(self.failed)} failures; {self.page}>"
-
-
-Found = list[tuple[Place, list[Event]]]
 
 
 def scan(
@@ -198,11 +115,6 @@ def scan(
     return run_scan(model, places, plan, output, overwrite=overwrite, on_progress=on_progress)
 
 
-def recommended(model: Model) -> str:
-    """Return the method that explains events unless another is chosen."""
-    return _WITH_GRADIENTS if model.differentiable else _WITHOUT_GRADIENTS
-
-
 def run_scan(
     model: Model,
     recordings: Iterable[str | os.PathLike[str]],
@@ -273,7 +185,8 @@ class _Work:
             for number, event in enumerate(events)
         ]  # fmt: skip
         write_events(self.root / EVENTS, rows)
-        self._page(folder.page, found, explained)
+        write_scan_page(folder.page, self.root, self.model, cut, self.plan, found, explained,
+                        self.failed.append)  # fmt: skip
         verdicts = {str(one.task.folder): one.verdict for one in explained.values()}
         return Scan(rows, verdicts, self.failed, folder.page)
 
@@ -356,43 +269,6 @@ class _Work:
             else:
                 self.failed.append(one.verdict)
         return {key: found[key] for key in tasks if key in found}
-
-    def _page(self, page: Path, found: Found, explained: dict[tuple[Path, int], Explained]) -> None:
-        anchors = {key: anchor(self.root, one.task.folder) for key, one in explained.items()}
-        facts, count = [], 0
-        for place, events in found:
-            scores = read_scores(place.folder, len(self.model.labels))
-            own = {k: anchors[place.folder, k] for k in range(len(events))
-                   if (place.folder, k) in anchors}  # fmt: skip
-            facts.append(
-                recording_facts(self.model, place, scores, self.cut, events, own, len(found),
-                                self.plan.rule)
-            )  # fmt: skip
-            count += len(events)
-        minutes = sum(one["seconds"] for one in facts) / 60
-        note = (
-            f"{count} event{'' if count == 1 else 's'} in {len(found)} recording"
-            f"{'' if len(found) == 1 else 's'} of {minutes:.1f} min; the table below has the "
-            "explained ones"
-        )
-        kind = "value" if self.model.task == "regression" else "probability"
-        table = table_facts(facts, low=self.plan.low(self.model))
-        timeline = {"kind": kind, "recordings": facts}
-        form = Form(title=f"Scan by {self.model.name}", models=summary(self.model), note=note,
-                    timeline=timeline, events=table)  # fmt: skip
-        folders = [one.task.folder / one.task.request.method for one in explained.values()]
-        with replacing(page) as partial:
-            write_page(
-                partial,
-                self.root,
-                folders,
-                self.model,
-                form,
-                former=(page, ""),
-                on_missing=self.failed.append,
-            )
-        for folder in folders:
-            (folder.parent / SECTION).unlink(missing_ok=True)
 
 
 def _clips(places: Iterable[str | os.PathLike[str]], failed: list[str]) -> dict[Path, Path]:

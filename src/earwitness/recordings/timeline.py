@@ -1,20 +1,27 @@
-"""What the page holds of whole recordings: score curves, an overview of the sound, and events."""
+"""The page of a scan: whole recordings with score curves and events, and the explained events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from earwitness.files import replacing
 from earwitness.models.model import Model
-from earwitness.recordings.events import Event, Rule
+from earwitness.recordings.events import Event
+from earwitness.recordings.explaining import Explained
 from earwitness.recordings.overview import FLOOR
-from earwitness.recordings.scoring import FINE, Scores
+from earwitness.recordings.plan import Plan
+from earwitness.recordings.scoring import FINE, Scores, read_scores
 from earwitness.recordings.tables import Place
 from earwitness.recordings.windows import Cut
+from earwitness.report.clip import anchor
 from earwitness.report.packing import pack
+from earwitness.report.page import Form, summary, write_page
+from earwitness.report.sections import SECTION
 from earwitness.types import FloatArray
 
 MOST_ROWS = 1000  # events in the table of the page; the CSV has all
@@ -24,9 +31,50 @@ _BUDGET = 400_000  # points of all curves on the page
 _MOST_CURVES = 12  # of a recording: the labels of largest scores
 
 
-def recording_facts(
+Found = list[tuple[Place, list[Event]]]
+
+
+def write_scan_page(
+    page: Path, root: Path, model: Model, cut: Cut, plan: Plan, found: Found,
+    explained: Mapping[tuple[Path, int], Explained], on_missing: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Write the page of a scan.
+
+    Parameters
+    ----------
+    found : sequence of (Place, list of Event)
+        Recordings with their events.
+    explained : mapping of (Path, int) to Explained
+        By the folder of the recording and the number of the event in it, in order of the page.
+    on_missing : callable
+        Called with a line on each explanation that cannot be read.
+    """
+    anchors = {key: anchor(root, one.task.folder) for key, one in explained.items()}
+    low, facts = plan.low(model), []
+    for place, events in found:
+        scores = read_scores(place.folder, len(model.labels))
+        own = {number: name for (folder, number), name in anchors.items() if folder == place.folder}
+        facts.append(_recording(model, place, scores, cut, events, own, len(found), low=low))
+    count, minutes = sum(len(events) for _, events in found), sum(r["seconds"] for r in facts) / 60
+    note = (
+        f"{count} event{'' if count == 1 else 's'} in {len(found)} recording"
+        f"{'' if len(found) == 1 else 's'} of {minutes:.1f} min"
+    )
+    kind = "value" if model.task == "regression" else "probability"
+    form = Form(
+        title=f"Scan by {model.name}", models=summary(model), note=note,
+        timeline={"kind": kind, "recordings": facts}, events=_table(facts, low=low),
+    )  # fmt: skip
+    folders = [one.task.folder / one.task.request.method for one in explained.values()]
+    with replacing(page) as partial:
+        write_page(partial, root, folders, model, form, former=(page, ""), on_missing=on_missing)
+    for folder in folders:
+        (folder.parent / SECTION).unlink(missing_ok=True)
+
+
+def _recording(
     model: Model, place: Place, scores: Scores, cut: Cut, events: Sequence[Event],
-    anchors: Mapping[int, str], recordings: int, rule: Rule,
+    anchors: Mapping[int, str], recordings: int, *, low: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what the page holds of one recording, as plain JSON values.
 
@@ -36,8 +84,9 @@ def recording_facts(
         Of the events that are explained, by number, as the page names them.
     recordings : int
         On the page, which share its room.
+    low : bool
+        Whether low scores are strong.
     """
-    low = model.task == "regression" and rule.direction == "down"
     labels = _curves(scores, events, low=low)
     most = max(_FEWEST, min(_POINTS, _BUDGET // max(1, recordings * (len(labels) + 1))))
     count = len(scores.state)
@@ -97,13 +146,13 @@ def _columns(scores: Scores, step: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(found)
 
 
-def table_facts(recordings: Sequence[Mapping[str, Any]], *, low: bool) -> dict[str, Any]:
+def _table(recordings: Sequence[Mapping[str, Any]], *, low: bool) -> dict[str, Any]:
     """Return the rows of the table of events, the strongest if there are many, and the others.
 
     Parameters
     ----------
     recordings : sequence of mapping
-        As ``recording_facts`` returns them.
+        As ``_recording`` returns them.
     low : bool
         Whether low scores are strong.
     """
