@@ -107,16 +107,23 @@ def cut_windows(
     blocks : iterable of ndarray (time,)
         The recording from sample ``origin(cut, first)`` on.
     """
-    buffer, at = np.zeros(0, np.float32), origin(cut, first)  # at: position of the buffer
+    at = origin(cut, first)  # position of the parts
     following = first * cut.hop
+    parts: list[FloatArray] = []
+    held = 0
     for block in blocks:
-        buffer = np.concatenate([buffer, block])
-        while at + len(buffer) >= following + cut.window:
+        parts.append(block)
+        held += len(block)
+        if at + held < following + cut.window:
+            continue
+        buffer = np.concatenate(parts)
+        while at + held >= following + cut.window:
             start = following - at
             yield following, buffer[start : start + cut.window]
             following += cut.hop
         used = max(0, following - cut.hop - at)  # one window is kept, for the last one
-        buffer, at = buffer[used:], at + used
+        parts, at, held = [buffer[used:]], at + used, held - used
+    buffer = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     end = at + len(buffer)
     done = following - cut.hop + cut.window if following else 0
     if end > done:
