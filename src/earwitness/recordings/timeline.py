@@ -108,7 +108,7 @@ def _recording(
         "events": [
             {
                 "label": one.label, "start": round(one.start, 3), "end": round(one.end, 3),
-                "score": float(f"{one.score:.4g}"), "anchor": anchors.get(number),
+                "score": float(f"{one.score:.6g}"), "anchor": anchors.get(number),
             }
             for number, one in enumerate(events)
         ],
