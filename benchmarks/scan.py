@@ -40,7 +40,7 @@ LEVELS = (-6, 0, 6, 12)  # dB
 BACKGROUNDS = ("noise", "rain")
 FOLD = 4
 EVERY, CALL, QUIET = 15.0, 1.5, 0.02  # s, s, RMS of the background
-WINDOWS = (1.0, 2.0, 5.0)  # s
+WINDOWS = (1.0, 5.0)  # s
 LENGTHS = (2, 10, 30)  # min
 SCAN = """
 import time, earwitness

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from earwitness.errors import ParameterError
+from earwitness.models.registry import load_model
 from earwitness.recordings.events import Rule, Run, find_runs
 from earwitness.recordings.windows import Cut, cut_windows, make_cut, origin
 from tests.toys import spectral
@@ -70,6 +73,21 @@ def test_windows_are_as_long_as_the_model_takes() -> None:
     assert make_cut(model, 2.0, 0.5) == Cut(16000, 32000, 8000)
     with pytest.raises(ParameterError, match="or parts of the recording would be left out"):
         make_cut(model, 2.0, 2.5)
+
+
+def test_the_usual_window_is_that_of_the_training_then_the_longest_then_five_seconds() -> None:
+    model = spectral()
+    assert make_cut(model) == Cut(16000, 80000, 40000)
+    model.trained_seconds = 2.0
+    assert make_cut(model) == Cut(16000, 32000, 16000)
+    model.lengths = replace(model.lengths, longest=24000)
+    assert make_cut(model) == Cut(16000, 24000, 12000)
+    model.trained_seconds = None
+    model.lengths = replace(model.lengths, shortest=24000)
+    assert make_cut(model) == Cut(16000, 24000, 12000)
+    model.lengths = replace(model.lengths, longest=60 * 16000)
+    assert make_cut(model) == Cut(16000, 80000, 40000)
+    assert make_cut(load_model("esc10")) == Cut(32000, 64000, 32000)
 
 
 def test_thresholds_of_no_use_are_refused() -> None:

@@ -65,8 +65,9 @@ def make_cut(model: Model, window: float | None = None, hop: float | None = None
     Parameters
     ----------
     window : float, optional
-        Seconds; by default the longest sound that the model takes at once, and 5 s for a model
-        without such a length or with one above 30 s.
+        Seconds; by default the length of the sounds that the model was trained on, if it is known;
+        else the longest sound that it takes at once, and 5 s for a model without such a length or
+        with one above 30 s.
     hop : float, optional
         Seconds between the starts of windows; half a window by default.
 
@@ -77,9 +78,10 @@ def make_cut(model: Model, window: float | None = None, hop: float | None = None
     """
     least, most = model.shortest or 1, model.longest
     if window is None:
-        usual = max(least, round(_USUAL * model.rate))
-        size = most if most is not None and most <= _LONGEST * model.rate else usual
-        size = min(size, most or size)
+        size = most if most is not None and most <= _LONGEST * model.rate else None
+        if size is None or model.trained_seconds is not None:
+            size = round((model.trained_seconds or _USUAL) * model.rate)
+        size = max(least, min(size, most or size))
     else:
         size = round(window * model.rate)
         if size < least or (most is not None and size > most):
