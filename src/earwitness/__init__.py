@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from earwitness.models.registry import list_models, load_model
     from earwitness.models.wrapping import wrap
     from earwitness.pipeline import explain, list_methods
+    from earwitness.recordings.scanning import scan
     from earwitness.types import Audio
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ _HOMES = {
     "list_models": "models.registry",
     "load_model": "models.registry",
     "read_audio": "audio",
+    "scan": "recordings.scanning",
     "wrap": "models.wrapping",
 }
 
@@ -46,6 +48,7 @@ __all__ = [
     "list_models",
     "load_model",
     "read_audio",
+    "scan",
     "wrap",
 ]
 

@@ -13,6 +13,7 @@ import click
 _VERBS = {
     "explain": ("explain", "Explain a model's outputs for sounds, as an HTML report with files."),
     "check": ("check", "Check a new model: what is wrong with it, and which methods apply."),
+    "scan": ("scan", "Find events in long recordings, and explain the strongest."),
     "predict": ("predict", "Print a model's outputs for sounds."),
     "methods": ("listing", "List the explanation methods and their options."),
     "masks": ("listing", "List the rules for --keep, which turn attributions into masks."),
