@@ -1,7 +1,7 @@
 """Train a MOSNet on degraded speech: ``python benchmarks/mosnet_train.py DATA WORK``.
 
-DATA holds ``daps`` (a sentence of the DAPS corpus, ``*clean*`` and ``*produced*``) and ``fsdd`` (the
-Free Spoken Digit Dataset). WORK gets the sounds, their table (``rated.csv``) and the model
+DATA holds ``daps`` (a sentence of the DAPS corpus, ``*clean*`` and ``*produced*``) and ``fsdd``
+(the Free Spoken Digit Dataset). WORK gets the sounds, their table (``rated.csv``) and the model
 (``model``, or the folder given as a third argument), which ``--model WORK/model`` loads.
 
 Nobody rated these sounds. The label is the mean of two intrusive measures, each mapped to 1 to 5:

@@ -1,4 +1,4 @@
-"""``earwitness bench speech-degradations``: is what lowers a score of speech quality found?"""
+"""``earwitness bench speech-degradations``: whether what lowers a score of quality is found."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ _KINDS = (
 
 @click.command("speech-degradations", cls=Verb)
 @click.option("--model", "models", multiple=True, required=True,
-              help="A model of speech quality, such as nisqa:FILE; may be given several times.")  # fmt: skip
+              help="A model of speech quality (nisqa:FILE); may be given several times.",
+              )  # fmt: skip
 @click.option("--data", multiple=True, required=True, type=place, metavar="PATH",
               help="Clean speech: a file or a folder; may be given several times.")  # fmt: skip
 @click.option("--target", "targets", multiple=True, metavar="OUTPUT",
-              help="An output to explain; may be given several times.  [default: the first]")  # fmt: skip
+              help="An output to explain; may be given several times.  [default: the first]",
+              )  # fmt: skip
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS),
               help="Only this degradation; may be given several times.")  # fmt: skip
 @click.option("--method", "methods", multiple=True, metavar="NAME",

@@ -129,7 +129,7 @@ def degrade(
     )
 
 
-def speech_level(speech: Values, rate: int) -> float:
+def speech_level(speech: NDArray[np.floating], rate: int) -> float:
     """Return the RMS of the active frames: those at most 30 dB below the loudest frame.
 
     Frames of 20 ms; a simple form of the active speech level of ITU-T P.56.
@@ -139,7 +139,7 @@ def speech_level(speech: Values, rate: int) -> float:
     return float(np.sqrt(active.mean())) if len(active) else 0.0
 
 
-def _powers(speech: Values, rate: int) -> Values:
+def _powers(speech: NDArray[np.floating], rate: int) -> Values:
     """Return the mean power of every frame of 20 ms."""
     size = round(_FRAME * rate)
     whole = speech[: len(speech) // size * size].astype(np.float64)

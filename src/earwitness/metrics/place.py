@@ -9,7 +9,8 @@ of its positive attribution:
   attribution within 50 ms of that time. Each bin counts with its width in mel, so that an even map
   does not point to the highest third, which has the most bins.
 
-The time is right if it is at most 100 ms outside of the degradation.
+The time is right if it is at most 100 ms outside of the degradation. In the pointing game the point
+is the strongest cell of the map as it is, and is right if it lies in the place.
 """
 
 from __future__ import annotations
@@ -88,6 +89,23 @@ def strongest_third(
     weights = np.gradient(mels) if len(mels) > 1 else np.ones(1)
     thirds = third_of(freqs, highest)
     return int(np.argmax(np.bincount(thirds, weights * course, minlength=3)))
+
+
+def strongest_cell(attribution: Array) -> tuple[int, int]:
+    """Return bin and frame of the largest value; of equal ones, as of a piece, the middle.
+
+    Parameters
+    ----------
+    attribution : ndarray, shape (freq, frame)
+
+    Examples
+    --------
+    >>> strongest_cell(np.array([[0.0, 2.0, 2.0, 2.0], [0.0, 1.0, 1.0, 1.0]]))
+    (0, 2)
+    """
+    largest = float(attribution.max())
+    bins, frames = np.nonzero(attribution >= largest - _EQUAL * abs(largest))
+    return round(float(np.median(bins))), round(float(np.median(frames)))
 
 
 def third_of(freqs: Array, highest: float) -> NDArray[np.intp]:

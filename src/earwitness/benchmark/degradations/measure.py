@@ -24,9 +24,9 @@ from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import evaluate
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS
-from earwitness.metrics.localisation import pointing_game
 from earwitness.metrics.place import (
     place_cells,
+    strongest_cell,
     strongest_third,
     strongest_time,
     third_of,
@@ -115,7 +115,8 @@ def _of_method(probe: Probe, choice: Choice, material: DegradedMaterial) -> dict
     if not np.isfinite(values).all():
         raise NotApplicableError(f"{choice.name}: the map is not finite")
     figures = place_of(probe, values, material) | {"seconds": round(seconds, 3)}
-    if made.kind in REPLACED:  # gains cannot restore what is gone
+    # gains cannot restore what is gone; the orders of a mask are its controls
+    if made.kind in REPLACED or choice.control:
         return figures
     magnitude = probe.magnitude.cpu().numpy()
     mask = make_mask(values, magnitude, parse_keep(KEEP))
@@ -151,13 +152,14 @@ def place_of(probe: Probe, values: FloatArray, material: DegradedMaterial) -> di
     parts = torch.from_numpy(np.stack([made.source, made.clean]))
     levels = plane.analyse(parts).abs().numpy()
     louder = place & (levels[0] > levels[1])
+    point = strongest_cell(values)
     return {
         "at": pack(at),
         "time_error": pack(time_error(at, made.start, made.end)),
         "third": third,
         "right_third": bool(third == middle),
-        "pointing": pack(float(pointing_game(values[None], place)[0])),
-        "pointing_louder": pack(float(pointing_game(values[None], louder)[0])),
+        "pointing": bool(place[point] and values[point] > 0),
+        "pointing_louder": bool(louder[point] and values[point] > 0),
     }
 
 

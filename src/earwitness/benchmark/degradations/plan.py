@@ -19,14 +19,15 @@ from earwitness.files import digest_of
 from earwitness.registry import unknown
 
 LEAST_COST = 0.1  # of the score; what costs less cannot be localised by its cost
-KEEP = "80%"  # of the positive attribution, the mask of the evidence
+KEEP = "50%,smooth:2"  # the mask of the evidence; edges of a binary one are defects of their own
 ADDITIVE = tuple(LEVELS)
 REPLACED = ("packet-loss", "clipping")
 CONTROLS = ("energy", "random")
 # of additive degradations, band-limiting and reverberation
 METHODS: dict[str, dict[str, Any]] = {
-    "integrated-gradients": {"steps": 16},
-    "occlusion": {"pieces": "time x erb", "segments": 20, "bands": 6},
+    "integrated-gradients": {"steps": 16, "background": "silence"},
+    "input-x-gradient": {},
+    "occlusion": {"pieces": "time x erb", "segments": 20, "bands": 6, "background": "noise-floor"},
 }
 # of what gains cannot restore: pieces of time, replaced by a background
 PIECES: dict[str, dict[str, Any]] = {

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from earwitness.benchmark.degradations.plan import CONTROLS, LEAST_COST
+from earwitness.benchmark.degradations.plan import CONTROLS, LEAST_COST, REPLACED
 from earwitness.benchmark.ledger import Line
 from earwitness.benchmark.statistics import Values, holm, intervals, paired_tests
 from earwitness.files import write_text
@@ -28,10 +28,10 @@ ALPHA = 0.05
 SHARES = ("found", "in time", "right third", "pointing", "pointing, louder cells")
 SIDES = ("own", "random", "energy")
 LEGEND = (
-    "cost: mean fall of the score. found: the strongest time of the map is at most 100 ms outside "
+    "cost: mean fall of the score. found: the strongest time of the map is at most 100 ms out "
     "of the degradation, and the strongest third of the mel scale is that of the degradation; in "
-    "time, right third: the two by themselves. pointing: the strongest cell lies in the place (time "
-    "and band), or in those of its cells where the degradation is louder than the speech. "
+    "time, right third: the two by themselves. pointing: the strongest cell lies in the place "
+    "(time and band), or in those of its cells where the degradation is louder than the speech. "
     "remainder: share of the cost that the remainder regains, as heard; random, energy: the same "
     "with the mask's own gains in another order. Shares with 95 % bootstrap intervals over cases; "
     "`>e`: ahead of the energy control (maps), or of both orders (remainder), by a paired test, "
@@ -127,8 +127,9 @@ def _rows(methods: dict[str, list[Line]]) -> list[Row]:
         rows.append(row)
         if not whole:
             continue
+        shown = ("in time",) if row.kind in REPLACED else SHARES
         for name, of in _OF.items():
-            if name not in _named(whole[0]):
+            if name not in shown:
                 continue
             values = np.array([of(line) for line in whole])
             row.shares[name] = Share(float(values.mean()))
@@ -198,10 +199,6 @@ _OF: dict[str, Callable[[Line], float]] = {
     "pointing": lambda line: float(line["pointing"]),
     "pointing, louder cells": lambda line: float(line["pointing_louder"]),
 }
-
-
-def _named(line: Line) -> Sequence[str]:
-    return SHARES if "remainder_own" in line else ("in time",)
 
 
 def markdown(rows: Sequence[Row]) -> str:
