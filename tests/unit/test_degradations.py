@@ -184,6 +184,13 @@ def test_an_even_map_does_not_point_to_the_third_with_most_bins() -> None:
     assert strongest_third(even, freqs, times, 0.0, 8000.0) == 0
 
 
+def test_a_place_has_the_frames_and_bins_that_its_window_reaches() -> None:
+    freqs, times = np.arange(0, 1000, 50.0), np.arange(0, 1, 0.01)
+    cells = place_cells(freqs, times, 0.5, 0.6, 300.0, 400.0, 0.02)  # a window of 40 ms
+    assert_allclose(times[cells.any(axis=0)], np.arange(0.48, 0.625, 0.01), atol=1e-9)
+    assert_allclose(freqs[cells.any(axis=1)], np.arange(250, 451, 50.0))
+
+
 def test_time_errors_are_distances_outside_of_the_stretch() -> None:
     found = [time_error(at, 1.0, 1.5) for at in (0.8, 1.0, 1.2, 1.5, 1.75)]
     assert_allclose(found, [0.2, 0, 0, 0, 0.25], atol=1e-12)

@@ -98,7 +98,7 @@ def draw_excerpts(
 
 
 def degraded_clips(excerpts: Sequence[Excerpt], kinds: Sequence[str], seed: int) -> list[Clip]:
-    """Return every excerpt with every kind of degradation."""
+    """Return every excerpt with every kind of degradation, excerpt by excerpt."""
     return [
         Clip(
             f"{one.path.stem}@{one.start:.2f}s+{kind} {number:03}",
@@ -106,8 +106,8 @@ def degraded_clips(excerpts: Sequence[Excerpt], kinds: Sequence[str], seed: int)
             None,
             partial(make_degraded, one, kind, f"{seed} {kind} {number}"),
         )
-        for kind in kinds
         for number, one in enumerate(excerpts)
+        for kind in kinds
     ]
 
 

@@ -99,7 +99,7 @@ def write_summary(folder: Path, lines: Sequence[Line]) -> list[Path]:
 
 
 def make_rows(lines: Sequence[Line]) -> list[Row]:
-    """Return the rows of a run, in order of first occurrence."""
+    """Return the rows of a run: by model, kind and output, in order of first occurrence."""
     groups: dict[tuple[str, str, str], dict[str, list[Line]]] = {}
     for line in lines:
         if line["method"] is not None:
@@ -218,14 +218,15 @@ def markdown(rows: Sequence[Row]) -> str:
             _line(["---"] * (len(names) + 4)),
         ]
         for row in some:
-            cells = [row.method, *(_text(row.shares.get(name)) for name in names)]
+            cells = [row.method, *(share_text(row.shares.get(name)) for name in names)]
             cells += ["" if math.isnan(row.area) else f"{100 * row.area:.1f} %"]
             parts.append(_line([*cells, f"{row.seconds:.1f}", str(row.failed or "")]))
         parts.append("")
     return "\n".join(parts)
 
 
-def _text(share: Share | None) -> str:
+def share_text(share: Share | None) -> str:
+    """Return a share with its interval, and `>e` if it is ahead."""
     if share is None or math.isnan(share.value):
         return ""
     known = f" [{share.low:.2f}, {share.high:.2f}]" if not math.isnan(share.low) else ""
