@@ -60,8 +60,13 @@ BUGS = {
     ),
     "place: the third with most bins": (
         "metrics/place.py",
-        "weights=weights * course",
+        "weights=_mel_widths(freqs) * course",
         "weights=course",
+    ),
+    "place: a sum over bins": (
+        "metrics/place.py",
+        "course = _mel_widths(freqs) @ np",
+        "course = np.ones(len(freqs)) @ np",
     ),
     "place: only what is too late counts as an error": (
         "metrics/place.py",

@@ -164,13 +164,21 @@ def test_lost_packets_are_found_by_the_piece_whose_replacement_raises_the_score(
 
 
 def test_the_strongest_time_is_the_middle_of_a_plateau_and_averages_single_cells_away() -> None:
-    times = np.arange(100) * 0.02
+    times, freqs = np.arange(100) * 0.02, np.arange(4) * 10.0
     values = np.zeros((4, 100))
     values[:, 50:70] = 1.0
     values[2, 10] = 3.0  # 3 in a window of 5 frames: 0.6 beside 4
-    assert_allclose(strongest_time(values, times), (52 + 67) / 2 * 0.02)
-    assert math.isnan(strongest_time(-values, times))
-    assert_allclose(strongest_time(values[:, :1] + 1, times[:1]), 0.0)
+    assert_allclose(strongest_time(values, freqs, times), (52 + 67) / 2 * 0.02)
+    assert math.isnan(strongest_time(-values, freqs, times))
+    assert_allclose(strongest_time(values[:, :1] + 1, freqs, times[:1]), 0.0)
+
+
+def test_a_weaker_piece_of_high_frequencies_does_not_outweigh_a_stronger_one_by_its_bins() -> None:
+    freqs, times = np.linspace(0, 8000, 129), np.arange(100) * 0.02
+    values = np.zeros((129, 100))
+    values[freqs < 1000, 20:30] = 1.0  # 15 mel in 16 bins
+    values[freqs > 4000, 60:70] = 0.6  # 10 mel in 64 bins
+    assert_allclose(strongest_time(values, freqs, times), (22 + 27) / 2 * 0.02)
 
 
 def test_an_even_map_does_not_point_to_the_third_with_most_bins() -> None:

@@ -3,11 +3,13 @@
 The place of a degradation of speech is its time and its band. The place of an explanation is that
 of its positive attribution:
 
-- *time*: the attribution is summed over frequency and averaged over 100 ms; the time of its
+- *time*: the attribution is integrated over the mel scale and averaged over 100 ms; the time of its
   maximum. Of equal maxima, as within a piece, the middle of the first run of neighbours.
 - *third*: the third of the mel scale, from 0 to the highest frequency of the sound, with the most
-  attribution within 50 ms of that time. Each bin counts with its width in mel, so that an even map
-  does not point to the highest third, which has the most bins.
+  attribution within 50 ms of that time.
+
+Integrated means that each bin counts with its width in mel. A sum over bins would be ruled by the
+highest third, which has the most bins, wherever a map is even over a band, as those of pieces are.
 
 The time is right if it is at most 100 ms outside of the degradation. In the pointing game the point
 is the strongest cell of the map as it is, and is right if it lies in the place.
@@ -28,21 +30,21 @@ _EQUAL = 1e-6  # relative; values that differ by less are equal
 Values = NDArray[np.float64]
 
 
-def strongest_time(attribution: Array, times: Array) -> float:
+def strongest_time(attribution: Array, freqs: Array, times: Array) -> float:
     """Return the time in seconds of most positive attribution; nan if nothing is positive.
 
     Parameters
     ----------
     attribution : ndarray, shape (freq, frame)
-    times : ndarray, shape (frame,)
-        Centres of the frames in seconds, evenly spaced.
+    freqs, times : ndarray, shape (freq,) and (frame,)
+        Centres of bins in Hz, and of frames in seconds, evenly spaced.
 
     Examples
     --------
-    >>> strongest_time(np.array([[0.0, 1.0, 0.0, -2.0]]), np.array([0.0, 1.0, 2.0, 3.0]))
+    >>> strongest_time(np.array([[0.0, 1.0, 0.0, -2.0]]), np.zeros(1), np.arange(4.0))
     1.0
     """
-    course = np.maximum(attribution, 0).sum(axis=0, dtype=np.float64)
+    course = _mel_widths(freqs) @ np.maximum(attribution, 0).astype(np.float64)
     if not course.max() > 0:
         return float("nan")
     step = float(times[1] - times[0]) if len(times) > 1 else _WINDOW
@@ -85,10 +87,14 @@ def strongest_third(
     course = np.maximum(attribution[:, near], 0).sum(axis=1, dtype=np.float64)
     if not course.max(initial=0.0) > 0:
         return -1
-    mels = hz_to_mel(torch.from_numpy(np.asarray(freqs, np.float64))).numpy()
-    weights = np.gradient(mels) if len(mels) > 1 else np.ones(1)
     thirds = third_of(freqs, highest)
-    return int(np.argmax(np.bincount(thirds, weights * course, minlength=3)))
+    return int(np.argmax(np.bincount(thirds, weights=_mel_widths(freqs) * course, minlength=3)))
+
+
+def _mel_widths(freqs: Array) -> Values:
+    """Return the width (freq,) of each bin in mel."""
+    mels = hz_to_mel(torch.from_numpy(np.asarray(freqs, np.float64))).numpy()
+    return np.gradient(mels) if len(mels) > 1 else np.ones(1)
 
 
 def strongest_cell(attribution: Array) -> tuple[int, int]:

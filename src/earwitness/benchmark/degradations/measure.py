@@ -144,7 +144,7 @@ def place_of(probe: Probe, values: FloatArray, material: DegradedMaterial) -> di
     assert made is not None
     plane = probe.model.plane
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
-    at = strongest_time(values, times)
+    at = strongest_time(values, freqs, times)
     third = strongest_third(values, freqs, times, at, material.highest)
     middle = third_of(np.array([_middle(made.low, made.high)]), material.highest)[0]
     margin = plane.n_fft / plane.rate / 2
