@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from earwitness.cli.degradations import degradations
 from earwitness.cli.l2i_page import l2i_page
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
 from earwitness.cli.results import Verb, Verbs, emit
@@ -31,7 +32,10 @@ class _Benchmarks(Verbs):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Benchmarks, subcommand_metavar="speed|localisation|l2i-page|GRID.toml ...")
+@click.group(
+    cls=_Benchmarks,
+    subcommand_metavar="speed|localisation|speech-degradations|l2i-page|GRID.toml ...",
+)
 def bench() -> None:
     """Benchmark the cost of explanations, their localisation, or a grid of your own.
 
@@ -41,6 +45,7 @@ def bench() -> None:
 
 
 bench.add_command(l2i_page)
+bench.add_command(degradations)
 
 
 @bench.command()
