@@ -52,6 +52,7 @@ NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
     "benchmark/speed/floor.py": ["tests/unit/test_speed.py"],
     "benchmark/speed/rows.py": ["tests/unit/test_speed.py"],
+    "benchmark/published/": ["tests/unit/test_published.py"],
     "data/": ["tests/unit/test_sounds.py"],
     "masks/": ["tests/unit/test_masks.py"],
     "methods/": ["tests/reference/test_methods.py", "tests/contract/test_methods.py"],
