@@ -104,6 +104,8 @@ NEAREST: dict[str, list[str]] = {
     "cli/": ["tests/unit/test_hostile.py", *_FOLDERS],
     "cli/l2i_cases.py": _PAGE,
     "cli/l2i_page.py": _PAGE,
+    "data/sets/": ["tests/unit/test_data_sets.py"],
+    "cli/data.py": ["tests/unit/test_data_sets.py"],
     "data/collection.py": ["tests/unit/test_train.py"],
     "benchmark/engine.py": [*_FOLDERS, *_BENCH],
     "options.py": ["tests/unit/test_options.py"],
