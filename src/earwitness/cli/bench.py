@@ -1,4 +1,4 @@
-"""``earwitness bench``: cost, localisation, a user's own grid, and a page of interpretations."""
+"""``earwitness bench``: cost, localisation, grids, published tables, a page of interpretations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from earwitness.cli.degradations import degradations
 from earwitness.cli.l2i_page import l2i_page
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
+from earwitness.cli.published import lmac, pak
 from earwitness.cli.results import Verb, Verbs, emit
 
 _SEED = click.option("--seed", type=SEED, default=0, show_default=True)
@@ -34,18 +35,20 @@ class _Benchmarks(Verbs):
 
 @click.group(
     cls=_Benchmarks,
-    subcommand_metavar="speed|localisation|speech-degradations|l2i-page|GRID.toml ...",
+    subcommand_metavar="speed|localisation|speech-degradations|l2i-page|pak|lmac|GRID.toml ...",
 )
 def bench() -> None:
     """Benchmark the cost of explanations, their localisation, or a grid of your own.
+
+    pak and lmac show what published tables measured, from their numbers.
 
     GRID.toml names models, sounds, methods, masks and metrics; see the guide. An interrupted grid
     resumes when the command is repeated with the same arguments.
     """
 
 
-bench.add_command(l2i_page)
-bench.add_command(degradations)
+for one in (l2i_page, degradations, pak, lmac):
+    bench.add_command(one)
 
 
 @bench.command()

@@ -26,6 +26,7 @@ _VERBS = {
         "bench",
         "Benchmark cost, localisation, or a grid of your own.",
     ),
+    "data": ("data", "List data sets, get them, and check them."),
     "train": ("train", "Train a classifier, or a decoder that explains one, on your own sounds."),
 }
 
