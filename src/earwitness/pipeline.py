@@ -172,19 +172,21 @@ def check_request(request: Request) -> None:
 
 
 def explain_subject(
-    subject: Subject, request: Request, *, on_passes: Tick | None = None
-) -> Explanation:
-    """Explain a sound as a request asks; see ``explain``."""
+    subject: Subject, request: Request, *, target: Target | None = None,
+    on_passes: Tick | None = None,
+) -> Explanation:  # fmt: skip
+    """Explain a sound as a request asks, or a target that is made already; see ``explain``."""
     began = time.perf_counter()
     model, audio = subject.model, subject.audio
     spec = METHODS.get(request.method)
     settled = spec.settle(request.options)
     with torch.inference_mode(False), model.undisturbed():
-        target = make_target(
+        target = target or make_target(
             model, subject.outputs, request.target, request.versus,
             span=request.span, direction=request.direction, seconds=audio.seconds,
         )  # fmt: skip
         probe = Probe(model, subject.wave, target, seed=request.seed, on_passes=on_passes)
+        probe.reference = subject.reference
         found = spec.function(probe.fixed(), **settled)
         if request.names is not None:
             found = with_names(found, request.names)
