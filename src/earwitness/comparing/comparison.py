@@ -72,6 +72,30 @@ class Comparison:
         """Return which share of the difference a hybrid regains; ``random`` for the control."""
         return (self.scores["a"] - self.scores[name]) / self.difference
 
+    def __str__(self) -> str:
+        scores, down = self.scores, self.difference < 0
+        label, name = self.explanation.target, self.explanation.clip
+        return (
+            f"{name}: {replace(label, sign=1)} {scores['a']:.3f}; {self.other.name}: "
+            f"{scores['b']:.3f}, {scores['warped']:.3f} on A's time axis. With what "
+            f"{'lowers' if down else 'raises'} A replaced by B's: {scores['hybrid']:.3f}, "
+            f"{self.regained():.0%} of the difference (random places: {scores['random']:.3f}, "
+            f"{self.regained('random'):.0%}), at {self.explanation.mask.area:.1%} of the area"
+        )
+
+    def with_sounds(self, files: Mapping[str, str]) -> Explanation:
+        """Return the explanation with the places of sounds that the page plays.
+
+        Parameters
+        ----------
+        files : mapping of str to str
+            Of ``reference`` and ``hybrid``, relative to the folder of the page.
+        """
+        details = dict(self.explanation.attribution.details)
+        details["comparison"] = {**details["comparison"], "sounds": dict(files)}
+        attribution = replace(self.explanation.attribution, details=details)
+        return replace(self.explanation, attribution=attribution)
+
     def facts(self) -> dict[str, Any]:
         """Return the figures as plain JSON values."""
         return {
@@ -146,15 +170,9 @@ def compare(
     'crying_baby'
     """
     model = model if isinstance(model, Model) else load_model(model)
-    if method is None:
-        method = "integrated-gradients" if model.differentiable else "occlusion"
+    method = method_for(model, method)
     if "background" in options:
         raise ParameterError("the background of a comparison is the second recording")
-    if "background" not in METHODS.get(method).declared:
-        able = ", ".join(one.name for one in METHODS.all() if "background" in one.declared)
-        raise NotApplicableError(
-            f"{method} compares with no background, as a comparison needs; use one of {able}"
-        )
     request = Request(
         method, {**options, "background": "reference"}, target, versus,
         keep=keep, seed=seed, trust=trust,
@@ -167,6 +185,24 @@ def compare(
             "their scores is 0, and nothing is to be explained"
         )
     return compare_subjects(first, second, request)
+
+
+def method_for(model: Model, method: str | None) -> str:
+    """Return the method of a comparison, by default one that the model takes.
+
+    Raises
+    ------
+    NotApplicableError
+        If the method has no background, which the second recording could be.
+    """
+    if method is None:
+        return "integrated-gradients" if model.differentiable else "occlusion"
+    if "background" not in METHODS.get(method).declared:
+        able = ", ".join(one.name for one in METHODS.all() if "background" in one.declared)
+        raise NotApplicableError(
+            f"{method} has no background, which B could be; compare with one of {able}"
+        )
+    return method
 
 
 def compare_subjects(first: Subject, second: Subject, request: Request) -> Comparison:

@@ -1,22 +1,23 @@
-"""One sound on the time axis of another: a phase vocoder along an alignment.
+"""One sound on the time axis of another: waveform-similarity overlap-add along an alignment.
 
-Each frame is analysed where it lies in the sound, and its phase advances as it does there over one
-hop (Laroche, Dolson: Improved phase vocoder time-scale modification of audio, 1999, eq. 5), after
-locking to its neighbours (Puckette: Phase-locked vocoder, 1995). Where the alignment runs at the
-sound's own speed the result is the sound itself.
+Segments of the sound are added up at half their length. Each is taken near where the alignment
+says, shifted to where it continues the last one best (Verhelst, Roelands: An overlap-add technique
+based on waveform similarity (WSOLA) for high quality time-scale modification of speech, 1993). Where
+the alignment runs at the sound's own speed the result is the sound itself.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from scipy import signal
 
 from earwitness.comparing.alignment import Alignment
-from earwitness.plane.stft import default_plane, modulus
 from earwitness.types import Audio, FloatArray
 
-_TINY = 1e-20  # magnitude below which there is no phase
+_SEGMENT_SECONDS = 0.03  # s; some periods of a voice
+_SHIFT_SECONDS = 0.008  # s to either side: a period of most voices
+_TINY = 1e-12  # energy of a segment of silence
 
 
 def on_axis_of(alignment: Alignment, sound: Audio, samples: int) -> FloatArray:
@@ -33,42 +34,45 @@ def on_axis_of(alignment: Alignment, sound: Audio, samples: int) -> FloatArray:
     Returns
     -------
     ndarray, shape (samples,)
+        Moments are where the alignment puts them to 8 ms.
     """
-    plane = default_plane(sound.rate)
-    count, half = plane.frames(samples), plane.n_fft // 2
-    seconds = plane.times(count).double().numpy()
-    centres = np.round(_beyond(alignment, seconds) * sound.rate).astype(np.int64)
-    around = plane.n_fft + plane.hop  # zeros around the sound: frames may lie half outside of it
-    centres = np.clip(centres, plane.hop - half, len(sound.samples) + half)
-    wave = torch.nn.functional.pad(torch.from_numpy(sound.samples).double(), (around, around))
-    window = torch.hann_window(plane.n_fft, dtype=torch.float64)
-    places = torch.from_numpy(centres)[:, None] + around - half + torch.arange(plane.n_fft)
-    # frames of the inverse begin at their centre less half a window, as torch.stft's do
-    here = torch.fft.rfft(wave[places] * window / window.sum())
-    earlier = torch.fft.rfft(wave[places - plane.hop] * window / window.sum())
-    whole = torch.stack(_turned(here, earlier)).T
-    found: FloatArray = plane.synthesise(whole[None], samples)[0].float().numpy()
+    hop = max(1, round(_SEGMENT_SECONDS * sound.rate / 2))
+    length, reach = 2 * hop, max(1, round(_SHIFT_SECONDS * sound.rate))
+    count = samples // hop + 2  # segments begin half a segment before the sound
+    starts = np.arange(count) * hop - hop
+    places = np.round(_places(alignment, (starts + hop) / sound.rate) * sound.rate)
+    around = 2 * length + reach  # silence on either side
+    places = np.clip(places.astype(int) - hop, -length, len(sound.samples)) + around
+    wave = np.pad(sound.samples.astype(np.float64), around)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    whole = np.zeros((count + 1) * hop)
+    last = int(places[0]) - hop
+    for number, place in enumerate(places.tolist()):
+        last = _continuing(wave, last + hop, place, length, reach)
+        whole[number * hop : number * hop + length] += window * wave[last : last + length]
+    found: FloatArray = whole[hop : hop + samples].astype(np.float32)
     return found
 
 
-def _beyond(alignment: Alignment, seconds: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    """Return the places of some moments; after the last frame the sound runs on at its speed."""
-    late = np.maximum(seconds - alignment.times[-1], 0)
-    return alignment.at(seconds) + late
+def _places(alignment: Alignment, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the places of some moments; beyond the frames the sound runs at its own speed."""
+    first, last = alignment.times[0], alignment.times[-1]
+    beyond = np.minimum(seconds - first, 0) + np.maximum(seconds - last, 0)
+    found: NDArray[np.float64] = alignment.at(seconds) + beyond
+    return found
 
 
-def _turned(here: Tensor, earlier: Tensor) -> list[Tensor]:
-    """Return spectra (frame, freq) whose phases go on from one another."""
-    made = [here[0]]
-    for now, then in zip(here[1:], earlier[1:], strict=True):
-        turn = _locked(made[-1]) * _locked(then).conj()
-        size = modulus(turn)
-        made.append(torch.where(size > _TINY, now * turn / size.clamp(min=_TINY), now))
-    return made
-
-
-def _locked(spectrum: Tensor) -> Tensor:
-    """Return the sum of each bin with its neighbours, which a window turns by half a cycle."""
-    padded = torch.nn.functional.pad(torch.view_as_real(spectrum).T, (1, 1)).T.contiguous()
-    whole = torch.view_as_complex(padded)
-    return whole[1:-1] - whole[:-2] - whole[2:]
+def _continuing(
+    wave: NDArray[np.float64], after: int, place: int, length: int, reach: int
+) -> int:
+    """Return the start, within ``reach`` of a place, of the segment that is most like another."""
+    if abs(after - place) <= reach:
+        return after  # the sound's own continuation
+    low = place - reach
+    around = wave[low : place + reach + length]
+    wanted = wave[after : after + length]
+    products = signal.correlate(around, wanted, "valid", method="fft")
+    sums = np.concatenate([[0.0], np.cumsum(np.square(around))])
+    energies = sums[length:] - sums[:-length]
+    likeness = products / np.sqrt(np.maximum(energies, _TINY))
+    return low + int(likeness.argmax())
