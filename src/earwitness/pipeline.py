@@ -35,6 +35,7 @@ from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target, over, probabilities
 from earwitness.naming import read_names, with_names
+from earwitness.perturbation.background.reference import coarsened
 from earwitness.perturbation.background.registry import AUTO, with_backgrounds
 from earwitness.probe import Probe
 from earwitness.provenance import versions
@@ -188,6 +189,8 @@ def explain_subject(
         probe = Probe(model, subject.wave, target, seed=request.seed, on_passes=on_passes)
         probe.reference = subject.reference
         found = spec.function(probe.fixed(), **settled)
+        if subject.reference is not None and found.played is None:
+            found = replace(found, values=coarsened(probe, found.values))
         if request.names is not None:
             found = with_names(found, request.names)
         keep = spec.keep if request.keep is None else request.keep

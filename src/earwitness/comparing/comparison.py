@@ -141,7 +141,8 @@ def compare(
         The output to compare; the first one of a regression, or the class decided for ``a``. The
         scores of a classifier are logits.
     keep : str, optional
-        How much of the attribution is the culprit, ``80%`` by default.
+        How much of the attribution is the culprit: by default ``net``, the strongest cells that
+        make up the difference alone; the method's own rule if its map does not sum to it.
     seed : int
         Seed of everything drawn at random.
     trust : {"full", "light", "none"}
@@ -173,6 +174,8 @@ def compare(
     method = method_for(model, method)
     if "background" in options:
         raise ParameterError("the background of a comparison is the second recording")
+    if keep is None and METHODS.get(method).complete:
+        keep = "net"
     request = Request(
         method, {**options, "background": "reference"}, target, versus,
         keep=keep, seed=seed, trust=trust,
