@@ -38,7 +38,9 @@ def words(moments: Wave) -> Wave:
 def bent(seconds: Wave) -> Wave:
     """Return the second recording's time of moments of the first: slower from 1 to 2.2 s."""
     late = 2.0 + (seconds - (1 + SLOW))
-    return np.where(seconds < 1, seconds, np.where(seconds < 1 + SLOW, 1 + (seconds - 1) / SLOW, late))
+    return np.where(
+        seconds < 1, seconds, np.where(seconds < 1 + SLOW, 1 + (seconds - 1) / SLOW, late)
+    )
 
 
 def audio(wave: Wave, name: str = "sound") -> Audio:
@@ -116,7 +118,9 @@ def test_the_path_is_that_of_the_recursion_written_out() -> None:
                 total[0, 0] = 2 * apart[0, 0]
                 continue
             ways = [
-                (total[i - 1, j - 1] + 2 * apart[i, j], (i - 1, j - 1)) if i and j else (np.inf, (0, 0)),
+                (total[i - 1, j - 1] + 2 * apart[i, j], (i - 1, j - 1))
+                if i and j
+                else (np.inf, (0, 0)),
                 (total[i - 1, j] + apart[i, j] + lean, (i - 1, j)) if i else (np.inf, (0, 0)),
                 (total[i, j - 1] + apart[i, j] + lean, (i, j - 1)) if j else (np.inf, (0, 0)),
             ]

@@ -68,19 +68,27 @@ class Comparison:
         """The score of the first recording minus that of the second on its time axis."""
         return self.scores["a"] - self.scores["warped"]
 
-    def regained(self, name: str = "hybrid") -> float:
-        """Return which share of the difference a hybrid regains; ``random`` for the control."""
-        return (self.scores["a"] - self.scores[name]) / self.difference
+    def regained(self, name: str = "hybrid") -> float | None:
+        """Return which share of the difference a hybrid regains; ``random`` for the control.
+
+        None if there is no difference.
+        """
+        gap = self.difference
+        return (self.scores["a"] - self.scores[name]) / gap if gap else None
 
     def __str__(self) -> str:
-        scores, down = self.scores, self.difference < 0
-        label, name = self.explanation.target, self.explanation.clip
+        scores, one = self.scores, self.explanation
+        text = (
+            f"{one.clip}: {replace(one.target, sign=1)} {scores['a']:.3f}; {self.other.name}: "
+            f"{scores['b']:.3f}, {scores['warped']:.3f} on A's time axis. "
+        )
+        made, drawn = self.regained(), self.regained("random")
+        if made is None or drawn is None:
+            return f"{text}On one axis the scores do not differ"
         return (
-            f"{name}: {replace(label, sign=1)} {scores['a']:.3f}; {self.other.name}: "
-            f"{scores['b']:.3f}, {scores['warped']:.3f} on A's time axis. With what "
-            f"{'lowers' if down else 'raises'} A replaced by B's: {scores['hybrid']:.3f}, "
-            f"{self.regained():.0%} of the difference (random places: {scores['random']:.3f}, "
-            f"{self.regained('random'):.0%}), at {self.explanation.mask.area:.1%} of the area"
+            f"{text}With what {'lowers' if self.difference < 0 else 'raises'} A replaced by B's: "
+            f"{scores['hybrid']:.3f}, {made:.0%} of the difference (random places: "
+            f"{scores['random']:.3f}, {drawn:.0%}), at {one.mask.area:.1%} of the area"
         )
 
     def with_sounds(self, files: Mapping[str, str]) -> Explanation:
@@ -268,6 +276,8 @@ def _hybrid(probe: Probe, gains: FloatArray) -> Tensor:
 def _notes(one: Comparison) -> list[str]:
     """Return what a reader of a comparison must know."""
     notes, scores = [], one.scores
+    if not one.difference:
+        notes.append("both scores are the same, and there is no difference to explain")
     if one.alignment.cost > UNLIKE:
         notes.append(
             f"the sounds hardly match (alignment cost {one.alignment.cost:.2f}; the same words of "

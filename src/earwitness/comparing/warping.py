@@ -62,9 +62,7 @@ def _places(alignment: Alignment, seconds: NDArray[np.float64]) -> NDArray[np.fl
     return found
 
 
-def _continuing(
-    wave: NDArray[np.float64], after: int, place: int, length: int, reach: int
-) -> int:
+def _continuing(wave: NDArray[np.float64], after: int, place: int, length: int, reach: int) -> int:
     """Return the start, within ``reach`` of a place, of the segment that is most like another."""
     if abs(after - place) <= reach:
         return after  # the sound's own continuation
