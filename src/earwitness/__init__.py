@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from earwitness.audio import read_audio
+    from earwitness.comparing.comparison import compare
     from earwitness.errors import EarwitnessError
     from earwitness.explanation import Explanation
     from earwitness.masks.registry import list_masks
@@ -26,6 +27,7 @@ _HOMES = {
     "Audio": "types",
     "EarwitnessError": "errors",
     "Explanation": "explanation",
+    "compare": "comparing.comparison",
     "explain": "pipeline",
     "list_masks": "masks.registry",
     "list_methods": "pipeline",
@@ -41,6 +43,7 @@ __all__ = [
     "Audio",
     "EarwitnessError",
     "Explanation",
+    "compare",
     "explain",
     "list_masks",
     "list_methods",

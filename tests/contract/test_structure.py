@@ -31,6 +31,7 @@ ORDER = [
     ["render"],
     ["evaluation"],
     ["subject", "explanation", "store", "pipeline"],
+    ["comparing"],
     ["jobs"],
     ["checking"],
     ["benchmark"],

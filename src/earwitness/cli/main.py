@@ -12,6 +12,7 @@ import click
 
 _VERBS = {
     "explain": ("explain", "Explain a model's outputs for sounds, as an HTML report with files."),
+    "compare": ("compare", "Compare a model's scores for two recordings of the same words."),
     "check": ("check", "Check a new model: what is wrong with it, and which methods apply."),
     "scan": ("scan", "Find events in long recordings, and explain the strongest."),
     "predict": ("predict", "Print a model's outputs for sounds."),
