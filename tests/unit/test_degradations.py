@@ -167,7 +167,7 @@ def test_the_strongest_time_is_the_middle_of_a_plateau_and_averages_single_cells
     times, freqs = np.arange(100) * 0.02, np.arange(4) * 10.0
     values = np.zeros((4, 100))
     values[:, 50:70] = 1.0
-    values[2, 10] = 3.0  # 3 in a window of 5 frames: 0.6 beside 4
+    values[2, 10] = 6.0  # in a window of 5 frames 1.2, beside 4
     assert_allclose(strongest_time(values, freqs, times), (52 + 67) / 2 * 0.02)
     assert math.isnan(strongest_time(-values, freqs, times))
     assert_allclose(strongest_time(values[:, :1] + 1, freqs, times[:1]), 0.0)
