@@ -1,6 +1,7 @@
-"""Write the tables of runs: ``python benchmarks/speech_degradations.py RUN...``.
+"""Write the tables of runs: ``python benchmarks/speech_degradations.py [--commit HASH] RUN...``.
 
-Each RUN is a folder that ``earwitness bench speech-degradations`` wrote.
+Each RUN is a folder that ``earwitness bench speech-degradations`` wrote. ``--commit`` is the commit
+of runs that were made with a copy of the source, and do not know their own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ SHOWN = ("found", "in time", "pointing", "remainder own", "remainder random")
 
 def lines_of(run: Path) -> list[Line]:
     """Return the lines of a run, with models by the names of their files."""
-    return [{**line, "model": Path(line["model"]).name} for line in read_lines(run / LINES)]
+    lines = read_lines(run / LINES)
+    return [{**one, "model": "/".join(Path(one["model"]).parts[-2:])} for one in lines]
 
 
 def overview(rows: list[Row]) -> str:
@@ -42,27 +44,30 @@ def overview(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def about(run: Path, lines: list[Line]) -> str:
+def about(run: Path, lines: list[Line], commit: str) -> str:
     """Return what a run was, in a line."""
     key = json.loads((run / "run.json").read_text(encoding="utf-8"))
     sounds = {line["clip"] for line in lines}
-    commits = ", ".join(sorted({str(line["commit"]) for line in lines}))
+    commits = ", ".join(sorted({str(line["commit"] or commit) for line in lines}))
     facts = key["facts"]
     methods = dict.fromkeys((line["method"], json.dumps(line["options"])) for line in lines)
-    options = [
-        f"`{name}` ({', '.join(f'{one} {value}' for one, value in json.loads(text).items())})"
-        for name, text in methods
-        if name not in CONTROLS and json.loads(text)
-    ]
+    options = []
+    for name, text in methods:
+        given = [f"{one} {value}" for one, value in json.loads(text).items() if value]
+        if name not in CONTROLS and given:
+            options.append(f"`{name}` ({', '.join(given)})")
     return (
-        f"{len(sounds)} of {sum(len(clips) for _, clips in key['parts'])} sounds measured, "
+        f"{len(sounds)} of {sum(len(clips) for _, clips in key['parts'])} sounds measured; "
         f"excerpts of {facts['seconds']:g} s from {facts['since']:g} s on, seed {key['seed']}, "
         f"commit {commits}. {'; '.join(options)}"
     )
 
 
 def main() -> None:
-    runs = {Path(one): lines_of(Path(one)) for one in sys.argv[1:]}
+    given, commit = sys.argv[1:], "not known"
+    if given[0] == "--commit":
+        commit, given = given[1], given[2:]
+    runs = {Path(one): lines_of(Path(one)) for one in given}
     rows = {run: make_rows(lines) for run, lines in runs.items()}
     every = [row for some in rows.values() for row in some]
     versions = next(iter(runs.values()))[0]["versions"]
@@ -84,7 +89,7 @@ def main() -> None:
         "",
     ]
     for run, some in rows.items():
-        parts += [about(run, runs[run]), "", markdown(some)]
+        parts += [about(run, runs[run], commit), "", markdown(some)]
     text = "\n".join(parts).rstrip("\n") + "\n"
     (HERE / "speech_degradations.md").write_text(text, encoding="utf-8")
     (HERE / "speech_degradations.csv").write_text(csv_text(every), encoding="utf-8")

@@ -48,32 +48,32 @@ BUGS = {
         "(speech * (10 ** (excerpt.level / 20) / level))",
         "(speech * (10 ** (excerpt.level / 20) / 0.05))",
     ),
-    "place: single cells are not averaged away": (
+    "pointed place: single cells are not averaged away": (
         "metrics/place.py",
         "_WINDOW = 0.1  # s",
         "_WINDOW = 0.02  # s",
     ),
-    "place: the beginning of a piece instead of its middle": (
+    "pointed place: the beginning of a piece instead of its middle": (
         "metrics/place.py",
         "return float((times[first] + times[last]) / 2)",
         "return float(times[first])",
     ),
-    "place: the third with most bins": (
+    "pointed place: the third with most bins": (
         "metrics/place.py",
         "weights=_mel_widths(freqs) * course",
         "weights=course",
     ),
-    "place: a sum over bins": (
+    "pointed place: a sum over bins": (
         "metrics/place.py",
         "course = _mel_widths(freqs) @ np",
         "course = np.ones(len(freqs)) @ np",
     ),
-    "place: only what is too late counts as an error": (
+    "pointed place: only what is too late counts as an error": (
         "metrics/place.py",
         "np.maximum(np.maximum(start - at, at - end), 0.0)",
         "np.maximum(at - end, 0.0)",
     ),
-    "place: a place has no margin in time": (
+    "pointed place: a place has no margin in time": (
         "metrics/place.py",
         "(times >= start - margin) & (times <= end + margin)",
         "(times >= start) & (times <= end)",

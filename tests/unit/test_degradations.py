@@ -167,7 +167,7 @@ def test_the_strongest_time_is_the_middle_of_a_plateau_and_averages_single_cells
     times, freqs = np.arange(100) * 0.02, np.arange(4) * 10.0
     values = np.zeros((4, 100))
     values[:, 50:70] = 1.0
-    values[2, 10] = 3.0  # 3 in a window of 5 frames: 0.6 beside 4
+    values[2, 10] = 6.0  # in a window of 5 frames 1.2, beside 4
     assert_allclose(strongest_time(values, freqs, times), (52 + 67) / 2 * 0.02)
     assert math.isnan(strongest_time(-values, freqs, times))
     assert_allclose(strongest_time(values[:, :1] + 1, freqs, times[:1]), 0.0)
@@ -214,7 +214,8 @@ def hand_made(method: str, clip: int, **values: Any) -> Line:
 
 
 def test_shares_are_means_over_cases_and_ahead_only_by_a_paired_test() -> None:
-    lines = [hand_made("lime", k, time_error=0.05 if k else 0.2) for k in range(20)]
+    own = {"pointing_louder": False}
+    lines = [hand_made("lime", k, time_error=0.05 if k else 0.2, **own) for k in range(20)]
     lines += [hand_made("energy", k, right_third=k % 2 == 0, pointing=False) for k in range(20)]
     lines += [hand_made(name, 20, skipped=True) for name in ("lime", "energy")]
     lime, energy = make_rows(lines)
@@ -225,7 +226,9 @@ def test_shares_are_means_over_cases_and_ahead_only_by_a_paired_test() -> None:
     assert_allclose(lime.shares["pointing"].value, 1.0)
     assert lime.shares["pointing"].p < 1e-3
     assert lime.shares["pointing"].ahead
-    assert not lime.shares["in time"].ahead  # behind the control
+    assert not lime.shares["in time"].ahead  # behind the control in one sound
+    assert lime.shares["pointing, louder cells"].p < 1e-3  # and behind in every one
+    assert not lime.shares["pointing, louder cells"].ahead
     assert not energy.shares["found"].ahead
     assert_allclose(lime.shares["remainder own"].value, 0.8)
     assert_allclose(lime.shares["remainder random"].value, -0.1)

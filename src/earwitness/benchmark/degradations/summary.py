@@ -116,7 +116,11 @@ def _rows(methods: dict[str, list[Line]]) -> list[Row]:
         cases = _cases(lines)
         whole = [line for line in cases if "failed" not in line]
         row = Row(
-            *(lines[0][name] for name in ("model", "target", "kind", "method", "options")),
+            model=lines[0]["model"],
+            target=lines[0]["target"],
+            kind=lines[0]["kind"],
+            method=lines[0]["method"],
+            options=lines[0]["options"],
             drawn=len(lines),
             cases=len(cases),
             failed=len(cases) - len(whole),
