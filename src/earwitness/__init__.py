@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from earwitness.audio import read_audio
+    from earwitness.comparing.comparison import compare
     from earwitness.errors import EarwitnessError
     from earwitness.explanation import Explanation
     from earwitness.masks.registry import list_masks
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from earwitness.models.registry import list_models, load_model
     from earwitness.models.wrapping import wrap
     from earwitness.pipeline import explain, list_methods
+    from earwitness.recordings.scanning import scan
     from earwitness.types import Audio
 
 __version__ = "0.1.0"
@@ -25,6 +27,7 @@ _HOMES = {
     "Audio": "types",
     "EarwitnessError": "errors",
     "Explanation": "explanation",
+    "compare": "comparing.comparison",
     "explain": "pipeline",
     "list_masks": "masks.registry",
     "list_methods": "pipeline",
@@ -32,6 +35,7 @@ _HOMES = {
     "list_models": "models.registry",
     "load_model": "models.registry",
     "read_audio": "audio",
+    "scan": "recordings.scanning",
     "wrap": "models.wrapping",
 }
 
@@ -39,6 +43,7 @@ __all__ = [
     "Audio",
     "EarwitnessError",
     "Explanation",
+    "compare",
     "explain",
     "list_masks",
     "list_methods",
@@ -46,6 +51,7 @@ __all__ = [
     "list_models",
     "load_model",
     "read_audio",
+    "scan",
     "wrap",
 ]
 

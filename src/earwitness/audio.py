@@ -37,7 +37,7 @@ UNDECODED = frozenset(  # sounds that libsndfile cannot decode
         *("ac3", "eac3", "dts", "ape", "wv", "tta", "mpc", "spx", "ra", "rm", "dsf", "dff"),
     )
 )
-_UNKNOWN = 1 << 48  # frames; libsndfile gives more for a stream that does not say its length
+UNKNOWN = 1 << 48  # frames; libsndfile gives more for a stream that does not say its length
 _BLOCK = 1 << 11  # frames per read; at most so many are lost at the end of a truncated file
 _MOST_CHANNELS = 8  # of an array (7.1 surround); more are taken for bands of a spectrogram
 _LOG = logging.getLogger("earwitness")
@@ -121,6 +121,12 @@ def read_audio(
         If the range is empty, outside the file or longer than ``longest``.
     """
     path = Path(path)
+    check_file(path)
+    return _decode(path, rate, start, end, longest)
+
+
+def check_file(path: Path) -> None:
+    """Raise ``AudioError`` unless a path leads to a file that can be read and is not empty."""
     if not os.path.exists(path):
         raise AudioError(f"{path}: no such file")
     if path.is_dir():
@@ -131,7 +137,6 @@ def read_audio(
         raise AudioError(f"{path}: no permission to read this file")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty")
-    return _decode(path, rate, start, end, longest)
 
 
 def as_audio(
@@ -224,17 +229,14 @@ def write_audio(path: str | os.PathLike[str], audio: Audio) -> None:
 def _decode(
     path: Path, wanted: int | None, start: float | None, end: float | None, longest: float | None
 ) -> Audio:
-    # names that are not valid UTF-8 cannot be written to JSON or HTML
-    name = str(path).encode("utf-8", "replace").decode("utf-8")
+    name = shown_name(path)
     try:
-        # as bytes, since a file name need not be valid UTF-8
-        place = str(path) if os.name == "nt" else os.fsencode(path)
-        with _quiet_decoder(path), soundfile.SoundFile(place) as file:
+        with quiet_decoder(path), soundfile.SoundFile(_place(path)) as file:
             rate = file.samplerate
             found = Samples(name, rate, wanted)
             longest = MOST_SAMPLES / found.rate if longest is None else longest
             first, last = _span(path, file.frames, rate, start, end)
-            known = last < _UNKNOWN
+            known = last < UNKNOWN
             if known:
                 check_length(name, (last - first) / rate, longest)
             else:
@@ -242,16 +244,8 @@ def _decode(
             if first:
                 file.seek(first)
             complete = _read_blocks(file, last - first, found)
-    except TypeError as error:  # of soundfile, for the ending .raw
-        raise AudioError(
-            f"{path}: samples without a header, which do not say their sampling rate; convert to "
-            "WAV first, or give an array and its rate in Python"
-        ) from error
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise AudioError(
-            f"{path}: not a sound file that can be decoded (WAV, FLAC, Ogg, Opus, MP3, AIFF, ... "
-            "can; convert others first)"
-        ) from error
+    except (TypeError, soundfile.LibsndfileError, RuntimeError) as error:
+        raise _undecodable(path, error) from error
     check_length(name, found.count / rate, longest)
     notes = []
     if end is not None and end * rate > (last if known else first + found.count) + 1:
@@ -259,11 +253,48 @@ def _decode(
         notes.append(f"end is after the end of the file: explained up to {seconds:.2f} s")
     if not known:
         notes.append(f"the header does not say how long it is: read {found.count / rate:.2f} s")
-    if (known and not complete) or (end is None and _is_cut_off(path)):
+    if (known and not complete) or (end is None and is_cut_off(path)):
         if not found.count:
             raise AudioError(f"{name}: cut off before any sound")
         notes.append(f"cut off: only the first {found.count / rate:.2f} s could be decoded")
     return found.audio(notes)
+
+
+def open_sound(path: Path) -> soundfile.SoundFile:
+    """Open a sound file to read blocks of it.
+
+    Raises
+    ------
+    AudioError
+        If it cannot be read or decoded.
+    """
+    check_file(path)
+    try:
+        return soundfile.SoundFile(_place(path))
+    except (TypeError, soundfile.LibsndfileError, RuntimeError) as error:
+        raise _undecodable(path, error) from error
+
+
+def shown_name(path: Path) -> str:
+    """Return a path as text; names that are not valid UTF-8 fit neither JSON nor HTML."""
+    return str(path).encode("utf-8", "replace").decode("utf-8")
+
+
+def _place(path: Path) -> str | bytes:
+    """Return a path as bytes, since a file name need not be valid UTF-8."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
+
+
+def _undecodable(path: Path, error: Exception) -> AudioError:
+    if isinstance(error, TypeError):  # of soundfile, for the ending .raw
+        return AudioError(
+            f"{path}: samples without a header, which do not say their sampling rate; convert to "
+            "WAV first, or give an array and its rate in Python"
+        )
+    return AudioError(
+        f"{path}: not a sound file that can be decoded (WAV, FLAC, Ogg, Opus, MP3, AIFF, ... "
+        "can; convert others first)"
+    )
 
 
 class _Silence:
@@ -297,7 +328,7 @@ class _Silence:
 _SILENCE = _Silence()
 
 
-def _quiet_decoder(path: Path) -> AbstractContextManager[None]:
+def quiet_decoder(path: Path) -> AbstractContextManager[None]:
     """Suppress the messages of the MP3 decoder on standard error."""
     return _SILENCE if path.suffix.lower() == ".mp3" else nullcontext()
 
@@ -336,7 +367,7 @@ def _span(
     return first, last
 
 
-def _is_cut_off(path: Path) -> bool:
+def is_cut_off(path: Path) -> bool:
     """Return whether a WAV is shorter than its header says, or an Ogg stream has no last page."""
     with path.open("rb") as file:
         head = file.read(8)

@@ -47,6 +47,10 @@ class OutputError(EarwitnessError):
     """A result cannot be written to the given path."""
 
 
+class DownloadError(EarwitnessError):
+    """A data set cannot be obtained, or is damaged."""
+
+
 def reason(error: BaseException) -> str:
     """Return the message of another library's exception on one line.
 

@@ -35,6 +35,7 @@ from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target, over, probabilities
 from earwitness.naming import read_names, with_names
+from earwitness.perturbation.background.reference import coarsened
 from earwitness.perturbation.background.registry import AUTO, with_backgrounds
 from earwitness.probe import Probe
 from earwitness.provenance import versions
@@ -172,20 +173,24 @@ def check_request(request: Request) -> None:
 
 
 def explain_subject(
-    subject: Subject, request: Request, *, on_passes: Tick | None = None
-) -> Explanation:
-    """Explain a sound as a request asks; see ``explain``."""
+    subject: Subject, request: Request, *, target: Target | None = None,
+    on_passes: Tick | None = None,
+) -> Explanation:  # fmt: skip
+    """Explain a sound as a request asks, or a target that is made already; see ``explain``."""
     began = time.perf_counter()
     model, audio = subject.model, subject.audio
     spec = METHODS.get(request.method)
     settled = spec.settle(request.options)
     with torch.inference_mode(False), model.undisturbed():
-        target = make_target(
+        target = target or make_target(
             model, subject.outputs, request.target, request.versus,
             span=request.span, direction=request.direction, seconds=audio.seconds,
         )  # fmt: skip
         probe = Probe(model, subject.wave, target, seed=request.seed, on_passes=on_passes)
+        probe.reference = subject.reference
         found = spec.function(probe.fixed(), **settled)
+        if subject.reference is not None and found.played is None:
+            found = replace(found, values=coarsened(probe, found.values))
         if request.names is not None:
             found = with_names(found, request.names)
         keep = spec.keep if request.keep is None else request.keep

@@ -63,6 +63,7 @@ class Probe:
         self.spectrum = model.plane.analyse(self.wave.unsqueeze(0))[0]
         self.magnitude = self.spectrum.abs()
         self._fill(background)
+        self.reference: Tensor | None = None  # STFT of another recording, same timing
         self._seed = seed
         self._draws: list[int] = []  # shared with copies; not empty if the seed was read
         self.tick = on_passes or (lambda _: None)
@@ -141,8 +142,7 @@ class Probe:
     @cached_property
     def phase(self) -> Tensor:
         """The input's phase as complex numbers of modulus 1; 1 in silent cells."""
-        ones = torch.ones_like(self.spectrum)
-        return torch.where(self.magnitude > _SILENT, self.spectrum / self.magnitude, ones)
+        return torch.where(self.magnitude > _SILENT, self.spectrum / self.magnitude, 1.0)
 
     def outputs(self, gains: Tensor) -> Tensor:
         """Return the model's outputs (batch, output) for gains (batch, freq, frame)."""

@@ -43,13 +43,7 @@ class Samples:
     """
 
     def __init__(self, name: str, given: int, wanted: int | None) -> None:
-        if given <= 0:
-            raise AudioError(f"{name}: the sampling rate must be positive, got {given}")
-        if wanted and given < _LEAST_SHARE * wanted:
-            raise AudioError(
-                f"{name}: a sampling rate of {given} Hz is below 1 % of the model's {wanted} Hz; "
-                "correct the rate in the file's header, if it is wrong"
-            )
+        check_rate(name, given, wanted)
         self.name, self.given, self.rate = name, given, wanted or given
         self.count = self.channels = 0
         self._finite = True
@@ -60,7 +54,7 @@ class Samples:
     def add(self, block: NDArray[Any]) -> None:
         """Append samples (time,) or (time, channel)."""
         self.channels = 1 if block.ndim == 1 else block.shape[1]
-        mono = _mix_down(block)
+        mono = mix_down(block)
         self.count += len(mono)
         self._finite = self._finite and bool(np.isfinite(mono).all())
         if self._stream is not None and self._finite:
@@ -110,6 +104,17 @@ class Samples:
             )
 
 
+def check_rate(name: str, given: int, wanted: int | None) -> None:
+    """Raise ``AudioError`` for a rate that is not positive, or below 1 % of the one wanted."""
+    if given <= 0:
+        raise AudioError(f"{name}: the sampling rate must be positive, got {given}")
+    if wanted and given < _LEAST_SHARE * wanted:
+        raise AudioError(
+            f"{name}: a sampling rate of {given} Hz is below 1 % of the model's {wanted} Hz; "
+            "correct the rate in the file's header, if it is wrong"
+        )
+
+
 def check_length(name: str, seconds: float, longest: float | None) -> None:
     """Raise ``ParameterError`` for a sound of more than ``longest`` seconds."""
     if longest is not None and seconds > longest:
@@ -151,7 +156,8 @@ def as_float(samples: NDArray[np.generic], name: str) -> NDArray[np.float32]:
     return samples.astype(np.float32)
 
 
-def _mix_down(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def mix_down(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of the channels of samples (time[, channel])."""
     if samples.ndim == 1:
         return samples
     mixed: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float64).astype(np.float32)

@@ -60,11 +60,14 @@ class Subject:
     audio : Audio
     seed : int
         Of the random orders of controls.
+    reference : Tensor, shape (freq, frame), complex, optional
+        STFT of the recording that it is compared with, on its time axis.
     """
 
     model: Model
     audio: Audio
     seed: int
+    reference: Tensor | None = None
     _controls: dict[Target, Controls] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "earwitness"
 ORDER = [
     ["errors", "types", "scores", "registry", "options"],
     ["files", "provenance", "weights", "naming"],
-    ["samples", "wav", "audio", "signals"],
+    ["samples", "wav", "audio", "stream", "signals"],
     ["plane"],
     ["masks"],
     ["metrics"],
@@ -31,10 +31,12 @@ ORDER = [
     ["render"],
     ["evaluation"],
     ["subject", "explanation", "store", "pipeline"],
+    ["comparing"],
     ["jobs"],
     ["checking"],
     ["benchmark"],
     ["report"],
+    ["recordings"],
     ["cli"],
 ]
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from earwitness.audio import find_clips
 from earwitness.checking.finding import Finding
 from earwitness.checking.report import check_model
+from earwitness.data.collection import table_labels
 from tests.unit.test_check import Bands, declared, found, write_tones
 
 
@@ -108,3 +110,47 @@ def test_gradients_that_are_infinite_in_silence_are_noted(tones: list[Path]) -> 
 def test_outputs_that_are_exactly_one_break_no_gradients(tones: list[Path]) -> None:
     one = gradients(Sure(), tones, output="probabilities", task="multi-label")
     assert (one.grade, "exactly 0 or 1" in one.text) == ("note", True)
+
+
+def test_labels_of_a_table_are_read(tones: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    rows = ["filename,fold,category"]
+    for k, tone in enumerate(tones):
+        (tmp_path / "audio" / f"{k}.wav").write_bytes(tone.read_bytes())
+        rows.append(f"{k}.wav,1,{tone.parent.name}")
+    (tmp_path / "tones.csv").write_text("\n".join(rows))
+    report = check_model(
+        declared(Bands()),
+        find_clips([tmp_path]),
+        methods=False,
+        table=table_labels([tmp_path, tones[0]]),
+    )
+    assert found(report, "accuracy").text == "100% of 24 labelled sounds"
+
+
+class Softmax(Bands):
+    """A softmax, once or twice, of band levels times a factor."""
+
+    def __init__(self, times: int, factor: float) -> None:
+        super().__init__()
+        self.times, self.factor = times, factor
+
+    def forward(self, waves: Tensor) -> Tensor:
+        values = self.factor * super().forward(waves)
+        for _ in range(self.times):
+            values = values.softmax(dim=1)
+        return values
+
+
+@pytest.mark.parametrize(
+    ("times", "factor", "grade"),
+    [(2, 40.0, "broken"), (1, 8.0, "ok"), (1, 40.0, "ok"), (1, 0.01, "ok")],
+)
+def test_a_softmax_applied_twice_is_found(
+    times: int, factor: float, grade: str, tones: list[Path]
+) -> None:
+    model = declared(Softmax(times, factor), output="probabilities")
+    report = check_model(model, tones, methods=False)
+    one = found(report, "outputs")
+    assert one.grade == grade
+    assert one.advice == ("" if grade == "ok" else "a softmax was applied twice: give the logits")

@@ -113,11 +113,12 @@ def test_tasks_follow_the_configuration(tmp_path: Path) -> None:
     assert (value.task, value.output) == ("regression", "scores")
 
 
-def test_a_model_without_a_trained_head_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["Model", "ForCTC", "ForXVector", "ForAudioFrameClassification"])
+def test_a_model_of_another_task_is_refused(kind: str, tmp_path: Path) -> None:
     config = transformers.Wav2Vec2Config(**KINDS["wav2vec2"][1])
-    transformers.Wav2Vec2Model(config).save_pretrained(tmp_path)
+    getattr(transformers, f"Wav2Vec2{kind}")(config).save_pretrained(tmp_path)
     extractor_of("wav2vec2").save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=r"no trained classifier \(classifier.bias is missing\)"):
+    with pytest.raises(ModelError, match=rf"no trained classifier .* saved as Wav2Vec2{kind};"):
         load_model(f"hf:{tmp_path}")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from earwitness.benchmark.cells import measure_clip
 from earwitness.benchmark.grid import Grid, Part
 from earwitness.benchmark.ledger import Ledger, Line, read_lines
+from earwitness.data.clips import Clip
 from earwitness.errors import EarwitnessError, OutputError
 from earwitness.files import held, write_json
 from earwitness.methods.registry import METHODS
@@ -21,6 +23,21 @@ _KEY = "run.json"
 _PER_MASK = 4  # forward passes of a mask: evidence and remainder, spectrogram and audio
 
 
+class Planned(Protocol):
+    """What is run: models with their sounds, and a key of everything that results depend on."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Models and their sounds."""
+
+    def key(self) -> dict[str, Any]:
+        """Return all settings on which the results depend, as plain JSON values."""
+
+
+G = TypeVar("G", bound=Planned)
+Measure = Callable[[Model, str, Clip, G, Callable[[int], None] | None], list[Line]]
+
+
 def run_grid(
     grid: Grid,
     folder: Path,
@@ -29,7 +46,20 @@ def run_grid(
     on_clip: Callable[[str], None] | None = None,
     on_passes: Callable[[int], None] | None = None,
 ) -> list[Line]:
-    """Run the missing sounds of a grid, and return the lines of all sounds.
+    """Run the missing sounds of a grid, and return the lines of all sounds; see ``run``."""
+    return run(grid, folder, measure_clip, on_start=on_start, on_clip=on_clip, on_passes=on_passes)
+
+
+def run(
+    grid: G,
+    folder: Path,
+    measure: Measure[G],
+    *,
+    on_start: Callable[[int], None] | None = None,
+    on_clip: Callable[[str], None] | None = None,
+    on_passes: Callable[[int], None] | None = None,
+) -> list[Line]:
+    """Measure the missing sounds of a plan, and return the lines of all sounds.
 
     A run is resumed only if models, sounds and files named by options are still the same, by
     content. It may be killed at any moment; called again, it ends with the lines of an
@@ -39,6 +69,8 @@ def run_grid(
     ----------
     folder : Path
         Made with its parents; holds the lines (``cells.jsonl``) and the grid (``run.json``).
+    measure : callable
+        Returns the lines of one sound: ``measure(model, name, clip, grid, on_passes)``.
     on_start : callable, optional
         Called with the number of sounds left.
     on_clip : callable, optional
@@ -68,7 +100,7 @@ def run_grid(
             for clip in clips:
                 if on_clip:
                     on_clip(clip.name)
-                lines = measure_clip(models[part.model], part.model, clip, grid, on_passes)
+                lines = measure(models[part.model], part.model, clip, grid, on_passes)
                 ledger.add([{**line, **facts} for line in lines])
     return read_lines(folder / LINES)
 
@@ -114,7 +146,7 @@ def _check_sounds(
             )
 
 
-def _ledger(grid: Grid, folder: Path) -> Ledger:
+def _ledger(grid: Planned, folder: Path) -> Ledger:
     """Write the grid to the folder and open its results.
 
     A grid without any result is replaced: it may have named a model that does not exist.

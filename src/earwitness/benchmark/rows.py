@@ -28,7 +28,7 @@ from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import METRICS
 
 ALPHA = 0.05  # significance level
-_MOST_DEGENERATE = 0.1  # share of sounds; rows with more degenerate masks are never best
+MOST_DEGENERATE = 0.1  # share of sounds; rows with more degenerate masks are never best
 _ORDER = ("map", "mask", "spectrogram", "audio")  # of columns
 
 
@@ -136,7 +136,7 @@ class Row:
     @property
     def may_be_best(self) -> bool:
         """Whether it is a method with few degenerate masks."""
-        few = sum(self.degenerate.values()) <= _MOST_DEGENERATE * self.sounds
+        few = sum(self.degenerate.values()) <= MOST_DEGENERATE * self.sounds
         return not self.control and few and self.sounds > self.failed
 
     def facts(self) -> dict[str, Any]:

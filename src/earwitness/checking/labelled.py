@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,24 +26,34 @@ _FULL_SCALE = 32768.0  # of 16-bit samples
 _LEVEL = 2.6  # standard deviations, about 1 in 200 by chance
 
 
-def labelled(model: Model, clips: Sequence[Path]) -> tuple[list[tuple[Path, int]], list[str]]:
-    """Return sounds whose folder is named as a label, and names of folders that are not."""
+def labelled(
+    model: Model, clips: Sequence[Path], table: Mapping[Path, str]
+) -> tuple[list[tuple[Path, int]], list[str]]:
+    """Return sounds with a label of the model, and labels that it does not have."""
     places = {_folded(label): k for k, label in enumerate(model.labels)}
     found, others = [], []
     for clip in clips:
-        name = _folded(clip.resolve().parent.name)
-        if name in places:
-            found.append((clip, places[name]))
+        whole = clip.resolve()
+        name = table.get(whole, whole.parent.name)
+        if _folded(name) in places:
+            found.append((clip, places[_folded(name)]))
         else:
-            others.append(clip.resolve().parent.name)
+            others.append(name)
     return found, sorted(set(others))
 
 
-def check_labelled(model: Model, clips: Sequence[Path]) -> list[Finding]:
-    """Return the accuracy on sounds in folders named as labels, and what would raise it."""
+def check_labelled(model: Model, clips: Sequence[Path], table: Mapping[Path, str]) -> list[Finding]:
+    """Return the accuracy on labelled sounds, and what would raise it.
+
+    Parameters
+    ----------
+    clips : sequence of Path
+    table : mapping of Path to str
+        Labels by absolute path. The label of other sounds is the name of their folder.
+    """
     if model.task == "regression":
         return []
-    known, others = labelled(model, clips)
+    known, others = labelled(model, clips, table)
     if len(known) < _FEWEST:
         return []
     guess = _guesses(model, [clip for clip, _ in known])
@@ -57,7 +67,7 @@ def check_labelled(model: Model, clips: Sequence[Path]) -> list[Finding]:
     count, accuracy = len(known), float(right.mean())
     low = float(np.mean([np.mean(truth == one) for one in np.unique(truth)]))
     chance = max(low, 1 / len(model.labels))
-    text = f"{accuracy:.0%} of {count} sounds in folders named as labels"
+    text = f"{accuracy:.0%} of {count} labelled sounds"
     facts = {"accuracy": accuracy, "sounds": count, "chance": chance, "folders_left_out": others,
              "sounds_left_out": left}  # fmt: skip
     if others:

@@ -18,6 +18,8 @@ _TOLERANCE = 1e-2  # of a sum of probabilities; half precision rounds to about 1
 _ALIKE = 1e-6  # relative to the largest output; float32 rounds to about 1e-7
 _SAME = 1e-4  # relative to the spread of outputs
 _SURE = -0.05  # a log-sigmoid whose probability is above 0.95
+_ROUNDED = 1e-3  # of a probability, by half precision
+_CERTAIN = 0.8  # a probability; below, outputs that are all alike would be taken for it
 _QUIETER = (0.1, 0.01)  # factors
 _DROPS = (nn.modules.dropout._DropoutNd,)
 _LAYERS_WITH_DROPOUT = (nn.RNNBase, nn.MultiheadAttention)
@@ -109,7 +111,22 @@ def _kind(model: Model, found: Sequence[Tensor]) -> Finding:
     text = f"{kind} ({low:.3g} to {high:.3g}); declared {model.output}, {model.task}"
     facts = {"seen": kind, "low": low, "high": high, "declared": model.output, "task": model.task}
     grade, advice, declare = _judged(model, kind)
+    if grade == "ok" and kind == "probabilities that sum to one" and _softmax_twice(found):
+        grade, advice = "broken", "a softmax was applied twice: give the logits"
     return Finding("outputs", grade, text, advice, facts, declare)
+
+
+def _softmax_twice(found: Sequence[Tensor]) -> bool:
+    """Return whether probabilities are a softmax of probabilities.
+
+    Their logarithms, shifted so that they sum to one, are then from 0 to 1 for every sound.
+    """
+    if min(float(one.min()) for one in found) <= 0:
+        return False
+    inner = [one.double().log() for one in found]
+    inner = [one + (1 - one.sum(dim=0)) / len(one) for one in inner]
+    sure = max(float(one.max()) for one in inner)
+    return min(float(one.min()) for one in inner) >= -_ROUNDED and sure > _CERTAIN
 
 
 def _judged(model: Model, kind: str) -> tuple[Grade, str, dict[str, str]]:

@@ -87,7 +87,13 @@ class Report:
         }
 
 
-def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = True) -> Report:
+def check_model(
+    model: Model,
+    clips: Sequence[Path] = (),
+    *,
+    methods: bool = True,
+    table: Mapping[Path, str] | None = None,
+) -> Report:
     """Check a model on sounds, or on a synthesised one.
 
     Parameters
@@ -96,6 +102,8 @@ def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = Tru
         Sound files; those in folders named as labels also give the accuracy.
     methods : bool
         Whether methods are tried.
+    table : mapping of Path to str, optional
+        Labels of sounds by absolute path, in the place of their folder's name.
 
     Raises
     ------
@@ -110,7 +118,7 @@ def check_model(model: Model, clips: Sequence[Path] = (), *, methods: bool = Tru
         findings += [check_rate(model), *check_outputs(model, waves)]
         if all(one.facts for one in findings if one.name in ("outputs", "labels")):
             findings += _rest(model, waves, [one.name for one in findings])
-        findings += check_labelled(model, clips)
+        findings += check_labelled(model, clips, table or {})
         if methods:
             try:
                 tried = try_methods(Subject(model, sounds[0], 0))

@@ -1,4 +1,4 @@
-"""``earwitness bench``: cost, localisation, a user's own grid, and a page of interpretations."""
+"""``earwitness bench``: cost, localisation, grids, published tables, a page of interpretations."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from earwitness.cli.degradations import degradations
 from earwitness.cli.l2i_page import l2i_page
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
+from earwitness.cli.published import lmac, pak
 from earwitness.cli.results import Verb, Verbs, emit
 
 _SEED = click.option("--seed", type=SEED, default=0, show_default=True)
@@ -31,16 +33,22 @@ class _Benchmarks(Verbs):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Benchmarks, subcommand_metavar="speed|localisation|l2i-page|GRID.toml ...")
+@click.group(
+    cls=_Benchmarks,
+    subcommand_metavar="speed|localisation|speech-degradations|l2i-page|pak|lmac|GRID.toml ...",
+)
 def bench() -> None:
     """Benchmark the cost of explanations, their localisation, or a grid of your own.
+
+    pak and lmac show what published tables measured, from their numbers.
 
     GRID.toml names models, sounds, methods, masks and metrics; see the guide. An interrupted grid
     resumes when the command is repeated with the same arguments.
     """
 
 
-bench.add_command(l2i_page)
+for one in (l2i_page, degradations, pak, lmac):
+    bench.add_command(one)
 
 
 @bench.command()

@@ -21,8 +21,9 @@ _REASON = 90  # characters of the reason why a method does not apply
 @click.command(
     cls=Verb,
     help="Check MODEL: what its outputs are, whether gradients reach the sound, which methods "
-    "apply.\n\nWith sounds in folders named as labels, also its accuracy, and whether labels look "
-    f"permuted. Exit code 0 if all holds, 1 if something is broken, 2 if the model cannot be run."
+    "apply.\n\nWith labelled sounds (folders named as labels, or a folder with a CSV table of "
+    "filename and category), also its accuracy, and whether labels look permuted. Exit code 0 if "
+    "all holds, 1 if something is broken, 2 if the model cannot be run."
     f"\n\nMODEL: {MODEL_HELP}",
 )
 @click.argument("model", metavar="MODEL")
@@ -43,11 +44,13 @@ def check(
     """Load a model and check it."""
     from earwitness.audio import find_clips
     from earwitness.checking.report import check_model
+    from earwitness.data.collection import table_labels
     from earwitness.models.registry import load_model
 
     loaded = load_model(model_name(model, model_settings, trust_code), device=device)
     found: list[Path] = find_clips(clips) if clips else []
-    report = check_model(loaded, found, methods=not no_methods)
+    labels = table_labels(Path(one) for one in clips)
+    report = check_model(loaded, found, methods=not no_methods, table=labels)
     emit(json.dumps(report.plain()) if as_json else table(report))
     return 1 if report.broken else 0
 

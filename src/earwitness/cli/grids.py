@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -18,10 +19,13 @@ from rich.progress import (
 
 from earwitness.benchmark.engine import run_grid
 from earwitness.benchmark.grid import Grid
+from earwitness.benchmark.ledger import Line
 from earwitness.benchmark.page import FIGURES, PAGE, TABLE, write_results
 from earwitness.benchmark.rows import Row
 from earwitness.cli.options import counted, printable, say
 from earwitness.cli.stopping import line_a_minute, stoppable
+
+T = TypeVar("T")
 
 
 def run(
@@ -34,15 +38,17 @@ def run(
     show : callable, optional
         Called with the rows, to print them.
     """
-    try:
-        with stoppable():
-            with _progress("measuring") as (start, step):
-                lines = run_grid(grid, folder, on_start=start, on_clip=step)
-            with _progress("players") as (start, step):
-                rows = write_results(grid, folder, lines, listen=listen, on_clip=step)
-    except (KeyboardInterrupt, OSError):  # the latter when a terminal was closed
-        say(f"earwitness: stopped; results are kept in {folder}, repeat the command to resume")
+
+    def work() -> tuple[list[Line], list[Row]]:
+        with progress("measuring") as (start, step):
+            lines = run_grid(grid, folder, on_start=start, on_clip=step)
+        with progress("players") as (start, step):
+            return lines, write_results(grid, folder, lines, listen=listen, on_clip=step)
+
+    found = resumable(folder, work)
+    if found is None:
         return 1
+    lines, rows = found
     failed = [line["failed"] for line in lines if line["method"] is None]
     for text in dict.fromkeys(failed):
         say(f"earwitness: {text}")
@@ -53,8 +59,18 @@ def run(
     return (1 if rows else 2) if failed else 0
 
 
+def resumable(folder: Path, work: Callable[[], T]) -> T | None:
+    """Return what work on a folder gives; None, with a line on how to resume, if it was stopped."""
+    try:
+        with stoppable():
+            return work()
+    except (KeyboardInterrupt, OSError):  # the latter when a terminal was closed
+        say(f"earwitness: stopped; results are kept in {folder}, repeat the command to resume")
+        return None
+
+
 @contextmanager
-def _progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+def progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
     """Show a progress bar at a terminal, and a line a minute elsewhere."""
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())

@@ -12,7 +12,9 @@ import click
 
 _VERBS = {
     "explain": ("explain", "Explain a model's outputs for sounds, as an HTML report with files."),
+    "compare": ("compare", "Compare a model's scores for two recordings of the same words."),
     "check": ("check", "Check a new model: what is wrong with it, and which methods apply."),
+    "scan": ("scan", "Find events in long recordings, and explain the strongest."),
     "predict": ("predict", "Print a model's outputs for sounds."),
     "methods": ("listing", "List the explanation methods and their options."),
     "masks": ("listing", "List the rules for --keep, which turn attributions into masks."),
@@ -25,6 +27,7 @@ _VERBS = {
         "bench",
         "Benchmark cost, localisation, or a grid of your own.",
     ),
+    "data": ("data", "List data sets, get them, and check them."),
     "train": ("train", "Train a classifier, or a decoder that explains one, on your own sounds."),
 }
 

@@ -18,6 +18,12 @@ SECONDS = 1.0  # s, length of a mixture; most digits are shorter
 TEST_TAKES = 5  # takes of each digit and speaker in the official test split
 
 
+def digits_folder(folder: Path) -> Path:
+    """Return where the recordings lie: in ``recordings``, as published, or in the folder."""
+    inside = folder / "recordings"
+    return inside if inside.is_dir() else folder
+
+
 def read_digits(folder: Path, *, test: bool) -> list[Item]:
     """Return the recordings of the test split (takes 0 to 4), or of the training split.
 
@@ -27,7 +33,7 @@ def read_digits(folder: Path, *, test: bool) -> list[Item]:
         If there are none.
     """
     items = []
-    for path in sorted(folder.glob("*_*_*.wav")):
+    for path in sorted(digits_folder(folder).glob("*_*_*.wav")):
         digit, _, take = path.stem.split("_")
         if digit.isdigit() and take.isdigit() and (int(take) < TEST_TAKES) == test:
             items.append(Item(path, digit))

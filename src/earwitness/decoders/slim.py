@@ -68,7 +68,8 @@ class Decoder(nn.Module):
         self.last = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.level = nn.Parameter(torch.tensor(_BEGIN))
         with torch.no_grad():
-            for one in self.asks.parameters():
+            # drawing meta tensors would import much of torch, for a second
+            for one in (own for own in self.asks.parameters() if not own.is_meta):
                 one.normal_(std=_CONDITIONING_SPREAD / channels**0.5)
         freqs = torch.tensor(layers[-1].freqs) if layers[-1].freqs else _mel_spaced(plane)
         self.register_buffer(

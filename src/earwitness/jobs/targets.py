@@ -63,7 +63,7 @@ def parts_of(model: Model, request: Request) -> tuple[str, ...]:
     """
     if threshold_of(model, request) is None:
         return (request.method,)
-    return tuple(_folders(model, request.method))
+    return tuple(label_folders(model, request.method))
 
 
 def each_target(
@@ -93,7 +93,7 @@ def each_target(
             f"no label is above {threshold:g}; the largest is {model.labels[order[0]]}, "
             f"{values[order[0]]:.2g}"
         )
-    folders = _folders(model, request.method)
+    folders = label_folders(model, request.method)
     return [(folders[index], replace(request, target=index)) for index in found]
 
 
@@ -101,11 +101,17 @@ class NoLabelError(NotApplicableError):
     """No label of a sound is above the threshold: there is nothing to explain."""
 
 
-def _folders(model: Model, method: str) -> list[str]:
-    """Return the name of a folder for every label; names that differ in case only get a number."""
+def label_folders(model: Model, prefix: str) -> list[str]:
+    """Return the name of a folder for every label; names that differ in case only get a number.
+
+    Parameters
+    ----------
+    prefix : str
+        What stands before the label: the method, or a time.
+    """
     names = [folder_name(label) for label in model.labels]
     count = Counter(name.lower() for name in names)
     return [
-        f"{method}@{name}" + (f"-{index}" if count[name.lower()] > 1 else "")
+        f"{prefix}@{name}" + (f"-{index}" if count[name.lower()] > 1 else "")
         for index, name in enumerate(names)
     ]

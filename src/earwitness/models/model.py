@@ -76,12 +76,15 @@ class Model(ABC):
         Least and largest value of a regression, if declared.
     inputs : Inputs
         Its inputs beside the waveform, which are constants.
+    trained_seconds : float or None
+        Length of the sounds it was trained on, if known: that of the windows of a scan.
     """
 
     frontend: FrontEnd | None = None
     source = ""
     loaded = ""
     notes: tuple[str, ...] = ()
+    trained_seconds: float | None = None
 
     def __init__(
         self,

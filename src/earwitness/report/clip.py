@@ -156,6 +156,7 @@ def _explanation(
         "outputs": facts["outputs"],
         "pieces": _pieces(one, factor, audio),
         "truth": _truth(root, one, audio),
+        "sounds": _sounds_beside(root, one, audio),
         "details": facts["details"],
         "notes": [note for note in one.notes if not _common(note, saved)],
         "files": {name: link(path, root) for name, path in files_in(folder).items()},
@@ -240,6 +241,12 @@ def _original(root: Path, one: Explanation) -> str | None:
     """
     path = Path(one.clip)
     return link(path, root) if path.is_file() else None
+
+
+def _sounds_beside(root: Path, one: Explanation, audio: bool) -> dict[str, Any]:
+    """Return the sounds of a comparison: the other recording, and the hybrid."""
+    files = one.attribution.details.get("comparison", {}).get("sounds", {}) if audio else {}
+    return {name: pack_sound(read_audio(root / file).samples) for name, file in files.items()}
 
 
 def _truth(root: Path, one: Explanation, audio: bool) -> dict[str, Any] | None:

@@ -18,13 +18,20 @@ def command_line(one: Explanation) -> str | None:
     a file.
     """
     model = one.provenance.get("model")
-    if not model or not Path(one.clip).is_file():
+    if not model:
         return None
-    clip = one.clip if not one.clip.startswith("-") else f"./{one.clip}"
+    compared = one.attribution.details.get("comparison")
+    clips = [one.clip] if compared is None else [one.clip, compared["b"]]
+    if not all(Path(clip).is_file() for clip in clips):
+        return None
+    verb = "explain" if compared is None else "compare"
+    clips = [f"./{clip}" if clip.startswith("-") else clip for clip in clips]
     spec, target = METHODS.get(one.method), one.target
     kind = "--compat" if spec.published else "--method"
-    words = ["earwitness", "explain", clip, "--model", model, kind, one.method]
+    words = ["earwitness", verb, *clips, "--model", model, kind, one.method]
     for name, value in one.options.items():
+        if name == "background" and compared is not None:
+            continue
         if name in spec.declared and value != spec.declared[name].default:
             words += ["--set", f"{name}={_text(value)}"]
     if not target.decided:
@@ -33,7 +40,7 @@ def command_line(one: Explanation) -> str | None:
         words += ["--versus", target.versus_label]
     if target.span is not None:
         words += ["--span", *map(str, target.span)]
-    if target.sign < 0:
+    if target.sign < 0 and compared is None:
         words += ["--direction", "down"]
     if one.provenance.get("names"):
         words += ["--names", one.provenance["names"]]
@@ -45,9 +52,9 @@ def command_line(one: Explanation) -> str | None:
     if one.provenance["seed"]:
         words += ["--seed", str(one.provenance["seed"])]
     trust = one.provenance.get("trust", "full")
-    if trust != "full":
+    if trust != ("full" if compared is None else "light"):
         words += ["--trust", trust]
-    if (one.curve is not None) != (trust == "full"):
+    if compared is None and (one.curve is not None) != (trust == "full"):
         words += ["--curve" if one.curve is not None else "--no-curve"]
     if one.provenance["device"] != "cpu":
         words += ["--device", one.provenance["device"]]

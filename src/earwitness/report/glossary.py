@@ -25,5 +25,7 @@ GLOSSARY = {
     "outline": "the edge of what is kept: where the gain is a half or more",
     "common dB": "0 dB is the loudest cell of all sounds on the page, so that levels compare",
     "relevance": "a component's part of the score, divided by the largest part; negative: against",
+    "aligned": "recording B on the time axis of this one, so that both switch at one position",
+    "hybrid": "this recording with the cells of its own mask replaced by those of recording B",
     "pieces": "parts of the sound that the method switched on and off",
 }

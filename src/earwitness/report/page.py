@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -37,8 +38,8 @@ SCRIPTS = (
     "resample.js", "heterodyne.js", "original.js", "transport.js", "exports.js", "places.js",
     "controls.js", "axes.js", "colours.js", "pens.js", "raster.js", "picture.js", "minimap.js",
     "pointer.js", "brush.js", "dial.js", "course.js", "pieces.js", "components.js", "regions.js",
-    "glossary.js", "figures.js", "multiples.js", "table.js", "keys.js", "listen.js", "saves.js",
-    "transport_bar.js", "desk.js", "api.js", "start.js",
+    "glossary.js", "figures.js", "comparison.js", "multiples.js", "table.js", "timeline.js",
+    "keys.js", "listen.js", "saves.js", "transport_bar.js", "desk.js", "api.js", "start.js",
 )  # fmt: skip
 
 
@@ -56,6 +57,9 @@ class Form:
         Folder of the training sounds, for links to where components are strongest; empty for none.
     title, models, note : str
         What to call it and which models are explained, by default the one; and a line below.
+    timeline, events : mapping, optional
+        Whole recordings, of which the sounds are parts, shown above them (``desk/timeline.js``);
+        the rows of the table of all events, and how many more there are.
     """
 
     assets: str = ""
@@ -64,6 +68,8 @@ class Form:
     title: str = ""
     models: str = ""
     note: str = ""
+    timeline: Mapping[str, Any] | None = None
+    events: Mapping[str, Any] | None = None
 
 
 def write_page(
@@ -128,6 +134,9 @@ def write_page(
             title=form.title or f"Explanations of {model.name}",
             models=form.models or summary(model),
             note=form.note,
+            timeline=form.timeline,
+            events=form.events,
+            timeline_json=Markup(json_text(form.timeline)),
             report_json=Markup(json_text(facts)),
             count=len(sections),
             rows=_rows(sections, form),

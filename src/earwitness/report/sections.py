@@ -40,7 +40,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["score"] = score_text
+    made.filters |= {"score": score_text, "clock": clock_text}
     return made
 
 
@@ -67,6 +67,21 @@ def score_text(value: float | None, kind: str) -> str:
     plain = 1e-3 <= abs(value) < 1e5
     text = f"{float(f'{value:.3g}'):g}" if plain else f"{mantissa}e{int(power):+d}"
     return text.replace("-", "\u2212")
+
+
+def clock_text(seconds: float) -> str:
+    """Return a time in a recording as hours, minutes and seconds.
+
+    Examples
+    --------
+    >>> clock_text(7.5), clock_text(3725.04)
+    ('0:07.50', '1:02:05.04')
+    """
+    hundredths = round(100 * seconds)
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest // 100:02}.{rest % 100:02}"
+    return f"{hours}:{minutes:02}:{text}" if hours else f"{minutes}:{text}"
 
 
 @dataclass(frozen=True)
@@ -110,7 +125,9 @@ class Section:
         return len(self.grades.split())
 
 
-def write_section(root: Path, saved: Saved, *, audio: bool = True, data: str = "") -> None:
+def write_section(
+    root: Path, saved: Saved, *, audio: bool = True, data: str = "", name: str = ""
+) -> None:
     """Write the section of one sound to a hidden file in its folder.
 
     Parameters
@@ -123,8 +140,11 @@ def write_section(root: Path, saved: Saved, *, audio: bool = True, data: str = "
         Whether it holds the sound.
     data : str
         Folder of the training sounds, for links to where components are strongest.
+    name : str
+        Of the sound; by default its file, in the folder of its explanations.
     """
     facts = payload(root, saved, audio=audio, data=data)
+    facts["name"] = name or facts["name"]
     first = saved[0][1]
     picture = uri("image/webp", thumbnail(first.magnitude, first.attribution.values))
     cells = environment().get_template("row.html").render(clip=facts, thumb=picture)

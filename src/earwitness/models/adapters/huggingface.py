@@ -104,12 +104,16 @@ def _classifier(name: str, place: str, config: Any) -> tuple[nn.Module, dict[str
     import transformers
 
     kind = transformers.AutoModelForAudioClassification
-    network, info = kind.from_pretrained(place, output_loading_info=True)
-    missing = sorted(info["missing_keys"])
-    if missing:
+    network, info = kind.from_pretrained(
+        place, output_loading_info=True, ignore_mismatched_sizes=True
+    )
+    wrong = sorted(info["missing_keys"]) + [key for key, *_ in info["mismatched_keys"]]
+    if wrong:
+        kinds = getattr(config, "architectures", None) or ["model without a head"]
         raise ModelError(
-            f"{name}: has no trained classifier ({missing[0]} is missing), as a model that was "
-            "pretrained and not tuned to a task yet"
+            f"{name}: has no trained classifier ({wrong[0]} is missing or of another size): it is "
+            f"saved as {kinds[0]}; load another task with transformers, and give it to "
+            "earwitness.wrap"
         )
     known: dict[str, Any] = {"labels": config.id2label}
     task = _TASKS.get(config.problem_type or "", "single-label")

@@ -144,4 +144,8 @@ def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
             check_shapes(recipe.network(), folder / WEIGHTS)
         network = recipe.network()
         network.load_state_dict(load_file(folder / WEIGHTS))
-        return recipe.model(network, name or folder.name)
+        model = recipe.model(network, name or folder.name)
+        crop = stored.get("facts", {}).get("settings", {}).get("crop")
+        if isinstance(crop, int | float) and 0 < crop <= recipe.seconds:
+            model.trained_seconds = float(crop)
+        return model

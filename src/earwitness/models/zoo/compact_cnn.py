@@ -46,5 +46,6 @@ class CompactCNN(nn.Module):
 
 def _convolution(inputs: int, outputs: int) -> nn.Sequential:
     layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if not layer.weight.is_meta:  # for which this would import much of torch, for a second
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU())

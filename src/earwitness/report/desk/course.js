@@ -24,21 +24,23 @@ function courseWords(one) {
 
 function makeCourse(host, desk, play) {
   const svg = document.createElementNS(SVG, "svg"), words = el("p", { class: "soft" });
-  const [span, line, head] = ["rect", "path", "path"].map(name => svg.appendChild(document.createElementNS(SVG, name)));
+  const [span, other, line, head] = ["rect", "path", "path", "path"].map(name => svg.appendChild(document.createElementNS(SVG, name)));
   const [top, bottom] = ["top", "bottom"].map(name => el("span", { class: name, "aria-hidden": "true" }));
   svg.setAttribute("viewBox", `0 0 ${COURSE.width} ${COURSE.height}`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
   line.setAttribute("class", "line evidence");
+  other.setAttribute("class", "line remainder");
   head.setAttribute("class", "line head");
   host.replaceChildren(el("div", { class: "curve" }, svg, top, bottom), words);
-  let one = null, low = 0, high = 1;
+  let one = null, compared = null, low = 0, high = 1; // compared: the course of recording B
   const x = t => COURSE.width * (t - desk.view.window.t0) / (desk.view.window.t1 - desk.view.window.t0);
   const y = value => COURSE.height - 2 - (COURSE.height - 4) * (value - low) / (high - low || 1);
   const move = () => { if (one) head.setAttribute("d", `M${x(desk.position).toFixed(2)} 0V${COURSE.height}`); };
   const draw = () => {
     if (!one) return;
     line.setAttribute("d", coursePath(one.course, x, y));
+    other.setAttribute("d", compared ? coursePath(compared, x, y) : "");
     const [a, b] = one.span ? one.span.map(x) : [0, 0];
     span.setAttribute("x", a); span.setAttribute("width", Math.max(0, b - a)); span.setAttribute("height", COURSE.height);
     move();
@@ -51,7 +53,9 @@ function makeCourse(host, desk, play) {
     one = explanation.course ? explanation : null;
     host.hidden = !one;
     if (!one) return;
-    const { values } = one.course, text = courseWords(one);
+    compared = one.details?.comparison?.course ?? null;
+    const values = [...one.course.values, ...(compared?.values ?? [])];
+    const text = `${courseWords(one)}${compared ? " The other line is recording B, aligned." : ""}`;
     [low, high] = one.score.kind === "probability" ? [0, 1] : [Math.min(...values), Math.max(...values)];
     top.textContent = scoreText(one.score.kind, high); bottom.textContent = scoreText(one.score.kind, low);
     words.textContent = `${text} Click to play from there.`;

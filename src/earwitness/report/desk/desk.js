@@ -7,7 +7,8 @@ const VIEWS = [
   { id: "input", text: "Input" }, { id: "evidence", text: "Evidence", term: "evidence" },
   { id: "remainder", text: "Remainder", term: "remainder" }, { id: "attribution", text: "Attribution", term: "attribution" },
 ];
-const SOURCES = ["input", "evidence", "remainder", "original", "truth"];
+const SOURCES = ["input", "evidence", "remainder", "original", "truth", "reference", "hybrid"];
+const BESIDE = ["truth", "reference", "hybrid"]; // sounds that are saved, and not made of the input
 const LEAST_LEVEL = -120; // dB, of silence
 
 let desk = null, transport = null, table = null, opening = 0;
@@ -97,6 +98,7 @@ async function chooseExplanation(index) {
   });
   desk.paint.empty();
   part("says").replaceChildren(...answerNodes(desk.clip, explanation));
+  fillComparison(part("comparison"), explanation);
   fillBars(part("bars"), desk.clip, explanation);
   fillVerdict(part("verdict"), explanation);
   fillFolds(deskHost, desk.clip, explanation, texts);
@@ -129,19 +131,20 @@ async function chooseExplanation(index) {
 async function loadSounds() {
   if (!desk.samples) return;
   const mine = desk, making = desk.making = {}, { clip, explanation } = desk, kept = await keptSounds(desk);
-  const truth = explanation.truth?.flac ? await decodeInput(explanation.truth) : null;
+  const packed = { truth: explanation.truth, ...explanation.sounds }, beside = {};
+  for (const name of BESIDE) if (packed[name]?.flac) beside[name] = await decodeInput(packed[name]);
   if (mine.closed || mine.making !== making) return; // newer ones are on their way
-  desk.sources.hide("truth", !truth);
+  for (const name of BESIDE) desk.sources.hide(name, !beside[name]);
   if (desk.loaded) {
     transport.replace("evidence", kept.evidence);
     transport.replace("remainder", kept.remainder);
-    if (truth) transport.replace("truth", truth);
-    else if (desk.source === "truth") chooseSource("input");
+    for (const name of BESIDE) if (beside[name]) transport.replace(name, beside[name]);
+    if (BESIDE.includes(desk.source) && !beside[desk.source]) chooseSource("input");
     return;
   }
   const { position, source, loop } = desk; // set while the sounds were made
   desk.loaded = true;
-  transport.load({ input: desk.samples, ...kept, ...(truth ? { truth } : {}) }, clip.rate, { expansion: clip.expansion, original: clip.original, start: clip.start });
+  transport.load({ input: desk.samples, ...kept, ...beside }, clip.rate, { expansion: clip.expansion, original: clip.original, start: clip.start });
   transport.speed(Number(part("speed").value));
   transport.heterodyne(carrierShown());
   transport.seek(position);

@@ -2,7 +2,7 @@
 
 const KEYS = [
   ["Space", "play or pause"], ["\u2190 \u2192", "seek 0.1 s, or a tenth of the view if zoomed; with shift 1 s, or the view"],
-  ["\u2191 \u2193", "on the picture: move the read-out in frequency"], ["1 2 3 4 5", "hear the input, evidence, remainder, original file, true source"],
+  ["\u2191 \u2193", "on the picture: move the read-out in frequency"], ["1 2 3 4 5 6 7", "hear the input, evidence, remainder, original file, true source, recording B, hybrid"],
   ["L", "loop the selection, or half a second from the playhead; again to end it"], ["+ \u2212", "zoom in time about the playhead; with shift in frequency"],
   ["0", "show the whole sound"], ["j k", "next and previous sound"], ["Escape", "end the loop and the selection"], ["?", "this list"],
 ];
@@ -27,7 +27,7 @@ function startKeys(act) {
       "0": act.whole, "=": () => act.zoom(1, false), "+": () => act.zoom(1, event.shiftKey && event.code !== "Equal"),
       "-": () => act.zoom(-1, false), "\u2212": () => act.zoom(-1, false), "_": () => act.zoom(-1, true), "*": () => act.zoom(1, true),
     };
-    for (let k = 1; k <= 5; k++) plain[k] = () => act.source(k - 1);
+    for (let k = 1; k <= 7; k++) plain[k] = () => act.source(k - 1);
     if (plain[key] && plain[key]() !== false) done();
   });
 }

@@ -24,7 +24,8 @@ startGlossary(texts);
 const help = document.getElementById("help");
 help.querySelector("dl").replaceChildren(...KEYS.flatMap(([key, does]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, does)]));
 document.getElementById("show-help").addEventListener("click", () => help.showModal());
-startTheme(document.getElementById("theme"), () => { if (desk?.refresh && desk.explanation) { desk.minimap.paint(); desk.refresh(); drawMultiples(part("multiples"), desk); } });
+const timeline = startTimeline(document.getElementById("timeline"));
+startTheme(document.getElementById("theme"), () => { timeline?.paint(); if (desk?.refresh && desk.explanation) { desk.minimap.paint(); desk.refresh(); drawMultiples(part("multiples"), desk); } });
 startKeys({
   toggle: togglePlay,
   step: (direction, far) => seekBy(direction, far), next: step, source: k => chooseSource(SOURCES[k]), loop: toggleLoop,

@@ -1,11 +1,32 @@
 // The table of sounds: search, filter by verdict, sort by column; rows are of the page itself.
 
+/** Sort rows by the column whose heading is pressed, again in the other direction; others stay last. */
+function makeSortable(table, rows, others = []) {
+  const heads = [...table.tHead.rows[0].cells], collator = new Intl.Collator(undefined, { numeric: true }), first = new Map(rows.map((row, k) => [row, k]));
+  for (const button of table.tHead.querySelectorAll("button")) {
+    const head = button.closest("th"), column = heads.indexOf(head);
+    button.addEventListener("click", () => {
+      const falling = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach(one => one.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", falling ? "descending" : "ascending");
+      const keys = new Map(rows.map(row => [row, row.cells[column].dataset.sort ?? row.cells[column].textContent.trim()]));
+      const numbers = [...keys.values()].every(key => key === "" || Number.isFinite(Number(key)));
+      const before = (a, b) => {
+        const [x, y] = [keys.get(a), keys.get(b)];
+        if (numbers && (x === "" || y === "")) return (x === "") - (y === ""); // without a value: last
+        const order = numbers ? Number(x) - Number(y) : collator.compare(x, y);
+        return falling ? -order : order;
+      };
+      table.tBodies[0].append(...[...rows].sort((a, b) => before(a, b) || first.get(a) - first.get(b)), ...others);
+    });
+  }
+}
+
 function startTable(table, { search, filter, status, open, play }) {
   const body = table.tBodies[0], rows = [...body.rows];
   const isSound = row => row.classList.contains("sound"), sounds = rows.filter(isSound), missing = rows.filter(row => !isSound(row));
   const textOf = new Map(rows.map(row => [row, row.textContent.toLowerCase()]));
   const gradesOf = row => (row.dataset.grades ?? "").split(" ");
-  const collator = new Intl.Collator(undefined, { numeric: true });
   const show = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
@@ -18,24 +39,7 @@ function startTable(table, { search, filter, status, open, play }) {
   };
   search.addEventListener("input", show);
   filter.addEventListener("change", show);
-  const heads = [...table.tHead.rows[0].cells];
-  for (const button of table.tHead.querySelectorAll("button")) {
-    const head = button.closest("th"), column = heads.indexOf(head);
-    button.addEventListener("click", () => {
-      const falling = head.getAttribute("aria-sort") === "ascending";
-      heads.forEach(one => one.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", falling ? "descending" : "ascending");
-      const keys = new Map(sounds.map(row => [row, row.cells[column].dataset.sort ?? row.cells[column].textContent.trim()]));
-      const numbers = [...keys.values()].every(key => key === "" || Number.isFinite(Number(key)));
-      const before = (a, b) => {
-        const [x, y] = [keys.get(a), keys.get(b)];
-        if (numbers && (x === "" || y === "")) return (x === "") - (y === ""); // without a value: last
-        const order = numbers ? Number(x) - Number(y) : collator.compare(x, y);
-        return falling ? -order : order;
-      };
-      body.append(...[...sounds].sort((a, b) => before(a, b) || a.dataset.clip - b.dataset.clip), ...missing);
-    });
-  }
+  makeSortable(table, sounds, missing);
   body.addEventListener("click", event => {
     const button = event.target.closest("button"), row = event.target.closest("tr.sound");
     if (!row) return;

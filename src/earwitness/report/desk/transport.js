@@ -132,7 +132,7 @@ function makeTransport(context = null) {
     return voice.secondsAt((clock().currentTime - (clock().outputLatency || 0)) * clock().sampleRate);
   };
 
-  // given: {input, evidence, remainder, truth?}, of equal length. original: URL of the file or null;
+  // given: {input, evidence, remainder, truth?, reference?, hybrid?}, of equal length. original: URL of the file or null;
   // start: seconds of the file before the sound.
   transport.load = (given, itsRate, { expansion: slower = 1, original: url = null, start = 0 } = {}) => {
     transport.pause();

@@ -8,10 +8,11 @@ function startTransportControls(one) {
     { id: "input", text: "Input", key: "1" }, { id: "evidence", text: "Evidence", key: "2", term: "evidence" },
     { id: "remainder", text: "Remainder", key: "3", term: "remainder" }, { id: "original", text: "Original", key: "4", term: "original" },
     { id: "truth", text: "True source", key: "5", term: "true source" },
+    { id: "reference", text: "B, aligned", key: "6", term: "aligned" }, { id: "hybrid", text: "Hybrid", key: "7", term: "hybrid" },
   ];
   one.sources = choices(part("sources"), items, "input", chooseSource);
   one.sources.hide("original", !clip.original);
-  one.sources.hide("truth", true);
+  for (const name of BESIDE) one.sources.hide(name, true);
   if (!heard) return;
   transport ??= makeTransport();
   transport.onchange = showTransport;

@@ -1,0 +1,1 @@
+"""A benchmark of localisation for models of speech quality."""

@@ -1,0 +1,1 @@
+"""One recording compared with another of the same words."""
