@@ -324,6 +324,8 @@ speech, all with a burst of {burst:g} s of white noise at the speech's own level
 place. MOSNet ({variant}) was trained on other degraded sounds of DAPS and FSDD, with labels
 from STOI and SI-SDR; no published weights can be had offline. Its scores of the recordings are
 {low:.2f} to {high:.2f}. 95 % intervals: bootstrap over recordings.
+p values are not corrected for their number. The rows "from silence" and "occlusion" were
+added after the first 12 recordings had been measured, which are among these.
 
 ## The score of MOSNet
 
