@@ -52,6 +52,8 @@ NEAREST: dict[str, list[str]] = {
     "benchmark/": _BENCH,
     "benchmark/speed/floor.py": ["tests/unit/test_speed.py"],
     "benchmark/speed/rows.py": ["tests/unit/test_speed.py"],
+    "benchmark/reruns.py": ["tests/unit/test_named_metrics.py"],
+    "benchmark/cells.py": [*_BENCH, "tests/unit/test_named_metrics.py"],
     "benchmark/published/": ["tests/unit/test_published.py"],
     "data/": ["tests/unit/test_sounds.py"],
     "masks/": ["tests/unit/test_masks.py"],
