@@ -98,7 +98,7 @@ NEAREST: dict[str, list[str]] = {
     "metrics/": _METRICS,
     "evaluation/cases.py": _ASKED,
     "evaluation/orders.py": ["tests/unit/test_masks.py", "tests/unit/test_benchmark.py"],
-    "evaluation/published.py": _METRICS,
+    "evaluation/published.py": ["tests/reference/test_published.py", *_METRICS],
     "evaluation/reruns.py": ["tests/unit/test_sanity.py"],
     "evaluation/scrambling.py": ["tests/unit/test_sanity.py"],
     "jobs/": ["tests/unit/test_jobs.py", *_FOLDERS],
