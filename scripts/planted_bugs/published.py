@@ -53,4 +53,24 @@ BUGS = {
         "CAP = 100 * (1 - math.exp(-1))",
         "CAP = 100 * 1.0",
     ),
+    "compat: the small constant of the other publication": (
+        "evaluation/published.py",
+        "_common(case, small=1e-6)",
+        "_common(case, small=1e-10)",
+    ),
+    "compat: fidelity of the remainder": (
+        "evaluation/published.py",
+        '(case["all_evidence"].argmax(axis=1) == c)',
+        '(case["all_remainder"].argmax(axis=1) == c)',
+    ),
+    "compat: gain relative to the probability": (
+        "evaluation/published.py",
+        "np.maximum(inside - p, 0) / (1 - p + small)",
+        "np.maximum(inside - p, 0) / (p + small)",
+    ),
+    "compat: sparseness without Quantus's constant": (
+        "metrics/conciseness.py",
+        "flat.sum(axis=1, dtype=np.float64) + cells * small)",
+        "flat.sum(axis=1, dtype=np.float64) + 1e-300)",
+    ),
 }

@@ -18,6 +18,7 @@ import torch
 
 from earwitness.benchmark.grid import IDEAL, Choice, Grid
 from earwitness.benchmark.ledger import Line, pack
+from earwitness.benchmark.reruns import fields_of, other_outputs, repeated
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, NotApplicableError
 from earwitness.evaluation.cases import ROUTES, make_cases
@@ -203,15 +204,17 @@ class _Sound:
             attribution=values if self.metrics["curve"] else None,
             memo=self.memo,
         )
-        for case in cases.values():
+        extra = self._extra(seed, probe, choice, values, cases["audio"]["sounds"])
+        for route, case in cases.items():
             case.update({**self.setting.truth, **map_fields(values[None]), "map": values})
+            case.update(extra["both"] | extra.get(route, {}))
         flat = "constant" if float(values.max()) <= float(values.min()) else None
         own: Line = {"mask": None, "degenerate": flat}
         lines: list[Line] = [
             {
                 **own,
                 "route": route,
-                "figures": {name: pack(row[0]) for name, row in figures.items()},
+                "figures": {name: pack(float(np.mean(row))) for name, row in figures.items()},
             }
             for route, figures in (
                 ("map", _figures(cases["spectrogram"], self.metrics["map"])),
@@ -241,6 +244,18 @@ class _Sound:
                     }
                 )
         return lines
+
+    def _extra(
+        self, seed: int, probe: Probe, choice: Choice, values: FloatArray, sounds: FloatArray
+    ) -> dict[str, dict[str, Any]]:
+        """Return the fields that cost more, for both routes and for the resynthesised sound."""
+        grid, setting, wave = self.grid, self.setting, self.setting.material.input
+        own = seed_of(seed, setting.clip)
+        both = repeated(grid, choice, setting.model, wave, setting.target, own, values, probe.drew)
+        if "speech_sound" in fields_of(grid):
+            both["speech_sound"] = wave
+        other = other_outputs(grid, setting.model, setting.target, wave, list(sounds))
+        return {"both": both, "audio": other}
 
 
 def seed_of(seed: int, clip: str) -> int:

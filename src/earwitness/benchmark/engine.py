@@ -10,17 +10,16 @@ from typing import Any, Protocol, TypeVar
 from earwitness.benchmark.cells import measure_clip
 from earwitness.benchmark.grid import Grid, Part
 from earwitness.benchmark.ledger import Ledger, Line, read_lines
+from earwitness.benchmark.reruns import check_metrics
 from earwitness.data.clips import Clip
 from earwitness.errors import EarwitnessError, OutputError
 from earwitness.files import held, write_json
-from earwitness.methods.registry import METHODS
 from earwitness.models.fingerprint import changed, identity
 from earwitness.models.model import Model
 from earwitness.provenance import commit, versions
 
 LINES = "cells.jsonl"
 _KEY = "run.json"
-_PER_MASK = 4  # forward passes of a mask: evidence and remainder, spectrogram and audio
 
 
 class Planned(Protocol):
@@ -87,6 +86,8 @@ def run(
     facts = {"versions": versions(), "commit": commit()}
     with held(folder), _ledger(grid, folder) as ledger:
         models = {part.model: part.load(folder) for part in grid.parts}
+        for model in models.values():
+            check_metrics(grid, model)
         _check_models(folder, models, fresh=not ledger.done)
         for part in grid.parts:
             _check_sounds(folder, part, models[part.model], ledger.done)
@@ -103,13 +104,6 @@ def run(
                 lines = measure(models[part.model], part.model, clip, grid, on_passes)
                 ledger.add([{**line, **facts} for line in lines])
     return read_lines(folder / LINES)
-
-
-def passes_of(grid: Grid, truth: bool) -> int:
-    """Return the approximate number of forward passes for one sound."""
-    maps = sum(METHODS.get(choice.name).passes(choice.options) for choice in grid.methods)
-    masks = 3 * len(grid.masks) * (len(grid.methods) + truth)
-    return len(grid.seeds) * maps + _PER_MASK * masks
 
 
 def _check_models(folder: Path, models: Mapping[str, Model], *, fresh: bool) -> None:

@@ -8,6 +8,7 @@ A grid is declared in a TOML file::
     metrics = ["faithfulness", "level"]   # default: all that apply
     seeds = [0, 1]
     rank = "faithfulness"                 # selects the sounds with players
+    other = "cnn14:FILE.pth"              # another classifier, for the metric transfer
 
     [sounds]
     kind = "folder"                       # or mixtures, digit-mixtures, planted
@@ -30,6 +31,7 @@ from earwitness.files import digest_of
 from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS, named_files
 from earwitness.metrics.registry import METRICS
+from earwitness.models.fingerprint import identity
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.registry import unknown
@@ -38,7 +40,7 @@ IDEAL = "ideal-ratio-mask"
 CONTROLS = ("random", "energy", "all-ones", "all-zeros")
 MASKS = ("area:10%", "80%", "minmax+")
 RANK = "faithfulness"
-_KEYS = ("models", "methods", "masks", "metrics", "seeds", "rank", "sounds")
+_KEYS = ("models", "methods", "masks", "metrics", "seeds", "rank", "other", "sounds")
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,9 @@ class Grid:
     facts : mapping
         Further settings on which the results depend, as plain JSON values; a run with others does
         not resume.
+    other : Model or None
+        Another classifier, which ``transfer`` compares with; put what tells it from others into
+        ``facts``.
     """
 
     name: str
@@ -107,6 +112,7 @@ class Grid:
     seeds: tuple[int, ...] = (0,)
     rank: str = RANK
     facts: Mapping[str, Any] = field(default_factory=dict)
+    other: Model | None = None
 
     def __post_init__(self) -> None:
         named = {choice.name for choice in self.methods}
@@ -198,6 +204,11 @@ def read_grid(path: Path) -> Grid:
     rank = table.get("rank", RANK)
     masks = tuple(_texts(path, table, "masks", list(MASKS)))
     metrics = tuple(_texts(path, table, "metrics", []))
+    other = table.get("other", "")
+    if not isinstance(other, str):
+        raise ParameterError(f"{path}: other is the name of a model, got {other!r}")
+    second = load_model(other) if other else None
+    facts = {"sounds": sounds} | ({"other": identity(second)} if second else {})
     clips = tuple(maker.clips(options))
     return Grid(
         name=path.stem,
@@ -207,7 +218,8 @@ def read_grid(path: Path) -> Grid:
         metrics=metrics,
         seeds=tuple(seeds),
         rank=rank,
-        facts={"sounds": sounds},
+        facts=facts,
+        other=second,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from earwitness.cli.options import MODEL_HELP, SEED, model_name, model_options, place
+from earwitness.cli.options import MODEL_HELP, SEED, model_name, model_options, place, say
 from earwitness.cli.results import Verb, emit
 
 _METHODS = ("integrated-gradients", "gradcam", "lime")
@@ -34,8 +35,9 @@ _METRICS = (
 )  # fmt: skip
 @click.option(
     "--metric", "metrics", multiple=True, default=_METRICS, metavar="NAME",
-    help="See earwitness metrics.",
+    help="See earwitness metrics; stability, sanity, transfer and stoi cost more.",
 )  # fmt: skip
+@click.option("--other", metavar="MODEL", help="Another classifier, for --metric transfer.")
 @click.option("--seed", "seeds", type=SEED, multiple=True, default=(0,),
               show_default=True, help="May be given several times.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
@@ -54,6 +56,7 @@ def evaluate(
     target: str,
     masks: tuple[str, ...],
     metrics: tuple[str, ...],
+    other: str | None,
     seeds: tuple[int, ...],
     device: str,
     no_listening: bool,
@@ -62,10 +65,13 @@ def evaluate(
 ) -> int:
     """Run a grid of one model and one folder."""
     from earwitness.benchmark.grid import Grid, Part, choose
+    from earwitness.benchmark.reruns import check_metrics, cost, fields_of
     from earwitness.benchmark.rows import Row
     from earwitness.benchmark.tables import markdown
     from earwitness.cli.grids import run
     from earwitness.data.clips import folder as clips_in
+    from earwitness.errors import AudioError
+    from earwitness.models.fingerprint import identity
     from earwitness.models.registry import load_model
     from earwitness.models.target import output_index
 
@@ -75,6 +81,8 @@ def evaluate(
         output_index(found, target)
     regression = found.task == "regression"
     part = Part(model, lambda _: found, tuple(clips_in(paths=[folder], target=target)))
+    second = None if other is None else load_model(other, device=device)
+    facts = {"target": target} | ({"other": identity(second)} if second else {})
     grid = Grid(
         name="evaluation",
         parts=(part,),
@@ -83,8 +91,14 @@ def evaluate(
         metrics=tuple(dict.fromkeys(metrics)),
         seeds=tuple(dict.fromkeys(seeds)),
         rank="faithfulness-logit" if regression else "faithfulness",
-        facts={"target": target},
+        facts=facts,
+        other=second,
     )
+    check_metrics(grid, found)
+    if fields_of(grid):
+        with suppress(AudioError):  # a sound that cannot be read is reported by the run
+            for line in cost(grid, found, part.clips[0].make(found.rate).input):
+                say(line)
 
     def show(rows: list[Row]) -> None:
         if not as_json:

@@ -1,0 +1,52 @@
+"""Bugs in metrics that repeat the explanation or ask another model."""
+
+from __future__ import annotations
+
+BUGS = {
+    "named: one repetition counts for all": (
+        "benchmark/cells.py",
+        "pack(float(np.mean(row)))",
+        "pack(float(row[0]))",
+    ),
+    "named: noise of another seed": (
+        "benchmark/reruns.py",
+        "noisy_copies(wave, COPIES, seed)",
+        "noisy_copies(wave, COPIES, seed + 1)",
+    ),
+    "named: other seeds are the same seed": (
+        "benchmark/reruns.py",
+        "explain(wave, seed + k)",
+        "explain(wave, seed)",
+    ),
+    "named: the other model's output by position": (
+        "benchmark/reruns.py",
+        "index = output_index(other, label)",
+        "index = target.index",
+    ),
+    "named: the other model on the input for the remainder": (
+        "benchmark/reruns.py",
+        "chance(whole - one)",
+        "chance(whole)",
+    ),
+    "named: another model's outputs on both routes": (
+        "benchmark/cells.py",
+        'case.update(extra["both"] | extra.get(route, {}))',
+        'case.update(extra["both"] | extra["audio"])',
+    ),
+    "named: computed without being named": (
+        "benchmark/reruns.py",
+        "for name in grid.metrics for field in METRICS.get(name).given.values()}",
+        'for name in grid.metrics or ["stability-noise"] '
+        "for field in METRICS.get(name).given.values()}",
+    ),
+    "named: the cost without Grad-CAM": (
+        "benchmark/reruns.py",
+        "2 * len(find_blocks",
+        "len(find_blocks",
+    ),
+    "named: sanity of a model without weights is begun": (
+        "benchmark/reruns.py",
+        'if "random_maps" in fields and next',
+        "if not fields and next",
+    ),
+}
