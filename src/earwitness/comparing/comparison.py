@@ -133,8 +133,9 @@ def compare(
 ) -> Comparison:
     """Explain why a model gives a recording another score than another one of the same words.
 
-    The second recording is put on the time axis of the first by dynamic time warping. A method then
-    explains the first one with the second as its background, so that what both share counts nothing.
+    The second recording is put on the time axis of the first by dynamic time warping. A method
+    then explains the first one with the second as its background, so that what both share counts
+    nothing.
 
     Parameters
     ----------

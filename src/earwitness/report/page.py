@@ -37,8 +37,8 @@ SCRIPTS = (
     "resample.js", "heterodyne.js", "original.js", "transport.js", "exports.js", "places.js",
     "controls.js", "axes.js", "colours.js", "pens.js", "raster.js", "picture.js", "minimap.js",
     "pointer.js", "brush.js", "dial.js", "course.js", "pieces.js", "components.js", "regions.js",
-    "glossary.js", "figures.js", "comparison.js", "multiples.js", "table.js", "keys.js", "listen.js", "saves.js",
-    "transport_bar.js", "desk.js", "api.js", "start.js",
+    "glossary.js", "figures.js", "comparison.js", "multiples.js", "table.js", "keys.js",
+    "listen.js", "saves.js", "transport_bar.js", "desk.js", "api.js", "start.js",
 )  # fmt: skip
 
 
