@@ -83,10 +83,10 @@ BUGS = {
         "probe.phase * other.abs()",
         "other",
     ),
-    "compare: the net mask keeps all that is positive": (
-        "masks/shares.py",
-        "float(attribution.sum())",
-        "float(np.maximum(attribution, 0).sum())",
+    "compare: the culprit is the largest share": (
+        "comparing/comparison.py",
+        "        if gained >= _ENOUGH:",
+        "        if gained > 10:",
     ),
     "compare: the page plays the hybrid as B": (
         "cli/compare.py",
