@@ -174,9 +174,9 @@ def check_request(request: Request) -> None:
 
 def explain_subject(
     subject: Subject, request: Request, *, target: Target | None = None,
-    on_passes: Tick | None = None,
+    on_passes: Tick | None = None, choose: Callable[[Tensor], str] | None = None,
 ) -> Explanation:  # fmt: skip
-    """Explain a sound as a request asks, or a target that is made already; see ``explain``."""
+    """Explain a sound as asked (``choose``: from a map to what is kept of it); see ``explain``."""
     began = time.perf_counter()
     model, audio = subject.model, subject.audio
     spec = METHODS.get(request.method)
@@ -193,7 +193,8 @@ def explain_subject(
             found = replace(found, values=coarsened(probe, found.values))
         if request.names is not None:
             found = with_names(found, request.names)
-        keep = spec.keep if request.keep is None else request.keep
+        own = spec.keep if choose is None else choose(found.values)
+        keep = own if request.keep is None else request.keep
         attribution, mask = _masked(subject, probe, found, keep)
         absent = with_backgrounds(probe, found.details.get("background", AUTO))
         card, parts = trust_card(

@@ -21,7 +21,7 @@ Wave = NDArray[np.float64]
 
 
 def words(moments: Wave) -> Wave:
-    """Return a voice of gliding vowels between pauses; ``moments`` is its own time at each sample."""
+    """Return a voice of gliding vowels and pauses; ``moments`` is its own time at each sample."""
     steps = np.diff(moments, append=2 * moments[-1] - moments[-2])
     pitch = 120 + 20 * np.sin(2 * np.pi * 0.9 * moments)
     phase = 2 * np.pi * np.cumsum(pitch * steps)
@@ -167,7 +167,7 @@ def test_a_warped_sound_has_the_words_of_the_other_at_their_times() -> None:
 def test_warping_keeps_the_pitch() -> None:
     """A tone of 200 Hz, a third longer, is a tone of 200 Hz: resampling would give 150 Hz."""
     tone = audio(0.1 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE))
-    times = np.arange(134) * HOP_SECONDS
+    times = np.arange(134, dtype=np.float64) * HOP_SECONDS
     slow = room.Alignment(times, np.minimum(0.75 * times, 0.99), 0.0)
     found = on_axis_of(slow, tone, 20000)
     spectrum = np.abs(np.fft.rfft(found * np.hanning(20000)))

@@ -46,13 +46,17 @@ def run_grid(
     on_passes: Callable[[int], None] | None = None,
 ) -> list[Line]:
     """Run the missing sounds of a grid, and return the lines of all sounds; see ``run``."""
-    return run(grid, folder, measure_clip, on_start=on_start, on_clip=on_clip, on_passes=on_passes)
+    return run(
+        grid, folder, measure_clip, check_metrics,
+        on_start=on_start, on_clip=on_clip, on_passes=on_passes,
+    )  # fmt: skip
 
 
 def run(
     grid: G,
     folder: Path,
     measure: Measure[G],
+    check: Callable[[G, Model], None] = lambda _grid, _model: None,
     *,
     on_start: Callable[[int], None] | None = None,
     on_clip: Callable[[str], None] | None = None,
@@ -70,6 +74,8 @@ def run(
         Made with its parents; holds the lines (``cells.jsonl``) and the grid (``run.json``).
     measure : callable
         Returns the lines of one sound: ``measure(model, name, clip, grid, on_passes)``.
+    check : callable, optional
+        Raises if a model cannot be measured, before anything is run: ``check(grid, model)``.
     on_start : callable, optional
         Called with the number of sounds left.
     on_clip : callable, optional
@@ -87,7 +93,7 @@ def run(
     with held(folder), _ledger(grid, folder) as ledger:
         models = {part.model: part.load(folder) for part in grid.parts}
         for model in models.values():
-            check_metrics(grid, model)
+            check(grid, model)
         _check_models(folder, models, fresh=not ledger.done)
         for part in grid.parts:
             _check_sounds(folder, part, models[part.model], ledger.done)

@@ -44,8 +44,8 @@ _SOUNDS = {"reference": "sounds/b_aligned.wav", "hybrid": "sounds/hybrid.wav"}
 @click.option("--versus", metavar="C", help="Compare the target's lead over this class.")
 @click.option(
     "--keep", metavar="RULE",
-    help="How much of the attribution is the culprit, as in explain.  [default: net, the strongest cells "
-    "that sum to the difference]",
+    help="How much of the attribution is the culprit, as in explain.  [default: the "
+    "least of seven shares whose hybrid regains the difference]",
 )  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(

@@ -2,8 +2,8 @@
 
 Frames are compared by their log-mel spectra, less the mean over time of each band, so that neither
 level nor a fixed equaliser matters. Steps are (1, 1), (1, 0) and (0, 1) with the symmetric weights
-2, 1 and 1 (eq. 19 there), so that paths of all lengths are comparable; steps off the diagonal cost a
-little more, so that a noise in one recording does not bend the path.
+2, 1 and 1 (eq. 19 there), so that paths of all lengths are comparable; steps off the diagonal cost
+more, so that a noise in one recording does not bend the path.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def align(first: Audio, second: Audio) -> Alignment:
     """
     one, other = _features(first), _features(second)
     path, cost = warp(one, other)
-    return Alignment(np.arange(len(one)) * HOP_SECONDS, _places(path, len(one)), cost)
+    return Alignment(
+        np.arange(len(one), dtype=np.float64) * HOP_SECONDS, _places(path, len(one)), cost
+    )
 
 
 def warp(one: Values, other: Values) -> tuple[NDArray[np.int64], float]:

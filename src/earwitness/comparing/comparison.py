@@ -14,6 +14,7 @@ from earwitness.comparing.alignment import Alignment, align
 from earwitness.comparing.warping import on_axis_of
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.explanation import Explanation
+from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
@@ -27,6 +28,7 @@ from earwitness.types import Audio, FloatArray, Request, Target, Trust
 
 UNLIKE = 0.5  # cost of an alignment from which the words, or the voices, are not the same
 _DRAWS = 8  # random masks of the control
+_SIZES, _ENOUGH = (5, 10, 20, 30, 40, 60, 80), 0.75  # percent; share of the difference
 _WARPED = 0.2  # share of the difference that the warping may cost without a note
 
 
@@ -133,8 +135,9 @@ def compare(
 ) -> Comparison:
     """Explain why a model gives a recording another score than another one of the same words.
 
-    The second recording is put on the time axis of the first by dynamic time warping. A method then
-    explains the first one with the second as its background, so that what both share counts nothing.
+    The second recording is put on the time axis of the first by dynamic time warping. A method
+    then explains the first one with the second as its background, so that what both share counts
+    nothing.
 
     Parameters
     ----------
@@ -149,8 +152,9 @@ def compare(
         The output to compare; the first one of a regression, or the class decided for ``a``. The
         scores of a classifier are logits.
     keep : str, optional
-        How much of the attribution is the culprit: by default ``net``, the strongest cells that
-        make up the difference alone; the method's own rule if its map does not sum to it.
+        How much of the attribution is the culprit: by default the least of seven shares, from
+        5 to 80 %, whose hybrid regains three quarters of the difference, or else that which regains
+        most.
     seed : int
         Seed of everything drawn at random.
     trust : {"full", "light", "none"}
@@ -182,8 +186,6 @@ def compare(
     method = method_for(model, method)
     if "background" in options:
         raise ParameterError("the background of a comparison is the second recording")
-    if keep is None and METHODS.get(method).complete:
-        keep = "net"
     request = Request(
         method, {**options, "background": "reference"}, target, versus,
         keep=keep, seed=seed, trust=trust,
@@ -238,18 +240,20 @@ def compare_subjects(first: Subject, second: Subject, request: Request) -> Compa
             "start": float(probe.scores([torch.zeros_like(probe.magnitude)])[0]),
         }
     down = scores["a"] < scores["warped"]
-    found = explain_subject(first, request, target=replace(plain, sign=-1 if down else 1))
+    found = explain_subject(
+        first, request, target=replace(plain, sign=-1 if down else 1),
+        choose=lambda values: _culprit(probe, values, scores),
+    )  # fmt: skip
     gains = found.mask.gains
     with torch.inference_mode(False), model.undisturbed(), torch.no_grad():
-        hybrids = [_hybrid(probe, one) for one in (gains, *first.orders.at_random(gains, _DRAWS))]
-        made, *drawn = (
-            float(explained_score(model, model(one[None]), plain)[0]) for one in hybrids
-        )
+        randoms = first.orders.at_random(gains, _DRAWS)
+        made, *drawn = (_score_hybrid(probe, one) for one in (gains, *randoms))
+        samples = _hybrid(probe, gains).float().cpu().numpy()
     scores |= {
         "hybrid": made, "random": float(np.mean(drawn)),
         "random_low": min(drawn), "random_high": max(drawn),
     }  # fmt: skip
-    hybrid = Audio(hybrids[0].float().cpu().numpy(), model.rate, "hybrid")
+    hybrid = Audio(samples, model.rate, "hybrid")
     course = Subject(model, warped, request.seed).course(found.target)
     comparison = Comparison(found, second.audio, warped, hybrid, alignment, scores)
     facts = {**comparison.facts(), "course": None if course is None else asdict(course)}
@@ -263,6 +267,39 @@ def _score(subject: Subject, target: Target) -> float:
     """Return the score that methods explain for a whole sound, without the target's sign."""
     outputs = outputs_for(subject.model, subject.wave)
     return float(explained_score(subject.model, outputs[None], target).mean())
+
+
+def _culprit(probe: Probe, values: Tensor, scores: Mapping[str, float]) -> str:
+    """Return the least share of an attribution whose hybrid regains the difference.
+
+    A model may need more than the strongest cells: one that is saturated by a noise still is by
+    half of it.
+
+    Parameters
+    ----------
+    probe : Probe
+        Of the first recording, with the other one.
+    values : Tensor, shape (freq, frame)
+    scores : mapping
+        ``a`` and ``warped``.
+    """
+    cells, loudness = (one.float().cpu().numpy() for one in (values, probe.magnitude))
+    whole, best = scores["warped"] - scores["a"], ("", -np.inf)
+    for percent in _SIZES if whole else _SIZES[-1:]:
+        mask = make_mask(cells, loudness, parse_keep(f"{percent}%"))
+        gained = (_score_hybrid(probe, mask.gains) - scores["a"]) / (whole or 1.0)
+        best = max(best, (f"{percent}%", gained), key=lambda one: one[1])
+        if gained >= _ENOUGH:
+            break
+    return best[0]
+
+
+def _score_hybrid(probe: Probe, gains: FloatArray) -> float:
+    """Return the score of a hybrid as sound."""
+    model = probe.model
+    with torch.no_grad():
+        outputs = model(_hybrid(probe, gains)[None])
+    return float(explained_score(model, outputs, probe.target)[0])
 
 
 def _hybrid(probe: Probe, gains: FloatArray) -> Tensor:

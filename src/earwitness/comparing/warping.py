@@ -2,8 +2,8 @@
 
 Segments of the sound are added up at half their length. Each is taken near where the alignment
 says, shifted to where it continues the last one best (Verhelst, Roelands: An overlap-add technique
-based on waveform similarity (WSOLA) for high quality time-scale modification of speech, 1993). Where
-the alignment runs at the sound's own speed the result is the sound itself.
+based on waveform similarity (WSOLA) for high quality time-scale modification of speech, 1993).
+Where the alignment runs at the sound's own speed the result is the sound itself.
 """
 
 from __future__ import annotations

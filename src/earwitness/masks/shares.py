@@ -57,25 +57,6 @@ def attribution_thresholds(attribution: Values, amounts: ArrayLike) -> Values:
 
 
 @register(
-    "net",
-    summary="the strongest positive cells up to the sum of the whole map",
-    example="net",
-    signed=True,
-)
-def sum_of_attribution(attribution: Values) -> Values:
-    """Keep the fewest positive cells whose attribution is the sum over all cells, of either sign.
-
-    Of a map that sums to a difference of scores these are the cells that could make it up alone.
-
-    Examples
-    --------
-    >>> sum_of_attribution(np.array([[8.0, 2.0, -5.0]])).tolist()
-    [[1.0, 0.0, 0.0]]
-    """
-    return _until(attribution, attribution, float(attribution.sum()))
-
-
-@register(
     "area",
     summary="the strongest positive cells up to a share of the area",
     example="area:10%",
