@@ -115,6 +115,7 @@ def test_tables_say_the_same_as_the_events(
     with (place / "events.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [(r["label"], float(r["start"]), float(r["end"])) for r in table] == TRUTH
+    assert table[0]["folder"] == "rec/5.00s@low/energy"
     audacity = (place / "rec" / "audacity.txt").read_text().splitlines()
     assert audacity[0] == f"4.500000\t6.500000\tlow {rows[0]['score']:.2f}"
     raven = (place / "rec" / "raven.txt").read_text().splitlines()
