@@ -332,6 +332,23 @@ def test_nothing_of_silence_or_of_nan_is_an_event(
     assert [line for line in lines if line.endswith(",,")] == ["4.5,5.5,,", "5.0,6.0,,"]
 
 
+@pytest.mark.parametrize(
+    ("pool", "logit"),  # in the windows that hold 0.8, 0.4 and 0.4 s of the tone: 15, 5 and 5
+    [("max", 15.0), ("topk", 25 / 3), ("mean", (15 + 5 + 5 + 36 * -5) / 39)],
+)
+def test_predict_pools_windows_as_it_is_told_and_says_where_the_strongest_is(
+    recording: Path, capsys: pytest.CaptureFixture[str], pool: str, logit: float
+) -> None:
+    words = ["predict", "rec.wav", "--model", "python:model.py:make", "--pool", pool]
+    _, out, _ = run(capsys, *words, "--json")
+    value = json.loads(out)["outputs"]["low"]
+    # noise of 0.001 changes a bin of the spectrum, and so a logit, by some 0.01
+    assert_allclose(value, 1 / (1 + np.exp(-logit)), rtol=0.03)
+    assert len(json.loads(out)["windows"]) == 39
+    if pool != "mean":
+        assert "low is largest from 5.00 to 6.00 s: 1.000" in run(capsys, *words)[1]
+
+
 def test_nothing_found_is_a_page_without_explanations(
     recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
