@@ -146,6 +146,7 @@ def test_a_window_that_is_explained_is_the_one_that_was_scored(
     _, rows, _ = scan(capsys, "other.wav", "--method", "energy")
     for row in rows:
         explanation = json.loads(Path(row["files"]["explanation"]).read_text())
+        assert explanation["target"]["label"] == row["label"]
         outputs = {one["label"]: one["input"] for one in explanation["outputs"]}
         # read again from the file by a resampler that begins elsewhere
         assert_allclose(outputs[row["label"]], row["score"], rtol=1e-4)
@@ -177,8 +178,22 @@ def test_recorders_with_equal_names_stay_apart(
     assert Path("folder/a/night/scores.csv").is_file()
     assert Path("folder/b/night").is_dir()
     scan(capsys, "all/a/night.wav", "all/b/night.wav", "--top", "0", "-o", "files")
+    for name, bursts in (("x.wav", BURSTS[:1]), ("x.flac", BURSTS[1:])):
+        soundfile.write(name, tones(20.0, bursts=bursts), RATE)
+    scan(capsys, "x.wav", "x.flac", "--top", "0", "-o", "endings")
+    tables = sorted(Path("endings").rglob("audacity.txt"))
+    assert [path.read_text().split("\t")[0] for path in tables] == ["4.500000", "12.000000"]
     assert Path("files/a/night/scores.csv").is_file()
     assert Path("files/b/night").is_dir()
+
+
+def test_what_a_scan_wrote_into_the_folder_that_it_searches_is_no_recording(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, first, _ = scan(capsys, ".", "--method", "energy")
+    _, again, _ = scan(capsys, ".", "--method", "energy")
+    assert [row["recording"] for row in again] == ["rec.wav", "rec.wav"]
+    assert again == first
 
 
 def test_low_or_high_values_of_a_regression_are_events(
