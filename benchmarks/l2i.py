@@ -37,6 +37,7 @@ from earwitness.audio import read_audio
 from earwitness.benchmark.cells import prepare, seed_of
 from earwitness.benchmark.statistics import interval
 from earwitness.data.collection import read_collection
+from earwitness.decoders.components import THRESHOLD
 from earwitness.decoders.interpreter import load_interpreter
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation.cases import make_cases, measure
@@ -53,7 +54,6 @@ from earwitness.types import FloatArray
 
 HERE = Path(__file__).parent
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8)
-DEFAULT = 0.4
 FOLDERS = ("flint", "piq")  # methods with a trained folder of their own
 CONDITIONS = ("clean", "mix12", "mix0")
 SHOWN = {"average-increase": "AI %", "average-drop": "AD %", "average-gain": "AG %",
@@ -130,7 +130,7 @@ def makers(probe: Probe, rows: Rows) -> dict[str, Callable[[], FloatArray]]:
     """Return what makes the gains of each row; maps that several rows take are computed once."""
 
     @cache
-    def own(number: int, threshold: float = DEFAULT) -> FloatArray:
+    def own(number: int, threshold: float = THRESHOLD) -> FloatArray:
         options = {"interpreter": rows.folders[number], "threshold": threshold}
         return _map(probe, "l2i", options)
 
@@ -140,7 +140,7 @@ def makers(probe: Probe, rows: Rows) -> dict[str, Callable[[], FloatArray]]:
 
     found: dict[str, Callable[[], FloatArray]] = {}
     for number in range(len(rows.folders)):
-        for threshold in THRESHOLDS if not number else (DEFAULT,):
+        for threshold in THRESHOLDS if not number else (THRESHOLD,):
             name = f"l2i, seed {number}, threshold {threshold}"
             found[name] = partial(own, number, threshold)
         name = f"l2i, seed {number}, gains of lmac"

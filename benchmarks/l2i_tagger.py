@@ -39,7 +39,7 @@ FOLDS, TEST = (1, 2, 3), 4
 ROUNDS = 1  # how often each recording of folds 1 to 3 is the first of a mixture
 LEVELS = (-3, 0, 3)  # dB
 SECONDS = 2.5
-EPOCHS = {"tagger": 60, "interpreter": 25}
+EPOCHS = {"tagger": 60, "interpreter": 60}
 PASSES = 4  # over the sounds for the dictionary
 DECIDED = 0.5  # probability from which the tagger decides a label
 

@@ -235,8 +235,8 @@ BUGS = {
     ),
     "l2i: the softly selected are the irrelevant ones": (
         "train/interpreters/masking.py",
-        "(shares / largest - THRESHOLD) / _WIDTH",
-        "(THRESHOLD - shares / largest) / _WIDTH",
+        "(shares / largest - _KEPT) / _WIDTH",
+        "(_KEPT - shares / largest) / _WIDTH",
     ),
     "l2i: the relevance of training is not centred": (
         "train/interpreters/masking.py",
@@ -267,5 +267,10 @@ BUGS = {
         "train/interpreters/l2i.py",
         "if settings.weights.faithfulness:\n            self._require_gradients()",
         "pass",
+    ),
+    "l2i: own patterns of another class": (
+        "train/interpreters/l2i.py",
+        "            place += count\n",
+        "            place += 1\n",
     ),
 }

@@ -204,9 +204,19 @@ BUGS = {
         "False",
     ),
     "axis: rows of wide fields lie where their fields do": (
+        "layers/positions.py",
+        "return self._stretched(found, at) if self.wide() else found",
+        "return found",
+    ),
+    "axis: wide fields are stretched to ends that the layer does not hear": (
+        "layers/positions.py",
+        "_STRETCH = (0.3, 3.0)",
+        "_STRETCH = (0.0, np.inf)",
+    ),
+    "axis: the highest bands are taken for the lowest": (
         "layers/axes.py",
-        "if axes.tokens is None and freq is not None and freq.wide():",
-        "if False:",
+        "for one in end_bands(mels)]",
+        "for one in end_bands(mels).flip(0)]",
     ),
     "tokens: all times of one frequency are never consecutive": (
         "layers/tokens.py",

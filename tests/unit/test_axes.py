@@ -124,6 +124,67 @@ def test_coarse_layers_of_the_default_model_are_placed_within_a_row() -> None:
         assert bool((axes.freqs.diff() > 0).all()), layer
 
 
+class Halving(nn.Module):
+    """Three blocks that halve both axes, on linear frequencies from bin ``low`` to ``high``."""
+
+    def __init__(self, low: int, high: int) -> None:
+        super().__init__()
+        self.used = slice(low, high)
+        sizes = [(1, 12), (12, 16), (16, 24)]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(a, b, 3, stride=2, padding=1),
+                nn.BatchNorm2d(b),
+                nn.ReLU(),
+                nn.Conv2d(b, b, 3, padding=1),
+                nn.ReLU(),
+            )
+            for a, b in sizes
+        )
+        self.head = nn.Linear(24, 2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        values = features[:, :, self.used]
+        for block in self.blocks:
+            values = block(values)
+        return self.head(values.mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 129), (16, 81)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_wide_fields_on_linear_frequencies_are_placed_within_a_row(
+    seed: int, low: int, high: int
+) -> None:
+    torch.manual_seed(seed)
+    model = wrap(Halving(low, high), sample_rate=RATE, features=Magnitude())
+    axes = axes_of(model, "blocks.2", 2 * SAMPLES)
+    wanted = low + 8.0 * torch.arange(len(axes.freqs), dtype=torch.float64)
+    error = axes.freqs * TOY_PLANE.n_fft / RATE / 8 - wanted / 8  # in rows
+    assert float(error.abs().max()) < 1.0
+    assert float(error.abs().mean()) < 0.4
+
+
+class Leaking(nn.Module):
+    """Halving on a spectrogram of its own, without a window, of the middle frequencies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halving = Halving(24, 89)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        frames = waves.unfold(1, 256, 128)
+        return self.halving(torch.fft.rfft(frames).abs().transpose(1, 2)[:, None])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ends_that_only_leak_into_a_layer_do_not_stretch_it(seed: int) -> None:
+    torch.manual_seed(seed)
+    axes = axes_of(wrap(Leaking(), sample_rate=RATE), "halving.blocks.2", 2 * SAMPLES)
+    wanted = (24 + 8.0 * torch.arange(len(axes.freqs), dtype=torch.float64)) * RATE / 256
+    error = (axes.freqs - wanted) / (8 * RATE / 256)
+    assert float(error.abs().max()) < 1.0
+
+
 @pytest.mark.parametrize(("start", "frequency"), [(0.4, 1000), (2.9, 6000)])
 def test_a_burst_is_found_by_the_default_architecture(start: float, frequency: float) -> None:
     torch.manual_seed(0)

@@ -16,6 +16,7 @@ from torch.nn import functional
 from earwitness.errors import NotApplicableError
 from earwitness.methods import gradcam
 from earwitness.models.model import Model
+from earwitness.models.registry import load_model
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.types import Audio
@@ -256,13 +257,28 @@ def test_the_search_tells_its_progress_and_is_kept_until_weights_change() -> Non
         explain(model, noise(), "gradcam", target=0, trust="none", on_passes=ticks.append)
         return sum(ticks), sum(calls)
 
-    # once 5 sounds for the axes and a forward and backward pass for what the score depends on;
+    # once 7 sounds for the axes and a forward and backward pass for what the score depends on;
     # then a forward and a backward pass for the map; the outputs themselves are not counted
-    assert passes() == (5 + 3 + 3, 5 + 1 + 1 + 1)
+    assert passes() == (7 + 3 + 3, 7 + 1 + 1 + 1)
     assert passes() == (3, 1 + 1)
     with torch.no_grad():
         model.module.body.weight.mul_(1.5)
-    assert passes() == (5 + 3 + 3, 5 + 1 + 1 + 1)
+    assert passes() == (7 + 3 + 3, 7 + 1 + 1 + 1)
+
+
+def test_the_layer_of_the_default_model_is_found_in_ten_passes() -> None:
+    model = load_model("esc10")
+    ticks: list[int] = []
+    sound = torch.randn(3 * model.rate, generator=torch.Generator().manual_seed(0)).numpy()
+    for _ in range(2):
+        explain(
+            model,
+            Audio(0.1 * sound, model.rate, "noise"),
+            "gradcam",
+            trust="none",
+            on_passes=ticks.append,
+        )
+    assert sum(ticks) == 10 + 2 * 3
 
 
 @pytest.mark.parametrize("method", ["gradcam", "iba"])

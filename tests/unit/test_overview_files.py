@@ -48,7 +48,7 @@ def test_components_are_selected_by_the_threshold_of_l2i_or_the_users(
 ) -> None:
     out, data, run = again
     declared = signature(l2i).parameters["threshold"].default
-    assert declared == 0.4
+    assert declared == 0.2
     for threshold, more in ((declared, ()), (1.0, ("--threshold", "1"))):
         assert run(*more)[0] == 0
         overview = Overview(coarse(), load_interpreter(out.parent / "i"), threshold=threshold)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from earwitness.audio import read_audio
 from earwitness.cli.main import main
 from earwitness.cli.train_l2i import l2i_settings
 from earwitness.decoders.dictionary import Array, DictionarySettings
@@ -56,8 +57,6 @@ def kept(sounds: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_relevant_components_are_in_the_band_that_the_model_listens_to(
     kept: Path, sounds: list[Path]
 ) -> None:
-    from earwitness.audio import read_audio
-
     found = load_interpreter(kept)
     assert found.facts["validation"]["fidelity"] == 1.0
     assert found.facts["validation"]["reconstruction"] < 0.4
@@ -77,9 +76,20 @@ def test_relevant_components_are_in_the_band_that_the_model_listens_to(
         np.testing.assert_allclose(total, made.input.samples, atol=1e-6)
 
 
-def test_a_waveform_network_is_explained_too(sounds: list[Path], tmp_path: Path) -> None:
-    from earwitness.audio import read_audio
+def test_a_class_begins_with_the_patterns_learnt_on_its_sounds(sounds: list[Path]) -> None:
+    model = coarse()
+    training = InterpreterTraining(model, sounds[:12], sounds[12:], SETTINGS)
+    dictionary = torch.rand(model.plane.bins, 6)
+    weights = {}
+    for name in ("all sounds", model.labels[1]):
+        training.use(dictionary, (("noise", 2), (name, 3), ("noise", 1)))
+        weights[name] = training.decoder.theta.theta.weight.detach().clone()
+    wanted = torch.zeros(2, 6)
+    wanted[1, 2:5] = 0.5
+    torch.testing.assert_close(weights[model.labels[1]] - weights["all sounds"], wanted)
 
+
+def test_a_waveform_network_is_explained_too(sounds: list[Path], tmp_path: Path) -> None:
     model = waveform(stride=STRIDE)
     found = trained(model, sounds, tmp_path / "i", epochs=20)
     assert found.facts["validation"]["fidelity"] == 1.0

@@ -20,7 +20,7 @@ from earwitness.layers.finding import HiddenLayer
 from earwitness.perturbation.pieces.decomposition import Pieces
 
 WIDTH = 96  # channels of Psi
-THRESHOLD = 0.4  # components of more than this relevance are selected, by default
+THRESHOLD = 0.2  # components of more than this relevance are selected, by default
 _READ = 512  # rows times channels that a layer is reduced to
 _FEWEST = 4  # channels of a layer with many rows
 _REACH = 5  # frames, length of the filters over time

@@ -53,7 +53,7 @@ class DictionarySettings:
     seed : int
     """
 
-    components: int = 12
+    components: int = 0
     per_class: int = 3
     noise: int = 0
     divergence: str = "euclidean"

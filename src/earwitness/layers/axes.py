@@ -2,11 +2,12 @@
 
 Nothing is assumed about the order of a layer's axes, its strides or its frequency scale, or about
 tokens: whether they are a grid, which of its axes comes first, and how many special tokens there
-are. The model is evaluated on noise, and four times on the same noise with a little of another
-noise, which follows a cosine or a sine along time or along frequency. From the changes of the
-activations it follows which axis is time, which is frequency, and the position of every index in
-seconds and Hz (``layers.positions``). The disturbance changes neither the level nor its course, so
-this also works for networks that normalise their input.
+are. The model is evaluated on noise, and six times on the same noise with a little of another
+noise, which follows a cosine or a sine along time or along frequency, or is in the lowest or the
+highest bands only. From the changes of the activations it follows which axis is time, which is
+frequency, and the position of every index in seconds and Hz (``layers.positions``). The
+disturbances hardly change the level or its course, so this also works for networks that normalise
+their input.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from earwitness.layers.positions import LEAST_ORDER, Array, Response, angles, by_bands
+from earwitness.layers.positions import LEAST_ORDER, Array, Response, angles, end_bands
 from earwitness.layers.recording import recording
 from earwitness.layers.tokens import Arrangement, Tokens, arrange, find_arrangement
 from earwitness.models.model import Model
@@ -34,7 +35,6 @@ DRAWS = (  # level of the noise, of the disturbance relative to it, and whether 
     (0.01, 0.3, False),
     (0.01, 0.3, True),
 )  # the same for layers that depend on few cells, the others for those silent at 0.1 or in steps
-_BANDS = 24  # resolve a layer of wide fields down to 1/24 of the mel scale
 _NARROW = 8  # indices that respond; with fewer, another noise is too random
 _COARSE = 0.3  # relative level of the disturbance in half precision
 _SEED = 20240607  # of the noise; any fixed value
@@ -115,15 +115,11 @@ def find_axes(
         arranged = arrangements(responses.values())
         located: dict[str, LayerAxes] = {}
         left: list[str] = []
-        wide: dict[str, nn.Module] = {}
         for name, both in reversed(responses.items()):
             axes = locate(both, arranged, model, samples)
             uncertain = _uncertain(axes, both)
             if axes.time_axis is not None and (draw[2] or not uncertain):
                 located[name] = axes
-                freq = None if axes.freq_axis is None else both[1][axes.freq_axis - 1]
-                if axes.tokens is None and freq is not None and freq.wide():
-                    wide[name] = modules[name]
                 if enough(name, axes):
                     left.clear()
                     break
@@ -132,47 +128,12 @@ def find_axes(
         found, missing = dict(reversed(located.items())), {one: modules[one] for one in left[::-1]}
         if found or not missing:
             break
-    freqs = _by_bands(model, wide, found, samples, draw, tick) if wide else {}
-    return {
-        name: replace(one, freqs=freqs[name]) if name in freqs else one
-        for name, one in found.items()
-    }
+    return found
 
 
-def _by_bands(
-    model: Model,
-    modules: dict[str, nn.Module],
-    found: dict[str, LayerAxes],
-    samples: int,
-    draw: Draw,
-    tick: Callable[[int], None],
-) -> dict[str, Tensor]:
-    """Return the frequencies of layers with wide fields, from a disturbance of one band each."""
-    noise, other, _, mels = _noises(model, samples, draw)
-    edges = torch.linspace(0, 1, _BANDS + 1)
-    usual: dict[str, Tensor] = {}
-    changes: dict[str, list[Tensor]] = {name: [] for name in modules}
-
-    def keep(name: str, output: Tensor) -> None:
-        if name not in usual:
-            usual[name] = output.detach().clone()
-            return
-        change = (output.detach() - usual[name]).float().square()
-        others = [axis for axis in range(change.ndim) if axis != found[name].freq_axis]
-        changes[name].append(change.sum(dim=others, dtype=torch.float64).cpu())
-
-    inside = [(mels >= low) & (mels < high) for low, high in pairwise(edges)]
-    inside = [one for one in inside if bool(one.any())]
-    with torch.no_grad(), model.undisturbed(), recording(modules, keep):
-        for band in [torch.zeros_like(inside[0]), *inside]:
-            sound = noise + other * band[:, None].to(other)
-            _evaluate(model, sound[None], samples)
-            tick(1)
-    places = torch.stack([mels[band].double().mean() for band in inside]).numpy()
-    return {
-        name: _hertz(by_bands(torch.stack(rows).numpy(), places), model)
-        for name, rows in changes.items()
-    }
+def _mels(model: Model) -> Tensor:
+    """Return the places of bins in [0, 1], in mel."""
+    return hz_to_mel(model.plane.freqs()) / float(hz_to_mel(torch.tensor(model.rate / 2)))
 
 
 def _evaluate(model: Model, sound: Tensor, samples: int) -> None:
@@ -241,29 +202,22 @@ def measure(
     }
 
 
-def _noises(model: Model, samples: int, draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the STFTs (freq, frame) of the noise and of the disturbance, and the places in [0, 1]
-    of frames and, in mel, of bins.
-    """
+def _disturbed(model: Model, samples: int, draw: Draw) -> Tensor:
+    """Return the STFT (sound, freq, frame) of the noise, and of that with every disturbance."""
     level, share, same = draw
     if model.dtype != torch.float32:
         share = max(share, _COARSE)
     plane = model.plane
-    times, mels = plane.times(plane.frames(samples)), hz_to_mel(plane.freqs())
+    times = (plane.times(plane.frames(samples)) * model.rate / samples).clamp(max=1)
+    mels = _mels(model)
     noise, other = (
         plane.analyse(calibration_noise(samples, level, seed).to(model.device))[0]
         for seed in (_SEED, _SEED if same else _SEED + 1)
     )
-    highest = float(hz_to_mel(torch.tensor(model.rate / 2)))
-    return noise, share * other, (times * model.rate / samples).clamp(max=1), mels / highest
-
-
-def _disturbed(model: Model, samples: int, draw: Draw) -> Tensor:
-    """Return the STFT (sound, freq, frame) of the noise, and of that with every disturbance."""
-    noise, other, times, mels = _noises(model, samples, draw)
     along = angles(times)[None, :], angles(mels)[:, None]
-    waves = [wave(one) for one in along for wave in (torch.cos, torch.sin)]
-    return torch.stack([noise, *(noise + one.to(model.device) * other for one in waves)])
+    patterns = [wave(one) for one in along for wave in (torch.cos, torch.sin)]
+    patterns += [one[:, None].to(times) for one in end_bands(mels)]
+    return torch.stack([noise, *(noise + share * one.to(model.device) * other for one in patterns)])
 
 
 class _Measured:
@@ -280,22 +234,28 @@ class _Measured:
     def __init__(self, same: bool) -> None:
         self.once, self.responses = True, list[list[Response]]()
         self._same, self._next = same, 0
-        self._usual = self._cosine = torch.zeros(0)
+        self._usual = self._before = torch.zeros(0)
 
     def add(self, number: int, values: Tensor) -> None:
         """Add the values (...) of pass ``number``, without the batch."""
         if number != self._next or (number and values.shape != self._usual.shape):
             self.once = False
         if not self.once:
-            self._usual = self._cosine = torch.zeros(0)
+            self._usual = self._before = torch.zeros(0)
             return
         self._next += 1
         if number == 0:
             self._usual = values.clone()  # may be written over
         elif number % 2:
-            self._cosine = self._change(values)
+            self._before = self._change(values)
+        elif number < 6:
+            self.responses.append(self._along(self._before, self._change(values)))
         else:
-            self.responses.append(self._along(self._cosine, self._change(values)))
+            ends = self._before.square(), self._change(values).square()
+            self.responses[1] = [
+                replace(one, ends=np.stack([_sum(end, axis) for end in ends]))
+                for axis, one in enumerate(self.responses[1])
+            ]
 
     def _change(self, values: Tensor) -> Tensor:
         usual = self._usual.float()
@@ -314,13 +274,16 @@ class _Measured:
         real, imaginary = cosine.square() - sine.square(), 2 * cosine * sine
         found = []
         for axis in range(cosine.ndim):
-            others = [other for other in range(cosine.ndim) if other != axis]
-            sums = [
-                one.sum(dim=others, dtype=torch.float64).cpu().numpy()
-                for one in (energy, real, imaginary)
-            ]
+            sums = [_sum(one, axis) for one in (energy, real, imaginary)]
             found.append(Response(sums[0], sums[1] + 1j * sums[2]))
         return found
+
+
+def _sum(values: Tensor, axis: int) -> Array:
+    """Return the sum along all other axes."""
+    others = [other for other in range(values.ndim) if other != axis]
+    found: Array = values.sum(dim=others, dtype=torch.float64).cpu().numpy()
+    return found
 
 
 def arrangements(layers: Iterable[Both]) -> dict[tuple[int, int], Arrangement]:
@@ -373,5 +336,7 @@ def locate(
     if time is not None:
         along = time.line().clip(0, 1) * samples / model.rate
     if freq is not None:
-        hertz = _hertz(freq.curve(), model)
+        mels = _mels(model)
+        low, high = (float(mels[one].mean()) for one in end_bands(mels))
+        hertz = _hertz(freq.curve((low, high)), model)
     return LayerAxes(places[0], places[1], torch.from_numpy(along), hertz, tokens)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import pi
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,6 +29,8 @@ _SURE_OF_SOME = 0.05  # where other indices do not respond: channels would
 _MONOTONE = 0.89  # rank correlation between index and place from which they are in order
 LEAST_ORDER = 0.01  # of an axis; one with less is not assigned
 _SHARP = 0.97  # size of the moment relative to the energy; below, fields are wide
+_END = 1 / 6  # of the scale: the lowest and the highest bands
+_STRETCH = (0.3, 3.0)  # of a curve, so that its ends lie at the end bands; beyond, it is none
 _GROUPS = 48  # of indices, for a line through their places
 Array = NDArray[np.float64]
 
@@ -35,6 +38,11 @@ Array = NDArray[np.float64]
 def angles(places: Tensor) -> Tensor:
     """Return the angle of places in [0, 1]."""
     return pi * (_MARGIN + (1 - 2 * _MARGIN) * places)
+
+
+def end_bands(places: Tensor) -> Tensor:
+    """Return which places in [0, 1] are in the lowest and in the highest bands, (2, place)."""
+    return torch.stack([places < _END, places > 1 - _END])
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,13 @@ class Response:
         Sum of the squares of both changes.
     moment : array, shape (index,), complex
         Sum of the squares of the change by the cosine plus ``i`` times that by the sine.
+    ends : array, shape (2, index), or None
+        Sum of the squares of the change by the lowest and by the highest bands.
     """
 
     energy: Array
     moment: NDArray[np.complex128]
+    ends: Array | None = None
 
     def __len__(self) -> int:
         return len(self.energy)
@@ -142,14 +153,21 @@ class Response:
         found: Array = np.median(pooled.places - slope * centres) + slope * indices
         return found
 
-    def curve(self) -> Array:
+    def curve(self, at: tuple[float, float] = (_END / 2, 1 - _END / 2)) -> Array:
         """Return the places of indices with unknown spacing, in order.
 
-        It is the mean place of the index's receptive field, which is cut off on one side at the
-        ends of the axis: there it lies up to the distance of two indices inwards.
+        It is the mean place of the index's receptive field. A wide field is cut off on one side at
+        the ends of the axis, where the mean therefore lies inwards. The mean index that an end band
+        changes is biased to the other side, for the same reason. So if fields are wide, the curve
+        is stretched, by half of what brings these indices to the end bands.
 
         An index that does not respond lies between its neighbours, or beyond the last one at the
         mean distance.
+
+        Parameters
+        ----------
+        at : (float, float)
+            Mean places of the lowest and the highest bands.
         """
         live, places = self.live, self.places[self.live]
         sign = 1.0 if np.corrcoef(places, live)[0, 1] >= 0 else -1.0
@@ -158,42 +176,28 @@ class Response:
         mean = (ordered[-1] - ordered[0]) / (live[-1] - live[0])
         beyond = np.minimum(indices - live[0], 0) + np.maximum(indices - live[-1], 0)
         found: Array = np.interp(indices, live, ordered) + mean * beyond
-        return found
+        return self._stretched(found, at) if self.wide() else found
+
+    def _stretched(self, curve: Array, at: tuple[float, float]) -> Array:
+        """Return the mean of a curve and of that stretched to the end bands, where both respond."""
+        ends = np.zeros((2, len(self))) if self.ends is None else self.ends
+        total = ends.sum(axis=1, keepdims=True)
+        if total.min() <= 0:
+            return curve
+        share = ends / total
+        only = np.maximum(share - share[::-1], 0) ** 2  # squared to favour the peak
+        indices = np.arange(len(self), dtype=np.float64)
+        low, high = np.interp(only @ indices / np.maximum(only.sum(axis=1), 1e-300), indices, curve)
+        stretch = (at[1] - at[0]) / (high - low) if high > low else np.inf
+        if not _STRETCH[0] < stretch < _STRETCH[1]:
+            return curve
+        stretched: Array = (curve + at[0] + (curve - low) * stretch) / 2
+        return stretched
 
     def wide(self) -> bool:
         """Return whether indices have fields so wide that they are cut off at the ends."""
         live = self.live
         return bool(np.median(np.abs(self.moment[live]) / self.energy[live]) < _SHARP)
-
-
-def by_bands(changes: Array, places: Array) -> Array:
-    """Return the places of indices with wide fields, from the change that each band causes.
-
-    Near the ends of an axis, the mean place of the bands that change an index is biased inwards,
-    and the inverse of the mean index that a band changes is biased outwards. The mean of the two
-    has the smallest bias.
-
-    Parameters
-    ----------
-    changes : array, shape (band, index)
-        Squared change of the layer.
-    places : array, shape (band,)
-    """
-    share = changes / np.maximum(changes.sum(axis=1, keepdims=True), 1e-300)
-    indices = np.arange(share.shape[1], dtype=np.float64)
-    # above the median band, squared to favour the peak over a wide field
-    above = np.maximum(share - np.median(share, axis=0), 0) ** 2
-    above = np.where(above.sum(axis=1, keepdims=True) > 0, above, share)
-    centres = (above @ indices) / np.maximum(above.sum(axis=1), 1e-300)
-    order = np.argsort(centres)
-    knots, at = centres[order], places[order]
-    mean = (at[-1] - at[0]) / max(knots[-1] - knots[0], 1e-6)
-    beyond = np.minimum(indices - knots[0], 0) + np.maximum(indices - knots[-1], 0)
-    inverted = np.interp(indices, knots, at) + mean * beyond
-    response = share.sum(axis=0)
-    receptive = (places @ share) / np.maximum(response, 1e-300)
-    found: Array = np.where(response > _EFFECTIVE, (inverted + receptive) / 2, inverted)
-    return found
 
 
 def _ascending(values: Array, weights: Array) -> Array:

@@ -56,6 +56,9 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
     that the score depends on from others, so a note says which share of the map lies where the
     layer does not affect the score.
 
+    Beside the forward and backward pass of every sound, finding and placing the layer takes ten
+    passes, once per model and length of sound.
+
     Parameters
     ----------
     layer : str

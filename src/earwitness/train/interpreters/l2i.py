@@ -41,6 +41,7 @@ from earwitness.train.interpreters.strongest import strongest
 from earwitness.train.loop import OnEpoch, carry_out
 from earwitness.train.progress import Workers
 
+_OWN = 0.5  # added to the first weight of a class for the patterns learnt on its sounds
 _MASKED = 0.5  # share of the clips for which the masked loss is computed; it costs most of a step
 
 
@@ -90,7 +91,11 @@ class InterpreterTraining(InterpreterLoop):
             raise NotApplicableError(f"{error}; train with --faithfulness 0") from error
 
     def use(self, dictionary: Tensor, groups: Groups) -> None:
-        """Set the dictionary, and begin with new networks."""
+        """Set the dictionary, and begin with new networks.
+
+        The weight of a class is larger at first for the patterns that were learnt on its sounds, so
+        that each class tends to keep patterns of its own.
+        """
         self.groups = groups
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
@@ -100,6 +105,12 @@ class InterpreterTraining(InterpreterLoop):
                 Psi(self.layers, components),
                 Theta(components, len(self.model.labels)),
             )
+        place = 0
+        for name, count in groups:
+            if name in self.model.labels:
+                own = network.theta.theta.weight[self.model.labels.index(name)]
+                own.detach()[place : place + count] += _OWN
+            place += count
         self.begin(network)
 
     def step(self, numbers: list[int], generator: torch.Generator) -> Tensor:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from earwitness.decoders.components import THRESHOLD, Components, Theta
+from earwitness.decoders.components import Components, Theta
 from earwitness.decoders.objective import Weights, distance, extent, faith
 from earwitness.models.model import Model
 from earwitness.train.explaining import evaluate_sides
 from earwitness.train.interpreters.loop import decisions
 
+_KEPT = 0.4  # relevance above which a component is kept; playing more is more faithful still
 _WIDTH = 0.1  # of the sigmoid, in units of the largest relevance
 _LEAST = 1e-6  # largest share; avoids a division by zero
 
@@ -36,7 +37,7 @@ def soft_selection(model: Model, theta: Theta, activations: Tensor, target: Tens
         weights = weights - weights.mean(dim=0)
     shares = theta.pooled(activations) * weights[target]
     largest = shares.amax(dim=1, keepdim=True).clamp(min=_LEAST)
-    return ((shares / largest - THRESHOLD) / _WIDTH).sigmoid()
+    return ((shares / largest - _KEPT) / _WIDTH).sigmoid()
 
 
 def filters(dictionary: Tensor, activations: Tensor, kept: Tensor) -> Tensor:

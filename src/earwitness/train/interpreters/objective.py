@@ -40,12 +40,12 @@ class InterpreterWeights:
     defaults here were chosen on folds 1-3 of ESC-10.
     """
 
-    reconstruction: float = 40.0
+    reconstruction: float = 60.0
     early: float = 0.5
     late: float = 1.0
     turn: float = 20 / 35
     sparsity: float = 0.2
-    faithfulness: float = 0.2
+    faithfulness: float = 0.3
     masking: Weights = field(default_factory=lambda: Weights(inside=2.0, outside=4.0, size=7.0))
 
     def fidelity(self, epoch: int, epochs: int) -> float:
