@@ -1,7 +1,8 @@
 """Kill commands at random moments and compare what the same command makes of it with a whole run.
 
 ``python scripts/kills.py [COMMAND...] [--kills 4] [--seed 0] [--folder DIR]`` runs ``explain``,
-``evaluate``, ``bench`` and both trainings once undisturbed, on sounds and a model that it makes.
+``evaluate``, ``bench``, ``scan`` and both trainings once undisturbed, on sounds and a model that it
+makes.
 Then every kill -9 comes at a moment drawn from the time in which the command writes, in a folder of
 its own; the command is repeated, and must end with the same files, none of them hidden. With
 ``--folder`` the results are kept, and the script goes on where it was.
@@ -72,6 +73,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "evaluate": ("evaluate", "python:model.py:make", "sounds", "--method", "saliency",
                  "--metric", "faithfulness"),
     "bench": ("bench", "grid.toml"),
+    "scan": ("scan", "recordings", *MODEL_OPTION, "--window", "0.5", "--on", "0.4", "--top", "2",
+             "--method", "saliency", "--trust", "light"),
     "classifier": ("train", "classifier", "--data", "sounds", "--epochs", "25"),
     "lmac": ("train", "lmac", *MODEL_OPTION, "--data", "sounds", "--epochs", "4", "--batch", "4",
              "--crop", "0.5", "--contaminate", "white"),
@@ -95,6 +98,13 @@ def prepare(root: Path, sounds: int = 16) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         tone = 0.3 * np.sin(2 * np.pi * (300 + 900 * (number % 2)) * np.arange(RATE) / RATE)
         soundfile.write(path, tone + 0.05 * rng.standard_normal(RATE), RATE)
+    for number in range(2):  # of the model's rate: a resampler that begins elsewhere rounds
+        path = root / "recordings" / f"recorder-{number}" / "night.wav"
+        path.parent.mkdir(parents=True)
+        sound = 0.05 * rng.standard_normal(60 * RATE)
+        for second in range(5 + number, 60, 10):
+            sound[second * RATE : (second + 1) * RATE] += tone
+        soundfile.write(path, sound, RATE)
     (root / "model.py").write_text(MODEL, encoding="utf-8")
     (root / "grid.toml").write_text(GRID, encoding="utf-8")
 

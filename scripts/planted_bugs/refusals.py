@@ -125,8 +125,8 @@ BUGS = {
     ),
     "refusals: headerless samples": (
         "audio.py",
-        "except TypeError as error:",
-        "except ZeroDivisionError as error:",
+        "if isinstance(error, TypeError):",
+        "if isinstance(error, ZeroDivisionError):",
     ),
     "refusals: every thread silences for itself": (
         "audio.py",

@@ -128,4 +128,29 @@ BUGS = {
         "start = Math.min(Math.max(0, t0 + (t1 - t0 - size) / 2), all - size)",
         "start = t0 + (t1 - t0 - size) / 2",
     ),
+    "scan: the table of events makes the page long": (
+        "report/desk/desk.css",
+        ".events { position: relative; ",
+        ".events { ",
+    ),
+    "scan: its own files are recordings": (
+        _ROOM + "scanning.py",
+        "if not clip.resolve().is_relative_to(own):",
+        "if True:",
+    ),
+    "scan: the MP3 decoder writes to the terminal": (
+        "stream.py",
+        "        with quiet_decoder(self.path):\n            opened",
+        "        if True:\n            opened",
+    ),
+    "scan: the length of the training does not count": (
+        _ROOM + "windows.py",
+        "or model.trained_seconds is not None:",
+        "or False:",
+    ),
+    "predict: pool does nothing": (
+        "models/wrapping.py",
+        "replace(model.lengths, pool=pool)",
+        "replace(model.lengths)",
+    ),
 }

@@ -82,10 +82,13 @@ class Stream:
     def _mono(self, first: int) -> Iterator[FloatArray]:
         """Yield the blocks from a frame on that can be decoded."""
         at = first
-        with open_sound(self.path) as file:
+        with quiet_decoder(self.path):
+            opened = open_sound(self.path)
+        with opened as file:
             try:
                 if first:
-                    file.seek(first)
+                    with quiet_decoder(self.path):
+                        file.seek(first)
                 while True:
                     with quiet_decoder(self.path):  # and nothing else that is written meanwhile
                         block = file.read(_BLOCK, dtype="float32", always_2d=True)

@@ -156,7 +156,12 @@ def open_subject(
     EarwitnessError
         If it cannot be read, or is too long to explain in one piece.
     """
-    plane = model.plane
-    longest = (MOST_CELLS // plane.bins * plane.hop - plane.n_fft // 2) / model.rate
+    longest = most_samples(model) / model.rate
     audio = load_clip(clip, model.rate, start=start, end=end, longest=longest)
     return Subject(model, audio, seed)
+
+
+def most_samples(model: Model) -> int:
+    """Return how many samples can be explained in one piece."""
+    plane = model.plane
+    return MOST_CELLS // plane.bins * plane.hop - plane.n_fft // 2

@@ -119,6 +119,19 @@ def test_the_table_of_events_sorts_and_leads_to_timeline_and_desk(scanned: Path,
     assert state(page)["name"] == "b.wav 40.00\u201341.00 s"
 
 
+def test_a_long_table_of_events_scrolls_in_itself(scanned: Path, view: Any) -> None:
+    page = view(scanned)
+    page.evaluate("""() => {
+        const row = document.querySelector("#events a").closest("tr"), body = row.parentNode;
+        for (let k = 0; k < 200; k++) body.append(row.cloneNode(true));
+    }""")
+    height, last = page.evaluate(
+        """() => [document.documentElement.scrollHeight,
+                  document.querySelector("footer").getBoundingClientRect().bottom + scrollY]"""
+    )
+    assert height <= max(900, last + 20)  # the window, or the footer with the page's margin
+
+
 def test_a_label_can_be_hidden(scanned: Path, view: Any) -> None:
     page = view(scanned)
     button = page.locator("[data-timeline=labels] button").first

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from scipy.signal import butter, sosfilt
 
+from tests import scans
 from tests.command import MODEL
 from tests.toys import RATE, REGIONS
 
@@ -36,3 +37,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         soundfile.write(tmp_path / name, 0.1 * rng.standard_normal(8000), RATE)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recording of 20 s with two tones, and models in a file, as the working directory."""
+    (tmp_path / "model.py").write_text(scans.MODEL)
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("rec.wav", scans.tones(20.0), scans.RATE, subtype="FLOAT")
+    return Path("rec.wav")

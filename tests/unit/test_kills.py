@@ -13,12 +13,13 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import kills  # noqa: E402
 
 
-def test_a_killed_explain_ends_as_a_whole_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("command", ["explain", "scan"])
+def test_a_killed_command_ends_as_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "src")]))
     kills.prepare(tmp_path, sounds=4)
-    assert kills.kill_all(tmp_path, ["explain"], kills=2, seed=7) == 0
+    assert kills.kill_all(tmp_path, [command], kills=2, seed=7) == 0
 
 
 def test_the_comparison_finds_what_a_kill_leaves(tmp_path: Path) -> None:

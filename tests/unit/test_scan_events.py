@@ -62,15 +62,21 @@ def test_windows_cover_a_recording_whatever_its_blocks(samples: int, block: int,
 @pytest.mark.parametrize("hop", [50, 30, 100])
 def test_windows_from_any_number_on_are_those_of_the_whole(samples: int, hop: int) -> None:
     cut, sound = Cut(100, 100, hop), np.arange(samples, dtype=np.float32)
-    whole = [start for start, _ in cut_windows([sound], cut)]
+    whole = [(start, part.tolist()) for start, part in cut_windows([sound], cut)]
     for first in range(len(whole) + 1):
         rest = cut_windows([sound[origin(cut, first) :]], cut, first)
-        assert [start for start, _ in rest] == whole[first:]
+        assert [(start, part.tolist()) for start, part in rest] == whole[first:]
 
 
 def test_windows_are_as_long_as_the_model_takes() -> None:
     model = spectral()
     assert make_cut(model, 2.0, 0.5) == Cut(16000, 32000, 8000)
+    with pytest.raises(ParameterError, match=r"takes sounds from 0.256 s on$"):
+        make_cut(load_model("esc10"), 0.1)
+    with pytest.raises(ParameterError, match=r"window 6 s: esc10 takes .* up to 5 s"):
+        make_cut(load_model("esc10"), 6.0)
+    with pytest.raises(ParameterError, match=r"window 1e.06 s: .* takes sounds .* up to"):
+        make_cut(model, 1e6)
     with pytest.raises(ParameterError, match="or parts of the recording would be left out"):
         make_cut(model, 2.0, 2.5)
 

@@ -90,3 +90,14 @@ def test_files_that_are_no_sound_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"no sound at all")
     with pytest.raises(AudioError, match="not a sound file that can be decoded"):
         Stream(tmp_path / "a.wav", 16000)
+
+
+def test_the_decoder_of_mp3_does_not_write_to_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    samples = 0.1 * np.random.default_rng(0).standard_normal(5 * 44100)
+    soundfile.write(tmp_path / "a.mp3", samples, 44100)
+    whole = (tmp_path / "a.mp3").read_bytes()
+    (tmp_path / "b.mp3").write_bytes(whole[: len(whole) // 2])
+    assert len(np.concatenate(list(Stream(tmp_path / "b.mp3", 16000, 16000)))) > 16000
+    assert capfd.readouterr().err == ""

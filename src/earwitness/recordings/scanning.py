@@ -140,10 +140,10 @@ def run_scan(
         require_tables()
     cut = make_cut(model, plan.window, plan.hop)
     failed: list[str] = []
-    clips = _clips(recordings, failed)
+    root = Path(output)
+    clips = _clips(recordings, root, failed)
     if not clips:
         raise AudioError("; ".join(failed) or "no recordings given")
-    root = Path(output)
     with held(root):
         work = _Work(model, plan, cut, root, on_progress or _ignore, failed, named)
         return work.over(clips, overwrite=overwrite)
@@ -271,14 +271,21 @@ class _Work:
         return {key: found[key] for key in tasks if key in found}
 
 
-def _clips(places: Iterable[str | os.PathLike[str]], failed: list[str]) -> dict[Path, Path]:
-    """Return the recordings, each with the folder that was searched or holds it."""
+def _clips(
+    places: Iterable[str | os.PathLike[str]], output: Path, failed: list[str]
+) -> dict[Path, Path]:
+    """Return the recordings, each with the folder that was searched or holds it.
+
+    What an earlier scan wrote to ``output`` is no recording.
+    """
+    own = output.resolve()
     clips: dict[Path, Path] = {}
     for place in places:
         try:
             for clip in find_clips([place]):
                 root = Path(place) if os.path.isdir(place) else Path(place).parent
-                clips.setdefault(clip, root)
+                if not clip.resolve().is_relative_to(own):
+                    clips.setdefault(clip, root)
         except EarwitnessError as error:
             failed.append(str(error))
     return clips

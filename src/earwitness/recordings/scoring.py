@@ -25,7 +25,7 @@ from earwitness.recordings.windows import Cut, cut_windows, origin
 from earwitness.stream import Stream
 from earwitness.types import FloatArray
 
-SCORES, LEVELS, FACTS = ".scores.f32", ".levels.u8", "recording.json"
+SCORES, LEVELS, FACTS = "scores.f32", "overview.u8", "recording.json"
 FINE, SILENT, FAULTY = 0, 1, 2  # what a window holds; of the last two, nothing is an event
 _SCHEMA = 1
 _SHORTEST = 0.05  # s, as for an explanation

@@ -56,12 +56,13 @@ def event_row(place: Place, event: Event, files: dict[str, Path]) -> dict[str, A
 
 
 def write_events(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write all events as CSV, a line each."""
+    """Write all events as CSV, a line each; ``folder`` is that of the explanation, from here."""
     heads = ["recording", "label", "start", "end", "score", "peak_start", "peak_end", "folder"]
     lines = []
     for row in rows:
-        folder = row["files"].get("explanation", "")
-        lines.append([*(row[head] for head in heads[:-1]), str(Path(folder).parent) * bool(folder)])
+        file = row["files"].get("explanation")
+        folder = Path(file).parent.relative_to(path.parent).as_posix() if file else ""
+        lines.append([*(row[head] for head in heads[:-1]), folder])
     _write_csv(path, heads, lines)
 
 

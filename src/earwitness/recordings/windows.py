@@ -9,6 +9,7 @@ import numpy as np
 
 from earwitness.errors import ParameterError
 from earwitness.models.model import Model
+from earwitness.subject import most_samples
 from earwitness.types import FloatArray
 
 _LONGEST = 30.0  # s; a model that takes more is given windows of the usual length
@@ -84,11 +85,11 @@ def make_cut(model: Model, window: float | None = None, hop: float | None = None
         size = max(least, min(size, most or size))
     else:
         size = round(window * model.rate)
-        if size < least or (most is not None and size > most):
-            upper = "" if most is None else f" to {most / model.rate:g} s"
+        if size < least or size > min(most or size, most_samples(model)):
+            upper = min(most or size, most_samples(model)) / model.rate
             raise ParameterError(
                 f"window {window:g} s: {model.name} takes sounds from {least / model.rate:g} s on"
-                f"{upper}"
+                + (f", up to {upper:g} s" if size > least else "")
             )
     step = size // 2 if hop is None else round(hop * model.rate)
     if not 1 <= step <= size:

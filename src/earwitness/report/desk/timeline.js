@@ -69,11 +69,14 @@ function startTimeline(host) {
     const last = columns * step; // the last window is longer than its column
     if (state.t1 > last) context.drawImage(own, columns - 1, 0, 1, bands, x(last), top, x(state.one.seconds) - x(last), height);
   };
-  const paintCurves = (context, [top, height]) => {
-    const { one, low, high } = state, y = value => top + height - (height - 2) * (value - low) / (high - low || 1);
+  const paintScale = (context, [top, height]) => {
+    const { low, high } = state;
     context.strokeStyle = ink("line"); context.strokeRect(TIMELINE.left, top, width(), height);
     context.fillStyle = ink("soft"); context.textAlign = "right"; context.textBaseline = "middle";
     context.fillText(scoreText(kind, high), TIMELINE.left - 4, top + 6); context.fillText(scoreText(kind, low), TIMELINE.left - 4, top + height - 6);
+  };
+  const paintCurves = (context, [top, height]) => {
+    const { one, low, high } = state, y = value => top + height - (height - 2) * (value - low) / (high - low || 1);
     const reach = Math.max(one.window, one.step);
     for (const { label, values } of one.curves) {
       if (hidden.has(label)) continue;
@@ -119,9 +122,9 @@ function startTimeline(host) {
     context.scale(scale, scale); context.font = "11px system-ui, sans-serif";
     if (state.picture) paintPicture(context, TIMELINE.picture);
     paintAxis(context);
-    context.save(); context.beginPath(); context.rect(0, 0, canvas.clientWidth, TIMELINE.axis); context.clip();
+    paintScale(context, TIMELINE.curves);
+    context.save(); context.beginPath(); context.rect(TIMELINE.left, 0, width(), TIMELINE.axis); context.clip();
     paintCurves(context, TIMELINE.curves);
-    context.beginPath(); context.rect(TIMELINE.left, 0, width(), TIMELINE.axis); context.clip();
     paintEvents(context);
     context.restore();
     fillLabels();
