@@ -90,8 +90,8 @@ BUGS = {
     ),
     "doors: folds of any text": (
         "data/collection.py",
-        "fold.isascii() and fold.isdecimal() and len(fold) < 10",
-        "fold",
+        "text.isascii() and text.isdecimal() and len(text) < 10",
+        "text",
     ),
     "doors: 1e20 steps": (
         "options.py",
