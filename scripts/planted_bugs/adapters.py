@@ -150,7 +150,7 @@ BUGS = {
     ),
     "hf: a random head is explained": (
         "models/adapters/huggingface.py",
-        "    if missing:",
+        "    if wrong:",
         "    if False:",
     ),
     "hf: front end and extractor are not compared": (
