@@ -49,4 +49,19 @@ BUGS = {
         'if "random_maps" in fields and next',
         "if not fields and next",
     ),
+    "reruns: only the first frame of the other classifier": (
+        "benchmark/reruns.py",
+        "[:, index].mean())",
+        "[:, index].flatten()[0])",
+    ),
+    "reruns: too short for intelligibility is a number": (
+        "metrics/sound.py",
+        "values.append(np.nan)",
+        "values.append(1e-5)",
+    ),
+    "reruns: empty masks have a sparseness in L-MAC's": (
+        "evaluation/published.py",
+        'np.where(kept, figures["SPS"], np.nan)',
+        'figures["SPS"]',
+    ),
 }

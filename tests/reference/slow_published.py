@@ -57,10 +57,12 @@ def both(
 
 
 def lmac(whole: Numbers, evidence: Numbers, remainder: Numbers, gains: Numbers) -> dict[str, float]:
-    """SpeechBrain's, April 2026: the drop is of a softmax of probabilities."""
+    """SpeechBrain's, April 2026: the drop is of a softmax of probabilities; drops empty masks."""
     found = both(whole, evidence, remainder, gains, 1e-10)
     c = decided(whole)
     before, after = softmax(whole)[c], softmax(evidence)[c]
+    if not any(gains):
+        found["SPS"] = math.nan
     return {**found, "AD": 100 * max(0.0, before - after) / (before + 1e-10)}
 
 

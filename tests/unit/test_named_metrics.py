@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,14 +17,17 @@ from scipy.stats import spearmanr
 
 from earwitness.benchmark.cells import measure_clip, seed_of
 from earwitness.benchmark.grid import Grid, Part, choose
+from earwitness.benchmark.reruns import repeated, repetitions
 from earwitness.data.clips import Clip, Material
 from earwitness.evaluation.cases import make_cases
+from earwitness.evaluation.scrambling import scrambled_maps
 from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.metrics.registry import METRICS
 from earwitness.models.target import make_target
 from earwitness.models.wrapping import wrap
 from earwitness.probe import Probe
 from tests.command import MODEL, run
-from tests.toys import spectral
+from tests.toys import spectral, two_layers
 
 RATE = 16000
 LAYERED = "python:model.py:layered"
@@ -129,12 +133,43 @@ def test_transfer_to_a_model_with_the_outputs_in_another_order() -> None:
     assert all("transfer" not in line["figures"] for line in found if line["route"] != "audio")
 
 
+def test_transfer_to_a_model_with_outputs_per_frame_is_the_mean_over_frames() -> None:
+    wave = 0.1 * np.random.default_rng(5).standard_normal(12000)
+
+    def frames(waves: np.ndarray) -> np.ndarray:
+        """A half in odd frames, and in even ones all of it for a sound that is not silent."""
+        sounding = (np.abs(waves).max(axis=1) > 1e-4)[:, None]
+        first = np.where(sounding & (np.arange(4) % 2 == 0), 1.0, 0.5)
+        return np.stack([first, 1 - first], axis=2)
+
+    other = wrap(
+        frames, sample_rate=RATE, labels=["low", "high"], output="probabilities", per_frame=True
+    )
+    found = measured(("transfer",), wave, other=other)
+    assert figure(found, "all-ones", "transfer", "audio") == 0.75 - 0.5
+
+
+def test_scrambled_weights_cost_what_is_told() -> None:
+    wave = 0.1 * np.random.default_rng(5).standard_normal(12000).astype(np.float32)
+    model = two_layers()
+    clip = Clip("noise", "g", None, lambda _rate: Material(wave))
+    grid = Grid(
+        "toy", (Part("toy", lambda _: model, (clip,)),), (choose("saliency"),), ("area:10%",),
+        ("sanity-ssim",),
+    )  # fmt: skip
+    target = make_target(model, model(torch.from_numpy(wave)[None])[0])
+    maps = repeated(grid, choose("saliency"), model, wave, target, 0, wave, False)["random_maps"]
+    assert repetitions(grid, model, wave) == {"sanity": 3} == {"sanity": len(maps)}
+    _, slow = scrambled_maps(model, torch.from_numpy(wave), target, {"saliency": {}}, seed=0)
+    np.testing.assert_array_equal(maps, slow["saliency"]["random_maps"])
+
+
 def test_the_cost_is_told_first(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--method", "saliency", "--metric", "stability-noise", "--metric", "sanity-ssim")
     values, err = rows_of(capsys, *words, model=LAYERED)
     first, second = err.splitlines()[:2]
     # two blocks hold weights; saliency and the four controls
-    assert first.startswith("sanity: 4 more explanations of each sound by each of 5 methods")
+    assert first.startswith("sanity: 2 more explanations of each sound by each of 5 methods")
     assert second.startswith("stability-noise: 4 more explanations of each sound by each of 5")
     assert values["saliency", "stability-noise", "map"] > 0.5
     # a method that never looks at the model does not change with its weights
@@ -159,6 +194,26 @@ def test_intelligibility_is_that_of_the_evidence_against_the_input(
     values, _ = rows_of(capsys, *words)
     ratio = values["energy", "stoi", "mask"]
     np.testing.assert_allclose(10 * np.log10(ratio), values["energy", "level", "mask"], atol=0.1)
+
+
+def test_speech_that_is_too_short_has_no_intelligibility() -> None:
+    """Pystoi warns and returns 1e-5, which would be averaged as a number."""
+    pytest.importorskip("pystoi")
+    wave = np.random.default_rng(0).standard_normal(2000).astype(np.float32)
+    np.testing.assert_array_equal(METRICS.get("stoi").function(wave[None], wave, RATE), [np.nan])
+
+
+def test_a_warning_of_too_short_speech_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("pystoi")
+
+    def stoi(clean: np.ndarray, found: np.ndarray, rate: int) -> float:
+        warnings.warn("Not enough STFT frames to compute it", RuntimeWarning, stacklevel=2)
+        return 1e-5
+
+    module.stoi = stoi  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pystoi", module)
+    wave = np.ones(100)
+    np.testing.assert_array_equal(METRICS.get("stoi").function(wave[None], wave, RATE), [np.nan])
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from earwitness.audio import as_audio
 from earwitness.benchmark.grid import IDEAL, Choice, Grid
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.evaluation.reruns import encoded_copy, noisy_copies
-from earwitness.evaluation.scrambling import find_blocks, scrambled_maps
+from earwitness.evaluation.scrambling import each_scrambled, find_blocks
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import METRICS
 from earwitness.models.model import Model
-from earwitness.models.target import output_index, over, probabilities
+from earwitness.models.target import output_index, probabilities
 from earwitness.probe import Probe
 from earwitness.render.vorbis import VORBIS_RATES
 from earwitness.types import Audio, FloatArray, Target
@@ -81,8 +81,7 @@ def repetitions(grid: Grid, model: Model, wave: FloatArray) -> dict[str, int]:
     fields = fields_of(grid)
     found = {}
     if "random_maps" in fields:
-        # Grad-CAM is always explained beside the method
-        found["sanity"] = 2 * len(find_blocks(model, torch.from_numpy(wave).to(model.device)))
+        found["sanity"] = len(find_blocks(model, torch.from_numpy(wave).to(model.device)))
     for name, count in (("seed", COPIES), ("noise", COPIES), ("encoded", 1)):
         if f"{name}_maps" in fields:
             found[f"stability-{'encoding' if name == 'encoded' else name}"] = count
@@ -126,8 +125,8 @@ def repeated(
         found["encoded_maps"] = explain(encoded_copy(wave, model.rate), seed)[None]
     if "random_maps" in fields:
         sound = torch.from_numpy(wave).to(model.device)
-        _, maps = scrambled_maps(model, sound, target, {choice.name: choice.options}, seed=seed)
-        found["random_maps"] = maps[choice.name]["random_maps"]
+        maps = each_scrambled(model, sound, lambda: explain(wave, seed), seed=seed)
+        found["random_maps"] = np.stack(maps)
     return found
 
 
@@ -155,7 +154,7 @@ def other_outputs(
         wave = as_audio(Audio(np.asarray(sound, np.float32), model.rate), rate=other.rate).samples
         with torch.no_grad():
             outputs = other(torch.from_numpy(wave).to(other.device).unsqueeze(0))
-        return float(over(probabilities(other, outputs)[:, index], None)[0])
+        return float(probabilities(other, outputs)[:, index].mean())  # over frames, if it has any
 
     with other.undisturbed():
         return {

@@ -3,7 +3,8 @@
 They deviate from the definitions in the papers and are therefore not registered as metrics:
 
 - ``lmac`` (Paissan et al. 2024, as implemented in SpeechBrain): average drop applies a softmax to
-  probabilities, which limits it to 63.2 %; increase and gain count any rise, rounding included.
+  probabilities, which limits it to 63.2 %; increase and gain count any rise, rounding included;
+  an empty mask has no sparseness and no complexity, and is left out of their means.
 - ``pak`` (Pak and Teryokhina 2025): a constant mask gets sparseness 0 and complexity 0, the
   optimum; increase and gain count any rise.
 
@@ -29,6 +30,8 @@ def lmac(case: Case) -> dict[str, Array]:
     before, after = twice["input"][c], twice["evidence"][:, c]
     figures = _common(case, small=1e-10)
     figures["AD"] = 100 * np.maximum(before - after, 0) / (before + 1e-10)
+    kept = case["gains"].reshape(len(case["gains"]), -1).any(axis=1)
+    figures["SPS"] = np.where(kept, figures["SPS"], np.nan)
     return figures
 
 

@@ -14,9 +14,9 @@ not valid for this network, for instance because it is shallow or untrained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from earwitness.models.model import Model
 from earwitness.probe import Probe
 from earwitness.types import FloatArray, Target
 
+T = TypeVar("T")
 Order = Literal["cascading", "independent"]
 _ORDERS = ("cascading", "independent")
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
@@ -104,6 +105,42 @@ def scrambled(model: Model, blocks: Sequence[tuple[str, ...]], *, seed: int) -> 
                     tensor.copy_(old)
 
 
+def each_scrambled(
+    model: Model,
+    wave: Tensor,
+    explain: Callable[[], T],
+    *,
+    order: Order = "cascading",
+    seed: int = 0,
+) -> list[T]:
+    """Call a function with each block scrambled, from the logits to the input.
+
+    Parameters
+    ----------
+    wave : Tensor, shape (samples,)
+        A sound for the forward pass that gives the order of blocks.
+    explain : callable
+        Called without arguments, once for each block.
+    order : {"cascading", "independent"}
+    seed : int
+        Seed of the scrambling.
+
+    Raises
+    ------
+    NotApplicableError
+        If the model is a black box or has no weights.
+    """
+    if order not in _ORDERS:
+        raise ParameterError(f"order is cascading or independent, got {order!r}")
+    blocks = find_blocks(model, wave)
+    found = []
+    for number in range(len(blocks)):
+        some = blocks[: number + 1] if order == "cascading" else blocks[number : number + 1]
+        with scrambled(model, some, seed=seed):
+            found.append(explain())
+    return found
+
+
 def scrambled_maps(
     model: Model,
     wave: Tensor,
@@ -144,13 +181,18 @@ def scrambled_maps(
             except NotApplicableError:
                 if name in methods:
                     raise
-        found: dict[str, list[FloatArray]] = {name: [] for name in settled}
-        for number in range(len(blocks)):
-            some = blocks[: number + 1] if order == "cascading" else blocks[number : number + 1]
-            with scrambled(model, some, seed=seed):
-                for name, options in settled.items():
-                    found[name].append(_map(model, wave, target, name, options, seed))
-    maps = {name: {"map": firsts[name], "random_maps": np.stack(found[name])} for name in settled}
+
+        def explain() -> dict[str, FloatArray]:
+            return {
+                name: _map(model, wave, target, name, options, seed)
+                for name, options in settled.items()
+            }
+
+        found = each_scrambled(model, wave, explain, order=order, seed=seed)
+    maps = {
+        name: {"map": firsts[name], "random_maps": np.stack([one[name] for one in found])}
+        for name in settled
+    }
     return [" + ".join(name or model.name for name in block) for block in blocks], maps
 
 

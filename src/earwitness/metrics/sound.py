@@ -7,6 +7,7 @@ input. None of these metrics measures whether the evidence is correct.
 from __future__ import annotations
 
 import importlib
+import warnings
 
 import numpy as np
 from scipy.ndimage import binary_dilation, uniform_filter1d
@@ -97,6 +98,8 @@ def clicks(sounds: Array, input_sound: Array, rate: float) -> Array:
 def stoi(sounds: Array, clear: Array, rate: float) -> Array:
     """Return the short-time objective intelligibility of each sound, for speech only.
 
+    nan if less than about 0.4 s of the speech are within 40 dB of its loudest part.
+
     Parameters
     ----------
     sounds : ndarray, shape (sound, time)
@@ -117,7 +120,15 @@ def stoi(sounds: Array, clear: Array, rate: float) -> Array:
             "stoi needs the package pystoi: pip install 'earwitness[speech]'"
         ) from error
     wanted = np.asarray(clear, np.float64)
-    return np.array([module.stoi(wanted, one.astype(np.float64), rate) for one in sounds])
+    values = []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Not enough STFT frames")
+        for one in sounds:
+            try:
+                values.append(float(module.stoi(wanted, one.astype(np.float64), rate)))
+            except RuntimeWarning:  # for which it returns 1e-5
+                values.append(np.nan)
+    return np.array(values)
 
 
 def _curvature(sounds: Array) -> Array:
