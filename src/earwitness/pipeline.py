@@ -193,8 +193,7 @@ def explain_subject(
             found = replace(found, values=coarsened(probe, found.values))
         if request.names is not None:
             found = with_names(found, request.names)
-        own = spec.keep if choose is None else choose(found.values)
-        keep = own if request.keep is None else request.keep
+        keep = request.keep or (spec.keep if choose is None else choose(found.values))
         attribution, mask = _masked(subject, probe, found, keep)
         absent = with_backgrounds(probe, found.details.get("background", AUTO))
         card, parts = trust_card(

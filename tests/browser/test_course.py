@@ -48,7 +48,7 @@ def test_a_click_plays_from_there_also_when_zoomed(framed: Path, view: Any) -> N
     )
     assert strip.locator("p").inner_text().startswith(said)
     assert strip.locator("svg").get_attribute("aria-label") == said
-    path = "() => document.querySelector('.course path').getAttribute('d')"
+    path = "() => document.querySelector('.course path.evidence').getAttribute('d')"
     # y is 48 at 0 and 2 at 1 in a picture of 1000 by 50
     assert page.evaluate(path).startswith("M0.00 43.40L250.00 43.40L250.00 6.60L500.00 6.60")
     rect = strip.locator("rect")

@@ -227,7 +227,10 @@ def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
         "verdict": facts["verdict"],
         "mask": facts["mask"],
         "details": facts["details"],
-        "pieces": facts["pieces"],
+        "pieces": [
+            {name: value for name, value in one.items() if name != "file"}
+            for one in facts["pieces"]
+        ],
         "notes": facts["notes"],
         "files": {name: str(path) for name, path in files.items()},
         "seconds": round(explanation.seconds, 3),
