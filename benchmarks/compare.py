@@ -1,4 +1,4 @@
-"""Measure ``compare`` on a burst at a known place: ``python benchmarks/compare.py SPEECH MODEL...``.
+"""Measure ``compare`` on a burst: ``python benchmarks/compare.py SPEECH MODEL...``.
 
 SPEECH is a file of clean speech. B is 4 s of it from 13 s on; A is the same with a burst of noise
 from 1 to 3 kHz at 2.0 to 2.3 s, at the RMS of the excerpt, once as it is and once 3 % slower. Both
@@ -72,8 +72,11 @@ def main() -> None:
         for what, a in recordings.items():
             rows.append(row(name, what, a, b, len(a.samples) / len(b.samples)))
             print(rows[-1], flush=True)
-    text = f"# A burst found by comparison\n\nMade by `python benchmarks/compare.py`, commit {commit()}"
-    text += f"; {arguments.speech.name}, the burst at {START} to {END} s (times {SLOWER} if slower).\n\n"
+    text = (
+        "# A burst found by comparison\n\nMade by `python benchmarks/compare.py`, commit "
+        f"{commit()}; {arguments.speech.name}, the burst at {START} to {END} s (times {SLOWER} if "
+        "slower).\n\n"
+    )
     text += "\n".join(f"| {' | '.join(one)} |" for one in rows)
     (HERE / "compare.md").write_text(text + "\n", encoding="utf-8")
 

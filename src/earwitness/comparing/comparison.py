@@ -28,7 +28,7 @@ from earwitness.types import Audio, FloatArray, Request, Target, Trust
 
 UNLIKE = 0.5  # cost of an alignment from which the words, or the voices, are not the same
 _DRAWS = 8  # random masks of the control
-_SIZES, _ENOUGH = (5, 10, 20, 30, 40, 60, 80), 0.75  # percent; share of the difference
+_SIZES, _ENOUGH = (5, 10, 20, 40, 60, 80, 95, 100), 0.75  # percent; share of the difference
 _WARPED = 0.2  # share of the difference that the warping may cost without a note
 
 
@@ -152,8 +152,8 @@ def compare(
         The output to compare; the first one of a regression, or the class decided for ``a``. The
         scores of a classifier are logits.
     keep : str, optional
-        How much of the attribution is the culprit: by default the least of seven shares, from
-        5 to 80 %, whose hybrid regains three quarters of the difference, or else that which regains
+        How much of the attribution is the culprit: by default the least of eight shares, from
+        5 to 100 %, whose hybrid regains three quarters of the difference, or else that which regains
         most.
     seed : int
         Seed of everything drawn at random.
