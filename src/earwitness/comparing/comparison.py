@@ -153,8 +153,8 @@ def compare(
         scores of a classifier are logits.
     keep : str, optional
         How much of the attribution is the culprit: by default the least of eight shares, from
-        5 to 100 %, whose hybrid regains three quarters of the difference, or else that which regains
-        most.
+        5 to 100 %, whose hybrid regains three quarters of the difference, or else that which
+        regains most.
     seed : int
         Seed of everything drawn at random.
     trust : {"full", "light", "none"}
