@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from earwitness.comparing import alignment as room
 from earwitness.comparing.alignment import HOP_SECONDS, align, warp
+from earwitness.comparing.comparison import UNLIKE
 from earwitness.comparing.warping import on_axis_of
 from earwitness.errors import AudioError
 from earwitness.types import Audio
@@ -76,9 +77,12 @@ def test_a_known_warp_of_words_is_recovered_within_two_hops() -> None:
 def test_neither_level_nor_an_equaliser_bends_the_path() -> None:
     first, second = pair()
     louder = Audio(32 * second.samples, RATE)
-    tilted = audio(np.diff(second.samples.astype(np.float64), prepend=0.0))
+    hz = np.fft.rfftfreq(len(second.samples), 1 / RATE)
+    ripple = 10 ** np.sin(2 * np.pi * hz / 1500)  # 20 dB up and down
+    tilted = audio(np.fft.irfft(np.fft.rfft(second.samples) * ripple, len(second.samples)))
     assert_allclose(align(first, louder).places, align(first, second).places, atol=1e-6)
     assert error(first, tilted).max() <= 2.5 * HOP_SECONDS
+    assert align(second, tilted).cost < UNLIKE  # 0.41; 0.57 if bands kept their means
 
 
 def test_a_burst_of_noise_in_one_recording_bends_no_path() -> None:
@@ -105,9 +109,11 @@ def test_other_words_cost_more_than_the_same_ones() -> None:
     assert align(first, other).cost > 2 * align(first, second).cost
 
 
-def test_the_path_is_that_of_the_recursion_written_out() -> None:
-    rng = np.random.default_rng(1)
-    one, other = rng.standard_normal((9, 3)), rng.standard_normal((7, 3))
+@pytest.mark.parametrize("seed", range(12))
+def test_the_path_is_that_of_the_recursion_written_out(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # random walks, so that neighbours are alike and paths leave the diagonal
+    one, other = rng.standard_normal((9, 3)).cumsum(0), rng.standard_normal((7, 3)).cumsum(0)
     apart = np.sqrt(((one[:, None] - other[None]) ** 2).mean(-1))
     lean = 0.8 * apart.mean()
     total = np.full((9, 7), np.inf)
