@@ -18,7 +18,7 @@ from earwitness.errors import AudioError, NotApplicableError, ParameterError
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
-from earwitness.perturbation.background.reference import coarsened
+from earwitness.perturbation.background.reference import coarsened, reference
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.types import Audio, Target
@@ -127,6 +127,14 @@ def test_what_raises_the_first_recording_counts_positive_where_it_is_better() ->
     assert (worse().explanation.target.sign, found.explanation.target.sign) == (-1, 1)
     assert_allclose(found.difference, -worse().difference, rtol=1e-6)
     assert_allclose(found.explanation.attribution.values.sum(), found.difference, rtol=1e-3)
+
+
+def test_the_path_begins_with_the_magnitude_of_the_other_and_the_phase_of_the_input() -> None:
+    """Magnitude 5 with the phase of 1i is 5i; where the input is silent, 3 + 4i stays."""
+    probe = Probe(quality(), torch.from_numpy(clean().samples), Target(0, "sum", "value"))
+    probe.spectrum, probe.magnitude = torch.tensor([[2j, 0j]]), torch.tensor([[2.0, 0.0]])
+    probe.reference = torch.tensor([[3 + 4j, 3 + 4j]])
+    torch.testing.assert_close(reference(probe), torch.tensor([[5j, 3 + 4j]]))
 
 
 def test_the_map_is_averaged_without_loss() -> None:
