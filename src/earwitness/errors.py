@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 
@@ -49,6 +50,13 @@ class OutputError(EarwitnessError):
 
 class DownloadError(EarwitnessError):
     """A data set cannot be obtained, or is damaged."""
+
+
+def unforeseen(error: Exception) -> str:
+    """Return one line for an error that no check foresaw; raise it if a traceback is wanted."""
+    if os.environ.get("EARWITNESS_DEBUG"):
+        raise error
+    return f"unexpected {type(error).__name__}: {reason(error)}"
 
 
 def reason(error: BaseException) -> str:

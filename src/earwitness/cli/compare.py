@@ -45,7 +45,7 @@ _SOUNDS = {"reference": "sounds/b_aligned.wav", "hybrid": "sounds/hybrid.wav"}
 @click.option(
     "--keep", metavar="RULE",
     help="How much of the attribution is the culprit, as in explain.  [default: the "
-    "least of eight shares whose hybrid regains the difference]",
+    "least of eight shares whose hybrid regains three quarters of the difference]",
 )  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(

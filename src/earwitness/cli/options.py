@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from contextlib import suppress
 from typing import Any
 
 import click
+
+from earwitness.errors import unforeseen
 
 MODEL_HELP = (
     "A built-in name, cnn14:FILE.pth, a folder written by train, python:FILE.py:FUNCTION, or "
@@ -103,12 +104,9 @@ def say(text: str) -> None:
 
 def unexpected(error: Exception, place: str = "") -> str:
     """Return one line for an error that no check foresaw; raise it if a traceback is wanted."""
-    if os.environ.get("EARWITNESS_DEBUG"):
-        raise error
-    text = " ".join(str(error).split("\n")[:1])
     return f"{place}: " * bool(place) + (
-        f"unexpected {type(error).__name__}: {text}; this is a bug in earwitness, set "
-        "EARWITNESS_DEBUG=1 for the traceback"
+        f"{unforeseen(error)}; this is a bug in earwitness, set EARWITNESS_DEBUG=1 for the "
+        "traceback"
     )
 
 

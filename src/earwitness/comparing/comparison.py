@@ -16,7 +16,6 @@ from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.explanation import Explanation
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS
-from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import explained_score, make_target
@@ -225,6 +224,7 @@ def compare_subjects(first: Subject, second: Subject, request: Request) -> Compa
     alignment = align(first.audio, second.audio)
     samples = on_axis_of(alignment, second.audio, count)
     warped = Audio(samples, model.rate, f"{second.audio.name}, aligned")
+    aligned = Subject(model, warped, request.seed)
     first.reference = model.plane.analyse(torch.from_numpy(samples).to(model.device)[None])[0]
     with torch.inference_mode(False), model.undisturbed():
         plain = make_target(
@@ -237,7 +237,7 @@ def compare_subjects(first: Subject, second: Subject, request: Request) -> Compa
         scores = {
             "a": _score(first, plain),
             "b": _score(second, replace(plain, frames=None)),
-            "warped": _score(Subject(model, warped, request.seed), plain),
+            "warped": _score(aligned, plain),
             "start": float(probe.scores([torch.zeros_like(probe.magnitude)])[0]),
         }
     down = scores["a"] < scores["warped"]
@@ -255,7 +255,7 @@ def compare_subjects(first: Subject, second: Subject, request: Request) -> Compa
         "random_low": min(drawn), "random_high": max(drawn),
     }  # fmt: skip
     hybrid = Audio(samples, model.rate, "hybrid")
-    course = Subject(model, warped, request.seed).course(found.target)
+    course = aligned.course(found.target)
     comparison = Comparison(found, second.audio, warped, hybrid, alignment, scores)
     facts = {**comparison.facts(), "course": None if course is None else asdict(course)}
     details = {**found.attribution.details, "comparison": facts}
@@ -266,8 +266,7 @@ def compare_subjects(first: Subject, second: Subject, request: Request) -> Compa
 
 def _score(subject: Subject, target: Target) -> float:
     """Return the score that methods explain for a whole sound, without the target's sign."""
-    outputs = outputs_for(subject.model, subject.wave)
-    return float(explained_score(subject.model, outputs[None], target).mean())
+    return float(explained_score(subject.model, subject.outputs[None], target).mean())
 
 
 def _culprit(probe: Probe, values: Tensor, scores: Mapping[str, float]) -> str:

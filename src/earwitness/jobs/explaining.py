@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from earwitness.errors import EarwitnessError, ModelError
+from earwitness.errors import EarwitnessError, ModelError, unforeseen
 from earwitness.evaluation.verdict import sentence
 from earwitness.explanation import Explanation
 from earwitness.jobs.targets import NoLabelError, each_target
@@ -168,10 +167,7 @@ def _reason(task: Task, request: Request, error: Exception) -> str:
     if isinstance(error, EarwitnessError):
         text = str(error).removeprefix(f"{request.method}: ")
         return text if str(task.clip) in text else f"{task.clip}: {request.method}: {text}"
-    if os.environ.get("EARWITNESS_DEBUG"):
-        raise error
-    text = str(error).strip().split("\n")[0]
-    return f"{task.clip}: {request.method}: unexpected {type(error).__name__}: {text}"
+    return f"{task.clip}: {request.method}: {unforeseen(error)}"
 
 
 def surrogate_lines(explanation: Explanation) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earwitness.audio import read_audio, shown_name, write_audio
-from earwitness.errors import EarwitnessError
+from earwitness.errors import EarwitnessError, unforeseen
 from earwitness.evaluation.verdict import sentence
 from earwitness.files import replacing
 from earwitness.models.model import Model
@@ -89,10 +88,7 @@ def explain_event(
     except OSError:
         raise
     except Exception as error:
-        if os.environ.get("EARWITNESS_DEBUG"):
-            raise
-        text = str(error).strip().split("\n")[0]
-        yield Explained(task, {}, f"{task.name}: unexpected {type(error).__name__}: {text}")
+        yield Explained(task, {}, f"{task.name}: {unforeseen(error)}")
 
 
 def _explained(model: Model, task: EventTask, on_passes: Callable[[int], None]) -> Explained:

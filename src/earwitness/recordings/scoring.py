@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earwitness.audio import shown_name
-from earwitness.errors import AudioError, EarwitnessError
+from earwitness.errors import AudioError, EarwitnessError, unforeseen
 from earwitness.files import write_json
 from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
@@ -102,10 +102,7 @@ def score_recording(
     except OSError:
         raise
     except Exception as error:
-        if os.environ.get("EARWITNESS_DEBUG"):
-            raise
-        text = str(error).strip().split("\n")[0]
-        yield Scored(task, f"{task.recording}: unexpected {type(error).__name__}: {text}")
+        yield Scored(task, f"{task.recording}: {unforeseen(error)}")
 
 
 def is_scored(folder: Path) -> bool:
