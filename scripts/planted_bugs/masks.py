@@ -55,8 +55,8 @@ BUGS = {
     ),
     "mask: negative attribution kept": (
         "masks/shares.py",
-        "positive = int((levels > 0).sum())",
-        "positive = len(levels)",
+        "positive = attribution > 0",
+        "positive = np.isfinite(attribution)",
     ),
     "mask: smallest kept": (
         "masks/shares.py",

@@ -11,6 +11,12 @@ from pathlib import Path
 
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of earwitness, torch, numpy, Python and further installed packages."""
+    return dict(_versions(*packages))
+
+
+@cache
+def _versions(*packages: str) -> dict[str, str]:
+    """Return the versions; read once per process, since what is imported does not change."""
     found = {}
     for name in ("earwitness", "torch", "numpy", *packages):
         try:

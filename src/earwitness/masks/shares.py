@@ -111,11 +111,15 @@ def _until(attribution: Values, held: Values, wanted: float) -> Values:
 
 def _thresholds(attribution: Values, held: Values, wanted: Values) -> Values:
     """Return the least attribution that ``_until`` keeps for each of several sums."""
-    levels, group = np.unique(attribution, return_inverse=True)
-    positive = int((levels > 0).sum())
-    if not positive:
+    positive = attribution > 0
+    levels = attribution[positive]
+    if not levels.size:
         return np.full(wanted.shape, np.inf)
-    per_level = np.bincount(group.ravel(), weights=held.ravel(), minlength=len(levels))
-    down = np.cumsum(per_level[::-1])[:positive]
-    last = np.minimum(np.searchsorted(down, wanted * (1 - 1e-9)), positive - 1)
-    return np.where(wanted > 0, levels[::-1][last], np.inf)
+    if held is attribution:  # a sort of values is several times as fast as one of places
+        levels = amounts = np.sort(levels)[::-1]
+    else:
+        order = np.argsort(levels)[::-1]
+        levels, amounts = levels[order], held[positive][order]
+    # cells of equal attribution are kept together, whichever of them reaches the sum
+    last = np.searchsorted(np.cumsum(amounts), wanted * (1 - 1e-9)).clip(max=levels.size - 1)
+    return np.where(wanted > 0, levels[last], np.inf)
