@@ -120,8 +120,8 @@ BUGS = {
     ),
     "control: energy upside down": (
         "evaluation/orders.py",
-        "ordered[self._by_loudness]",
-        "ordered[self._by_loudness[::-1]]",
+        "return _placed(np.sort(gains, axis=None), self._by_loudness, gains.shape)",
+        "return _placed(np.sort(gains, axis=None)[::-1], self._by_loudness, gains.shape)",
     ),
     "control: random is rough": (
         "evaluation/orders.py",
@@ -257,6 +257,26 @@ BUGS = {
         "evaluation/trust.py",
         '"light": ("audio",)',
         '"light": BOTH',
+    ),
+    "control: antithetic orders are equal": (
+        "evaluation/orders.py",
+        "(one, one[::-1])",
+        "(one, one)",
+    ),
+    "control: the silence of another length": (
+        "evaluation/trust.py",
+        "if probe.samples not in known:",
+        "if not known:",
+    ),
+    "method: gains are rounded to 4 bits": (
+        "masks/rounding.py",
+        "_STEPS = 2**12",
+        "_STEPS = 2**4",
+    ),
+    "method: gains are not rounded": (
+        "methods/registry.py",
+        "if self.gives_gains else found",
+        "if False else found",
     ),
     "control: random order of 8 bits": (
         "evaluation/orders.py",

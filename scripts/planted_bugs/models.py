@@ -161,8 +161,8 @@ BUGS = {
     ),
     "nisqa: methods see the model itself": (
         "pipeline.py",
-        "spec.function(probe.fixed(), **settled)",
-        "spec.function(probe, **settled)",
+        "spec.map(probe.fixed(), settled)",
+        "spec.map(probe, settled)",
     ),
     "speechbrain: another window": (
         "models/zoo/speechbrain.py",

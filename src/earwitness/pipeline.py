@@ -188,7 +188,7 @@ def explain_subject(
         )  # fmt: skip
         probe = Probe(model, subject.wave, target, seed=request.seed, on_passes=on_passes)
         probe.reference = subject.reference
-        found = spec.function(probe.fixed(), **settled)
+        found = spec.map(probe.fixed(), settled)
         if subject.reference is not None and found.played is None:
             found = replace(found, values=coarsened(probe, found.values))
         if request.names is not None:

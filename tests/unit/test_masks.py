@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -292,12 +293,12 @@ def test_orders_hold_the_masks_own_gains(soft: bool) -> None:
     for one in (loud, *randoms):
         np.testing.assert_array_equal(np.sort(one, axis=None), np.sort(gains, axis=None))
     np.testing.assert_array_equal(loud, order_by(gains, magnitude))
-    # the first draw is the surrogate of the same seed, and every mask has the same draws
+    # the first draw is by the surrogate of the same seed, the second by its negative, up to 16 bits
     key = surrogate(gains, np.random.default_rng(3))
-    rising = key.ravel()[np.argsort(randoms[0], axis=None, kind="stable")]
-    if soft:  # by 16 bits of the key
-        assert np.diff(rising).min() >= -np.ptp(key) / 65535
-    else:
-        np.testing.assert_array_equal(randoms[0], order_by(gains, key))
+    for sign, one in ((1, randoms[0]), (-1, randoms[1])):
+        by_gain = sign * key.ravel()[np.argsort(one, axis=None, kind="stable")]
+        levels = np.split(by_gain, np.flatnonzero(np.diff(np.sort(one, axis=None))) + 1)
+        for below, above in pairwise(levels):
+            assert above.min() >= below.max() - np.ptp(key) / 65535
     np.testing.assert_array_equal(Orders(magnitude, 3).at_random(gains, 1)[0], randoms[0])
-    assert not np.array_equal(randoms[0], randoms[1])
+    assert not np.array_equal(randoms[0], randoms[2])

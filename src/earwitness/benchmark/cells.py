@@ -111,7 +111,7 @@ def explain_by(choice: Choice, probe: Probe, truth: Case) -> Map:
     """
     if choice.name == IDEAL:
         return Map(torch.from_numpy(ideal_ratio_mask(*truth["levels"])).to(probe.device))
-    found = METHODS.get(choice.name).function(probe, **choice.options)
+    found = METHODS.get(choice.name).map(probe, choice.options)
     if not bool(torch.isfinite(found.values).all()):
         raise NotApplicableError(f"{choice.name}: the map is not finite")
     return found

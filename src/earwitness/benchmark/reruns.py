@@ -110,7 +110,7 @@ def repeated(
 
     def explain(sound: FloatArray, own: int) -> FloatArray:
         probe = Probe(model, torch.from_numpy(sound), target, seed=own)
-        found = METHODS.get(choice.name).function(probe, **choice.options).values
+        found = METHODS.get(choice.name).map(probe, choice.options).values
         array: FloatArray = found.float().cpu().numpy()
         return array
 

@@ -95,7 +95,7 @@ def _try(subject: Subject, method: Method, passing: float) -> Trial:
             probe = Probe(model, subject.wave, target)
             began = time.perf_counter()
             with _memory() as used:
-                found = method.function(probe, **settled)
+                found = method.map(probe, settled)
             took = time.perf_counter() - began
     except EarwitnessError as error:
         return Trial(method.name, str(error))

@@ -56,17 +56,20 @@ class Orders:
 
     def by_energy(self, gains: FloatArray) -> FloatArray:
         """Return the same gains, largest on the cells of most energy."""
-        ordered = np.empty(gains.size, np.float32)
-        ordered[self._by_loudness] = np.sort(gains, axis=None)
-        return ordered.reshape(gains.shape)
+        return _placed(np.sort(gains, axis=None), self._by_loudness, gains.shape)
 
     def at_random(self, gains: FloatArray, draws: int) -> list[FloatArray]:
-        """Return the same gains in random orders as smooth as the mask; all masks share phases."""
+        """Return the same gains in random orders as smooth as the mask; all masks share phases.
+
+        They are antithetic: every second order is by the negative of the surrogate before, which is
+        as likely, and lowers the variance of the mean.
+        """
         spectrum, ascending = _amplitudes(gains), np.sort(gains, axis=None)
-        surrogates = (
-            fft.irfft2(spectrum * phases, s=gains.shape) for phases in islice(self._phases, draws)
-        )
-        return [_in_order_of(one, ascending) for one in surrogates]
+        found: list[FloatArray] = []
+        for phases in islice(self._phases, (draws + 1) // 2):
+            one = _rising(fft.irfft2(spectrum * phases, s=gains.shape))
+            found += [_placed(ascending, order, gains.shape) for order in (one, one[::-1])]
+        return found[:draws]
 
 
 class _Phases:
@@ -92,9 +95,8 @@ def _phases(shape: tuple[int, ...], seed: int) -> _Phases:
 
 def order_by(gains: FloatArray, key: Key) -> FloatArray:
     """Return the gains (freq, frame) sorted by ``key``, the largest where ``key`` is largest."""
-    ordered = np.empty(gains.size, np.float32)
-    ordered[np.argsort(key, axis=None, kind="stable")] = np.sort(gains, axis=None)
-    return ordered.reshape(gains.shape)
+    order = np.argsort(key, axis=None, kind="stable")
+    return _placed(np.sort(gains, axis=None), order, gains.shape)
 
 
 def surrogate(gains: FloatArray, generator: np.random.Generator) -> Key:
@@ -120,18 +122,21 @@ def _random_phases(
     return phases
 
 
-def _in_order_of(key: Key, ascending: FloatArray) -> FloatArray:
-    """Return gains, given in ascending order, sorted by ``key`` rounded to 16 bits.
+def _rising(key: Key) -> NDArray[np.integer]:
+    """Return the indices of cells by increasing ``key`` rounded to 16 bits.
 
     Whole numbers of 16 bits are sorted in a third of the time of floats. Cells of equal keys, a
     few, are in the order of their places.
     """
-    ordered = np.full(key.size, ascending[0], np.float32)
-    low = int(np.searchsorted(ascending, ascending[0], side="right"))
-    if low < key.size and ascending[low] == ascending[-1]:  # binary gains need no full sort
-        ordered[np.argpartition(key.ravel(), low)[low:]] = ascending[-1]
-    else:
-        lowest = key.min()
-        codes = (key - lowest) / max(key.max() - lowest, _TINY) * _CODES
-        ordered[np.argsort(codes.astype(np.uint16), axis=None, kind="stable")] = ascending
-    return ordered.reshape(key.shape)
+    lowest = key.min()
+    codes = (key - lowest) / max(key.max() - lowest, _TINY) * _CODES
+    return np.argsort(codes.astype(np.uint16), axis=None, kind="stable")
+
+
+def _placed(
+    ascending: FloatArray, order: NDArray[np.integer], shape: tuple[int, ...]
+) -> FloatArray:
+    """Return gains (freq, frame), given in ascending order, at the cells of an order."""
+    found = np.empty(len(ascending), np.float32)
+    found[order] = ascending
+    return found.reshape(shape)

@@ -200,7 +200,7 @@ def _map(
     model: Model, wave: Tensor, target: Target, name: str, options: Mapping[str, Any], seed: int
 ) -> FloatArray:
     probe = Probe(model, wave, target, seed=seed)
-    values: FloatArray = METHODS.get(name).function(probe, **options).values.float().cpu().numpy()
+    values: FloatArray = METHODS.get(name).map(probe, options).values.float().cpu().numpy()
     return values
 
 

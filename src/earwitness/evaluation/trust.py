@@ -31,6 +31,7 @@ from earwitness.errors import ModelError
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import BOTH, Passes, Routes, evaluate
 from earwitness.masks.measure import kept_energy
+from earwitness.models.fingerprint import PerModel
 from earwitness.models.target import reported_score
 from earwitness.probe import Probe
 from earwitness.scores import Control, Effect, Outcome, Pair, TrustCard
@@ -39,6 +40,7 @@ from earwitness.types import FloatArray, Mask, Trust
 
 RANDOM_DRAWS = {"full": 8, "light": 1, "none": 0}  # random orders; two forward passes each
 _SMALL = 0.05  # share of the score
+_SILENT: PerModel[Tensor | None] = PerModel()  # outputs for silence, by its samples
 _ROUTES: dict[Trust, Routes] = {"full": BOTH, "light": ("audio",), "none": ()}
 
 
@@ -151,13 +153,22 @@ def _filled(probe: Probe, masks: Sequence[FloatArray]) -> _Game:
 
 
 def _silence(probe: Probe) -> float | None:
-    """Return the score of silence; None if the model has no finite output for it."""
-    try:
-        with torch.no_grad():
-            outputs = probe.model(torch.zeros_like(probe.wave)[None])
-    except ModelError:
+    """Return the score of silence; None if the model has no finite output for it.
+
+    The outputs are those of the sound before if that was as long.
+    """
+    known = _SILENT.of(probe.model)
+    if probe.samples not in known:
+        known.clear()
+        try:
+            with torch.no_grad():
+                known[probe.samples] = probe.model(torch.zeros_like(probe.wave)[None])
+        except ModelError:
+            known[probe.samples] = None
+        probe.tick(1)
+    outputs = known[probe.samples]
+    if outputs is None:
         return None
-    probe.tick(1)
     return float(reported_score(probe.model, outputs, probe.target)[0])
 
 

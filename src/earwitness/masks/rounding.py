@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from earwitness.types import FloatArray
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _SIGNIFICANT = 12  # bits kept of a float32's 24: finer than pictures and masks need, half the size
+_STEPS = 2**12  # of a gain from 0 to 1: 72 dB, more than the page's sounds need
 
 
 def storable(values: NDArray[np.floating]) -> FloatArray:
@@ -27,3 +33,22 @@ def storable(values: NDArray[np.floating]) -> FloatArray:
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     rounded = (bits + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
     return rounded.view(np.float32)
+
+
+def storable_gains(gains: Tensor) -> Tensor:
+    """Return gains as multiples of 1/4096, rounded to nearest.
+
+    Most gains of a learned mask are near 0, where 12 significant bits are noise that fills disks.
+
+    Parameters
+    ----------
+    gains : Tensor
+        Of any shape, in [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> storable_gains(torch.tensor([1.0, 1 / 3, 1e-5])).tolist()
+    [1.0, 0.333251953125, 0.0]
+    """
+    return (gains * _STEPS).round() / _STEPS

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from earwitness.errors import ParameterError
+from earwitness.masks.rounding import storable_gains
 from earwitness.options import Option, options_of
 from earwitness.options import check as check_value
 from earwitness.perturbation.background.registry import read_backgrounds
 from earwitness.registry import Registry, unknown
 from earwitness.types import Map
+
+if TYPE_CHECKING:
+    from earwitness.probe import Probe
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,18 @@ class Method:
     def passes(self, options: Mapping[str, Any]) -> int:
         """Return the approximate number of forward passes for these options."""
         return self.cost if isinstance(self.cost, int) else self.cost(options)
+
+    def map(self, probe: Probe, options: Mapping[str, Any]) -> Map:
+        """Return the map of the target of a probe; gains are rounded to multiples of 1/4096.
+
+        Parameters
+        ----------
+        probe : Probe
+        options : mapping
+            As ``settle`` returns them.
+        """
+        found = self.function(probe, **options)
+        return replace(found, values=storable_gains(found.values)) if self.gives_gains else found
 
     @property
     def keep(self) -> str:

@@ -109,7 +109,7 @@ def _of_method(probe: Probe, choice: Choice, material: DegradedMaterial) -> dict
     made = material.degraded
     assert made is not None
     began = time.perf_counter()
-    found = METHODS.get(choice.name).function(probe.fixed(), **choice.options)
+    found = METHODS.get(choice.name).map(probe.fixed(), choice.options)
     seconds = time.perf_counter() - began
     values: FloatArray = found.values.float().cpu().numpy()
     if not np.isfinite(values).all():
