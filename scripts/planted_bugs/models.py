@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 BUGS = {
+    "model: a folder takes the place of a built-in name": (
+        "models/registry.py",
+        "    if name in [model.name for model in list_models()]:  # ./NAME",
+        "    if name in [m.name for m in list_models()] and not os.path.isdir(name):  # ./NAME",
+    ),
+    "target: a span may end after the sound": (
+        "models/target.py",
+        "min(float(span[1]), seconds or math.inf)",
+        "float(span[1])",
+    ),
     "sign: contrast reversed": (
         "models/target.py",
         "scale[:, target.index] - scale[:, target.versus_index]",

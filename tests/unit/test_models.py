@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from earwitness.errors import ModelError, NotApplicableError, ParameterError, UnknownNameError
+from earwitness.models.registry import load_model
 from earwitness.models.target import (
     explained_score,
     make_target,
@@ -345,3 +347,13 @@ def test_a_backward_pass_that_fails_says_so() -> None:
     one = wrap(Clumsy(), sample_rate=RATE, output="logits")
     with pytest.raises(NotApplicableError, match="cannot be differentiated"):
         explain(one, (noise()[0].numpy(), RATE), "saliency")
+
+
+def test_a_folder_called_as_a_built_in_model_does_not_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "esc10").mkdir()  # of sounds, say
+    monkeypatch.chdir(tmp_path)
+    assert "dog" in load_model("esc10").labels
+    with pytest.raises(ModelError, match="no trained model"):
+        load_model("./esc10")

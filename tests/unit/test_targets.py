@@ -73,6 +73,7 @@ def test_answers_per_frame_are_averaged_over_the_span() -> None:
 def test_the_decision_is_the_spans_own() -> None:
     model, clip = levels(), steps()
     assert str(explain(model, clip, "energy", span=(1.2, 1.4)).target) == "loud from 1.2 to 1.4 s"
+    assert explain(model, clip, "energy", span=(1.2, 99)).target.span == (1.2, clip.seconds)
     assert explain(model, clip, "energy", span=(0.2, 0.8)).target.label == "quiet"
 
 

@@ -11,7 +11,7 @@ from earwitness.cli.options import (
     DEFAULT_MODEL,
     MODEL_HELP,
     SEED,
-    Number,
+    Finite,
     model_name,
     model_options,
     parse_settings,
@@ -67,7 +67,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 )  # fmt: skip
 @click.option("--versus", metavar="C", help="Explain the target against this class.")
 @click.option(
-    "--span", type=Number(unit="seconds"), nargs=2, metavar="S S",
+    "--span", type=Finite("seconds"), nargs=2, metavar="S S",
     help="Explain the outputs between these seconds, of a model with outputs per frame.",
 )  # fmt: skip
 @click.option(
@@ -82,13 +82,13 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 )  # fmt: skip
 @click.option(
     "--start",
-    type=Number(unit="seconds"),
+    type=Finite("seconds"),
     metavar="S",
     help="Start of the part to explain, in seconds.",
 )
 @click.option(
     "--end",
-    type=Number(unit="seconds"),
+    type=Finite("seconds"),
     metavar="S",
     help="End of the part to explain, in seconds.",
 )

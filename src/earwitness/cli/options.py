@@ -15,28 +15,43 @@ MODEL_HELP = (
     "another kind that earwitness models lists."
 )
 DEFAULT_MODEL = "esc10"
-
+_LARGEST = 1e9  # of any number: no time, weight or score is larger
 
 SEED = click.IntRange(0, 2**63 - 1)
 
 
-class Number(click.FloatRange):
-    """A finite number of a unit, from -1e9 to 1e9 if nothing else is given."""
+class Finite(click.types.FloatParamType):
+    """A finite number of a unit, of a magnitude of at most 1e9."""
 
-    def __init__(
-        self, least: float = -1e9, most: float = 1e9, *, above: bool = False, unit: str = ""
-    ) -> None:
-        super().__init__(least, most, min_open=above)
+    def __init__(self, unit: str = "") -> None:
         self.unit = unit and f" of {unit}"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read a number that is neither infinite nor nan, which no range excludes."""
-        found = click.FLOAT.convert(value, param, ctx)
+        found = float(super().convert(value, param, ctx))
         if not math.isfinite(found):
             self.fail(f"{value!r} is no finite number{self.unit}", param, ctx)
-        return float(super().convert(value, param, ctx))
+        if abs(found) > _LARGEST:
+            self.fail(f"{value!r} is too large a number{self.unit}", param, ctx)
+        return found
+
+
+class Number(click.FloatRange):
+    """A finite number of a unit in a range; without an end, up to 1e9."""
+
+    def __init__(
+        self, least: float, most: float | None = None, *, above: bool = False, unit: str = ""
+    ) -> None:
+        super().__init__(least, most, min_open=above)
+        self._finite = Finite(unit)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a finite number in the range."""
+        return float(super().convert(self._finite.convert(value, param, ctx), param, ctx))
 
 
 def whole(least: int, most: int = 1_000_000) -> click.IntRange:

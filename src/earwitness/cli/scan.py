@@ -10,6 +10,7 @@ from earwitness.cli.options import (
     DEFAULT_MODEL,
     MODEL_HELP,
     SEED,
+    Finite,
     Number,
     counted,
     model_name,
@@ -43,12 +44,12 @@ if TYPE_CHECKING:
     help="Seconds between the starts of windows.  [default: half a window]",
 )  # fmt: skip
 @click.option(
-    "--on", type=Number(), metavar="P",
+    "--on", type=Finite(), metavar="P",
     help="An event reaches this score ...  [default: 0.5; for a regression, that of 5 % of "
     "windows]",
 )  # fmt: skip
 @click.option(
-    "--off", type=Number(), metavar="P",
+    "--off", type=Finite(), metavar="P",
     help="... and lasts while windows score this.  [default: 0.3; for a regression, that of 10 %]",
 )  # fmt: skip
 @click.option(

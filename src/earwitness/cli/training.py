@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
+from earwitness.cli.options import (
+    DEFAULT_MODEL,
+    MODEL_HELP,
+    SEED,
+    Finite,
+    Number,
+    place,
+    say,
+    whole,
+)
 from earwitness.cli.results import emit
 
 if TYPE_CHECKING:
@@ -55,7 +64,7 @@ def loop_options(product: str) -> Callable[[F], F]:
         click.option("--contaminate", "kinds", multiple=True, metavar="KIND",
                      help="mixture, white, pink or a folder of sounds; may be given several times; "
                      "none for no contamination."),
-        click.option("--snr", type=Number(), nargs=2, metavar="DB DB",
+        click.option("--snr", type=Finite("dB"), nargs=2, metavar="DB DB",
                      help="Range of SNRs of contaminations."),
         click.option("--epochs", type=whole(1), help="Passes over the sounds."),
         click.option("--batch", type=whole(2), help="Sounds per batch."),

@@ -74,7 +74,8 @@ def load_model(
         A built-in name, one with a file of weights (``cnn14:FILE.pth``), a folder written by
         ``earwitness train``, or the name of an adapter and what it loads, such as
         ``python:FILE.py:FUNCTION``, a function without parameters that returns a wrapped model.
-        ``earwitness models`` lists all. Options may follow, as in ``onnx:FILE?rate=16000``.
+        ``earwitness models`` lists all. Options may follow, as in ``onnx:FILE?rate=16000``. A
+        folder that is called as a built-in model is named ``./NAME``.
     device : str
         Torch device of its network.
     optimise : bool or "compile", optional
@@ -155,15 +156,15 @@ def _own(name: str) -> Model:
                 f"{prefix} comes without weights; name a file of them: {prefix}:FILE.pth"
             )
         return MODELS.get(prefix).load(Path(file).expanduser())
+    if name in [model.name for model in list_models()]:  # ./NAME is a folder of the same name
+        return MODELS.get(name).load()
     if name.startswith("~"):
         name = os.path.expanduser(name)
     if os.path.isdir(name):
         from earwitness.models.zoo.checkpoint import load_folder
 
         return load_folder(Path(name))
-    if name not in [model.name for model in list_models()]:
-        raise _nameless(name)
-    return MODELS.get(name).load()
+    raise _nameless(name)
 
 
 def _nameless(name: str) -> EarwitnessError:

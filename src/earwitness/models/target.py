@@ -39,7 +39,8 @@ def make_target(
         or the first output of a regression.
     target, versus : label or index, optional
     span : (float, float), optional
-        Seconds from the start of the sound; only for a model with outputs per frame.
+        Seconds from the start of the sound; only for a model with outputs per frame. It ends with
+        the sound at the latest.
     direction : {"up", "down"}
         Whether to explain what raises the value of a regression, or what lowers it.
     seconds : float, optional
@@ -62,7 +63,7 @@ def make_target(
     else:
         index = int(over(probabilities(model, outputs.unsqueeze(0)), frames)[0].argmax())
     unit: Kind = "value" if model.task == "regression" else "probability"
-    span = None if span is None else (float(span[0]), float(span[1]))
+    span = None if span is None else (float(span[0]), min(float(span[1]), seconds or math.inf))
     if versus is None:
         return Target(
             index, model.labels[index], unit,
