@@ -1,4 +1,4 @@
-"""``earwitness bench``: cost, localisation, grids, published tables, a page of interpretations."""
+"""``earwitness bench``: cost, localisation, sanity, grids, published tables, a page of L2I."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from earwitness.cli.degradations import degradations
 from earwitness.cli.l2i_page import l2i_page
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
 from earwitness.cli.published import lmac, pak
+from earwitness.cli.randomisation import randomisation
 from earwitness.cli.results import Verb, Verbs, emit
 
 _SEED = click.option("--seed", type=SEED, default=0, show_default=True)
@@ -35,10 +36,11 @@ class _Benchmarks(Verbs):
 
 @click.group(
     cls=_Benchmarks,
-    subcommand_metavar="speed|localisation|speech-degradations|l2i-page|pak|lmac|GRID.toml ...",
+    subcommand_metavar="speed|localisation|randomisation|speech-degradations|l2i-page|pak|lmac|"
+    "GRID.toml ...",
 )
 def bench() -> None:
-    """Benchmark the cost of explanations, their localisation, or a grid of your own.
+    """Benchmark explanations: their cost, localisation and sanity, or a grid of your own.
 
     pak and lmac show what published tables measured, from their numbers.
 
@@ -47,7 +49,7 @@ def bench() -> None:
     """
 
 
-for one in (l2i_page, degradations, pak, lmac):
+for one in (l2i_page, degradations, randomisation, pak, lmac):
     bench.add_command(one)
 
 
