@@ -12,6 +12,7 @@ from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, plac
 from earwitness.cli.published import lmac, pak
 from earwitness.cli.randomisation import randomisation
 from earwitness.cli.results import Verb, Verbs, emit
+from earwitness.cli.roar import roar
 
 _SEED = click.option("--seed", type=SEED, default=0, show_default=True)
 _SILENT = click.option("--no-listening", is_flag=True, help="Omit the players.")
@@ -36,8 +37,8 @@ class _Benchmarks(Verbs):
 
 @click.group(
     cls=_Benchmarks,
-    subcommand_metavar="speed|localisation|randomisation|speech-degradations|l2i-page|pak|lmac|"
-    "GRID.toml ...",
+    subcommand_metavar="speed|localisation|randomisation|roar|speech-degradations|l2i-page|pak|"
+    "lmac|GRID.toml ...",
 )
 def bench() -> None:
     """Benchmark explanations: their cost, localisation and sanity, or a grid of your own.
@@ -49,7 +50,7 @@ def bench() -> None:
     """
 
 
-for one in (l2i_page, degradations, randomisation, pak, lmac):
+for one in (l2i_page, degradations, randomisation, roar, pak, lmac):
     bench.add_command(one)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -12,16 +13,31 @@ from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, place, say, 
 from earwitness.cli.results import Verb, emit
 
 _ORDERS = ("cascading", "independent")
+F = TypeVar("F", bound=Callable[..., int])
+
+
+def method_options(default: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Return a decorator that adds the options ``--method`` and ``--set`` of several methods."""
+
+    def add(command: F) -> F:
+        settings = click.option(
+            "--set", "settings", multiple=True, metavar="METHOD.OPTION=VALUE",
+            help="Option of a method, such as lime.samples=200.",
+        )  # fmt: skip
+        names = click.option(
+            "--method", "methods", multiple=True, required=not default, default=default or None,
+            show_default=bool(default), metavar="NAME",
+            help="Method to test; may be given several times.",
+        )  # fmt: skip
+        return names(settings(command))
+
+    return add
 
 
 @click.command(cls=Verb)
 @click.argument("folder", type=place, metavar="FOLDER")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
-@click.option("--method", "methods", multiple=True, required=True, metavar="NAME",
-              help="Method to test; may be given several times. Grad-CAM is always beside it.",
-              )  # fmt: skip
-@click.option("--set", "settings", multiple=True, metavar="METHOD.OPTION=VALUE",
-              help="Option of a method, such as lime.samples=200.")  # fmt: skip
+@method_options()
 @click.option("--order", "orders", multiple=True, type=click.Choice(_ORDERS), default=_ORDERS,
               show_default=True, help="Each block with those before it, or alone.")  # fmt: skip
 @click.option("--seed", "seeds", type=SEED, multiple=True, default=(0, 1, 2), show_default=True,
@@ -52,8 +68,9 @@ def randomisation(
     """Test whether explanations depend on the trained weights (model randomisation test).
 
     The weights of the network are scrambled block by block, from the logits to the input, and the
-    maps are compared with those of the trained network. A method that never looks at the model is
-    named. An interrupted run resumes when the command is repeated with the same arguments.
+    maps are compared with those of the trained network; those of Grad-CAM are always beside. A
+    method that never looks at the model is named. An interrupted run resumes when
+    the command is repeated with the same arguments.
     """
     from earwitness.benchmark.engine import run
     from earwitness.benchmark.grid import Part, choose
@@ -65,7 +82,7 @@ def randomisation(
     from earwitness.cli.grids import progress, resumable
     from earwitness.models.registry import load_model
 
-    options = _options(methods, settings)
+    options = method_settings(methods, settings)
     found = load_model(model, device=device)
     part = Part(model, lambda _: found, clips_of(Path(folder), fold=fold, most=clips))
     plan = Plan(
@@ -97,8 +114,10 @@ def randomisation(
     return 0 if any(row.figures for row in rows) else 2
 
 
-def _options(methods: tuple[str, ...], settings: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return the options of every method by its name."""
+def method_settings(
+    methods: tuple[str, ...], settings: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """Read ``METHOD.OPTION=VALUE`` pairs of ``--set``: the options of every method by its name."""
     from earwitness.methods.registry import METHODS
     from earwitness.options import read_value
 
@@ -108,7 +127,7 @@ def _options(methods: tuple[str, ...], settings: tuple[str, ...]) -> dict[str, d
         method, dot, option = name.partition(".")
         if not (sign and dot and method and option):
             raise click.UsageError(f"--set takes METHOD.OPTION=VALUE, got {text!r}")
-        if method not in (*methods, "gradcam"):
+        if method not in methods:
             raise click.UsageError(f"--set: {method} is not one of the methods")
         option, declared = option.replace("-", "_"), METHODS.get(method).declared
         found.setdefault(method, {})[option] = (
