@@ -145,7 +145,10 @@ def ssim(one: Array, other: Array) -> float:
 
     Windows are 7 by 7, or as large an odd number as the shorter side allows.
     """
-    a, b = (m.astype(np.float64) / (abs(m).max() or 1.0) for m in (one, other))
+    return ssim_unscaled(*(m.astype(np.float64) / (abs(m).max() or 1.0) for m in (one, other)))
+
+
+def ssim_unscaled(a: Array, b: Array) -> float:
     side = max(n for n in (1, 3, 5, 7) if n <= max(1, min(a.shape)))
     total = []
     for i in range(a.shape[0] - side + 1):

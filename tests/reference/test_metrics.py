@@ -65,6 +65,22 @@ def test_ssim_is_that_of_a_slow_version_also_on_small_planes(shape: tuple[int, i
     np.testing.assert_allclose(ssim(one, others)[3], 1.0, atol=1e-12)
 
 
+def test_ssim_of_some_frames_is_the_mean_over_windows_around_them() -> None:
+    rng = np.random.default_rng(2)
+    one, others = rng.standard_normal((9, 24)), rng.standard_normal((2, 9, 24))
+    frames = np.zeros(24, bool)
+    frames[[0, 5, 6, 15, 23]] = True
+    largest = [abs(one).max(), *abs(others).max(axis=(1, 2))]
+    for k, other in enumerate(others):
+        total = []
+        for centre in (5, 6, 15):  # no window is centred in the first or the last frame
+            near = slice(centre - 3, centre + 4)
+            parts = one[:, near] / largest[0], other[:, near] / largest[k + 1]
+            total.append(slow_metrics.ssim_unscaled(*parts))
+        np.testing.assert_allclose(ssim(one, others, frames)[k], np.mean(total), rtol=1e-9)
+    assert np.isnan(ssim(one, others, np.zeros(24, bool))).all()
+
+
 def test_ssim_ignores_scale_and_type() -> None:
     one, other = np.random.default_rng(1).random((2, 23, 37)).astype(np.float32)
     wanted = slow_metrics.ssim(one, other)

@@ -180,7 +180,7 @@ def test_the_command_refuses_what_it_does_not_know(
 ) -> None:
     with pytest.raises(SystemExit):
         main(["bench", "speeed"])
-    names = "l2i-page, speech-degradations, pak, lmac, speed, localisation"
+    names = "l2i-page, speech-degradations, randomisation, roar, pak, lmac, speed, localisation"
     assert f"bench takes one of {names}, or a grid" in capsys.readouterr().err
     words = ["--model", toy, "--seconds", "0.5", "--evaluations", "4", "--large-evaluations", "0"]
     words += ["--no-packages", "--no-memory", "--repeats", "1", "--steps", "1"]

@@ -22,15 +22,19 @@ LINES = "cells.jsonl"
 _KEY = "run.json"
 
 
-class Planned(Protocol):
-    """What is run: models with their sounds, and a key of everything that results depend on."""
+class Keyed(Protocol):
+    """A run, with a key of everything that its results depend on."""
+
+    def key(self) -> dict[str, Any]:
+        """Return all settings on which the results depend, as plain JSON values."""
+
+
+class Planned(Keyed, Protocol):
+    """A run of models on their sounds."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """Models and their sounds."""
-
-    def key(self) -> dict[str, Any]:
-        """Return all settings on which the results depend, as plain JSON values."""
 
 
 G = TypeVar("G", bound=Planned)
@@ -90,7 +94,7 @@ def run(
         be written, or is in use by another run.
     """
     facts = {"versions": versions(), "commit": commit()}
-    with held(folder), _ledger(grid, folder) as ledger:
+    with held(folder), open_ledger(grid, folder) as ledger:
         models = {part.model: part.load(folder) for part in grid.parts}
         for model in models.values():
             check(grid, model)
@@ -146,8 +150,8 @@ def _check_sounds(
             )
 
 
-def _ledger(grid: Planned, folder: Path) -> Ledger:
-    """Write the grid to the folder and open its results.
+def open_ledger(grid: Keyed, folder: Path) -> Ledger:
+    """Write the key of a run to its folder, which is ``held``, and open its results.
 
     A grid without any result is replaced: it may have named a model that does not exist.
 

@@ -53,18 +53,32 @@ def write_results(
         text = head + markdown(rows, grid.metrics)
         write_text(folder / TABLE, text.rstrip("\n") + "\n")
         write_text(folder / FIGURES, csv_text(rows))
-        write_text(folder / PAGE, _page(grid, lines, rows, examples))
+        pages = [_table(title, some, grid, examples) for title, some in tables_of(rows)]
+        rank = grid.rank if examples else ""
+        write_text(folder / PAGE, render(grid.name, LEGEND, lines, pages, rank=rank, players=True))
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
     return rows
 
 
-def _page(
-    grid: Grid,
-    lines: Sequence[Line],
-    rows: Sequence[Row],
-    examples: dict[tuple[str, str, str, str | None], list[Example]],
-) -> str:
+def render(
+    name: str, legend: str, lines: Sequence[Line], tables: Sequence[dict[str, Any]], *,
+    rank: str = "", players: bool = False,
+) -> str:  # fmt: skip
+    """Return the page of a benchmark.
+
+    Parameters
+    ----------
+    lines : sequence of dict
+        Of the run; they name the commits.
+    tables : sequence of dict
+        Each with a title, ``heads`` and ``rows``; a row is a method with ``cells`` of text, or of a
+        WebP ``picture`` in base 64.
+    rank : str
+        Metric that selected the examples.
+    players : bool
+        Whether there are any.
+    """
     environment = Environment(
         loader=PackageLoader("earwitness", "benchmark"),
         autoescape=select_autoescape(),
@@ -73,13 +87,14 @@ def _page(
     )
     commits = sorted({str(line["commit"]) for line in lines if line["commit"]})
     return environment.get_template("page.html").render(
-        name=grid.name,
-        legend=LEGEND.replace("`", ""),
+        name=name,
+        legend=legend.replace("`", ""),
         version=__version__,
         policy=content_policy(),
         commit=", ".join(commits),
-        rank=grid.rank if examples else "",
-        tables=[_table(title, some, grid, examples) for title, some in tables_of(rows)],
+        rank=rank,
+        players=players,
+        tables=tables,
     )
 
 

@@ -1,4 +1,4 @@
-"""``earwitness bench``: cost, localisation, grids, published tables, a page of interpretations."""
+"""``earwitness bench``: cost, localisation, sanity, grids, published tables, a page of L2I."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from earwitness.cli.degradations import degradations
 from earwitness.cli.l2i_page import l2i_page
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
 from earwitness.cli.published import lmac, pak
+from earwitness.cli.randomisation import randomisation
 from earwitness.cli.results import Verb, Verbs, emit
+from earwitness.cli.roar import roar
 
 _SEED = click.option("--seed", type=SEED, default=0, show_default=True)
 _SILENT = click.option("--no-listening", is_flag=True, help="Omit the players.")
@@ -35,10 +37,11 @@ class _Benchmarks(Verbs):
 
 @click.group(
     cls=_Benchmarks,
-    subcommand_metavar="speed|localisation|speech-degradations|l2i-page|pak|lmac|GRID.toml ...",
+    subcommand_metavar="speed|localisation|randomisation|roar|speech-degradations|l2i-page|pak|"
+    "lmac|GRID.toml ...",
 )
 def bench() -> None:
-    """Benchmark the cost of explanations, their localisation, or a grid of your own.
+    """Benchmark explanations: their cost, localisation and sanity, or a grid of your own.
 
     pak and lmac show what published tables measured, from their numbers.
 
@@ -47,7 +50,7 @@ def bench() -> None:
     """
 
 
-for one in (l2i_page, degradations, pak, lmac):
+for one in (l2i_page, degradations, randomisation, roar, pak, lmac):
     bench.add_command(one)
 
 

@@ -70,8 +70,10 @@ def resumable(folder: Path, work: Callable[[], T]) -> T | None:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """Show a progress bar at a terminal, and a line a minute elsewhere."""
+def progress(
+    what: str, noun: str = "sound"
+) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+    """Show a progress bar at a terminal, and a line a minute elsewhere; a noun says of what."""
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     bar = Progress(
@@ -84,7 +86,7 @@ def progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str],
         nonlocal total
         total = number
         bar.update(task, total=total)
-        say(f"{what}: {counted(total, 'sound')} left")
+        say(f"{what}: {counted(total, noun)} left")
 
     def step(name: str) -> None:
         nonlocal begun
@@ -93,7 +95,7 @@ def progress(what: str) -> Iterator[tuple[Callable[[int], None], Callable[[str],
 
     def line() -> str:
         done = max(begun - 1, 0)
-        return f"{what}: {done} of {counted(total, 'sound')}" if total else f"{what}: {done} done"
+        return f"{what}: {done} of {counted(total, noun)}" if total else f"{what}: {done} done"
 
     with bar if console.is_terminal else line_a_minute(line):
         yield start, step

@@ -6,7 +6,8 @@ nearer to the logits, in ``independent`` order alone.
 
 Scrambling permutes the entries of every weight and of every running statistic. In contrast to
 drawing new values it keeps their distribution, so that activations neither vanish nor explode,
-which would make maps constant. A tensor whose entries are all equal is not changed.
+which would make maps constant. A tensor whose entries are all equal is not changed, and a block
+of such tensors alone is left out.
 
 Grad-CAM is always included: it is known to pass (Adebayo et al. 2018). If it does not, the test is
 not valid for this network, for instance because it is shallow or untrained.
@@ -76,6 +77,8 @@ def find_blocks(model: Model, wave: Tensor) -> list[tuple[str, ...]]:
             module not in seen
         ):  # weights that are read without a call of the module, as in attention
             _join(blocks, names[module])
+    modules = dict(network.named_modules())
+    blocks = [block for block in blocks if any(_varied(modules[name]) for name in block)]
     if not blocks:
         raise NotApplicableError(f"{model.name} has no weights to scramble")
     return [tuple(block) for block in reversed(blocks)]
@@ -214,6 +217,11 @@ def _join(blocks: list[list[str]], name: str) -> None:
     ]
     if around:
         max(around, key=lambda pair: pair[0])[1].append(name)
+
+
+def _varied(module: nn.Module) -> bool:
+    """Return whether any tensor of a module has entries that differ."""
+    return any(bool((tensor != tensor.flatten()[:1]).any()) for tensor in _tensors(module))
 
 
 def _network(model: Model) -> nn.Module:

@@ -1,0 +1,1 @@
+"""Benchmarks of whether explanations depend on the trained weights: model randomisation."""
