@@ -118,6 +118,31 @@ BUGS = {
         "np.log(logs, out=logs)",
         "np.log2(logs, out=logs)",
     ),
+    "size: the effective area of a sum without its square": (
+        "metrics/conciseness.py",
+        "np.divide(total**2, flat.shape[1] * squares",
+        "np.divide(total, flat.shape[1] * squares",
+    ),
+    "size: gains as heard above 1": (
+        "masks/measure.py",
+        "return np.minimum(ratio, 1, out=ratio)",
+        "return ratio",
+    ),
+    "size: silence is kept": (
+        "masks/measure.py",
+        "out=np.zeros_like(kept), where=magnitude > 0",
+        "out=np.ones_like(kept), where=magnitude > 0",
+    ),
+    "size: the mask's area for that of the sound": (
+        "evaluation/cases.py",
+        'shared["heard"] = heard(probe, passes.sounds[:count])',
+        'shared["heard"] = gains',
+    ),
+    "size: the card shows the control's": (
+        "evaluation/trust.py",
+        "_range(probe, score, known)), effective[0],",
+        "_range(probe, score, known)), effective[1],",
+    ),
     "figures: energy of gains, not their square": (
         "metrics/conciseness.py",
         "np.square(gains.reshape(len(gains), -1), dtype=np.float64)",

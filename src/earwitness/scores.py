@@ -33,7 +33,7 @@ class Control:
 
     ``mean`` is over ``draws`` orders; ``low`` and ``high`` are their extremes (equal to the mean
     if there is one). ``effect`` is the largest of the orders' (``Effect.value``); None in files of
-    earlier versions.
+    earlier versions. ``effective_area`` is as on the trust card, for the energy control only.
     """
 
     mean: Outcome
@@ -43,6 +43,7 @@ class Control:
     area: float
     energy: float
     effect: float | None = None
+    effective_area: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,9 @@ class TrustCard:
         The target's: -1 if the evidence is for a low score.
     effect : Effect or None
         None in files of earlier versions.
+    effective_area : float or None
+        Of the evidence as sound: ``(sum g)^2 / (n sum g^2)`` with ``g = |STFT(evidence)| / |X|``,
+        at most 1. None in files of earlier versions.
     """
 
     kind: Kind
@@ -106,6 +110,7 @@ class TrustCard:
     controls: Mapping[str, Control]
     sign: int = 1
     effect: Effect | None = None
+    effective_area: float | None = None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def random_case(seed: int = 0, count: int = 4) -> dict[str, Any]:
         "shares": np.tile([0, 0.1, 0.3, 0.4, 0.9, 1], (count, 1)),
         "gains": gains,
         "magnitude": rng.random((FREQ, FRAME)).astype(np.float32),
+        "heard": rng.random(plane).astype(np.float32) ** 2,
         **map_fields(maps),
         **true_cells(rng.random((FREQ, FRAME)), rng.random((FREQ, FRAME))),
         "sounds": sounds.astype(np.float32),

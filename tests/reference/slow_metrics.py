@@ -69,6 +69,35 @@ def mean_gain(gains: Array) -> float:
     return sum(float(g) for g in gains.flat) / gains.size
 
 
+def effective_area(gains: Array) -> float:
+    total = sum(float(g) for g in gains.flat)
+    squares = sum(float(g) ** 2 for g in gains.flat)
+    return total**2 / (gains.size * squares) if squares else 0.0
+
+
+def heard(wave: Array, gains: Array, n_fft: int, hop: int) -> Array:
+    """|STFT(evidence)| / |X|, at most 1, frame by frame in float64."""
+    frames, half = gains.shape[1], n_fft // 2
+    window = np.array([0.5 - 0.5 * math.cos(2 * math.pi * n / n_fft) for n in range(n_fft)])
+    long = np.zeros((frames - 1) * hop + n_fft)
+    long[half : half + len(wave)] = wave
+
+    def transform(sound: Array) -> Array:
+        return np.stack([np.fft.rfft(window * sound[t * hop : t * hop + n_fft])
+                         for t in range(frames)], axis=1)  # fmt: skip
+
+    spectrum = transform(long)
+    total, weight = np.zeros_like(long), np.zeros_like(long)
+    for t in range(frames):
+        at = slice(t * hop, t * hop + n_fft)
+        total[at] += window * np.fft.irfft(gains[:, t] * spectrum[:, t], n_fft)
+        weight[at] += window**2
+    inside = slice(half, half + len(wave))
+    evidence = np.zeros_like(long)
+    evidence[inside] = total[inside] / weight[inside]
+    return np.minimum(np.abs(transform(evidence)) / np.abs(spectrum), 1)
+
+
 def kept_energy(gains: Array, magnitude: Array) -> float:
     pairs = list(zip(gains.flat, magnitude.flat, strict=True))
     return sum((g * m) ** 2 for g, m in pairs) / sum(m**2 for _, m in pairs)
@@ -212,6 +241,8 @@ SLOW: dict[str, Callable[..., float]] = {
     "complexity-relative": entropy_relative,
     "complexity-map-relative": entropy_relative,
     "area": mean_gain,
+    "effective-area": effective_area,
+    "effective-area-audio": effective_area,
     "energy": kept_energy,
     **{f"relevance-mass{s}": mass for s in ("", "-time", "-frequency")},
     **{f"relevance-rank{s}": rank for s in ("", "-time", "-frequency")},

@@ -133,6 +133,8 @@ CLOSED: dict[str, tuple[tuple[Any, ...], float]] = {
     "complexity-relative": ((MASK,), 0.75),
     "complexity-map-relative": ((-MASK,), 0.75),
     "area": ((MASK,), 0.5),
+    "effective-area": ((MASK,), 4 / 6),  # 1, a half, a half, 0
+    "effective-area-audio": ((np.array([[[0.5, 0.5], [0.0, 0.0]]]),), 0.5),
     "energy": ((MASK, np.array([[2.0, 2.0], [0.0, 1.0]])), 5 / 9),
     "relevance-mass": ((ONE, TRUTH), 0.75),
     "relevance-rank": ((ONE, TRUTH), 0.5),

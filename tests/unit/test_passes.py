@@ -13,17 +13,20 @@ from earwitness.errors import UnknownNameError
 from earwitness.evaluation.cases import make_cases, measure
 from earwitness.evaluation.passes import evaluate
 from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.masks.measure import gains_as_heard
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import FIELDS, METRICS
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target, reported_score
 from earwitness.models.wrapping import wrap
+from earwitness.pipeline import explain
 from earwitness.plane.domains import DOMAINS
 from earwitness.probe import Probe
 from earwitness.render.evidence import render
 from earwitness.signals import scene
 from earwitness.types import Audio, Target
+from tests.reference import slow_metrics
 from tests.toys import RATE, REGIONS, WaveNet, region, spectral, two_layers, waveform
 
 
@@ -187,6 +190,42 @@ def test_fields_of_a_case(white: Audio) -> None:
     plain = make_cases(probe, gains, sounds=False)["spectrogram"]
     assert "insertion" not in plain
     assert "sounds" not in plain
+
+
+def test_gains_as_heard_are_those_of_the_sound(white: Audio) -> None:
+    probe = probe_of(spectral(), white)
+    rng = np.random.default_rng(0)
+    gains = np.zeros((2, *probe.shape), np.float32)
+    gains[0, 20:60, 40:80] = 1  # a block
+    gains[1].ravel()[rng.permutation(gains[1].size)[: 40 * 40]] = 1  # as many scattered cells
+    case = make_cases(probe, gains)["audio"]
+    for k in range(2):
+        wave = probe.wave.double().numpy()
+        plane = probe.model.plane
+        wanted = slow_metrics.heard(wave, gains[k].astype(float), plane.n_fft, plane.hop)
+        inside = slice(2, -2)  # at the edges the input itself is next to nothing
+        np.testing.assert_allclose(case["heard"][k][:, inside], wanted[:, inside], atol=2e-3)
+    figures = measure(case, ["area", "effective-area", "effective-area-audio"])
+    np.testing.assert_allclose(figures["effective-area"], figures["area"], rtol=1e-6)
+    block, scattered = figures["effective-area-audio"] / figures["area"]
+    assert block < 1.3
+    assert scattered > 2.5  # they spread in the inverse transform
+    silent = gains_as_heard(np.ones((1, 2), np.float32), np.array([[0.0, 0.5]], np.float32))
+    np.testing.assert_array_equal(silent, [[0, 1]])
+
+
+def test_the_card_has_the_effective_area_of_the_sound(white: Audio) -> None:
+    found = explain(spectral(), white, "integrated-gradients", keep="area:5%")
+    assert found.trust is not None
+    plane = found.attribution
+    probe = probe_of(spectral(), white)
+    case = make_cases(probe, found.mask.gains[None])["audio"]
+    assert plane.values.shape == case["heard"][0].shape
+    wanted = measure(case, ["effective-area-audio"])["effective-area-audio"][0]
+    np.testing.assert_allclose(found.trust.effective_area, wanted, rtol=1e-5)
+    energy, random = found.trust.controls["energy"], found.trust.controls["random"]
+    assert energy.effective_area not in (None, found.trust.effective_area)
+    assert random.effective_area is None
 
 
 def test_answers_are_what_the_model_says(white: Audio) -> None:

@@ -16,11 +16,13 @@ from torch import Tensor
 
 from earwitness.evaluation.passes import Memo, Sides, evaluate
 from earwitness.evaluation.published import PUBLISHED
+from earwitness.masks.measure import gains_as_heard
 from earwitness.metrics.curves import nested_gains
 from earwitness.metrics.localisation import map_fields
 from earwitness.metrics.registry import METRICS, Array, Case
 from earwitness.models.model import Model
 from earwitness.models.target import explained_score, over, probabilities
+from earwitness.plane.stft import modulus
 from earwitness.probe import Probe
 from earwitness.registry import unknown
 from earwitness.types import FloatArray, Target
@@ -73,6 +75,7 @@ def make_cases(
     if passes.sounds is not None:
         shared |= {"sounds": passes.sounds[:count].numpy(), "rate": probe.model.rate}
         shared |= {"input_sound": probe.wave.cpu().numpy()}
+        shared["heard"] = heard(probe, passes.sounds[:count])
     cases = {}
     for route in ROUTES:
         sides: Sides = getattr(passes, route)
@@ -85,6 +88,16 @@ def make_cases(
             fields["shares"] = shares[None]
         cases[route] = {**shared, **fields}
     return cases
+
+
+def heard(probe: Probe, sounds: Tensor) -> FloatArray:
+    """Return the gains (mask, freq, frame) of evidence as heard, from its sounds (mask, time)."""
+    magnitude = probe.magnitude.cpu().numpy()
+    found = np.empty((len(sounds), *magnitude.shape), np.float32)
+    for k, sound in enumerate(sounds):
+        kept = modulus(probe.model.plane.analyse(sound[None])[0]).numpy()
+        found[k] = gains_as_heard(kept, magnitude)
+    return found
 
 
 def output_fields(model: Model, target: Target, whole: Tensor, sides: Sides) -> dict[str, Any]:

@@ -28,9 +28,11 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import ModelError
+from earwitness.evaluation.cases import heard
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import BOTH, Passes, Routes, evaluate
 from earwitness.masks.measure import kept_energy
+from earwitness.metrics.conciseness import effective_area
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.target import reported_score
 from earwitness.probe import Probe
@@ -85,7 +87,9 @@ def trust_card(
     if level == "none":
         return None, {}
     by_energy = orders.by_energy(mask.gains)
-    own = evaluate(probe, (mask.gains, by_energy), routes=_ROUTES[level])
+    own = evaluate(probe, (mask.gains, by_energy), routes=_ROUTES[level], sounds=True)
+    assert own.sounds is not None
+    effective = effective_area(heard(probe, own.sounds)).tolist()
     randoms = orders.at_random(mask.gains, RANDOM_DRAWS[level])
     others = evaluate(probe, randoms, routes=("audio",))
     outcomes = [*_outcomes(probe, own), *_outcomes(probe, others)]
@@ -104,7 +108,11 @@ def trust_card(
     controls = {
         "random": _summary(outcomes[2:], kept, mask.area, float(values[2:].max())),
         "energy": _summary(
-            outcomes[1:2], kept_energy(by_energy, orders.power), mask.area, float(values[1])
+            outcomes[1:2],
+            kept_energy(by_energy, orders.power),
+            mask.area,
+            float(values[1]),
+            effective[1],
         ),
     }
     if silence is not None:
@@ -114,7 +122,7 @@ def trust_card(
         controls["background"] = _summary([_without(float(np.mean(known)), score)], 0.0, 0.0, 0.0)
     card = TrustCard(
         probe.target.kind, score, outcomes[0], controls, probe.target.sign,
-        _effect(float(values[0]), _range(probe, score, known)),
+        _effect(float(values[0]), _range(probe, score, known)), effective[0],
     )  # fmt: skip
     return card, {"evidence": own.audio.evidence[0], "remainder": own.audio.remainder[0]}
 
@@ -213,7 +221,13 @@ def _outcomes(probe: Probe, passes: Passes) -> list[Outcome]:
     return [Outcome(Pair(*row[:2]), Pair(*row[2:])) for row in rows]
 
 
-def _summary(outcomes: list[Outcome], energy: float, area: float, effect: float | None) -> Control:
+def _summary(
+    outcomes: list[Outcome],
+    energy: float,
+    area: float,
+    effect: float | None,
+    effective: float | None = None,
+) -> Control:
     """Return mean, minimum and maximum of the scores of several orders."""
 
     def over(function: Callable[[list[float]], Any]) -> Outcome:
@@ -225,4 +239,4 @@ def _summary(outcomes: list[Outcome], energy: float, area: float, effect: float 
         return Outcome(pair([o.evidence for o in outcomes]), pair([o.remainder for o in outcomes]))
 
     mean, low, high = over(np.mean), over(min), over(max)
-    return Control(mean, low, high, len(outcomes), area, energy, effect)
+    return Control(mean, low, high, len(outcomes), area, energy, effect, effective)

@@ -205,7 +205,11 @@ def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
                     "high": control["high"],
                     "draws": control["draws"],
                     "effect": control["effect"],
-                    "mask": {"area": control["area"], "energy": control["energy"]},
+                    "mask": {
+                        "area": control["area"],
+                        "effective_area_audio": control["effective_area"],
+                        "energy": control["energy"],
+                    },
                 }
                 for name, control in trust["controls"].items()
             },
@@ -222,6 +226,7 @@ def summary(explanation: Explanation, files: dict[str, Path]) -> dict[str, Any]:
         **scored,
         "verdict": facts["verdict"],
         "mask": facts["mask"],
+        "effective_area_audio": None if trust is None else trust["effective_area"],
         "details": facts["details"],
         "pieces": [
             {name: value for name, value in one.items() if name != "file"}

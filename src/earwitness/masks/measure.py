@@ -36,6 +36,25 @@ def kept_energy(gains: NDArray[np.floating], power: NDArray[np.floating]) -> flo
     return float((np.square(gains) * power).sum(dtype=np.float64)) / whole if whole > 0 else 0.0
 
 
+def gains_as_heard(
+    kept: NDArray[np.floating], magnitude: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Return ``|STFT(evidence)| / |X|``, at most 1; 0 where the input is silent.
+
+    The STFT of masked and resynthesised sound is not the masked STFT: what is kept spreads over
+    about a window in time and a few bins in frequency.
+
+    Parameters
+    ----------
+    kept : ndarray, shape (..., freq, frame)
+        Magnitude of the evidence's sound.
+    magnitude : ndarray, shape (freq, frame)
+        Magnitude of the input.
+    """
+    ratio = np.divide(kept, magnitude, out=np.zeros_like(kept), where=magnitude > 0)
+    return np.minimum(ratio, 1, out=ratio)
+
+
 def degenerate(gains: NDArray[np.floating]) -> str | None:
     """Return ``empty``, ``full`` or ``constant`` for constant gains (freq, frame), else None.
 

@@ -170,6 +170,46 @@ def area(gains: Array) -> Array:
 
 
 @register(
+    "effective-area",
+    summary="(sum g)^2 / (n sum g^2): the area of an equivalent binary mask; 1 for a constant",
+    family="conciseness",
+    direction="lower",
+    low=0,
+    high=1,
+)
+@register(
+    "effective-area-audio",
+    summary="the same of the gains as heard: |STFT(evidence)| / |X|, at most 1",
+    family="conciseness",
+    direction="lower",
+    low=0,
+    high=1,
+    given={"gains": "heard"},
+)
+def effective_area(gains: Array) -> Array:
+    """Return ``(sum g)^2 / (n sum g^2)`` of each mask, 0 if nothing is kept.
+
+    It does not depend on a common factor of the gains, so a constant gain has the size 1. Scattered
+    cells spread in the inverse transform; their effective area as heard is larger than that of the
+    mask.
+
+    Parameters
+    ----------
+    gains : ndarray, shape (mask, freq, frame)
+        In [0, 1].
+
+    Examples
+    --------
+    >>> effective_area(np.array([[[1.0, 0.0, 0.0, 0.0]], [[0.2, 0.2, 0.2, 0.2]]])).tolist()
+    [0.25, 1.0]
+    """
+    flat = gains.reshape(len(gains), -1)
+    total = flat.sum(axis=1, dtype=np.float64)
+    squares = np.square(flat, dtype=np.float64).sum(axis=1)
+    return np.divide(total**2, flat.shape[1] * squares, out=np.zeros(len(gains)), where=squares > 0)
+
+
+@register(
     "energy",
     summary="share of the input's energy that the mask keeps",
     family="conciseness",

@@ -68,6 +68,7 @@ FIELDS: dict[str, tuple[str, str, str]] = {
     "truth_time": ("truth", "(frame,)", "frames that belong to the true source"),
     "maps_frequency": ("map", "(map, freq)", "positive attribution of each bin"),
     "truth_frequency": ("truth", "(freq,)", "bins that belong to the true source"),
+    "heard": ("sound", "(mask, freq, frame)", "gains as heard: |STFT(evidence)| / |X|, at most 1"),
     "sounds": ("sound", "(mask, time)", "evidence of each mask as waveform"),
     "input_sound": ("sound", "(time,)", "the input as waveform"),
     "speech_sound": ("sound", "(time,)", "the input as waveform, if it is clean speech"),

@@ -181,6 +181,7 @@ def _trust(one: Explanation, trust: TrustCard) -> dict[str, Any]:
         {
             "name": "explanation", "title": "this explanation", **asdict(trust.outcome),
             "low": None, "high": None, "area": one.mask.area, "energy": one.mask.energy, "draws": 1,
+            "effective": trust.effective_area,
         }
     ]  # fmt: skip
     for name, control in trust.controls.items():
@@ -193,6 +194,7 @@ def _trust(one: Explanation, trust: TrustCard) -> dict[str, Any]:
             {
                 "name": name, "title": title, **asdict(control.mean), "low": low, "high": high,
                 "area": control.area, "energy": control.energy, "draws": control.draws,
+                "effective": control.effective_area,
             }
         )  # fmt: skip
     return {"kind": trust.kind, "input": trust.input, "rows": rows}

@@ -9,6 +9,7 @@ GLOSSARY = {
     "mask": "gains from 0 to 1 that multiply the spectrogram",
     "keep": "how much the mask keeps, in percent of the positive attribution",
     "area": "mean gain of the mask: the share of time and frequency that is kept",
+    "effective area, audio": "how much of time and frequency the evidence fills as it is heard",
     "energy": "share of the input's energy that is kept",
     "audio score": "the model's score of the sound itself, as it is heard",
     "spectrogram score": "the model's score of the masked spectrogram, without resynthesis",

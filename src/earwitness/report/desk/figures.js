@@ -85,11 +85,11 @@ function trustTable(one, texts) {
   return tableOf(
     `Trust card: ${kind} of ${one.target}; input ${scoreText(kind, input)}`,
     ...filled(
-      ["", "evidence, audio score", "evidence, spectrogram score", "remainder, audio score", "remainder, spectrogram score", "area", "energy"],
+      ["", "evidence, audio score", "evidence, spectrogram score", "remainder, audio score", "remainder, spectrogram score", "area", "effective area, audio", "energy"],
       rows.map(row => [
         row.title,
         cell(row, "evidence", "audio"), cell(row, "evidence", "spectrogram"),
-        cell(row, "remainder", "audio"), cell(row, "remainder", "spectrogram"), percent(row.area), percent(row.energy),
+        cell(row, "remainder", "audio"), cell(row, "remainder", "spectrogram"), percent(row.area), percent(row.effective), percent(row.energy),
       ]),
     ), texts,
   );
