@@ -15,7 +15,8 @@ from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
-from earwitness.audio import find_clips, read_audio
+from earwitness.audio import read_audio
+from earwitness.clips import find_clips
 from earwitness.explanation import Explanation
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model

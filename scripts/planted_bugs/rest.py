@@ -224,9 +224,9 @@ BUGS = {
         "pass",
     ),
     "audio: skipped in silence": (
-        "audio.py",
-        "if others:\n                text",
-        "if False:\n                text",
+        "clips.py",
+        "if others:\n        text",
+        "if False:\n        text",
     ),
     "audio: milliseconds are too short at any rate": (
         "samples.py",

@@ -133,11 +133,6 @@ BUGS = {
         ".events { position: relative; ",
         ".events { ",
     ),
-    "scan: its own files are recordings": (
-        _ROOM + "scanning.py",
-        "if not clip.resolve().is_relative_to(own):",
-        "if True:",
-    ),
     "scan: the MP3 decoder writes to the terminal": (
         "stream.py",
         "        with quiet_decoder(self.path):\n            opened",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import sys
 import threading
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -18,74 +16,13 @@ import soundfile
 from numpy.typing import ArrayLike, NDArray
 
 from earwitness.errors import AudioError, ParameterError
-from earwitness.files import reachable
 from earwitness.samples import MOST_SAMPLES, Samples, as_float, check_length
 from earwitness.types import Audio
 from earwitness.wav import wav_bytes
 
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("wav", "wave", "w64", "rf64", "flac", "ogg", "oga", "opus", "mp3"),
-        *("aif", "aiff", "aifc", "au", "snd", "caf", "voc", "nist", "sph"),
-    )
-)
-UNDECODED = frozenset(  # sounds that libsndfile cannot decode
-    f".{name}"
-    for name in (
-        *("m4a", "m4b", "mp4", "aac", "webm", "mka", "wma", "amr", "awb", "3gp", "3gpp", "gsm"),
-        *("ac3", "eac3", "dts", "ape", "wv", "tta", "mpc", "spx", "ra", "rm", "dsf", "dff"),
-    )
-)
 UNKNOWN = 1 << 48  # frames; libsndfile gives more for a stream that does not say its length
 _BLOCK = 1 << 11  # frames per read; at most so many are lost at the end of a truncated file
 _MOST_CHANNELS = 8  # of an array (7.1 surround); more are taken for bands of a spectrogram
-_LOG = logging.getLogger("earwitness")
-
-
-def find_clips(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Return the sound files at the given paths; folders are searched recursively.
-
-    Sounds in folders that cannot be decoded are skipped, with a warning in the log ``earwitness``.
-
-    Raises
-    ------
-    AudioError
-        If a path is empty or cannot be reached, or a folder contains no sound file.
-    """
-    clips: list[Path] = []
-    for place in [reachable(place, AudioError) for place in places]:
-        if place.is_dir():
-            visible = sorted(path for path in place.rglob("*") if _is_visible(path, place))
-            inside = [path for path in visible if path.suffix.lower() in SUFFIXES]
-            others = [path for path in visible if path.suffix.lower() in UNDECODED]
-            skipped = _listed(others)
-            if not inside:
-                raise AudioError(
-                    f"{place}: no sound files in this folder that can be decoded (looked for "
-                    f"{' '.join(sorted(SUFFIXES))}"
-                    + (f"; convert {skipped} first)" if others else ")")
-                )
-            if others:
-                text = "%s: skipped %s, which cannot be decoded; convert to WAV or FLAC first"
-                _LOG.warning(text, place, skipped)
-            clips += inside
-        else:
-            clips.append(place)
-    return list(dict.fromkeys(clips))
-
-
-def _is_visible(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return not hidden and path.is_file()
-
-
-def _listed(paths: list[Path]) -> str:
-    """Return the name of one file, or how many there are of each ending."""
-    if len(paths) == 1:
-        return paths[0].name
-    counts = Counter(path.suffix.lower() for path in paths)
-    return ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
 
 
 def read_audio(

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from earwitness.audio import as_audio, find_clips, read_audio, write_audio
+from earwitness.audio import as_audio, read_audio, write_audio
 from earwitness.errors import AudioError, ParameterError
 from earwitness.types import Audio
 
@@ -224,34 +224,6 @@ def test_eight_channels_are_sound_and_more_of_a_file_too(tmp_path: Path) -> None
     np.testing.assert_allclose(as_audio((many[:, :8], RATE)).samples, sine(), atol=1e-7)
     soundfile.write(tmp_path / "array.wav", many, RATE, "FLOAT")
     np.testing.assert_allclose(read_audio(tmp_path / "array.wav").samples, sine(), atol=1e-7)
-
-
-def test_sounds_that_cannot_be_decoded_are_not_skipped_in_silence(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name in ("a.m4a", "b.M4A", "c.webm", "d.amr", "e.gsm", "notes.txt", ".hidden.m4a"):
-        (tmp_path / name).touch()
-    with pytest.raises(AudioError, match=r"convert 1 \.amr, 1 \.gsm, 2 \.m4a, 1 \.webm first"):
-        find_clips([tmp_path])
-    (tmp_path / "x.wav").touch()
-    assert find_clips([tmp_path]) == [tmp_path / "x.wav"]
-    (said,) = caplog.messages
-    assert said.startswith(f"{tmp_path}: skipped 1 .amr, 1 .gsm, 2 .m4a, 1 .webm, which cannot")
-    for name in ("b.M4A", "c.webm", "d.amr", "e.gsm"):
-        (tmp_path / name).unlink()
-    find_clips([tmp_path])
-    assert "skipped a.m4a, which cannot be decoded" in caplog.messages[1]
-
-
-def test_folders_are_searched(tmp_path: Path) -> None:
-    (tmp_path / "a" / "deep").mkdir(parents=True)
-    for name in ("b.wav", "a/x.FLAC", "a/deep/y.ogg", "a/notes.txt", ".hidden.wav"):
-        (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in find_clips([tmp_path])]
-    assert found == ["a/deep/y.ogg", "a/x.FLAC", "b.wav"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(AudioError, match="no sound files"):
-        find_clips([tmp_path / "empty"])
 
 
 def test_samples_without_a_header_are_refused_by_that_name(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from earwitness.audio import find_clips
 from earwitness.checking.finding import Finding
 from earwitness.checking.report import check_model
+from earwitness.clips import find_clips
 from earwitness.data.collection import table_labels
 from tests.unit.test_check import Bands, declared, found, write_tones
 

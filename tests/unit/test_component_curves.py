@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earwitness.audio import find_clips, write_audio
+from earwitness.audio import write_audio
+from earwitness.clips import find_clips
 from earwitness.report.components import codes, maxima, mel_maxima, sounds_by_name
 from earwitness.train.interpreters.strongest import names_of
 from earwitness.types import Audio, FloatArray

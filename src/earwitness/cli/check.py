@@ -42,8 +42,8 @@ def check(
     as_json: bool,
 ) -> int:
     """Load a model and check it."""
-    from earwitness.audio import find_clips
     from earwitness.checking.report import check_model
+    from earwitness.clips import find_clips
     from earwitness.data.collection import table_labels
     from earwitness.models.registry import load_model
 

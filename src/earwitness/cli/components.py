@@ -71,7 +71,7 @@ def components(
     as_json: bool,
 ) -> int:
     """Add all sounds to an overview, print it and write its files."""
-    from earwitness.audio import find_clips
+    from earwitness.clips import find_clips
     from earwitness.decoders.components import THRESHOLD
     from earwitness.files import held
     from earwitness.jobs.components import Overview

@@ -44,7 +44,7 @@ def predict(
     as_json: bool,
 ) -> int:
     """Print a model's outputs for sound files and folders of them."""
-    from earwitness.audio import find_clips
+    from earwitness.clips import find_clips
     from earwitness.errors import EarwitnessError
     from earwitness.models.registry import load_model
     from earwitness.models.wrapping import pooled

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -20,12 +19,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from earwitness.audio import find_clips
 from earwitness.cli.estimate import estimate, said
 from earwitness.cli.options import printable, say
 from earwitness.cli.results import emit
 from earwitness.cli.stopping import line_a_minute, stoppable
-from earwitness.errors import AudioError, EarwitnessError
+from earwitness.clips import find_with_roots
+from earwitness.errors import EarwitnessError
 from earwitness.files import held
 from earwitness.jobs.explaining import Outcome, Task, explain_task
 from earwitness.jobs.pool import ModelName, run
@@ -144,7 +143,7 @@ class Run:
 
     def over(self, places: Sequence[str]) -> int:
         """Explain all sounds, write the report and return the exit code."""
-        clips = self._clips(places)
+        clips = find_with_roots(places, self._fail)
         if not clips:
             return 2
         with held(self.folder.root), stoppable():
@@ -198,21 +197,6 @@ class Run:
         seconds = estimate(self.model, left, self.requests) / self.settings.workers
         if seconds > _WORTH_AN_ESTIMATE:
             say(said(seconds, len(left), len(parts)))
-
-    def _clips(self, places: Sequence[str]) -> dict[Path, Path]:
-        """Return the sounds, each with the folder that was searched or holds it."""
-        clips: dict[Path, Path] = {}
-        for place in places:
-            try:
-                found = find_clips([place])
-                missing = [clip for clip in found if not os.path.exists(clip)]
-                if missing:
-                    raise AudioError(f"{missing[0]}: no such file or folder")
-                root = Path(place) if os.path.isdir(place) else Path(place).parent
-                clips |= {clip: root for clip in found if clip not in clips}
-            except EarwitnessError as error:
-                self._fail(str(error))
-        return clips
 
     def _all(self, tasks: list[Task]) -> None:
         console = Console(stderr=True)

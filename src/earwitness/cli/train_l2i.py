@@ -46,7 +46,7 @@ def l2i(**given: Any) -> int:
     """
     from functools import partial
 
-    from earwitness.audio import find_clips
+    from earwitness.clips import find_clips
     from earwitness.train.interpreters.l2i import train_l2i
 
     noise = given["noise"]

@@ -193,7 +193,7 @@ def sounds_of(
     data: Path, folds: set[int] | None, valid: set[int] | None, seed: int
 ) -> tuple[list[Path], list[Path]]:
     """Return paths to train on and to validate on."""
-    from earwitness.audio import find_clips
+    from earwitness.clips import find_clips
     from earwitness.data.collection import read_collection
     from earwitness.errors import AudioError
     from earwitness.train.settings import split

@@ -13,7 +13,8 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from earwitness.audio import find_clips, read_audio
+from earwitness.audio import read_audio
+from earwitness.clips import find_clips
 from earwitness.errors import AudioError, ParameterError
 from earwitness.registry import Registry, unknown
 from earwitness.types import FloatArray

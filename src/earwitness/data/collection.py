@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from earwitness.audio import find_clips
+from earwitness.clips import find_clips, holds_results
 from earwitness.errors import AudioError
 from earwitness.files import read_table
 
@@ -65,7 +65,11 @@ def own_collection(folder: Path) -> list[Item]:
     table = find_table(folder)
     if table is not None:
         return read_table_of(folder, table)
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    classes = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and path.name[0] != "." and not holds_results(path)
+    )
     if len(classes) < 2:
         raise AudioError(
             f"{folder}: needs a CSV table with filename and category, or a sub-folder per class "

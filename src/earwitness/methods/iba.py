@@ -11,7 +11,8 @@ from annotated_types import Ge, Gt, Le
 from torch import Tensor
 from torch.nn import functional
 
-from earwitness.audio import find_clips, read_audio
+from earwitness.audio import read_audio
+from earwitness.clips import find_clips
 from earwitness.decoders.objective import distance
 from earwitness.decoders.trained import written
 from earwitness.errors import NotApplicableError

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from earwitness.audio import find_clips
+from earwitness.clips import find_with_roots
 from earwitness.errors import AudioError, EarwitnessError, ParameterError
 from earwitness.files import held
 from earwitness.jobs.pool import ModelName, run
@@ -141,7 +141,7 @@ def run_scan(
     cut = make_cut(model, plan.window, plan.hop)
     failed: list[str] = []
     root = Path(output)
-    clips = _clips(recordings, root, failed)
+    clips = find_with_roots(recordings, failed.append)
     if not clips:
         raise AudioError("; ".join(failed) or "no recordings given")
     with held(root):
@@ -269,26 +269,6 @@ class _Work:
             else:
                 self.failed.append(one.verdict)
         return {key: found[key] for key in tasks if key in found}
-
-
-def _clips(
-    places: Iterable[str | os.PathLike[str]], output: Path, failed: list[str]
-) -> dict[Path, Path]:
-    """Return the recordings, each with the folder that was searched or holds it.
-
-    What an earlier scan wrote to ``output`` is no recording.
-    """
-    own = output.resolve()
-    clips: dict[Path, Path] = {}
-    for place in places:
-        try:
-            for clip in find_clips([place]):
-                root = Path(place) if os.path.isdir(place) else Path(place).parent
-                if not clip.resolve().is_relative_to(own):
-                    clips.setdefault(clip, root)
-        except EarwitnessError as error:
-            failed.append(str(error))
-    return clips
 
 
 def _length(path: Path, rate: int) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.audio import find_clips
+from earwitness.clips import find_clips
 from earwitness.explanation import Explanation
 from earwitness.render.evidence import strongest
 from earwitness.report.links import link

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from earwitness.audio import find_clips, read_audio
+from earwitness.audio import read_audio
+from earwitness.clips import find_clips
 from earwitness.errors import ParameterError
 from earwitness.train.augmentation import crop_active
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from earwitness.audio import find_clips
 from earwitness.benchmark.grid import Choice, Part, choose, named_part
+from earwitness.clips import find_clips
 from earwitness.data.degraded import KINDS, LEVELS
 from earwitness.data.speech import degraded_clips, draw_excerpts
 from earwitness.errors import ParameterError

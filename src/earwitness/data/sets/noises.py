@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from earwitness.audio import find_clips
+from earwitness.clips import find_clips
 from earwitness.data.collection import Item
 from earwitness.data.sets.registry import Remote, register
 
