@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from earwitness.types import Direction, Trust
 
 _FILES = ("picture", "pieces", "gains", "magnitude")
-_PUBLISHED = ("mosnet-lime", "mosnet-lime-repaired", "mosnet-lime-contrast")
+_PAK = ("pak-saliency", "pak-gradcam", "pak-lime", "pak-shap")
+_PUBLISHED = ("mosnet-lime", "mosnet-lime-repaired", "mosnet-lime-contrast", *_PAK)
 
 
 def _names(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
@@ -35,6 +37,12 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
         if name not in _FILES:
             raise click.BadParameter(f"{name!r} is none of {', '.join(_FILES)}")
     return names
+
+
+def _each(compat: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of pipelines; ``pak`` stands for its four."""
+    for name in compat:
+        yield from _PAK if name == "pak" else (name,)
 
 
 @click.command(cls=Verb)
@@ -47,9 +55,11 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     "pieces if pieces or estimator are given]",
 )  # fmt: skip
 @click.option(
-    "--compat", multiple=True, type=click.Choice(_PUBLISHED),
+    "--compat", multiple=True, type=click.Choice((*_PUBLISHED, "pak")),
     help="Repeat a published pipeline for comparison: LIME on a picture of the spectrogram, in "
-    "which the model sees no perturbed input; the same repaired; and of two classes.",
+    "which the model sees no perturbed input; the same repaired; and of two classes. pak: all four "
+    "explanations of levels in dB (train classifier --front-end mel-db), defects included; "
+    "--set repaired=true without them.",
 )  # fmt: skip
 @click.option("--pieces", metavar="P", help="Pieces of the sound: grid, superpixels, nmf x time.")
 @click.option("--estimator", metavar="E", help="Estimator of weights: lime, kernel-shap, rise.")
@@ -191,7 +201,9 @@ def explain(
         names=names,
     )  # fmt: skip
     requests = make_requests(
-        tuple(dict.fromkeys((*methods, *compat))), {**parse_settings(settings), **chosen}, common
+        tuple(dict.fromkeys((*methods, *_each(compat)))),
+        {**parse_settings(settings), **chosen},
+        common,
     )
     if assets == "":
         raise click.UsageError("--assets takes the name of a folder")

@@ -39,6 +39,10 @@ for explainer in (l2i, flint, piq, mosnet):
 @click.option("--test-folds", metavar="N,N", help="Folds to test on; not used in training.")
 @click.option("--multi-label", is_flag=True, help="Each sound has any number of labels, separated "
               "by ; in the category.")  # fmt: skip
+@click.option("--front-end", type=click.Choice(["log-mel", "mel-db", "stft-db"]),
+              default="log-mel", show_default=True,
+              help="Features: the default ones, or published ones in dB (Pak and Teryokhina 2025).",
+              )  # fmt: skip
 @click.option("--epochs", type=whole(1), help="Passes over the data.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
@@ -50,6 +54,7 @@ def classifier(
     folds: str | None,
     test_folds: str | None,
     multi_label: bool,
+    front_end: str,
     epochs: int | None,
     seed: int,
     device: str,
@@ -83,9 +88,9 @@ def classifier(
     test = [item for item in items if item.fold in held_out]
     if multi_label:
         tags = {one for item in items for one in item.labels}
-        recipe = default_recipe(sorted(tags), "multi-label")
+        recipe = default_recipe(sorted(tags), "multi-label", front_end)
     else:
-        recipe = default_recipe(sorted({item.label for item in items}))
+        recipe = default_recipe(sorted({item.label for item in items}), front_end=front_end)
     settings = replace(Settings(), seed=seed)
     if epochs is not None:
         settings = replace(settings, epochs=epochs)

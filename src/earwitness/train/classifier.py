@@ -20,7 +20,7 @@ from earwitness.errors import OutputError, ParameterError
 from earwitness.files import digest_of, held, replacing, unwritable
 from earwitness.metrics.agreement import tag_fidelity
 from earwitness.metrics.calibration import expected_calibration_error
-from earwitness.models.zoo.checkpoint import Recipe, save_checkpoint
+from earwitness.models.zoo.checkpoint import LOG_MEL, Recipe, save_checkpoint
 from earwitness.train.augmentation import (
     crop_active,
     mix_between_classes,
@@ -186,7 +186,8 @@ def _finished(folder: Path, key: dict[str, Any], test: Sequence[Item]) -> dict[s
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         facts: dict[str, Any] = stored["facts"]
-        there = {"settings": facts["settings"], "recipe": stored["recipe"]}
+        recipe = {"front_end": LOG_MEL, **stored["recipe"]}  # which older files do not name
+        there = {"settings": facts["settings"], "recipe": recipe}
         there |= {"sounds": facts["sounds"], "test": facts["test_sounds"]}
     except (ValueError, KeyError, TypeError):
         there = {}
@@ -282,7 +283,7 @@ def _epoch(
     """Run one epoch. Its random numbers depend only on the seed and the epoch's number."""
     seed = (settings.seed * 1_000_003 + state.epoch) % 2**63
     generator = torch.Generator().manual_seed(seed)
-    frontend = recipe.frontend()
+    features_of, silence = recipe.features(), recipe.silence
     device = next(state.network.parameters()).device
     total = 0.0
     state.network.train()
@@ -298,9 +299,10 @@ def _epoch(
                 batch = random_gain(batch, generator)
                 if settings.augment and recipe.task == "single-label":
                     batch, wanted = mix_between_classes(batch, wanted, generator)
-                features = frontend(frontend.plane.analyse(batch).abs())
+                features = features_of(batch)
                 if settings.augment:
-                    features = silence_stripes(warp(features, generator), generator)
+                    above = warp(features - silence, generator)  # which 0 is silent in
+                    features = silence_stripes(above, generator) + silence
             loss = _loss(recipe.task, state.network(features.to(device)), wanted.to(device))
             state.optimiser.zero_grad()
             loss.backward()

@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from earwitness.errors import ModelError, ParameterError
 from earwitness.files import read_record, write_json
 from earwitness.models.adapters.spectral import SpectralModel
+from earwitness.models.adapters.torch import FeatureModel
 from earwitness.models.frontend import LogMel
 from earwitness.models.model import Model
 from earwitness.models.zoo.compact_cnn import CompactCNN
+from earwitness.models.zoo.decibels import PUBLISHED, Decibels
+from earwitness.plane.domains import FLOOR_DB
 from earwitness.plane.stft import Plane
 from earwitness.types import Task
 from earwitness.weights import check_shapes, folder_of, write_tensors
 
 SCHEMA = 1  # version of model.json
 WEIGHTS = "weights.safetensors"
+LOG_MEL = "log-mel"
+FRONT_ENDS = (LOG_MEL, *PUBLISHED)
 _MOST = 1 << 20  # of Hz, samples, bands or channels; more is damage
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Front end and network of a classifier on log-mel features.
+    """Front end and network of a classifier on log-mel features, or on published ones.
 
     Attributes
     ----------
     labels : tuple of str
     rate, n_fft, hop, mels : int
-        The plane and the number of mel bands on it.
+        The plane and the number of mel bands on it; of bins for ``stft-db``.
     widths : tuple of int
         Channels of the network's blocks.
     seconds : float
         Length of the sounds it was trained on; longer ones are read in windows of this length.
     task : {"single-label", "multi-label"}
+    front_end : {"log-mel", "stft-db", "mel-db"}
+        The default one, or one of Pak and Teryokhina (2025), whose numbers are fixed.
     """
 
     labels: tuple[str, ...]
@@ -51,6 +58,7 @@ class Recipe:
     widths: tuple[int, ...]
     seconds: float
     task: Task = "single-label"
+    front_end: str = LOG_MEL
 
     def __post_init__(self) -> None:
         numbers = (self.rate, self.n_fft, self.hop, self.mels, *self.widths)
@@ -62,41 +70,64 @@ class Recipe:
             raise ParameterError("labels of a classifier are text")
         if self.task not in ("single-label", "multi-label"):
             raise ParameterError(f"a classifier is single-label or multi-label, got {self.task!r}")
+        if self.front_end not in FRONT_ENDS:
+            raise ParameterError(
+                f"a front end is one of {', '.join(FRONT_ENDS)}, got {self.front_end!r}"
+            )
+        if self.front_end != LOG_MEL:
+            fixed = PUBLISHED[self.front_end]
+            if numbers[:4] != (fixed.rate, fixed.n_fft, fixed.hop, fixed.rows):
+                raise ParameterError(f"{self.front_end}: other numbers than the published ones")
 
     def network(self) -> CompactCNN:
         """Return the network with random weights."""
         return CompactCNN(len(self.labels), self.widths)
 
     def frontend(self) -> LogMel:
-        """Return the front end."""
+        """Return the log-mel front end."""
         return LogMel(Plane(self.rate, self.n_fft, self.hop), self.mels)
 
-    def model(self, network: nn.Module, name: str) -> SpectralModel:
+    @property
+    def silence(self) -> float:
+        """Value of the features of silence."""
+        return 0.0 if self.front_end == LOG_MEL else FLOOR_DB
+
+    def features(self) -> Callable[[Tensor], Tensor]:
+        """Return the function from waves (batch, samples) to features (batch, 1, row, frame)."""
+        if self.front_end != LOG_MEL:
+            return Decibels(self.front_end)
+        frontend = self.frontend()
+        return lambda waves: frontend(frontend.plane.analyse(waves).abs())
+
+    def model(self, network: nn.Module, name: str) -> Model:
         """Return the network as a model."""
         shortest = 2 ** len(self.widths) * self.hop / self.rate
-        return SpectralModel(
-            self.frontend(),
-            module=network.eval(),
-            name=name,
-            rate=self.rate,
-            labels=self.labels,
-            output="logits",
-            task=self.task,
-            lengths=(shortest, self.seconds),
-        )
+        facts: dict[str, Any] = {
+            "module": network.eval(), "name": name, "rate": self.rate, "labels": self.labels,
+            "output": "logits", "task": self.task, "lengths": (shortest, self.seconds),
+        }  # fmt: skip
+        if self.front_end == LOG_MEL:
+            return SpectralModel(self.frontend(), **facts)
+        features = Decibels(self.front_end)
+        return FeatureModel(features, plane=features.plane, **facts)
 
 
-def default_recipe(labels: Sequence[str], task: Task = "single-label") -> Recipe:
-    """Return the default front end and network, chosen inside folds 1-3 of ESC-10."""
+def default_recipe(
+    labels: Sequence[str], task: Task = "single-label", front_end: str = LOG_MEL
+) -> Recipe:
+    """Return the default network, chosen inside folds 1-3 of ESC-10, with a front end."""
+    if front_end in PUBLISHED:
+        fixed = PUBLISHED[front_end]
+        numbers = {"rate": fixed.rate, "n_fft": fixed.n_fft, "hop": fixed.hop, "mels": fixed.rows}
+    else:
+        numbers = {"rate": 32000, "n_fft": 2048, "hop": 512, "mels": 64}
     return Recipe(
         labels=tuple(labels),
-        rate=32000,
-        n_fft=2048,
-        hop=512,
-        mels=64,
+        **numbers,
         widths=(16, 32, 64, 128),
         seconds=5.0,
         task=task,
+        front_end=front_end,
     )
 
 
@@ -126,7 +157,7 @@ def load_folder(folder: Path) -> Model:
     return load_checkpoint(folder)
 
 
-def load_checkpoint(folder: Path, name: str | None = None) -> SpectralModel:
+def load_checkpoint(folder: Path, name: str | None = None) -> Model:
     """Load a classifier from a folder written by ``train``.
 
     Raises
