@@ -30,7 +30,8 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from earwitness.audio import find_clips, read_audio
+from earwitness.audio import read_audio
+from earwitness.clips import find_clips
 from earwitness.errors import NotApplicableError
 from earwitness.methods.levels import Levels
 from earwitness.methods.registry import register
