@@ -8,17 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from torch import Tensor, nn
 
 from earwitness.errors import OutputError, ParameterError, UnknownNameError
 from earwitness.evaluation.trust import card_passes
 from earwitness.evaluation.verdict import ahead_of, sentence
 from earwitness.explanation import Explanation
 from earwitness.masks.rounding import storable
-from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain, predict
 from earwitness.scores import Outcome, Pair
-from earwitness.signals import scene
 from earwitness.store import save_input
 from earwitness.types import Audio
 from tests.toys import REGIONS, additive, spectral, waveform
@@ -391,27 +388,3 @@ def test_an_input_that_cannot_be_written_is_refused_in_one_line(
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file: cannot be written"):
         save_input(tmp_path / "file", white)
-
-
-class Lengths(nn.Module):
-    """Outputs of which one is the number of samples, so that silence is not the same at two."""
-
-    def forward(self, waves: Tensor) -> Tensor:
-        energy = waves.square().sum(dim=-1)
-        return torch.stack([energy, 0 * energy + waves.shape[-1]], dim=-1)
-
-
-def test_the_control_of_silence_is_as_long_as_the_sound(white: Audio) -> None:
-    model = wrap(Lengths(), sample_rate=white.rate, labels=["energy", "length"], task="regression")
-    for samples in (white.samples, white.samples[:8000], white.samples):
-        card = explain(model, (samples, white.rate), "energy", target="length").trust
-        assert card is not None
-        assert card.controls["silence"].mean.evidence.audio == len(samples)
-
-
-def test_gains_of_learned_masks_are_multiples_of_one_4096th() -> None:
-    found = explain("esc10", scene(16000).mixture, "lmac", trust="none")
-    steps = found.attribution.values * 4096
-    np.testing.assert_array_equal(steps, np.round(steps))
-    assert len(np.unique(steps)) > 1000
-    np.testing.assert_array_equal(found.mask.gains, found.attribution.values)

@@ -1,0 +1,36 @@
+"""What the trust card and files hold that depends on the sound's length, or is rounded."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from earwitness.models.wrapping import wrap
+from earwitness.pipeline import explain
+from earwitness.signals import scene
+from earwitness.types import Audio
+
+
+class Lengths(nn.Module):
+    """Outputs of which one is the number of samples, so that silence is not the same at two."""
+
+    def forward(self, waves: Tensor) -> Tensor:
+        energy = waves.square().sum(dim=-1)
+        return torch.stack([energy, 0 * energy + waves.shape[-1]], dim=-1)
+
+
+def test_the_control_of_silence_is_as_long_as_the_sound(white: Audio) -> None:
+    model = wrap(Lengths(), sample_rate=white.rate, labels=["energy", "length"], task="regression")
+    for samples in (white.samples, white.samples[:8000], white.samples):
+        card = explain(model, (samples, white.rate), "energy", target="length").trust
+        assert card is not None
+        assert card.controls["silence"].mean.evidence.audio == len(samples)
+
+
+def test_gains_of_learned_masks_are_multiples_of_one_4096th() -> None:
+    found = explain("esc10", scene(16000).mixture, "lmac", trust="none")
+    steps = found.attribution.values * 4096
+    np.testing.assert_array_equal(steps, np.round(steps))
+    assert len(np.unique(steps)) > 1000
+    np.testing.assert_array_equal(found.mask.gains, found.attribution.values)
