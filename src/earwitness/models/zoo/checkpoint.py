@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
@@ -17,11 +17,13 @@ from earwitness.files import read_record, write_json
 from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.frontend import LogMel
 from earwitness.models.model import Model
+from earwitness.models.zoo import cnn14
 from earwitness.models.zoo.compact_cnn import CompactCNN
 from earwitness.plane.stft import Plane
 from earwitness.types import Task
 from earwitness.weights import check_shapes, folder_of, write_tensors
 
+Architecture = Literal["compact", "cnn14"]
 SCHEMA = 1  # version of model.json
 WEIGHTS = "weights.safetensors"
 _MOST = 1 << 20  # of Hz, samples, bands or channels; more is damage
@@ -35,12 +37,14 @@ class Recipe:
     ----------
     labels : tuple of str
     rate, n_fft, hop, mels : int
-        The plane and the number of mel bands on it.
+        The plane and the number of mel bands on it; those of CNN14 are fixed.
     widths : tuple of int
         Channels of the network's blocks.
     seconds : float
         Length of the sounds it was trained on; longer ones are read in windows of this length.
     task : {"single-label", "multi-label"}
+    architecture : {"compact", "cnn14"}
+        The compact network, or CNN14 with its own front end.
     """
 
     labels: tuple[str, ...]
@@ -51,6 +55,7 @@ class Recipe:
     widths: tuple[int, ...]
     seconds: float
     task: Task = "single-label"
+    architecture: Architecture = "compact"
 
     def __post_init__(self) -> None:
         numbers = (self.rate, self.n_fft, self.hop, self.mels, *self.widths)
@@ -62,18 +67,24 @@ class Recipe:
             raise ParameterError("labels of a classifier are text")
         if self.task not in ("single-label", "multi-label"):
             raise ParameterError(f"a classifier is single-label or multi-label, got {self.task!r}")
+        if self.architecture not in ("compact", "cnn14"):
+            raise ParameterError(f"no architecture {self.architecture!r}: compact or cnn14")
 
-    def network(self) -> CompactCNN:
+    def network(self) -> CompactCNN | cnn14.CNN14:
         """Return the network with random weights."""
-        return CompactCNN(len(self.labels), self.widths)
+        kind = cnn14.CNN14 if self.architecture == "cnn14" else CompactCNN
+        return kind(len(self.labels), self.widths)
 
-    def frontend(self) -> LogMel:
+    def frontend(self) -> LogMel | cnn14.LogPowerMel:
         """Return the front end."""
+        if self.architecture == "cnn14":
+            return cnn14.LogPowerMel()
         return LogMel(Plane(self.rate, self.n_fft, self.hop), self.mels)
 
     def model(self, network: nn.Module, name: str) -> SpectralModel:
         """Return the network as a model."""
-        shortest = 2 ** len(self.widths) * self.hop / self.rate
+        halvings = len(self.widths) - (self.architecture == "cnn14")  # its last block has none
+        shortest = 2**halvings * self.hop / self.rate
         return SpectralModel(
             self.frontend(),
             module=network.eval(),
@@ -86,8 +97,23 @@ class Recipe:
         )
 
 
-def default_recipe(labels: Sequence[str], task: Task = "single-label") -> Recipe:
-    """Return the default front end and network, chosen inside folds 1-3 of ESC-10."""
+def default_recipe(
+    labels: Sequence[str], task: Task = "single-label", architecture: Architecture = "compact"
+) -> Recipe:
+    """Return the default front end and network, chosen inside folds 1-3 of ESC-10; or CNN14."""
+    if architecture == "cnn14":
+        plane = cnn14.LogPowerMel().plane
+        return Recipe(
+            labels=tuple(labels),
+            rate=plane.rate,
+            n_fft=plane.n_fft,
+            hop=plane.hop,
+            mels=cnn14.MELS,
+            widths=cnn14.WIDTHS,
+            seconds=5.0,
+            task=task,
+            architecture=architecture,
+        )
     return Recipe(
         labels=tuple(labels),
         rate=32000,
