@@ -150,7 +150,7 @@ BUGS = {
     ),
     "figures: ranks of one map only": (
         "metrics/similarity.py",
-        "rankdata(others.reshape(len(others), -1), axis=1)",
+        "np.stack([_ranks(other.ravel()) for other in others])",
         "others.reshape(len(others), -1)",
     ),
     "figures: ssim without sample covariance": (

@@ -43,7 +43,13 @@ for explainer in (l2i, flint, piq, mosnet):
               default="log-mel", show_default=True,
               help="Features: the default ones, or published ones in dB (Pak and Teryokhina 2025).",
               )  # fmt: skip
+@click.option("--architecture", type=click.Choice(["compact", "cnn14"]), default="compact",
+              show_default=True, help="The compact CNN, or CNN14 of PANNs (80 million weights)."
+              )  # fmt: skip
+@click.option("--start", type=place, metavar="FILE.pth", help="With cnn14: begin with the weights "
+              "that PANNs published; the last layer is new.")  # fmt: skip
 @click.option("--epochs", type=whole(1), help="Passes over the data.")
+@click.option("--batch", type=whole(2), help="Sounds per batch.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @click.option(
@@ -55,12 +61,15 @@ def classifier(
     test_folds: str | None,
     multi_label: bool,
     front_end: str,
+    architecture: Any,
+    start: str | None,
     epochs: int | None,
+    batch: int | None,
     seed: int,
     device: str,
     output: str,
 ) -> int:
-    """Train a compact CNN on labelled sounds.
+    """Train a compact CNN, or CNN14, on labelled sounds.
 
     FOLDER holds either a CSV table with columns filename, category and fold (the layout of ESC-50,
     sounds in audio/), or one sub-folder per class. An interrupted training resumes when the command
@@ -74,8 +83,10 @@ def classifier(
     from earwitness.data.collection import read_collection
     from earwitness.models.registry import check_device
     from earwitness.models.zoo.checkpoint import default_recipe
-    from earwitness.train.classifier import Settings, train_classifier
+    from earwitness.train.classifier import CNN14_SETTINGS, Settings, train_classifier, work_of
 
+    if start is not None and architecture != "cnn14":
+        raise click.UsageError("--start is of --architecture cnn14")
     held_out, wanted = folds_of(test_folds) or set(), folds_of(folds)
     items = read_collection(Path(data))
     learn = wanted or {item.fold for item in items} - held_out
@@ -88,13 +99,16 @@ def classifier(
     test = [item for item in items if item.fold in held_out]
     if multi_label:
         tags = {one for item in items for one in item.labels}
-        recipe = default_recipe(sorted(tags), "multi-label", front_end)
+        recipe = default_recipe(sorted(tags), "multi-label", front_end, architecture)
     else:
-        recipe = default_recipe(sorted({item.label for item in items}), front_end=front_end)
-    settings = replace(Settings(), seed=seed)
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs)
+        names = sorted({item.label for item in items})
+        recipe = default_recipe(names, front_end=front_end, architecture=architecture)
+    settings = replace(CNN14_SETTINGS if architecture == "cnn14" else Settings(), seed=seed)
+    given: dict[str, Any] = {"epochs": epochs, "batch": batch}
+    settings = replace(settings, **{name: one for name, one in given.items() if one is not None})
     say(f"{len(chosen)} sounds of {len(recipe.labels)} classes to train on, {len(test)} to test on")
+    if architecture == "cnn14":
+        say(work_of(recipe, settings, len(chosen)))
     ticks = iter(
         track(range(settings.epochs), "training", console=Console(stderr=True), transient=True)
     )
@@ -106,8 +120,9 @@ def classifier(
 
     check_device(device)
     facts = train_classifier(
-        chosen, recipe, settings, Path(output), test=test, device=device, on_epoch=on_epoch
-    )
+        chosen, recipe, settings, Path(output), test=test, device=device,
+        start=None if start is None else Path(start), on_epoch=on_epoch,
+    )  # fmt: skip
     if test:
         figures = facts["test"]
         written = {key: "-" if one is None else f"{one:.3f}" for key, one in figures.items()}

@@ -66,12 +66,14 @@ def mix_between_classes(
     return mixed, share * labels + (1 - share) * labels[other]
 
 
-def warp(features: Tensor, generator: torch.Generator) -> Tensor:
+def warp(features: Tensor, generator: torch.Generator, silence: float = 0.0) -> Tensor:
     """Stretch a batch by up to 20 % in time and 10 % in frequency, keeping its shape.
 
     Parameters
     ----------
     features : Tensor, shape (batch, 1, mel, frame)
+    silence : float
+        What the features of silence are; it stands where a shorter one ends.
     """
     bands, frames = features.shape[2:]
     draws = 2 * torch.rand(2, generator=generator) - 1
@@ -81,17 +83,17 @@ def warp(features: Tensor, generator: torch.Generator) -> Tensor:
     )
     stretched = functional.interpolate(features, size=size, mode="bilinear", align_corners=False)
     missing = (0, max(0, frames - size[1]), 0, max(0, bands - size[0]))
-    return functional.pad(stretched[:, :, :bands, :frames], missing)
+    return functional.pad(stretched[:, :, :bands, :frames], missing, value=silence)
 
 
-def silence_stripes(features: Tensor, generator: torch.Generator) -> Tensor:
+def silence_stripes(features: Tensor, generator: torch.Generator, silence: float = 0.0) -> Tensor:
     """Set two random time spans and two bands of each item to silence (SpecAugment, Park 2019).
-
-    The value is 0, silence on the log-mel scale, as in masked spectrograms.
 
     Parameters
     ----------
     features : Tensor, shape (batch, 1, mel, frame)
+    silence : float
+        What the features of silence are, as in masked spectrograms.
     """
     features = features.clone()
     bands, frames = features.shape[2:]
@@ -99,7 +101,7 @@ def silence_stripes(features: Tensor, generator: torch.Generator) -> Tensor:
         for _ in range(_MASKS):
             at, size = torch.rand(2, 2, generator=generator)
             start = int(at[0] * frames)
-            item[:, :, start : start + int(size[0] * _LONGEST_TIME_MASK)] = 0
+            item[:, :, start : start + int(size[0] * _LONGEST_TIME_MASK)] = silence
             start = int(at[1] * bands)
-            item[:, start : start + int(size[1] * bands * _WIDEST_BAND_MASK), :] = 0
+            item[:, start : start + int(size[1] * bands * _WIDEST_BAND_MASK), :] = silence
     return features

@@ -1,4 +1,4 @@
-"""Training of a compact classifier on labelled sounds."""
+"""Training of a classifier on labelled sounds: the compact one, or CNN14."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from earwitness.files import digest_of, held, replacing, unwritable
 from earwitness.metrics.agreement import tag_fidelity
 from earwitness.metrics.calibration import expected_calibration_error
 from earwitness.models.zoo.checkpoint import LOG_MEL, Recipe, save_checkpoint
+from earwitness.models.zoo.cnn14 import CNN14, start_from
 from earwitness.train.augmentation import (
     crop_active,
     mix_between_classes,
@@ -35,7 +36,7 @@ _EMA = 0.9  # decay of the moving average of weights, per epoch
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _MARGIN = 0.1  # s, more than the filter of resampling is long
 _STATE = "training.pt"  # checkpoint, removed when the training is finished
-_SAVE_EVERY = 10  # epochs between checkpoints; an epoch takes seconds
+_SAVE_EVERY = {"compact": 10, "cnn14": 1}  # epochs between checkpoints: of seconds, or minutes
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ class Settings:
     decay: float = 1e-2
     augment: bool = True
     seed: int = 0
+
+
+# epochs, batch and rate of SpeechBrain's recipe for ESC-50 (hparams/cnn14.yaml), not tuned here
+CNN14_SETTINGS = Settings(epochs=200, batch=32, crop=5.0, rate=2e-4)
 
 
 @dataclass
@@ -121,13 +126,14 @@ def train_classifier(
     *,
     test: Sequence[Item] = (),
     device: str = "cpu",
+    start: Path | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> dict[str, Any]:
     """Train a classifier and write it to a folder that ``load_model`` can load.
 
-    An interrupted training resumes from its last checkpoint, at most ten epochs earlier, and ends
-    with the same weights as an uninterrupted one. A finished one of the same settings and sounds is
-    not repeated.
+    An interrupted training resumes from its last checkpoint, at most ten epochs earlier (one of
+    CNN14), and ends with the same weights as an uninterrupted one. A finished one of the same
+    settings and sounds is not repeated.
 
     Parameters
     ----------
@@ -139,6 +145,8 @@ def train_classifier(
     device : str
         Where the network is trained, as torch names it. Random numbers are drawn on the CPU, so
         every device sees the same batches.
+    start : Path, optional
+        Published weights of CNN14, from which all layers but the last one begin.
     on_epoch : callable, optional
         Called with the number of finished epochs and the mean loss.
 
@@ -153,22 +161,23 @@ def train_classifier(
         )
     waves, labels = load_waves(items, recipe)
     key = {"settings": asdict(settings), "recipe": asdict(recipe), "sounds": _digest(waves, labels)}
+    key["start"] = "" if start is None else digest_of([start])
     with held(folder):
         unfinished = folder / _STATE
         facts = _finished(folder, key, test)
         if facts is None:
-            state = _begin(recipe, settings, len(items), torch.device(device))
+            state = _begin(recipe, settings, len(items), torch.device(device), start)
             if unfinished.exists():
                 state.restore(unfinished, key)
             while state.epoch < settings.epochs:
                 loss = _epoch(state, waves, labels, recipe, settings)
-                if state.epoch % _SAVE_EVERY == 0:
+                if state.epoch % _SAVE_EVERY[recipe.architecture] == 0:
                     state.store(unfinished, key)
                 if on_epoch:
                     on_epoch(state.epoch, loss)
             state.average.cpu()
             facts = {
-                "settings": key["settings"], "trained_on": len(items),
+                "settings": key["settings"], "start": key["start"], "trained_on": len(items),
                 "sounds": key["sounds"], "test_sounds": _files(test),
             }  # fmt: skip
             if test:
@@ -186,8 +195,9 @@ def _finished(folder: Path, key: dict[str, Any], test: Sequence[Item]) -> dict[s
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         facts: dict[str, Any] = stored["facts"]
-        recipe = {"front_end": LOG_MEL, **stored["recipe"]}  # which older files do not name
-        there = {"settings": facts["settings"], "recipe": recipe}
+        # a record of an earlier version has none of these
+        recipe = {"front_end": LOG_MEL, "architecture": "compact", **stored["recipe"]}
+        there = {"settings": facts["settings"], "recipe": recipe, "start": facts.get("start", "")}
         there |= {"sounds": facts["sounds"], "test": facts["test_sounds"]}
     except (ValueError, KeyError, TypeError):
         there = {}
@@ -209,6 +219,20 @@ def _digest(waves: Tensor, labels: Tensor) -> str:
     found = blake2b(waves.numpy().data, digest_size=8)
     found.update(labels.numpy().data)
     return found.hexdigest()
+
+
+def work_of(recipe: Recipe, settings: Settings, items: int) -> str:
+    """Return a line on what a training needs: weights, memory and steps."""
+    with torch.device("meta"):
+        weights = sum(one.numel() for one in recipe.network().parameters())
+    sounds = 4 * items * round(recipe.seconds * recipe.rate)
+    optimiser = 4 * 5 * weights  # weights, gradients, two moments, and the average
+    steps = settings.epochs * math.ceil(items / settings.batch)
+    return (
+        f"{weights / 1e6:.1f} million weights; memory: {sounds / 1e9:.1f} GB for the sounds, "
+        f"{optimiser / 1e9:.1f} GB for the weights, and the activations of {settings.batch} sounds "
+        f"of {settings.crop:g} s; {steps} steps"
+    )
 
 
 def load_waves(items: Sequence[Item], recipe: Recipe) -> tuple[Tensor, Tensor]:
@@ -254,10 +278,17 @@ def evaluate(network: nn.Module, recipe: Recipe, items: Sequence[Item]) -> dict[
     }
 
 
-def _begin(recipe: Recipe, settings: Settings, items: int, device: torch.device) -> _State:
+def _begin(
+    recipe: Recipe, settings: Settings, items: int, device: torch.device, start: Path | None = None
+) -> _State:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = recipe.network().to(device)
+        network = recipe.network()
+    if start is not None:
+        if not isinstance(network, CNN14):
+            raise ParameterError(f"{start}: only CNN14 starts from given weights")
+        start_from(network, start)
+    network = network.to(device)
     average = recipe.network().to(device)
     average.load_state_dict(network.state_dict())
     steps = settings.epochs * math.ceil(items / settings.batch)
@@ -301,8 +332,8 @@ def _epoch(
                     batch, wanted = mix_between_classes(batch, wanted, generator)
                 features = features_of(batch)
                 if settings.augment:
-                    above = warp(features - silence, generator)  # which 0 is silent in
-                    features = silence_stripes(above, generator) + silence
+                    warped = warp(features, generator, silence)
+                    features = silence_stripes(warped, generator, silence)
             loss = _loss(recipe.task, state.network(features.to(device)), wanted.to(device))
             state.optimiser.zero_grad()
             loss.backward()

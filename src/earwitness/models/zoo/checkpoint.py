@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
@@ -18,6 +18,7 @@ from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.adapters.torch import FeatureModel
 from earwitness.models.frontend import LogMel
 from earwitness.models.model import Model
+from earwitness.models.zoo import cnn14
 from earwitness.models.zoo.compact_cnn import CompactCNN
 from earwitness.models.zoo.decibels import PUBLISHED, Decibels
 from earwitness.plane.domains import FLOOR_DB
@@ -25,6 +26,7 @@ from earwitness.plane.stft import Plane
 from earwitness.types import Task
 from earwitness.weights import check_shapes, folder_of, write_tensors
 
+Architecture = Literal["compact", "cnn14"]
 SCHEMA = 1  # version of model.json
 WEIGHTS = "weights.safetensors"
 LOG_MEL = "log-mel"
@@ -40,7 +42,8 @@ class Recipe:
     ----------
     labels : tuple of str
     rate, n_fft, hop, mels : int
-        The plane and the number of mel bands on it; of bins for ``stft-db``.
+        The plane and the number of mel bands on it; of bins for ``stft-db``. Those of CNN14 are
+        fixed.
     widths : tuple of int
         Channels of the network's blocks.
     seconds : float
@@ -48,6 +51,8 @@ class Recipe:
     task : {"single-label", "multi-label"}
     front_end : {"log-mel", "stft-db", "mel-db"}
         The default one, or one of Pak and Teryokhina (2025), whose numbers are fixed.
+    architecture : {"compact", "cnn14"}
+        The compact network, or CNN14 with its own front end.
     """
 
     labels: tuple[str, ...]
@@ -59,6 +64,7 @@ class Recipe:
     seconds: float
     task: Task = "single-label"
     front_end: str = LOG_MEL
+    architecture: Architecture = "compact"
 
     def __post_init__(self) -> None:
         numbers = (self.rate, self.n_fft, self.hop, self.mels, *self.widths)
@@ -70,27 +76,36 @@ class Recipe:
             raise ParameterError("labels of a classifier are text")
         if self.task not in ("single-label", "multi-label"):
             raise ParameterError(f"a classifier is single-label or multi-label, got {self.task!r}")
+        if self.architecture not in ("compact", "cnn14"):
+            raise ParameterError(f"no architecture {self.architecture!r}: compact or cnn14")
         if self.front_end not in FRONT_ENDS:
             raise ParameterError(
                 f"a front end is one of {', '.join(FRONT_ENDS)}, got {self.front_end!r}"
             )
         if self.front_end != LOG_MEL:
+            if self.architecture != "compact":
+                raise ParameterError(f"{self.architecture} has a front end of its own")
             fixed = PUBLISHED[self.front_end]
             if numbers[:4] != (fixed.rate, fixed.n_fft, fixed.hop, fixed.rows):
                 raise ParameterError(f"{self.front_end}: other numbers than the published ones")
 
-    def network(self) -> CompactCNN:
+    def network(self) -> CompactCNN | cnn14.CNN14:
         """Return the network with random weights."""
-        return CompactCNN(len(self.labels), self.widths)
+        kind = cnn14.CNN14 if self.architecture == "cnn14" else CompactCNN
+        return kind(len(self.labels), self.widths)
 
-    def frontend(self) -> LogMel:
-        """Return the log-mel front end."""
+    def frontend(self) -> LogMel | cnn14.LogPowerMel:
+        """Return the front end of magnitudes."""
+        if self.architecture == "cnn14":
+            return cnn14.LogPowerMel()
         return LogMel(Plane(self.rate, self.n_fft, self.hop), self.mels)
 
     @property
     def silence(self) -> float:
         """Value of the features of silence."""
-        return 0.0 if self.front_end == LOG_MEL else FLOOR_DB
+        if self.front_end != LOG_MEL:
+            return FLOOR_DB
+        return float(self.frontend()(torch.zeros(1, self.n_fft // 2 + 1, 1)).max())
 
     def features(self) -> Callable[[Tensor], Tensor]:
         """Return the function from waves (batch, samples) to features (batch, 1, row, frame)."""
@@ -101,7 +116,8 @@ class Recipe:
 
     def model(self, network: nn.Module, name: str) -> Model:
         """Return the network as a model."""
-        shortest = 2 ** len(self.widths) * self.hop / self.rate
+        halvings = len(self.widths) - (self.architecture == "cnn14")  # its last block has none
+        shortest = 2**halvings * self.hop / self.rate
         facts: dict[str, Any] = {
             "module": network.eval(), "name": name, "rate": self.rate, "labels": self.labels,
             "output": "logits", "task": self.task, "lengths": (shortest, self.seconds),
@@ -113,12 +129,34 @@ class Recipe:
 
 
 def default_recipe(
-    labels: Sequence[str], task: Task = "single-label", front_end: str = LOG_MEL
+    labels: Sequence[str],
+    task: Task = "single-label",
+    front_end: str = LOG_MEL,
+    architecture: Architecture = "compact",
 ) -> Recipe:
-    """Return the default network, chosen inside folds 1-3 of ESC-10, with a front end."""
+    """Return the default network, chosen inside folds 1-3 of ESC-10, with a front end; or CNN14."""
+    if architecture == "cnn14":
+        plane = cnn14.LogPowerMel().plane
+        return Recipe(
+            labels=tuple(labels),
+            rate=plane.rate,
+            n_fft=plane.n_fft,
+            hop=plane.hop,
+            mels=cnn14.MELS,
+            widths=cnn14.WIDTHS,
+            seconds=5.0,
+            task=task,
+            front_end=front_end,
+            architecture=architecture,
+        )
     if front_end in PUBLISHED:
         fixed = PUBLISHED[front_end]
-        numbers = {"rate": fixed.rate, "n_fft": fixed.n_fft, "hop": fixed.hop, "mels": fixed.rows}
+        numbers: dict[str, Any] = {
+            "rate": fixed.rate,
+            "n_fft": fixed.n_fft,
+            "hop": fixed.hop,
+            "mels": fixed.rows,
+        }
     else:
         numbers = {"rate": 32000, "n_fft": 2048, "hop": 512, "mels": 64}
     return Recipe(

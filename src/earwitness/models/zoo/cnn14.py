@@ -29,7 +29,7 @@ WIDTHS = (64, 128, 256, 512, 1024, 2048)
 _RATE = 32000  # Hz; this and the following as published
 _N_FFT = 1024  # samples
 _HOP = 320  # samples, 10 ms
-_MELS = 64  # bands
+MELS = 64  # bands
 _LOWEST_HZ, _HIGHEST_HZ = 50.0, 14000.0  # Hz, of the mel bands
 _LEAST_POWER = 1e-10  # floor of the logarithm, -100 dB
 _LONGEST_SECONDS = 10.0  # s, length of the training clips
@@ -49,7 +49,7 @@ class LogPowerMel(nn.Module):
         super().__init__()
         self.plane = Plane(_RATE, _N_FFT, _HOP)
         self.window = _N_FFT / 2  # sum of the window that the plane divides by
-        filters = mel_filterbank(self.plane, _MELS, _LOWEST_HZ, _HIGHEST_HZ)
+        filters = mel_filterbank(self.plane, MELS, _LOWEST_HZ, _HIGHEST_HZ)
         self.register_buffer("filters", filters.float(), persistent=False)
 
     def forward(self, magnitude: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
         Bands of the features.
     """
 
-    def __init__(self, widths: Sequence[int] = WIDTHS, mels: int = _MELS) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS, mels: int = MELS) -> None:
         super().__init__()
         self.bn0 = nn.BatchNorm2d(mels)
         inputs = (1, *widths[:-1])
@@ -204,6 +204,26 @@ def load_cnn14(path: Path) -> Model:
     except (RuntimeError, ValueError, TypeError) as error:
         text = " ".join(str(error).split())
         raise ModelError(f"{path}: the weights do not fit CNN14: {text[:200]}") from error
+
+
+def start_from(network: CNN14, path: Path) -> None:
+    """Take all weights but those of the last layer from a file in the published layout.
+
+    Raises
+    ------
+    ModelError
+        If the file does not hold weights of a network of the same widths.
+    """
+    state = read_state(path)
+    own = {
+        name: value
+        for name, value in network.state_dict().items()
+        if not name.startswith("fc_audioset.")
+    }
+    for name, value in own.items():
+        if name not in state or state[name].shape != value.shape:
+            raise ModelError(f"{path}: no weights of this CNN14 to start from ({name})")
+    network.load_state_dict({name: state[name] for name in own}, strict=False)
 
 
 def widths_of(path: Path, state: Mapping[str, Tensor], also: str = "") -> list[int]:
