@@ -57,7 +57,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     "--background",
     metavar="B",
     help="What replaces what a method removes, and the baseline of a method that has one: silence, "
-    "noise-floor, mean or a file.  [default: mean for a regression, else silence]",
+    "noise-floor, mean, median or a file.  [default: mean for a regression, else silence]",
 )
 @click.option("--fill", hidden=True)
 @click.option(
