@@ -9,9 +9,14 @@ BUGS = {
         '"notes": [],',
     ),
     "background: the mean is silent in digital silence": (
-        "perturbation/background/mean.py",
-        "phase = torch.where(probe.magnitude > 0, probe.phase, steady)",
-        "phase = probe.phase",
+        "perturbation/background/steady.py",
+        "torch.where(probe.magnitude > 0, probe.phase, tone) * level",
+        "probe.phase * level",
+    ),
+    "background: the median is the lower of the middle two": (
+        "perturbation/background/median.py",
+        "quantile(0.5, dim=1, keepdim=True)",
+        'quantile(0.5, dim=1, keepdim=True, interpolation="lower")',
     ),
     "axis: pictures upside down": (
         "render/picture.py",

@@ -141,6 +141,28 @@ def test_mean_has_the_mean_at_every_frequency() -> None:
                                rtol=0, atol=1e-6)  # fmt: skip
 
 
+def test_median_has_the_median_at_every_frequency() -> None:
+    where, (found,) = background("median", wave()[: 128 * 41])
+    assert where.shape[1] % 2 == 0  # of an even number, the mean of the middle two
+    wanted = np.median(where.magnitude.numpy(), axis=1)
+    np.testing.assert_allclose(
+        found.abs().numpy(), np.repeat(wanted[:, None], where.shape[1], 1), rtol=1e-4, atol=1e-8
+    )
+    turned = found * where.spectrum.conj()
+    np.testing.assert_allclose(turned.imag.abs().numpy(), 0, atol=1e-6)
+
+
+def test_median_is_the_level_that_a_loud_transient_does_not_move() -> None:
+    tone = 0.01 * torch.sin(2 * torch.pi * 1000 / RATE * torch.arange(40000))
+    noise = torch.randn(12000, generator=torch.Generator().manual_seed(8))
+    loud = torch.cat([tone[:14000], tone[14000:26000] + noise, tone[26000:]])  # 30 % of the time
+    _, (found,) = background("median", loud)
+    _, (without,) = background("median", tone)
+    assert abs(20 * float((found[16, 50].abs() / without[16, 50].abs()).log10())) < 0.5
+    _, (risen,) = background("mean", loud)
+    assert 20 * float((risen[16, 50].abs() / found[16, 50].abs()).log10()) > 6
+
+
 def test_a_clip_fills_at_the_models_rate_and_length(tmp_path: Any) -> None:
     time = np.arange(4000) / 8000
     tone = (0.2 * np.sin(2 * np.pi * 1000 * time)).astype(np.float32)

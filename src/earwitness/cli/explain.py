@@ -67,7 +67,7 @@ def _each(compat: tuple[str, ...]) -> Iterator[str]:
     "--background",
     metavar="B",
     help="What replaces what a method removes, and the baseline of a method that has one: silence, "
-    "noise-floor, mean or a file.  [default: mean for a regression, else silence]",
+    "noise-floor, mean, median or a file.  [default: mean for a regression, else silence]",
 )
 @click.option("--fill", hidden=True)
 @click.option(
