@@ -26,8 +26,8 @@ import torch
 import earwitness
 from earwitness.audio import read_audio
 from earwitness.data.collection import Item, read_collection
+from earwitness.jobs.predicting import predict
 from earwitness.models.model import Model
-from earwitness.pipeline import predict
 from earwitness.provenance import stamp
 from earwitness.recordings.windows import make_cut
 from earwitness.stream import Stream

@@ -100,8 +100,8 @@ BUGS = {
     ),
     "length: the largest of all windows instead of three": (
         "models/calling/lengths.py",
-        "largest = 1 if",
-        "largest = 1 if True or",
+        '"topk": 3}',
+        '"topk": 1}',
     ),
     "length: a sample is lost to rounding": (
         "models/calling/lengths.py",

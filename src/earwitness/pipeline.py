@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,18 +31,19 @@ from earwitness.masks.drawn import read_drawn
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.masks.rounding import storable
 from earwitness.methods.registry import METHODS, Method
-from earwitness.models.declared import declaration_notes, outputs_for
+from earwitness.models.declared import declaration_notes
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target, over, probabilities
 from earwitness.naming import read_names, with_names
 from earwitness.perturbation.background.reference import coarsened
 from earwitness.perturbation.background.registry import AUTO, with_backgrounds
+from earwitness.pooling import explain_deciding, few_decide
 from earwitness.probe import Probe
 from earwitness.provenance import versions
 from earwitness.render.evidence import render, render_pieces
 from earwitness.steps import undefined_gradients
-from earwitness.subject import Clip, Subject, load_clip, open_subject
+from earwitness.subject import Clip, Subject, open_subject
 from earwitness.types import (
     Attribution,
     Audio,
@@ -50,6 +52,7 @@ from earwitness.types import (
     Map,
     Mask,
     Piece,
+    Pool,
     Request,
     Target,
     Trust,
@@ -80,6 +83,7 @@ def explain(
     trust: Trust = "full",
     curve: bool = False,
     names: str | os.PathLike[str] | None = None,
+    pool: Pool | None = None,
     on_passes: Tick | None = None,
     **options: Any,
 ) -> Explanation:
@@ -119,6 +123,9 @@ def explain(
     names : path, optional
         A CSV table with the columns ``component`` (numbers as they are shown, from 1 on) and
         ``name``: your own names of the components of a method that has some (``l2i``).
+    pool : {"mean", "max", "topk"}, optional
+        How outputs for the windows of a long sound become one: their mean, the largest, or the
+        mean of the three largest, of which only the windows that decided are explained.
     on_passes : callable, optional
         Called with the number of forward passes after every batch.
     **options
@@ -143,11 +150,11 @@ def explain(
     """
     request = Request(
         method, options, target, versus, span, direction, keep, start, end, seed, trust, curve,
-        None if names is None else os.fspath(names),
+        None if names is None else os.fspath(names), pool,
     )  # fmt: skip
     check_request(request)
     model = model if isinstance(model, Model) else _loaded(model)
-    subject = open_subject(model, clip, start=start, end=end, seed=seed)
+    subject = open_subject(model, clip, start=start, end=end, seed=seed, pool=pool)
     return explain_subject(subject, request, on_passes=on_passes)
 
 
@@ -186,9 +193,16 @@ def explain_subject(
             model, subject.outputs, request.target, request.versus,
             span=request.span, direction=request.direction, seconds=audio.seconds,
         )  # fmt: skip
+        if few_decide(subject):
+            again = partial(
+                explain_subject, request=request, target=target, on_passes=on_passes, choose=choose
+            )
+            return explain_deciding(subject, target, again)
         probe = Probe(model, subject.wave, target, seed=request.seed, on_passes=on_passes)
-        probe.reference = subject.reference
+        probe.reference, probe.clock = subject.reference, subject.clock or probe.clock
         found = spec.map(probe.fixed(), settled)
+        if subject.reach is not None:
+            found = replace(found, values=found.values * subject.reach.to(found.values))
         if subject.reference is not None and found.played is None:
             found = replace(found, values=coarsened(probe, found.values))
         if request.names is not None:
@@ -242,49 +256,6 @@ def explain_subject(
         components=_components(found),
         course=course,
     )
-
-
-def predict(model: Model, clip: Clip) -> dict[str, Any]:
-    """Return what a model makes of a sound: probabilities of a classifier, values otherwise.
-
-    Returns
-    -------
-    dict
-        ``clip``, ``task``, ``outputs`` (label to value), ``notes``, for classifiers ``label``
-        and ``probability`` of the largest, and for a sound read in windows ``windows``: ``start``
-        and ``end`` in seconds and ``outputs`` of each.
-    """
-    audio = load_clip(clip, model.rate)
-    wave = torch.from_numpy(audio.samples).to(model.device)
-    with model.undisturbed():
-        found = probabilities(model, outputs_for(model, wave).unsqueeze(0))
-    values = (found.mean(dim=-1) if model.per_frame else found)[0].tolist()
-    answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
-    answer["outputs"] = dict(zip(model.labels, values, strict=True))
-    if model.task != "regression":
-        answer["label"], answer["probability"] = max(
-            answer["outputs"].items(), key=lambda pair: pair[1]
-        )
-    windows = model.windows(len(audio.samples))
-    if len(windows) > 1 and not model.per_frame:
-        with model.undisturbed(), torch.no_grad():
-            each = model.each_window(wave.unsqueeze(0))
-        parts = [probabilities(model, outputs)[0].tolist() for outputs in each]
-        answer["windows"] = [
-            {
-                "start": start / model.rate,
-                "end": (start + length) / model.rate,
-                "outputs": dict(zip(model.labels, part, strict=True)),
-            }
-            for (start, length), part in zip(windows, parts, strict=True)
-        ]
-    notes = [
-        *audio.notes,
-        *model.notes,
-        *length_notes(model, len(audio.samples)),
-        *declaration_notes(model),
-    ]
-    return {**answer, "notes": notes}
 
 
 def count_passes(request: Request, *, first: bool = True) -> int:
@@ -396,5 +367,6 @@ def _provenance(model: Model, audio: Audio, request: Request) -> dict[str, Any]:
         "optimise": model.optimise,
         "trust": request.trust,
         "names": request.names,
+        "pool": request.pool,
         "versions": versions(),
     }

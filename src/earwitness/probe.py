@@ -28,9 +28,8 @@ _SILENT = 1e-30  # magnitude below which the phase is undefined
 class Probe:
     """The only interface of methods to a model.
 
-    ``score(gains)`` is the target's score for the sound whose STFT is multiplied by ``gains``. It
-    takes the shortest route: a model with a front end on the plane is evaluated on magnitudes, any
-    other on the resynthesised waveform.
+    ``score(gains)`` is the target's score of the sound whose STFT is multiplied by ``gains``, by the
+    shortest route: on magnitudes if the model has a front end on the plane, else on the waveform.
 
     Parameters
     ----------
@@ -64,6 +63,7 @@ class Probe:
         self.magnitude = self.spectrum.abs()
         self._fill(background)
         self.reference: Tensor | None = None  # STFT of another recording, same timing
+        self.clock: Callable[[float], float] = float  # from its seconds to those of the recording
         self._seed = seed
         self._draws: list[int] = []  # shared with copies; not empty if the seed was read
         self.tick = on_passes or (lambda _: None)

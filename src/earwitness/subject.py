@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,10 +21,11 @@ from earwitness.models.calling.frames import frame_sum, sums_frames
 from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import reported_values
+from earwitness.models.windowed import pooled
 from earwitness.plane.stft import MOST_CELLS
 from earwitness.probe import Probe
 from earwitness.samples import MOST_SAMPLES
-from earwitness.types import Audio, Course, FloatArray, Target
+from earwitness.types import Audio, Course, FloatArray, Pool, Target
 
 _DIGITS = 5  # significant, of a score over time
 Clip = str | os.PathLike[str] | Audio | tuple[ArrayLike, int] | Mapping[str, Any]
@@ -62,12 +63,18 @@ class Subject:
         Of the random orders of controls.
     reference : Tensor, shape (freq, frame), complex, optional
         STFT of the recording that it is compared with, on its time axis.
+    reach : Tensor, shape (frame,), bool, optional
+        Frames that the model reads; the attribution of others is 0.
+    clock : callable, optional
+        From its seconds to those of the sound that it is a part of.
     """
 
     model: Model
     audio: Audio
     seed: int
     reference: Tensor | None = None
+    reach: Tensor | None = None
+    clock: Callable[[float], float] | None = None
     _controls: dict[Target, Controls] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -78,7 +85,11 @@ class Subject:
     @cached_property
     def outputs(self) -> Tensor:
         """The model's outputs (output[, frame])."""
-        return outputs_for(self.model, self.wave, batches=True)
+        windows = self.model.windows(len(self.wave))
+        if len(windows) < 2 or self.model.per_frame:
+            return outputs_for(self.model, self.wave, batches=True)
+        outputs_for(self.model, self.wave[: windows[0][1]], batches=True)  # checks what it declares
+        return self.model.lengths.pooled(self.window_outputs)
 
     @cached_property
     def window_outputs(self) -> Tensor:
@@ -148,17 +159,26 @@ def open_subject(
     start: float | None = None,
     end: float | None = None,
     seed: int = 0,
+    pool: Pool | None = None,
+    explained: bool = True,
 ) -> Subject:
-    """Read a sound to explain.
+    """Read a sound to explain, or to predict only.
+
+    Parameters
+    ----------
+    pool : {"mean", "max", "topk"} or None
+        How windows of a long sound are pooled; the model's own way if None.
+    explained : bool
+        Whether its spectrogram must fit into memory at once.
 
     Raises
     ------
     EarwitnessError
         If it cannot be read, or is too long to explain in one piece.
     """
-    longest = most_samples(model) / model.rate
+    longest = most_samples(model) / model.rate if explained else None
     audio = load_clip(clip, model.rate, start=start, end=end, longest=longest)
-    return Subject(model, audio, seed)
+    return Subject(pooled(model, pool), audio, seed)
 
 
 def most_samples(model: Model) -> int:

@@ -119,6 +119,9 @@ class Request:
         Whether the score is computed at a dozen sizes of the mask.
     names : str or None
         A CSV table of the user's own names of components.
+    pool : {"mean", "max", "topk"} or None
+        How outputs for the windows of a long sound become one; the model's own way if None. Of
+        ``max`` and ``topk`` only the windows that decided are explained.
     """
 
     method: str = "integrated-gradients"
@@ -134,6 +137,7 @@ class Request:
     trust: Trust = "full"
     curve: bool = False
     names: str | None = None
+    pool: Pool | None = None
 
 
 @dataclass(frozen=True)

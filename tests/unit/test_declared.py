@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import ModelError, ParameterError
+from earwitness.jobs.predicting import predict
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
-from earwitness.pipeline import explain, predict
+from earwitness.pipeline import explain
 from earwitness.plane.stft import Plane
 
 RATE = 16000

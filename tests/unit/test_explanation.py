@@ -13,8 +13,9 @@ from earwitness.errors import OutputError, ParameterError, UnknownNameError
 from earwitness.evaluation.trust import card_passes
 from earwitness.evaluation.verdict import ahead_of, sentence
 from earwitness.explanation import Explanation
+from earwitness.jobs.predicting import predict
 from earwitness.masks.rounding import storable
-from earwitness.pipeline import explain, predict
+from earwitness.pipeline import explain
 from earwitness.scores import Outcome, Pair
 from earwitness.store import save_input
 from earwitness.types import Audio

@@ -122,16 +122,16 @@ def test_bad_sounds_first_do_not_end_a_run(
 def test_an_unforeseen_error_of_one_sound_does_not_end_predict(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import earwitness.pipeline as pipeline
+    from earwitness.jobs import predicting
 
-    whole = pipeline.predict
+    whole = predicting.predict
 
-    def fails(model: object, clip: Path) -> dict[str, object]:
+    def fails(model: object, clip: Path, **facts: object) -> dict[str, object]:
         if clip.name == "a.wav":
             raise MemoryError("no room")
-        return whole(model, clip)  # type: ignore[arg-type]
+        return whole(model, clip, **facts)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "predict", fails)
+    monkeypatch.setattr(predicting, "predict", fails)
     words = ["predict", "clips/a.wav", "b.wav", "--model", "python:model.py:make"]
     code, out, err = run(capsys, *words)
     assert (code, out.count("b.wav")) == (1, 1)

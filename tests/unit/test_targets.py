@@ -14,10 +14,11 @@ from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.evaluation.cases import make_cases, measure
 from earwitness.evaluation.verdict import ahead_of
 from earwitness.explanation import Explanation
+from earwitness.jobs.predicting import predict
 from earwitness.models.model import Model
 from earwitness.models.target import decided_labels, explained_score, make_target, reported_score
 from earwitness.models.wrapping import wrap
-from earwitness.pipeline import explain, predict
+from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.types import Audio
 from tests.toys import RATE, TOY_PLANE, Magnitude, additive

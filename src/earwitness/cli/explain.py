@@ -23,7 +23,7 @@ from earwitness.cli.options import (
 from earwitness.cli.results import Verb
 
 if TYPE_CHECKING:
-    from earwitness.types import Direction, Trust
+    from earwitness.types import Direction, Pool, Trust
 
 _FILES = ("picture", "pieces", "gains", "magnitude")
 _PAK = ("pak-saliency", "pak-gradcam", "pak-lime", "pak-shap")
@@ -102,6 +102,12 @@ def _each(compat: tuple[str, ...]) -> Iterator[str]:
     metavar="S",
     help="End of the part to explain, in seconds.",
 )
+@click.option(
+    "--pool", type=click.Choice(["mean", "max", "topk"]),
+    help="How outputs for the windows of a long sound become one: their mean, the largest, or the "
+    "mean of the three largest; of the latter two only the windows that decided are explained.  "
+    "[default: what the model says, else mean]",
+)  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--set", "settings", multiple=True, metavar="OPTION=VALUE",
@@ -172,6 +178,7 @@ def explain(
     trust: Trust,
     curve: bool | None,
     names: str | None,
+    pool: Pool | None,
     data: str | None,
     device: str,
     jobs: int,
@@ -198,7 +205,7 @@ def explain(
     common = Request(
         target=target, versus=versus, span=span, direction=direction, keep=keep, start=start,
         end=end, seed=seed, trust=trust, curve=trust == "full" if curve is None else curve,
-        names=names,
+        names=names, pool=pool,
     )  # fmt: skip
     requests = make_requests(
         tuple(dict.fromkeys((*methods, *_each(compat)))),

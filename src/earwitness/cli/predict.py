@@ -46,12 +46,10 @@ def predict(
     """Print a model's outputs for sound files and folders of them."""
     from earwitness.clips import find_clips
     from earwitness.errors import EarwitnessError
+    from earwitness.jobs.predicting import predict as outputs_of
     from earwitness.models.registry import load_model
-    from earwitness.models.wrapping import pooled
-    from earwitness.pipeline import predict as outputs_of
 
     loaded = load_model(model_name(model, model_settings, trust_code), device=device)
-    loaded = pooled(loaded, pool) if pool else loaded
     done = failed = 0
     for place in clips:
         try:
@@ -62,7 +60,7 @@ def predict(
             continue
         for clip in found:
             try:
-                found_outputs = outputs_of(loaded, clip)
+                found_outputs = outputs_of(loaded, clip, pool=pool)
             except EarwitnessError as error:
                 say(f"earwitness: {error}")
                 failed += 1

@@ -110,7 +110,9 @@ def explain_task(
     @cache
     def subject() -> Subject:
         first = task.requests[0]  # they differ in method and options only
-        return open_subject(model, task.clip, start=first.start, end=first.end, seed=first.seed)
+        return open_subject(
+            model, task.clip, start=first.start, end=first.end, seed=first.seed, pool=first.pool
+        )
 
     def explained(part: str, request: Request, share: float) -> Outcome:
         nonlocal made

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -222,24 +220,6 @@ def _is_index(value: object, *, text: bool = True) -> bool:
     if isinstance(value, str):
         return text and value.isdecimal()
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def pooled(model: Model, pool: Pool) -> Model:
-    """Return the model with its outputs for the windows of a long sound pooled in another way.
-
-    Parameters
-    ----------
-    pool : {"mean", "max", "topk"}
-        As ``wrap`` takes it.
-
-    Raises
-    ------
-    ParameterError
-        If it has outputs per frame, which are averaged where windows overlap.
-    """
-    other = copy.copy(model)
-    other.lengths = replace(model.lengths, pool=pool)
-    return other
 
 
 def _plane(plane: Plane | float | None, rate: int) -> Plane | None:

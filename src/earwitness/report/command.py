@@ -44,6 +44,8 @@ def command_line(one: Explanation) -> str | None:
         words += ["--direction", "down"]
     if one.provenance.get("names"):
         words += ["--names", one.provenance["names"]]
+    if one.provenance.get("pool"):
+        words += ["--pool", one.provenance["pool"]]
     if one.mask.rule != spec.keep:
         words += ["--keep", one.mask.rule]
     for name in ("start", "end"):

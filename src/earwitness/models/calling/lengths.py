@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import get_args
 
@@ -16,7 +16,8 @@ from earwitness.types import Longer, Pad, Pool
 
 _ROUNDING = 1e-3  # samples; a length of whole samples in seconds, times the rate, is rounded
 _LEAST_SECONDS = 0.01  # s, about one frame of a spectrogram
-_TOP = 3  # windows of the largest outputs
+_TOP = {"max": 1, "topk": 3}  # windows of the largest outputs that are averaged
+_TOGETHER = 8  # windows evaluated in one batch, where each counts; all are too many for the caches
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Lengths:
         the three largest.
     per_frame : bool
         Whether outputs have frames; those of windows are averaged where they overlap.
+    at : tuple of int or None
+        Where the windows of a longer sound start, in units of its last axis, if not evenly.
     """
 
     shortest: int | None
@@ -44,6 +47,7 @@ class Lengths:
     longer: Longer = "windows"
     pool: Pool = "mean"
     per_frame: bool = False
+    at: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (("pad", Pad), ("longer", Longer), ("pool", Pool)):
@@ -67,11 +71,18 @@ class Lengths:
         """Return where windows start; before the sound (negative) if silence comes first."""
         if longest is None or length <= longest:
             return [0]
+        if self.at is not None:
+            return list(self.at)
         if self.longer != "windows":
             return [0 if self.longer == "first" else length - longest]
         hop = max(1, longest // 2)
         count = math.ceil((length - longest) / hop) + 1
         return [round(k * (length - longest) / (count - 1)) for k in range(count)]
+
+    @property
+    def deciding(self) -> int | None:
+        """Number of windows that an output is pooled from; None for all of them."""
+        return _TOP.get(self.pool)
 
     def padding(self, length: int, shortest: int | None) -> int:
         """Return how much silence comes before a sound."""
@@ -92,12 +103,26 @@ class Lengths:
         shortest, longest : int or None
             In units of the last axis.
         """
+        return torch.cat(list(self._outputs(data, shortest, longest, evaluate, _TOGETHER)))
+
+    def _outputs(
+        self,
+        data: Tensor,
+        shortest: int | None,
+        longest: int | None,
+        evaluate: Callable[[Tensor], Tensor],
+        together: int | None,
+    ) -> Iterator[Tensor]:
+        """Yield the outputs (window, batch, ...) of so many windows at a time, or of all."""
         if shortest and data.shape[-1] < shortest:
-            return evaluate(self._padded(data, shortest)).unsqueeze(0)
+            yield evaluate(self._padded(data, shortest)).unsqueeze(0)
+            return
         starts = self.starts(data.shape[-1], longest)
         size = min(longest or data.shape[-1], data.shape[-1])
-        parts = torch.stack([data[..., start : start + size] for start in starts])
-        return evaluate(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+        for first in range(0, len(starts), together or len(starts)):
+            some = starts[first : first + (together or len(starts))]
+            parts = torch.stack([data[..., start : start + size] for start in some])
+            yield evaluate(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
 
     def read(
         self,
@@ -106,9 +131,9 @@ class Lengths:
         longest: int | None,
         evaluate: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        """Return the outputs (batch, ...) for data of any length, as ``each`` and then pooled."""
+        """Return the outputs (batch, ...) for data of any length, all windows in one batch."""
         length = data.shape[-1]
-        outputs = self.each(data, shortest, longest, evaluate)
+        (outputs,) = self._outputs(data, shortest, longest, evaluate, None)
         if self.per_frame and shortest and length < shortest:
             count = outputs.shape[-1]
             kept = math.ceil(count * length / shortest)
@@ -118,10 +143,13 @@ class Lengths:
             return outputs[0]
         if self.per_frame:
             return overlapped(outputs, self.starts(length, longest), length)
-        if self.pool == "mean":
+        return self.pooled(outputs)
+
+    def pooled(self, outputs: Tensor) -> Tensor:
+        """Return the outputs of windows (window, ...) as those of the sound (...)."""
+        if self.deciding is None:
             return outputs.mean(dim=0)
-        largest = 1 if self.pool == "max" else min(_TOP, len(outputs))
-        return outputs.topk(largest, dim=0).values.mean(dim=0)
+        return outputs.topk(min(self.deciding, len(outputs)), dim=0).values.mean(dim=0)
 
     def _padded(self, data: Tensor, shortest: int) -> Tensor:
         missing = shortest - data.shape[-1]

@@ -94,7 +94,8 @@ def _names(probe: Probe, labels: NDArray[np.int64]) -> list[str]:
     freqs, times = probe.freqs.numpy(), probe.times.numpy()
     step = 10 * probe.model.plane.hop / probe.model.rate
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels + 1)):
-        span = span_name(times[columns.start], times[columns.stop - 1], step)
+        first, last = (probe.clock(times[k]) for k in (columns.start, columns.stop - 1))
+        span = span_name(first, last, step)
         band = f"{freqs[rows.start]:.0f}-{freqs[rows.stop - 1]:.0f} Hz"
         names.append(f"region {number + 1}: {span}, {band}")
     return names

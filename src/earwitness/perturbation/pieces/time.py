@@ -70,7 +70,7 @@ def segments(probe: Probe, edges: Tensor) -> Partition:
     gains, bounds = faded(probe.times, edges, max(plane.n_fft / 2, 2 * plane.hop) / plane.rate)
     step = float(bounds.diff().min())
     names = tuple(
-        span_name(low, high, step)
+        span_name(probe.clock(low), probe.clock(high), step)
         for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     )
     return Partition("time", names, gains.to(probe.device))

@@ -1,0 +1,64 @@
+"""A model's outputs for sounds, without an explanation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from earwitness.evaluation.notes import length_notes
+from earwitness.models.declared import declaration_notes
+from earwitness.models.model import Model
+from earwitness.models.target import probabilities
+from earwitness.subject import Clip, open_subject
+from earwitness.types import Pool
+
+
+def predict(model: Model, clip: Clip, *, pool: Pool | None = None) -> dict[str, Any]:
+    """Return what a model makes of a sound: probabilities of a classifier, values otherwise.
+
+    Parameters
+    ----------
+    model : Model
+    clip : path, Audio, (samples, rate) or mapping
+        As ``explain`` takes it.
+    pool : {"mean", "max", "topk"}, optional
+        How outputs for the windows of a long sound become one; the model's own way by default.
+
+    Returns
+    -------
+    dict
+        ``clip``, ``task``, ``outputs`` (label to value), ``notes``, for classifiers ``label``
+        and ``probability`` of the largest, and for a sound read in windows ``windows``: ``start``
+        and ``end`` in seconds and ``outputs`` of each.
+    """
+    subject = open_subject(model, clip, pool=pool, explained=False)
+    model, audio = subject.model, subject.audio
+    with model.undisturbed(), torch.no_grad():
+        found = probabilities(model, subject.outputs.unsqueeze(0))
+    values = (found.mean(dim=-1) if model.per_frame else found)[0].tolist()
+    answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
+    answer["outputs"] = dict(zip(model.labels, values, strict=True))
+    if model.task != "regression":
+        answer["label"], answer["probability"] = max(
+            answer["outputs"].items(), key=lambda pair: pair[1]
+        )
+    windows = model.windows(len(audio.samples))
+    if len(windows) > 1 and not model.per_frame:
+        answer["windows"] = [
+            {
+                "start": start / model.rate,
+                "end": (start + length) / model.rate,
+                "outputs": dict(zip(model.labels, part, strict=True)),
+            }
+            for (start, length), part in zip(
+                windows, probabilities(model, subject.window_outputs).tolist(), strict=True
+            )
+        ]
+    notes = [
+        *audio.notes,
+        *model.notes,
+        *length_notes(model, len(audio.samples)),
+        *declaration_notes(model),
+    ]
+    return {**answer, "notes": notes}
