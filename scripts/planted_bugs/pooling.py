@@ -48,6 +48,11 @@ BUGS = {
         "trust=_resized(found, mask)",
         "trust=found.trust",
     ),
+    "pooling: areas of the curve are of the part": (
+        "pooling.py",
+        "        curve=_resized_curve(found.curve, cut),\n",
+        "",
+    ),
     "pooling: the rest of the sound is in no piece's sound": (
         "pooling.py",
         "rest = audio.samples - sum(",

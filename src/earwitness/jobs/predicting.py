@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from earwitness.evaluation.notes import length_notes
-from earwitness.models.declared import declaration_notes
+from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import probabilities
 from earwitness.subject import Clip, open_subject
@@ -34,8 +34,11 @@ def predict(model: Model, clip: Clip, *, pool: Pool | None = None) -> dict[str, 
     """
     subject = open_subject(model, clip, pool=pool, explained=False)
     model, audio = subject.model, subject.audio
+    windows = model.windows(len(audio.samples))
+    several = len(windows) > 1 and not model.per_frame
     with model.undisturbed(), torch.no_grad():
-        found = probabilities(model, subject.outputs.unsqueeze(0))
+        outputs = subject.outputs if several else outputs_for(model, subject.wave)
+        found = probabilities(model, outputs.unsqueeze(0))
     values = (found.mean(dim=-1) if model.per_frame else found)[0].tolist()
     answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
     answer["outputs"] = dict(zip(model.labels, values, strict=True))
@@ -43,8 +46,7 @@ def predict(model: Model, clip: Clip, *, pool: Pool | None = None) -> dict[str, 
         answer["label"], answer["probability"] = max(
             answer["outputs"].items(), key=lambda pair: pair[1]
         )
-    windows = model.windows(len(audio.samples))
-    if len(windows) > 1 and not model.per_frame:
+    if several:
         answer["windows"] = [
             {
                 "start": start / model.rate,
