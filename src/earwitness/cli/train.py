@@ -99,7 +99,7 @@ def classifier(
         names = sorted({item.label for item in items})
         recipe = default_recipe(names, architecture=architecture)
     settings = replace(CNN14_SETTINGS if architecture == "cnn14" else Settings(), seed=seed)
-    given = {"epochs": epochs, "batch": batch}
+    given: dict[str, Any] = {"epochs": epochs, "batch": batch}
     settings = replace(settings, **{name: one for name, one in given.items() if one is not None})
     say(f"{len(chosen)} sounds of {len(recipe.labels)} classes to train on, {len(test)} to test on")
     if architecture == "cnn14":
