@@ -164,14 +164,14 @@ def test_means_are_over_sounds_of_means_over_seeds_and_gradcam_is_paired() -> No
     assert lime.sounds == 10
     assert_allclose(lime.difference.mean, 0.4)
     assert lime.p < 0.05
-    assert lime.verdict == "changes less than gradcam (+0.40)"
+    assert lime.verdict == "SSIM above gradcam's (+0.40)"
     assert cam.verdict == ""
     assert (lrp.verdict, lrp.failed, lrp.sounds) == ("failed", 10, 0)
     assert lrp.facts()["difference"] == [None, None, None]
     text = markdown([lime, cam, lrp])
     assert "### esc10: cascading: at the logits (head)" in text
     assert "| lime | 0.59 [" in text
-    assert "| 50 % | 10 |  | changes less than gradcam (+0.40) |" in text
+    assert "| 50 % | 10 |  | SSIM above gradcam's (+0.40) |" in text
     assert "| lime | 0.59 | 0.10 |" in text
     assert "esc10,cascading,lime,10,0,False,0,2,early,ssim,0.1,0.1,0.1" in csv_text([lime])
 
@@ -183,8 +183,8 @@ def test_less_is_not_more() -> None:
         some.append(hand_made("gradcam", clip, ssim=[0.1 + 0.02 * clip, 0.1]))
         some.append(hand_made("slime", clip, ssim=[0.1 + 0.02 * (9 - clip), 0.1]))
     lime, _, slime = make_rows(some)
-    assert lime.verdict == "changes more than gradcam (-0.14)"
-    assert slime.verdict == "as gradcam, within the interval (+0.00)"
+    assert lime.verdict == "SSIM below gradcam's (-0.14)"
+    assert slime.verdict == "SSIM as gradcam's, within the interval (+0.00)"
     one = make_rows([hand_made("lime", 0), hand_made("gradcam", 0)])[0]
     assert math.isnan(one.p)
     assert one.verdict == ""

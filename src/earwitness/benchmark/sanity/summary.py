@@ -31,13 +31,14 @@ TITLES = {
 }
 LEGEND = (
     "Similarity of the map to that of the same network with scrambled weights: 1 if it does not "
-    "change, about 0 if nothing is left of it. Blocks are scrambled from the logits to the input, "
-    "each with those before it (cascading) or alone (independent). Frames in which the sound is "
-    "digital silence are left out, except where the table says otherwise. Means over sounds of the "
-    "mean over seeds, with 95 % bootstrap intervals over sounds. A method that never looks at the "
-    "model has 1 everywhere. `changes less`: at the logits, SSIM is above that of Grad-CAM by a "
-    "paired test over sounds, p < 0.05 after Holm's correction. `constant`: maps of the scrambled "
-    "network that are the same everywhere, mostly zero; their correlation counts as 0."
+    "change; Spearman is about 0 if nothing is left of it, SSIM is higher where both maps have few "
+    "large cells. Blocks are scrambled from the logits to the input, each with those before it "
+    "(cascading) or alone (independent). Frames in which the sound is digital silence are left "
+    "out, except where the table says otherwise. Means over sounds of the mean over seeds, with "
+    "95 % bootstrap intervals over sounds. A method that never looks at the model has 1 "
+    "everywhere. `above gradcam's`: at the logits, by a paired test over sounds, p < 0.05 after "
+    "Holm's correction. `constant`: maps of the scrambled network that are the same everywhere, "
+    "mostly zero; their correlation counts as 0."
 )
 
 
@@ -97,8 +98,8 @@ class Row:
             return ""
         far = f"{self.difference.mean:+.2f}"
         if self.p < ALPHA:
-            return f"changes {'less' if self.difference.mean > 0 else 'more'} than gradcam ({far})"
-        return f"as gradcam, within the interval ({far})"
+            return f"SSIM {'above' if self.difference.mean > 0 else 'below'} gradcam's ({far})"
+        return f"SSIM as gradcam's, within the interval ({far})"
 
     def facts(self) -> dict[str, Any]:
         """Return the row as plain JSON values; nan is None."""
