@@ -44,7 +44,7 @@ def main() -> None:
         ]
         head, *body = csv_text(rows).splitlines()
         table += "" if table else f"run,{head}\n"
-        table += "".join(f"{title},{line}\n" for line in body)
+        table += "".join(f'"{title}",{line}\n' for line in body)
     arguments.output.write_text("\n".join(parts).rstrip("\n") + "\n", encoding="utf-8")
     arguments.output.with_suffix(".csv").write_text(table, encoding="utf-8")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from earwitness.metrics.similarity import spearman, ssim
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
 from earwitness.types import Audio
+from tests.conftest import ROOT
 from tests.toys import RATE
 from tests.unit.test_sanity import Deep
 
@@ -283,3 +286,28 @@ def test_the_command_writes_tables_and_maps_and_resumes(
         with pytest.raises(SystemExit):
             main([*words, "--set", given])
         assert text in capfd.readouterr().err
+
+
+def test_the_page_quotes_its_tables() -> None:
+    text = (ROOT / "docs" / "sanity.md").read_text(encoding="utf-8")
+    with (ROOT / "benchmarks" / "randomisation.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["block"] == "1"]
+    means = {(row["run"], row["method"], row["measure"]): float(row["mean"]) for row in rows}
+    first = rows[0]["run"]
+    names = {method for run, method, _ in means if run == first}
+    assert len(names) == 12
+    for method in names:
+        (line,) = re.findall(rf"^\| {method}(?: \(control\))? \| (.*) \|$", text, re.M)[:1]
+        found = [float(re.findall(r"-?\d\.\d\d", cell)[0]) for cell in line.split("|")]
+        wanted = [means[first, method, name] for name in MEASURES[:4]]
+        assert_allclose(found, wanted, atol=0.0051)
+    assert means[first, "gradcam", "ssim"] < 0.3
+    assert f"it has {means['Five draws', 'gradcam', 'ssim']:.2f} [" in text
+    with (ROOT / "benchmarks" / "roar.csv").open(encoding="utf-8") as file:
+        trained = list(csv.DictReader(file))
+    for method in ("gradcam", "random", "energy"):
+        for share in ("0.1", "0.5"):
+            some = [row for row in trained if (row["method"], row["share"]) == (method, share)]
+            mean = np.mean([float(row["accuracy"]) for row in some])
+            (line,) = re.findall(rf"^\| {method}.*$", text.split("### At a reduced")[1], re.M)
+            assert f"{mean:.2f} [" in line
