@@ -9,10 +9,11 @@ from typing import Any
 
 from earwitness.errors import OutputError
 from earwitness.files import read_record
+from earwitness.report.clip import REPORT
 from earwitness.report.page import MARK
 from earwitness.store import is_ours, own_files
 
-RECORD, PAGE, INPUT = "report.json", "index.html", "input.wav"
+RECORD, PAGE, INPUT = REPORT, "index.html", "input.wav"
 SCHEMA = 2  # version of report.json
 ELSEWHERE = "choose another place with -o"
 _FORMER = 1  # a list of the folders of explanations, each with its own input or beside it
@@ -60,7 +61,11 @@ def read_facts(root: Path, *, overwrite: bool) -> dict[str, Any]:
 
 def check_page(root: Path) -> None:
     """Raise if something else lies in the place of the page."""
-    page = root / PAGE
+    check_page_at(root / PAGE)
+
+
+def check_page_at(page: Path) -> None:
+    """Raise if anything but a page of earwitness lies at a path."""
     if os.path.lexists(page) and not _is_page(page):
         raise OutputError(f"{page}: not a page of earwitness; {ELSEWHERE}")
 
