@@ -45,13 +45,13 @@ BUGS = {
     ),
     "explanations: all are read at once": (
         "collecting/explanations.py",
-        "entries = [\n            one if isinstance(one, Explanation) else Path(one) for one in entries",
-        "entries = [\n            one if isinstance(one, Explanation) else load(Path(one)) for one in entries",
+        "else Path(one) for one in entries",
+        "else load(Path(one)) for one in entries",
     ),
     "explanations: all are made again": (
         "collecting/explaining.py",
-        "key = key_of(self.model, self.requests, ())\n        report = ReportFolder(root, overwrite=overwrite,",
-        "key = key_of(self.model, self.requests, ())\n        report = ReportFolder(root, overwrite=True,",
+        "overwrite=overwrite, key=key",
+        "overwrite=True, key=key",
     ),
     "explanations: in the order in which they come": (
         "collecting/explaining.py",
@@ -69,12 +69,12 @@ BUGS = {
         "for name in options}",
     ),
     "explanations: the page is per folder": (
-        "report/joined.py",
+        "collecting/joined.py",
         'sound = (Path(facts["clip"]).name, made',
         'sound = (str(entry), Path(facts["clip"]).name, made',
     ),
     "explanations: any page is replaced": (
-        "report/joined.py",
+        "collecting/joined.py",
         "    check_page_at(page)\n",
         "",
     ),
@@ -92,5 +92,25 @@ BUGS = {
         "render/picture.py",
         "    figure.patch.set_alpha(0)\n",
         "",
+    ),
+    "report: explanations of one sound stay apart": (
+        "collecting/joined.py",
+        '    return Known((facts["model"], *sound),',
+        '    return Known((facts["method"], *sound),',
+    ),
+    "report: models are mixed in a section": (
+        "collecting/joined.py",
+        '    return Known((facts["model"], *sound),',
+        "    return Known(sound,",
+    ),
+    "report: a page of a scan is overwritten": (
+        "collecting/rebuilt.py",
+        "if (folder / _SCAN).is_file():",
+        "if False:",
+    ),
+    "report: the rebuilt page forgets its assets": (
+        "report/folder.py",
+        'Form(facts["assets"], key.get',
+        'Form("", key.get',
     ),
 }

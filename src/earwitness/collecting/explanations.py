@@ -9,18 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from earwitness.collecting.table import COLUMNS, row
-from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.explanation import SCHEMA, Explanation
-from earwitness.files import held
-from earwitness.report.folder import ReportFolder
-from earwitness.report.joined import (
+from earwitness.collecting.joined import (
     Entry,
     explanations_in,
     known_of,
     read_explanation_facts,
     write_joined,
 )
+from earwitness.collecting.table import COLUMNS, row
+from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.explanation import SCHEMA, Explanation
+from earwitness.files import held
+from earwitness.report.folder import ReportFolder
 from earwitness.store import load
 
 if TYPE_CHECKING:

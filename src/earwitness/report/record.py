@@ -14,6 +14,7 @@ from earwitness.report.page import MARK
 from earwitness.store import is_ours, own_files
 
 RECORD, PAGE, INPUT = REPORT, "index.html", "input.wav"
+FORM = ("title", "models", "note")  # of the page, in the record
 SCHEMA = 2  # version of report.json
 ELSEWHERE = "choose another place with -o"
 _FORMER = 1  # a list of the folders of explanations, each with its own input or beside it
@@ -47,16 +48,26 @@ def read_facts(root: Path, *, overwrite: bool) -> dict[str, Any]:
                 return facts
             raise ValueError
         assets = facts.setdefault("assets", "")  # of an earlier version
+        form, model = facts.setdefault("form", {}), facts.setdefault("model", None)
+        texts = [name in FORM and isinstance(text, str) for name, text in form.items()]
+        shown = [model is None or _is_model(model)]
         names = [*facts["sounds"], *facts["parts"], *([assets] if assets else [])]
         inside = [is_inside(whole, name) for name in names]
         paths = [isinstance(sound["path"], str) for sound in facts["sounds"].values()]
         single = ["/" not in part for part in (*facts["parts"], assets)]
         numbers = [isinstance(facts["page"], int), facts["key"] is None or bool(facts["key"])]
-        if all((*inside, *paths, *single, *numbers)):
+        if all((*inside, *paths, *single, *numbers, *texts, *shown)):
             return facts
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise OutputError(f"{path}: not a record of earwitness; {ELSEWHERE}")
+
+
+def _is_model(facts: dict[str, Any]) -> bool:
+    outputs = facts["outputs"]
+    texts = isinstance(facts["name"], str) and isinstance(facts["task"], str)
+    numbers = isinstance(facts["rate"], int) and isinstance(outputs, int | None)
+    return len(facts) == 4 and texts and numbers
 
 
 def check_page(root: Path) -> None:
