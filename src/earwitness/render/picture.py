@@ -150,7 +150,7 @@ def notebook_picture(magnitude: FloatArray, attribution: Attribution, mask: Mask
         if axes is not panels[0]:
             axes.set_ylabel("")
     for text in figure.findobj(Text):
-        text.set_color(_GREY)  # type: ignore[attr-defined]
+        text.set_color(_GREY)
     buffer = io.BytesIO()
     small = {"quality": 60, "method": _EFFORT}
     figure.savefig(buffer, format="webp", dpi=80, pil_kwargs=small)
