@@ -36,6 +36,7 @@ ORDER = [
     ["checking"],
     ["benchmark"],
     ["report"],
+    ["collecting"],
     ["recordings"],
     ["cli"],
 ]

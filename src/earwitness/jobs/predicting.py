@@ -10,16 +10,18 @@ from earwitness.evaluation.notes import length_notes
 from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import probabilities
+from earwitness.pipeline import loaded
 from earwitness.subject import Clip, open_subject
 from earwitness.types import Pool
 
 
-def predict(model: Model, clip: Clip, *, pool: Pool | None = None) -> dict[str, Any]:
+def predict(model: Model | str, clip: Clip, *, pool: Pool | None = None) -> dict[str, Any]:
     """Return what a model makes of a sound: probabilities of a classifier, values otherwise.
 
     Parameters
     ----------
-    model : Model
+    model : Model or str
+        What ``wrap`` or ``load_model`` returned, or a name for the latter.
     clip : path, Audio, (samples, rate) or mapping
         As ``explain`` takes it.
     pool : {"mean", "max", "topk"}, optional
@@ -32,7 +34,7 @@ def predict(model: Model, clip: Clip, *, pool: Pool | None = None) -> dict[str, 
         and ``probability`` of the largest, and for a sound read in windows ``windows``: ``start``
         and ``end`` in seconds and ``outputs`` of each.
     """
-    subject = open_subject(model, clip, pool=pool, explained=False)
+    subject = open_subject(loaded(model), clip, pool=pool, explained=False)
     model, audio = subject.model, subject.audio
     windows = model.windows(len(audio.samples))
     several = len(windows) > 1 and not model.per_frame

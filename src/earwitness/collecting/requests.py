@@ -1,0 +1,39 @@
+"""What to explain: a request for each method, with the options that are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from earwitness.errors import ParameterError
+from earwitness.methods.registry import FORMER, METHODS
+from earwitness.registry import unknown
+from earwitness.types import Request
+
+
+def requests_for(
+    methods: Sequence[str], options: Mapping[str, Any], common: Request
+) -> tuple[Request, ...]:
+    """Return a request for each method, with those of the options that the method has.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such method, or an option that none of them has.
+    ParameterError
+        If there is no method.
+    """
+    if not methods:
+        raise ParameterError("no method given: method is a name of list_methods(), or several")
+    known = {method: METHODS.get(method).declared for method in methods}
+    everything: set[str] = set().union(*known.values())
+    for name in options:
+        if FORMER.get(name, name) not in everything:
+            raise unknown(f"option of {', '.join(methods)}", name, everything or {"none"})
+
+    def own(method: str) -> dict[str, Any]:
+        names = known[method]
+        return {name: options[name] for name in options if FORMER.get(name, name) in names}
+
+    return tuple(replace(common, method=method, options=own(method)) for method in methods)
