@@ -80,8 +80,13 @@ BUGS = {
     ),
     "compat pak: SHAP's gradient is that at the sound": (
         "methods/pak.py",
-        "sound.gradient(one[None], index)[0] * change",
-        "sound.gradient(sound.levels[None], index)[0] * change",
+        "found = sound.gradient(some, index) / len(self.levels)",
+        "found = sound.gradient(sound.levels[None], index) / len(self.levels)",
+    ),
+    "compat pak: slopes of the first output that was asked for": (
+        "methods/pak.py",
+        "if index not in self._slopes:",
+        "index = next(iter(self._slopes), index)\n        if index not in self._slopes:",
     ),
     "compat pak: points on the line are not weighted": (
         "methods/pak.py",
