@@ -310,7 +310,7 @@ def _quickshift(sound: Levels, seed: int) -> Tensor:
     low, high = levels.min(), levels.max()
     grey = (levels - low) / (high - low) if high > low else np.zeros_like(levels)
     picture = np.repeat(grey[..., None], 3, axis=2)
-    found: NDArray[np.int64] = quickshift(picture, rng=seed % 2**32, **_QUICKSHIFT)
+    found: NDArray[np.int64] = quickshift(picture, rng=seed % 2**31, **_QUICKSHIFT)
     return torch.from_numpy(found.astype(np.int64)).to(sound.levels.device)
 
 
