@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from earwitness.cli.options import SEED, place, say, whole
+from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, place, say, whole
 from earwitness.cli.results import Verb
 
 if TYPE_CHECKING:
@@ -123,4 +123,78 @@ def _pak(scenario: str) -> click.Command:
     return command
 
 
+def _named(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Read names with folders, ``NAME=DIR``."""
+    found = []
+    for text in texts:
+        name, sign, folder = text.partition("=")
+        if not (name and sign and folder):
+            raise click.BadParameter(f"{text!r} is not NAME=DIR")
+        found.append((name, folder))
+    return tuple(found)
+
+
+def _lmac(name: str, kind: str, what: str, folder: str) -> click.Command:
+    @click.command(
+        f"lmac-{name}",
+        cls=Verb,
+        help=f"Run a table of L-MAC (2024) again: {what}.\n\nGradient methods, L2I and L-MAC, "
+        "measured as published and with masks of one size; controls. An interrupted run resumes "
+        "when the command is repeated with the same arguments.",
+    )
+    @click.option("--model", default=DEFAULT_MODEL, show_default=True, help=MODEL_HELP)
+    @click.option("--level", type=click.Choice(["coded", "printed"]), default="coded",
+                  show_default=True,
+                  help="The level of the contamination in the publication's code, or in its text "
+                  "where that states one.")  # fmt: skip
+    @click.option("--others", type=place, metavar="PATH",
+                  help=f"Sounds to contaminate with.  [default: {folder}]")  # fmt: skip
+    @click.option(
+        "--interpreter",
+        type=place,
+        metavar="DIR",
+        help="L2I's interpreter of the model.  [default: the one that comes with it]",
+    )
+    @click.option(
+        "--decoder",
+        "decoders",
+        multiple=True,
+        callback=_named,
+        metavar="NAME=DIR",
+        help="A decoder of L-MAC by its name in the table, such as a fine-tuned one; may "
+        "be given several times.  [default: the one that comes with the model]",
+    )
+    @grid_options
+    @click.option("-o", "--output", type=place, metavar="DIR",
+                  default=f"earwitness-lmac-{name}", show_default=True,
+                  help="Folder of the results.")  # fmt: skip
+    def command(**given: Any) -> int:
+        from earwitness.benchmark.grids.lmac import lmac_plan, measure_contaminated
+        from earwitness.benchmark.grids.lmac_tables import write_tables
+        from earwitness.benchmark.grids.sounds import items_of
+
+        data, others = Path(given["data"]), given["others"]
+        usual = _USUAL.get(kind)
+        plan = lmac_plan(
+            kind, items_of(data, given["data_set"], given["folds"]), given["model"],
+            others=Path(others) if others else usual and data / usual, level=given["level"],
+            clips=given["clips"], interpreter=given["interpreter"] or "",
+            decoders=(("l-mac", ""), *given["decoders"]), seed=given["seed"],
+        )  # fmt: skip
+        folder = Path(given["output"])
+        return run_plan(plan, folder, measure_contaminated, write_tables, given["jobs"])
+
+    return command
+
+
+_USUAL = {"in-domain": Path("noises", "room.flac"), "speech": Path("daps")}
+_LMAC = (
+    ("in-domain", "in-domain", "noise of a place at 0 dB", "noises/room.flac of the data"),
+    ("mixture", "mixture", "another sound", "the explained sounds"),
+    ("white-noise", "white", "white noise", "none: it is drawn"),
+    ("speech", "speech", "speech", "the folder daps of the data"),
+)
+LMAC_GRIDS = tuple(_lmac(*row) for row in _LMAC)
 PAK_GRIDS = tuple(_pak(scenario) for scenario in _SCENARIOS)

@@ -16,6 +16,7 @@ from earwitness.benchmark.ledger import Line
 from earwitness.benchmark.published.pak import FIGURES, LOWER
 from earwitness.benchmark.rows import MOST_DEGENERATE
 from earwitness.benchmark.statistics import FEWEST, Values, intervals
+from earwitness.benchmark.tables import interval_text
 from earwitness.files import write_text
 from earwitness.metrics.ranking import published_score
 
@@ -149,7 +150,7 @@ def markdown(rows: Sequence[Row], lines: Sequence[Line]) -> str:
 def _choices(rows: Sequence[Row]) -> list[str]:
     head = ("version", "method", "mask by the code", "score", "by the text",
             "degenerate masks of the choice", "without degenerate rows")  # fmt: skip
-    found = ["## Masks that the publication's rule chooses", "", _line(head), _rule(head)]
+    found = ["## Masks that the publication's rule chooses", "", table_line(head), table_rule(head)]
     for version, some in _versions(rows).items():
         for method in dict.fromkeys(row.method for row in some):
             own = [row for row in some if row.method == method]
@@ -158,7 +159,7 @@ def _choices(rows: Sequence[Row]) -> list[str]:
             good = [row for row in own if row.sound]
             fair = choice(some, good)[0].mask if good else "none"
             flat = f"{by_code.degenerate} of {by_code.sounds}"
-            found.append(_line((version, method, by_code.mask, f"{score:.3f}",
+            found.append(table_line((version, method, by_code.mask, f"{score:.3f}",
                                 by_text.mask, flat, fair)))  # fmt: skip
     return [*found, ""]
 
@@ -177,10 +178,10 @@ def _rankings(rows: Sequence[Row]) -> list[str]:
     ]  # fmt: skip
     versions = _versions(rows)
     controls = [row for row in rows if row.method in CONTROLS]
-    found = ["## Order of the methods", "", _line(head), _rule(head)]
+    found = ["## Order of the methods", "", table_line(head), table_rule(head)]
     for title, way in ways:
         cells = [way([*versions.get(one, []), *controls]) for one in head[1:]]
-        found.append(_line((title, *cells)))
+        found.append(table_line((title, *cells)))
     return [*found, ""]
 
 
@@ -210,22 +211,15 @@ def _all(rows: Sequence[Row]) -> list[str]:
     ]
     head = ("mask", "area, %", *names, "degenerate", *(f"{one}, right" for one in fair))
     for (method, version), some in _groups(rows).items():
-        found += [f"### {method}, {version}", "", _line(head), _rule(head)]
+        found += [f"### {method}, {version}", "", table_line(head), table_rule(head)]
         ends = iter(intervals([row.right[name] for row in some for name in fair]))
         for row in some:
-            right = [_with_interval(row.mean(name), next(ends)) for name in fair]
+            right = [interval_text(row.mean(name), *next(ends)) for name in fair]
             flat = str(row.degenerate or "")
             cells = [f"{row.published[name]:.4g}" for name in names]
-            found.append(_line((row.mask, f"{100 * row.area:.1f}", *cells, flat, *right)))
+            found.append(table_line((row.mask, f"{100 * row.area:.1f}", *cells, flat, *right)))
         found.append("")
     return found
-
-
-def _with_interval(mean: float, ends: tuple[float, float]) -> str:
-    if math.isnan(mean):
-        return ""
-    low, high = ends
-    return f"{mean:.3g} " + ("[\u2013]" if math.isnan(low) else f"[{low:.3g}, {high:.3g}]")
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -264,9 +258,11 @@ def _groups(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     return found
 
 
-def _line(cells: Sequence[str]) -> str:
+def table_line(cells: Sequence[str]) -> str:
+    """Return a line of a table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _rule(cells: Sequence[str]) -> str:
+def table_rule(cells: Sequence[str]) -> str:
+    """Return the line between the headings of a table and its rows."""
     return f"|{' --- |' * len(cells)}"

@@ -23,7 +23,6 @@ from earwitness.types import FloatArray
 SECONDS = 5.0  # of a sound; both publications cut or pad to it
 _MARGIN = 0.1  # s, more than the filter of resampling is long
 NOISES = ("white_noise", "room", "horse")
-SPEECH = "speech"
 # of sound and noise after division by the root mean square (Pak and Teryokhina): 3.52 dB
 SHARES = (0.6, 0.4)
 # of sound and contamination after division by the norm, in L-MAC's code; the paper's levels in dB
@@ -160,7 +159,8 @@ def contaminated_clips(
     ----------
     others : sequence of Path
         Sounds to contaminate with; another than the sound itself is drawn, as published of any
-        class. Ignored for ``white``, which is drawn.
+        class. Of longer ones the first five seconds are used, of speech a random part. Ignored for
+        ``white``, which is drawn.
     """
     rng = np.random.default_rng(seed)
     weights, clips = weights_of(kind, level), []
@@ -173,17 +173,26 @@ def contaminated_clips(
             other = choice[int(rng.integers(len(choice)))]
         own = seed * 1_000_003 + number
         name = f"{item.path.name}+{'white' if other is None else other.name}"
-        make = partial(_contaminated, item, other, weights, own)
+        make = partial(_contaminated, item, other, weights, own, kind == "speech")
         clips.append(Clip(f"{number}:{name}", kind, None, make))
     return clips
 
 
 def _contaminated(
-    item: Item, other: Path | None, weights: tuple[float, float], seed: int, rate: int
+    item: Item,
+    other: Path | None,
+    weights: tuple[float, float],
+    seed: int,
+    anywhere: bool,
+    rate: int,
 ) -> Material:
-    sound = fixed_length(item.path, rate).astype(np.float64)
+    sound, rng = fixed_length(item.path, rate).astype(np.float64), np.random.default_rng(seed)
     if other is None:
-        rest = np.random.default_rng(seed).standard_normal(len(sound))
+        rest = rng.standard_normal(len(sound))
+    elif anywhere:
+        whole = read_audio(other, rate=rate).samples.astype(np.float64)
+        start = int(rng.integers(max(len(whole) - len(sound), 0) + 1))
+        rest = np.pad(whole[start : start + len(sound)], (0, max(len(sound) - len(whole), 0)))
     else:
         rest = fixed_length(other, rate).astype(np.float64)
     norms = [float(np.linalg.norm(one)) for one in (sound, rest)]
