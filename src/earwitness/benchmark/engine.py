@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +16,7 @@ from earwitness.benchmark.reruns import check_metrics
 from earwitness.data.clips import Clip
 from earwitness.errors import EarwitnessError, OutputError
 from earwitness.files import held, write_json
+from earwitness.jobs.pool import run as run_all
 from earwitness.models.fingerprint import changed, identity
 from earwitness.models.model import Model
 from earwitness.provenance import commit, versions
@@ -62,6 +65,7 @@ def run(
     measure: Measure[G],
     check: Callable[[G, Model], None] = lambda _grid, _model: None,
     *,
+    jobs: int = 1,
     on_start: Callable[[int], None] | None = None,
     on_clip: Callable[[str], None] | None = None,
     on_passes: Callable[[int], None] | None = None,
@@ -80,12 +84,15 @@ def run(
         Returns the lines of one sound: ``measure(model, name, clip, grid, on_passes)``.
     check : callable, optional
         Raises if a model cannot be measured, before anything is run: ``check(grid, model)``.
+    jobs : int >= 1
+        Processes. With several, the plan, its models and sounds must be picklable, and lines are in
+        the order in which sounds were done.
     on_start : callable, optional
         Called with the number of sounds left.
     on_clip : callable, optional
-        Called with the name of each sound, before it is run.
+        Called with the name of each sound, before it is run; with several processes when it was.
     on_passes : callable, optional
-        Called with the number of forward passes, as they are made.
+        Called with the number of forward passes, as they are made; in one process only.
 
     Raises
     ------
@@ -108,12 +115,40 @@ def run(
         if on_start:
             on_start(sum(len(clips) for _, clips in todo))
         for part, clips in todo:
-            for clip in clips:
-                if on_clip:
-                    on_clip(clip.name)
-                lines = measure(models[part.model], part.model, clip, grid, on_passes)
+            work = partial(_lines, measure, part.model, grid, on_clip if jobs == 1 else None)
+            model = models[part.model] if jobs == 1 else _Loaded(part, folder)
+            for lines in run_all(work, clips, model, workers=jobs, on_passes=on_passes):
+                if on_clip and jobs > 1:
+                    on_clip(lines[0]["clip"])
                 ledger.add([{**line, **facts} for line in lines])
     return read_lines(folder / LINES)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """The model of a part, for a worker."""
+
+    part: Part
+    folder: Path
+
+    def load(self) -> Model:
+        """Return the model."""
+        return self.part.load(self.folder)
+
+
+def _lines(
+    measure: Measure[G],
+    name: str,
+    grid: G,
+    on_clip: Callable[[str], None] | None,
+    model: Model,
+    clip: Clip,
+    on_passes: Callable[[int], None],
+) -> Iterator[list[Line]]:
+    """Yield the lines of one sound."""
+    if on_clip:
+        on_clip(clip.name)
+    yield measure(model, name, clip, grid, on_passes)
 
 
 def _check_models(folder: Path, models: Mapping[str, Model], *, fresh: bool) -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,11 @@ def read_grid(path: Path) -> Grid:
 
 def named_part(name: str, clips: tuple[Clip, ...]) -> Part:
     """Return a part for a model that ``load_model`` loads by name."""
-    return Part(name, lambda _folder: load_model(name), clips)
+    return Part(name, partial(_by_name, name), clips)
+
+
+def _by_name(name: str, _folder: Path) -> Model:
+    return load_model(name)
 
 
 def _texts(path: Path, table: Mapping[str, Any], key: str, default: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait as wait_for
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -28,6 +28,13 @@ Tick = Callable[[int], None]
 Work = Callable[[Model, Item, Tick], Iterator[Result]]
 _AHEAD = 2  # items waiting for each worker; more would only be lost when it is stopped
 _model: Model | None = None
+
+
+class Source(Protocol):
+    """Where workers get the model from; it can be pickled."""
+
+    def load(self) -> Model:
+        """Return the model."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class ModelName:
 def run(
     work: Work[Item, Result],
     items: Sequence[Item],
-    model: Model | ModelName,
+    model: Model | Source,
     *,
     workers: int = 1,
     on_passes: Tick | None = None,
@@ -58,8 +65,8 @@ def run(
         ``work(model, item, on_passes)`` yields results. With several workers a function at the top
         of a module.
     items : sequence
-    model : Model or ModelName
-        A name where there are several workers.
+    model : Model or Source
+        A source, such as a name, where there are several workers.
     workers : int >= 1
         Processes; with 1 the work is done in this one.
     on_passes : callable, optional
@@ -67,12 +74,12 @@ def run(
     """
     tick = on_passes or _nothing
     if workers == 1:
-        own = model.load() if isinstance(model, ModelName) else model
+        own = model if isinstance(model, Model) else model.load()
         for item in items:
             yield from work(own, item, tick)
         return
     if isinstance(model, Model):
-        raise TypeError("workers load their model by its name")
+        raise TypeError("workers load their model themselves, by its name")
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(model,))
     try:
@@ -88,7 +95,7 @@ def run(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(model: ModelName) -> None:
+def _begin(model: Source) -> None:
     """Prepare a worker."""
     global _model
     threading.Thread(target=_end_with_parent, daemon=True).start()
