@@ -105,6 +105,25 @@ def _windows(size: int, length: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in sorted({*range(0, last, hop), last})]
 
 
+def places_of_size(region: Region, shape: tuple[int, int]) -> list[Region]:
+    """Return all places on the grid that a region reaches in moves of half its length or width.
+
+    Examples
+    --------
+    >>> [one[:2] for one in places_of_size(Region(1, 3, 0, 1), (5, 1))]
+    [(0, 2), (1, 3), (2, 4), (3, 5)]
+    """
+    (segments, bands), (first, last, low, high) = shape, region
+    spans, ranges = (
+        [
+            (start, start + length)
+            for start in range(at % max(1, length // 2), size - length + 1, max(1, length // 2))
+        ]
+        for at, length, size in ((first, last - first, segments), (low, high - low, bands))
+    )
+    return [Region(*span, *band) for span, band in product(spans, ranges)]
+
+
 def neighbours(region: Region, steps: tuple[int, int], shape: tuple[int, int]) -> list[Region]:
     """Return the regions with one edge moved out or in by a step, or moved as a whole.
 
