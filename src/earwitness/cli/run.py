@@ -97,6 +97,9 @@ def make_requests(
 ) -> tuple[Request, ...]:
     """Return a request for each method, with the options that the method has.
 
+    ``METHOD.OPTION`` is an option of that method only. An option that a method does not share
+    (``Method.own``) is not taken by it if another method of the run has one of that name.
+
     Raises
     ------
     UnknownNameError
@@ -104,13 +107,18 @@ def make_requests(
     """
     known = {method: METHODS.get(method).declared for method in methods}
     everything: set[str] = set().union(*known.values())
+    dotted = {f"{m.replace('-', '_')}.{n}": (m, n) for m in methods for n in known[m]}
     for name in options:
-        if name not in everything:
+        if name not in everything and name not in dotted:
             raise unknown(f"option of {', '.join(methods)}", name, everything or {"none"})
 
     def own(method: str) -> dict[str, Any]:
-        declared = known[method]
-        return {n: read_value(t, declared[n]) for n, t in options.items() if n in declared}
+        declared, spec = known[method], METHODS.get(method)
+        shared = set().union(*(known[other] for other in methods if other != method))
+        chosen = {n: t for n, t in options.items() if n in declared}
+        chosen = {n: t for n, t in chosen.items() if n not in spec.own or n not in shared}
+        chosen |= {dotted[n][1]: t for n, t in options.items() if dotted.get(n, ("",))[0] == method}
+        return {n: read_value(text, declared[n]) for n, text in chosen.items()}
 
     return tuple(replace(common, method=method, options=own(method)) for method in methods)
 
