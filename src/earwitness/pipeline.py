@@ -111,14 +111,13 @@ def explain(
     seed : int
         Seed of everything drawn at random.
     trust : {"full", "light", "none"}
-        How much the trust card scores: 25 forward passes in full, 7 for a light one;
-        more with a background other than silence.
+        What the trust card scores: 25 passes in full, 7 if light; more with a background.
     curve : bool
         Whether to compute the score at a dozen sizes of the mask, with controls
         (``explanation.curve``): 72 forward passes.
     names : path, optional
-        A CSV table with the columns ``component`` (numbers as they are shown, from 1 on) and
-        ``name``: your own names of the components of a method that has some (``l2i``).
+        A CSV table with the columns ``component`` (numbers from 1 on, as shown) and ``name``: your
+        own names of the components of a method that has some (``l2i``).
     on_passes : callable, optional
         Called with the number of forward passes after every batch.
     **options
