@@ -65,8 +65,8 @@ BUGS = {
     ),
     "explanations: every method gets every option": (
         "collecting/requests.py",
-        "for name in options if FORMER.get(name, name) in names}",
-        "for name in options}",
+        "if name in names and not (",
+        "if not (",
     ),
     "explanations: the page is per folder": (
         "collecting/joined.py",

@@ -28,7 +28,7 @@ from earwitness.evaluation.notes import (
 from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
 from earwitness.masks.drawn import read_drawn
-from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.masks.keep import make_mask, parse_keep, share_of
 from earwitness.masks.rounding import storable
 from earwitness.methods.registry import METHODS, Method
 from earwitness.models.declared import declaration_notes
@@ -128,6 +128,8 @@ def explain_subject(
     model, audio = subject.model, subject.audio
     spec = METHODS.get(request.method)
     settled = spec.settle(request.options)
+    if spec.sized and "size" not in request.options:
+        settled["size"] = share_of(request.keep)
     with torch.inference_mode(False), model.undisturbed():
         target = target or make_target(
             model, subject.outputs, request.target, request.versus,

@@ -12,7 +12,7 @@ from earwitness.cli.options import (
     DEFAULT_MODEL,
     MODEL_HELP,
     SEED,
-    Number,
+    Finite,
     model_name,
     model_options,
     parse_settings,
@@ -48,10 +48,10 @@ _SOUNDS = {"reference": "sounds/b_aligned.wav", "hybrid": "sounds/hybrid.wav"}
     help="How much of the attribution is the culprit, as in explain.  [default: the "
     "least of eight shares whose hybrid regains three quarters of the difference]",
 )  # fmt: skip
-@click.option("--start", type=Number(unit="seconds"), metavar="S",
+@click.option("--start", type=Finite("seconds"), metavar="S",
               help="Start of the part of both recordings that is compared, in seconds.",
               )  # fmt: skip
-@click.option("--end", type=Number(unit="seconds"), metavar="S",
+@click.option("--end", type=Finite("seconds"), metavar="S",
               help="End of that part, in seconds.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(

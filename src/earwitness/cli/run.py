@@ -80,7 +80,7 @@ class Settings:
 def make_requests(
     methods: Sequence[str], options: dict[str, str], common: Request
 ) -> tuple[Request, ...]:
-    """Return a request for each method, with the options that the method has.
+    """Return a request for each method, with the options that the method has (``requests_for``).
 
     Raises
     ------

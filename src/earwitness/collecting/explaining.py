@@ -181,8 +181,8 @@ def explain(
     if single and folder is None:
         return explain_one(
             model, cast(Clip, clip), str(method), target=target, versus=versus, span=span,
-            direction=direction, keep=keep, start=start, end=end, seed=seed, trust=trust, curve=curve, names=names,
-            pool=pool, on_passes=on_passes, **options,
+            direction=direction, keep=keep, start=start, end=end, seed=seed, trust=trust,
+            curve=curve, names=names, pool=pool, on_passes=on_passes, **options,
         )  # fmt: skip
     methods = (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
     requests = requests_for(methods, options, common)

@@ -17,6 +17,9 @@ def requests_for(
 ) -> tuple[Request, ...]:
     """Return a request for each method, with those of the options that the method has.
 
+    ``METHOD.OPTION`` is an option of that method only. An option that a method does not share
+    (``Method.own``) is not taken by it if another method of the run has one of that name.
+
     Raises
     ------
     UnknownNameError
@@ -28,12 +31,21 @@ def requests_for(
         raise ParameterError("no method given: method is a name of list_methods(), or several")
     known = {method: METHODS.get(method).declared for method in methods}
     everything: set[str] = set().union(*known.values())
+    dotted = {f"{m.replace('-', '_')}.{n}": (m, n) for m in methods for n in known[m]}
     for name in options:
-        if FORMER.get(name, name) not in everything:
+        if FORMER.get(name, name) not in everything and name not in dotted:
             raise unknown(f"option of {', '.join(methods)}", name, everything or {"none"})
 
     def own(method: str) -> dict[str, Any]:
-        names = known[method]
-        return {name: options[name] for name in options if FORMER.get(name, name) in names}
+        names, unshared = known[method], METHODS.get(method).own
+        others = set().union(*(known[other] for other in methods if other != method))
+        chosen = {}
+        for given, value in options.items():
+            name = FORMER.get(given, given)
+            if name in names and not (name in unshared and name in others):
+                chosen[given] = value
+            elif dotted.get(given, ("",))[0] == method:
+                chosen[dotted[given][1]] = value
+        return chosen
 
     return tuple(replace(common, method=method, options=own(method)) for method in methods)

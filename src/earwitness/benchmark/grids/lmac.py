@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earwitness.audio import find_clips
 from earwitness.benchmark.cells import explain_by, prepare, seed_of
 from earwitness.benchmark.grid import Choice, Part, choose, named_part
 from earwitness.benchmark.grids.sounds import Items, contaminated_clips, spread
 from earwitness.benchmark.ledger import Line, pack
+from earwitness.clips import find_clips
 from earwitness.data.clips import Clip
 from earwitness.errors import AudioError, EarwitnessError
 from earwitness.evaluation.cases import make_cases
