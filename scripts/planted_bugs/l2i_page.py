@@ -20,8 +20,8 @@ BUGS = {
     ),
     "labels: the trained model is of one label": (
         "models/zoo/checkpoint.py",
-        "task=self.task,",
-        'task="single-label",',
+        '"task": self.task',
+        '"task": "single-label"',
     ),
     "l2i-page: right decisions are shown as wrong": (
         "cli/l2i_cases.py",
