@@ -16,6 +16,7 @@ from earwitness.benchmark.reruns import check_metrics
 from earwitness.data.clips import Clip
 from earwitness.errors import EarwitnessError, OutputError
 from earwitness.files import held, write_json
+from earwitness.jobs.pool import Source
 from earwitness.jobs.pool import run as run_all
 from earwitness.models.fingerprint import changed, identity
 from earwitness.models.model import Model
@@ -116,8 +117,8 @@ def run(
             on_start(sum(len(clips) for _, clips in todo))
         for part, clips in todo:
             work = partial(_lines, measure, part.model, grid, on_clip if jobs == 1 else None)
-            model = models[part.model] if jobs == 1 else _Loaded(part, folder)
-            for lines in run_all(work, clips, model, workers=jobs, on_passes=on_passes):
+            loaded: Model | Source = models[part.model] if jobs == 1 else _Loaded(part, folder)
+            for lines in run_all(work, clips, loaded, workers=jobs, on_passes=on_passes):
                 if on_clip and jobs > 1:
                     on_clip(lines[0]["clip"])
                 ledger.add([{**line, **facts} for line in lines])

@@ -199,8 +199,9 @@ def soft_mask(choice: Choice, values: FloatArray) -> FloatArray:
     if choice.name in ("ideal-ratio-mask", "all-ones") or METHODS.get(choice.name).gives_gains:
         return values.clip(0, 1)
     size = np.abs(values)
-    largest = float(size.max())
-    return size / largest if largest > 0 else size
+    largest = size.max()
+    found: FloatArray = size / largest if largest > 0 else size
+    return found
 
 
 def strongest(values: NDArray[np.floating]) -> FloatArray:
