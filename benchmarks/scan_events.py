@@ -146,8 +146,8 @@ def measure(
     right = sum(any(call.meets(one) for call in truth) for one in found)
     averaged = max(np.mean([part["outputs"][label] for part in parts]) for label in CALLS)
     return Row(
-        kind, level, seed, minutes, window, len(truth), hits, len(found), right, round(float(averaged), 5),
-        commit() or "",
+        kind, level, seed, minutes, window, len(truth), hits, len(found), right,
+        round(float(averaged), 5), commit() or "",
     )  # fmt: skip
 
 
@@ -159,8 +159,8 @@ def stored() -> list[Row]:
         return [
             Row(
                 one["background"], int(one["level"]), int(one["seed"]), float(one["minutes"]),
-                float(one["window"]), int(one["calls"]), int(one["hits"]), int(one["found"]), int(one["right"]),
-                float(one["averaged"]), one["commit"],
+                float(one["window"]), int(one["calls"]), int(one["hits"]), int(one["found"]),
+                int(one["right"]), float(one["averaged"]), one["commit"],
             )
             for one in csv.DictReader(file)
         ]  # fmt: skip
