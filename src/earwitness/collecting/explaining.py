@@ -175,11 +175,12 @@ def explain(
         names=None if names is None else os.fspath(names),
     )  # fmt: skip
     if single and folder is None:
+        one: Any = clip
         return explain_one(
-            model, clip, str(method), target=target, versus=versus, span=span, direction=direction,
+            model, one, str(method), target=target, versus=versus, span=span, direction=direction,
             keep=keep, start=start, end=end, seed=seed, trust=trust, curve=curve, names=names,
             on_passes=on_passes, **options,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
     methods = (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
     requests = requests_for(methods, options, common)
     for request in requests:

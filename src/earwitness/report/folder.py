@@ -298,7 +298,7 @@ class ReportFolder:
         self._above |= {str(one) for one in PurePosixPath(name.lower()).parents}
 
     def _record(self) -> None:
-        facts = {"key": self._key, "parts": self._parts, "sounds": self._sounds}
+        facts: dict[str, Any] = {"key": self._key, "parts": self._parts, "sounds": self._sounds}
         form = {name: getattr(self.form, name) for name in FORM}
         model = None if self.model is None else asdict(self.model)
         facts |= {"page": self._shown, "assets": self._assets, "form": form, "model": model}
