@@ -302,6 +302,8 @@ def test_samples_are_the_same_file_whenever_they_are_written(tmp_path: Path) -> 
     again = [on_disk(one, tmp_path) for one in read_sounds(given, None, str)]
     assert first == again
     assert len({one.clip for one in first}) == 3
+    (other,) = (on_disk(one, tmp_path) for one in read_sounds([(noise(2), RATE)], None, str))
+    assert other.clip not in [one.clip for one in first]
     assert [is_single(one) for one in (given, given[0], given[2], 5, ("a", "b"))] == [
         False, True, True, True, False
     ]  # fmt: skip

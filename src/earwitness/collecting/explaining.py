@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, overload
 
 from earwitness.collecting.explanations import Explanations
 from earwitness.collecting.finishing import finish_sound
@@ -179,10 +179,11 @@ def explain(
         names=None if names is None else os.fspath(names), pool=pool,
     )  # fmt: skip
     if single and folder is None:
+        one: Any = clip
         return explain_one(
-            model, cast(Clip, clip), str(method), target=target, versus=versus, span=span,
-            direction=direction, keep=keep, start=start, end=end, seed=seed, trust=trust,
-            curve=curve, names=names, pool=pool, on_passes=on_passes, **options,
+            model, one, str(method), target=target, versus=versus, span=span, direction=direction,
+            keep=keep, start=start, end=end, seed=seed, trust=trust, curve=curve, names=names,
+            pool=pool, on_passes=on_passes, **options,
         )  # fmt: skip
     methods = (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
     requests = requests_for(methods, options, common)

@@ -194,7 +194,7 @@ class Explanations(Sequence[Explanation]):
         grades = Counter(str(one["verdict"]) for one in rows if one["verdict"])
         said = "".join(f", {count} {grade}" for grade, count in grades.most_common())
         sounds = len({one["path"] for one in rows})
-        of = f" of {sounds} sounds" if rows and sounds != len(rows) else ""
+        of = f" of {sounds} sound{'s' * (sounds > 1)}" if rows and sounds != len(rows) else ""
         failed = f", {len(self.failures)} failures" if self.failures else ""
         return f"<Explanations: {len(self)}{of}{said}{failed}>"
 
