@@ -52,11 +52,11 @@ from earwitness.data.digits import read_digits
 from earwitness.data.mixtures import loudest, mixtures
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation.cases import heard, measure, output_fields
+from earwitness.evaluation.matching import matched_share
 from earwitness.evaluation.orders import order_by, surrogate
 from earwitness.evaluation.passes import evaluate
 from earwitness.evaluation.scrambling import scrambled_maps
 from earwitness.methods.registry import METHODS
-from earwitness.metrics.conciseness import effective_area
 from earwitness.metrics.localisation import map_fields, si_sdr
 from earwitness.metrics.sanity import sanity_spearman as spearman_of
 from earwitness.metrics.sanity import sanity_ssim as ssim_of
@@ -69,7 +69,6 @@ from earwitness.types import FloatArray
 HERE = Path(__file__).parent
 COUNT, FOLD = 160, 4
 CONTROLS = ("random", "energy", "ideal-ratio-mask", "constant", "all-ones")
-_HALVINGS, _CLOSE = 9, 0.005  # of the effective area as heard
 
 
 @dataclass(frozen=True)
@@ -149,28 +148,6 @@ def area_gains(values: FloatArray, share: float) -> FloatArray:
     return gains.reshape(values.shape)
 
 
-def heard_size(probe: Probe, gains: FloatArray) -> float:
-    """Return the effective area of the sound of a mask."""
-    evidence = probe.model.plane.synthesise(
-        torch.from_numpy(gains) * probe.spectrum[None], probe.samples
-    )
-    return float(effective_area(heard(probe, evidence))[0])
-
-
-def matched(probe: Probe, of: Callable[[float], FloatArray], size: float) -> FloatArray:
-    """Return the mask of the share of cells at which the effective area as heard is ``size``."""
-    low, high = 0.0, 1.0
-    share = size
-    for _ in range(_HALVINGS):
-        gains = of(share)
-        found = heard_size(probe, gains)
-        if abs(found - size) <= _CLOSE:
-            break
-        low, high = (share, high) if found < size else (low, share)
-        share = (low + high) / 2
-    return gains
-
-
 def map_of(sound: Sound, name: str, options: dict[str, Any]) -> FloatArray:
     """Return the map of a method or control."""
     probe = sound.probe
@@ -209,7 +186,7 @@ def masks_of(
 
     masks = {"same": values if name == "lmac" else order_by(sound.first, values)}
     masks |= {f"area:{share:.0%}": of(share) for share in SIZES}
-    masks[f"heard:{HEARD:.0%}"] = matched(sound.probe, of, HEARD)
+    masks[f"heard:{HEARD:.0%}"] = of(matched_share(sound.probe, of, HEARD))
     if name in ("optimised-mask", "ideal-ratio-mask"):
         masks["own"] = values.clip(0, 1)
     return masks, values

@@ -28,8 +28,8 @@ from typing import Any
 
 from earwitness.data.clips import MAKERS, Clip
 from earwitness.errors import OutputError, ParameterError
+from earwitness.evaluation.matching import stated
 from earwitness.files import digest_of
-from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS, named_files
 from earwitness.metrics.registry import METRICS
 from earwitness.models.fingerprint import identity
@@ -91,7 +91,7 @@ class Grid:
     methods : tuple of Choice
         Controls that are not named are added.
     masks : tuple of str
-        Rules as for ``--keep``; every method uses all of them.
+        Rules as for ``--keep``, or like ``area:10% as heard``; every method uses all of them.
     metrics : tuple of str
         All that apply if empty.
     seeds : tuple of int
@@ -119,10 +119,7 @@ class Grid:
         named = {choice.name for choice in self.methods}
         missing = tuple(choose(name) for name in CONTROLS if name not in named)
         object.__setattr__(self, "methods", self.methods + missing)
-        rules = [parse_keep(one) for one in self.masks]
-        if any(rule.file for rule in rules):
-            raise ParameterError(f"{self.name}: a mask from a file is of one sound, not of a grid")
-        object.__setattr__(self, "masks", tuple(map(str, rules)))
+        object.__setattr__(self, "masks", tuple(map(stated, self.masks)))
         for what, some in (
             ("method", self.methods),
             ("mask", self.masks),
