@@ -79,7 +79,7 @@ BUGS = {
         "            return list(range(len(self.at)))\n",
     ),
     "pooling: starts in samples where frames are read": (
-        "models/windowed.py",
+        "models/calling/windowed.py",
         "unit = model.plane.hop if isinstance(model, SpectralModel) else 1",
         "unit = 1",
     ),

@@ -144,7 +144,7 @@ BUGS = {
         "or False:",
     ),
     "predict: pool does nothing": (
-        "models/windowed.py",
+        "models/calling/windowed.py",
         "replace(model.lengths, pool=pool)",
         "replace(model.lengths)",
     ),

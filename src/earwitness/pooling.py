@@ -19,9 +19,9 @@ from torch import Tensor
 
 from earwitness.explanation import EVERYTHING_ELSE, Explanation
 from earwitness.masks.measure import measure_mask
+from earwitness.models.calling.windowed import reading
 from earwitness.models.model import Model
 from earwitness.models.target import reported_score
-from earwitness.models.windowed import reading
 from earwitness.scores import Control, Curve, SizeScores, TrustCard
 from earwitness.subject import Subject
 from earwitness.types import Attribution, Audio, FloatArray, Mask, Piece, Target

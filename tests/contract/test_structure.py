@@ -30,7 +30,7 @@ ORDER = [
     ["train"],
     ["render"],
     ["evaluation"],
-    ["subject", "explanation", "store", "pipeline"],
+    ["subject", "explanation", "store", "pooling", "pipeline"],
     ["comparing"],
     ["jobs"],
     ["checking"],

@@ -15,8 +15,8 @@ import earwitness
 from earwitness.audio import write_audio
 from earwitness.errors import ParameterError
 from earwitness.explanation import Explanation
+from earwitness.models.calling.windowed import pooled, reading
 from earwitness.models.model import Model
-from earwitness.models.windowed import pooled, reading
 from earwitness.models.wrapping import wrap
 from earwitness.plane.stft import Plane
 from earwitness.subject import open_subject
