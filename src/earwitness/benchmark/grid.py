@@ -28,6 +28,7 @@ from typing import Any
 from earwitness.data.clips import MAKERS, Clip
 from earwitness.errors import OutputError, ParameterError
 from earwitness.files import digest_of
+from earwitness.jobs.pool import ModelName
 from earwitness.masks.keep import parse_keep
 from earwitness.methods.registry import METHODS, named_files
 from earwitness.metrics.registry import METRICS
@@ -72,11 +73,14 @@ class Part:
     load : callable
         ``load(folder) -> Model``; the folder of the run holds models that are trained for it.
     clips : tuple of Clip
+    named : ModelName or None
+        How workers load the model, if there may be several.
     """
 
     model: str
     load: Callable[[Path], Model]
     clips: tuple[Clip, ...]
+    named: ModelName | None = None
 
 
 @dataclass(frozen=True)
