@@ -34,7 +34,7 @@ BUGS = {
         "    if path.is_symlink():\n",
     ),
     "doors: one error ends predict": (
-        "cli/predict.py",
+        "jobs/predicting.py",
         "except Exception as error",
         "except ZeroDivisionError as error",
     ),

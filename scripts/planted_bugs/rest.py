@@ -199,7 +199,7 @@ BUGS = {
         "                return\n",
     ),
     "jobs: workers outlive their parent": (
-        "jobs/pool.py",
+        "jobs/workers.py",
         "os._exit(1)",
         "pass",
     ),

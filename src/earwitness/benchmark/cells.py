@@ -81,7 +81,12 @@ def measure_clip(
             head |= {"target": str(setting.target), "score": pack(_score(setting))}
             return [{**head, **line} for line in _Sound(setting, grid, tick).lines()]
     except EarwitnessError as error:
-        return [{**head, "method": None, "mask": None, "route": "map", "failed": str(error)}]
+        return [{**head, **failed_line(str(error))}]
+
+
+def failed_line(reason: str) -> Line:
+    """Return what the only line of a sound that cannot be measured holds beside its names."""
+    return {"method": None, "mask": None, "route": "map", "failed": reason}
 
 
 def prepare(model: Model, clip: Clip) -> Setting:

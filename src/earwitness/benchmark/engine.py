@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from earwitness.benchmark.cells import measure_clip
+from earwitness.benchmark.cells import failed_line, measure_clip
 from earwitness.benchmark.grid import Grid, Part
-from earwitness.benchmark.ledger import Ledger, Line, read_lines
+from earwitness.benchmark.ledger import Ledger, Line, arrange, read_lines
 from earwitness.benchmark.reruns import check_metrics
 from earwitness.data.clips import Clip
 from earwitness.errors import EarwitnessError, OutputError
 from earwitness.files import held, write_json
-from earwitness.jobs.pool import Source
-from earwitness.jobs.pool import run as run_all
+from earwitness.jobs.pool import ModelName, Pool
 from earwitness.models.fingerprint import changed, identity
 from earwitness.models.model import Model
 from earwitness.provenance import commit, versions
@@ -42,22 +42,79 @@ class Planned(Keyed, Protocol):
 
 
 G = TypeVar("G", bound=Planned)
-Measure = Callable[[Model, str, Clip, G, Callable[[int], None] | None], list[Line]]
+Tick = Callable[[int], None]
+Measure = Callable[[Model, str, Clip, G, Tick | None], list[Line]]
+
+
+@dataclass(frozen=True)
+class SoundTask(Generic[G]):
+    """A sound to measure.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model in the results.
+    clip : Clip
+    grid : Planned
+    measure : callable
+        Returns its lines.
+    """
+
+    model: str
+    clip: Clip
+    grid: G
+    measure: Measure[G]
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.clip.name
+
+
+def measure_task(model: Model, task: SoundTask[G], on_passes: Tick) -> Iterator[list[Line]]:
+    """Yield the lines of a sound."""
+    yield task.measure(model, task.model, task.clip, task.grid, on_passes)
 
 
 def run_grid(
     grid: Grid,
     folder: Path,
     *,
+    workers: int = 1,
     on_start: Callable[[int], None] | None = None,
     on_clip: Callable[[str], None] | None = None,
-    on_passes: Callable[[int], None] | None = None,
+    on_passes: Tick | None = None,
 ) -> list[Line]:
-    """Run the missing sounds of a grid, and return the lines of all sounds; see ``run``."""
+    """Run the missing sounds of a grid, and return the lines of all sounds; see ``run``.
+
+    Parameters
+    ----------
+    workers : int >= 1
+        Processes; several load the models of the grid, and the one it compares with, by name.
+    """
+    sent = grid
+    measure: Measure[Grid] = measure_clip
+    if workers > 1:  # models are not sent
+        sent = replace(grid, parts=(), other=None)
+        if grid.other is not None:
+            other = ModelName(grid.other.loaded, str(grid.other.device))
+            measure = partial(_measure_beside, other)
     return run(
-        grid, folder, measure_clip, check_metrics,
+        grid, folder, measure, check_metrics, workers=workers, sent=sent,
         on_start=on_start, on_clip=on_clip, on_passes=on_passes,
     )  # fmt: skip
+
+
+def _measure_beside(
+    other: ModelName, model: Model, name: str, clip: Clip, grid: Grid, tick: Tick | None
+) -> list[Line]:
+    """Return the lines of a sound in a worker, with another model to compare with."""
+    return measure_clip(model, name, clip, replace(grid, other=_other_model(other)), tick)
+
+
+@cache
+def _other_model(named: ModelName) -> Model:
+    return named.load()
 
 
 def run(
@@ -66,10 +123,11 @@ def run(
     measure: Measure[G],
     check: Callable[[G, Model], None] = lambda _grid, _model: None,
     *,
-    jobs: int = 1,
+    workers: int = 1,
+    sent: G | None = None,
     on_start: Callable[[int], None] | None = None,
     on_clip: Callable[[str], None] | None = None,
-    on_passes: Callable[[int], None] | None = None,
+    on_passes: Tick | None = None,
 ) -> list[Line]:
     """Measure the missing sounds of a plan, and return the lines of all sounds.
 
@@ -85,15 +143,17 @@ def run(
         Returns the lines of one sound: ``measure(model, name, clip, grid, on_passes)``.
     check : callable, optional
         Raises if a model cannot be measured, before anything is run: ``check(grid, model)``.
-    jobs : int >= 1
-        Processes. With several, the plan, its models and sounds must be picklable, and lines are in
-        the order in which sounds were done.
+    workers : int >= 1
+        Processes. A sound that ends its worker twice has a failure among the lines that are
+        returned, and is tried again when the run is repeated.
+    sent : optional
+        The plan as workers get it, without what cannot be sent to another process.
     on_start : callable, optional
         Called with the number of sounds left.
     on_clip : callable, optional
-        Called with the name of each sound, before it is run; with several processes when it was.
+        Called with the name of each sound, before it is run.
     on_passes : callable, optional
-        Called with the number of forward passes, as they are made; in one process only.
+        Called with the number of forward passes, as they are made in this process.
 
     Raises
     ------
@@ -115,14 +175,36 @@ def run(
         ]
         if on_start:
             on_start(sum(len(clips) for _, clips in todo))
+        lost: list[Line] = []
+
+        def leave(task: SoundTask[G], reason: str) -> list[list[Line]]:
+            names = {"model": task.model, "clip": task.name, "group": task.clip.group}
+            lost.append(
+                {
+                    **names,
+                    "sound": None,
+                    "left": 0,
+                    **failed_line(f"{task.name}: {reason}"),
+                    **facts,
+                }
+            )
+            return []
+
         for part, clips in todo:
-            work = partial(_lines, measure, part.model, grid, on_clip if jobs == 1 else None)
-            loaded: Model | Source = models[part.model] if jobs == 1 else _Loaded(part, folder)
-            for lines in run_all(work, clips, loaded, workers=jobs, on_passes=on_passes):
-                if on_clip and jobs > 1:
-                    on_clip(lines[0]["clip"])
-                ledger.add([{**line, **facts} for line in lines])
-    return read_lines(folder / LINES)
+            tasks = [SoundTask(part.model, clip, sent or grid, measure) for clip in clips]
+            several = None if workers == 1 else part.named or _Loaded(part, folder)
+            with Pool(several or models[part.model], workers) as pool, closing(
+                pool.run(
+                    measure_task, tasks, on_passes=on_passes, lost=leave,
+                    on_begin=lambda task: on_clip(task.name) if on_clip else None,
+                )
+            ) as found:  # fmt: skip
+                for lines in found:
+                    ledger.add([{**line, **facts} for line in lines])
+        arrange(
+            folder / LINES, [(part.model, clip.name) for part in grid.parts for clip in part.clips]
+        )
+    return [*read_lines(folder / LINES), *lost]
 
 
 @dataclass(frozen=True)
@@ -135,21 +217,6 @@ class _Loaded:
     def load(self) -> Model:
         """Return the model."""
         return self.part.load(self.folder)
-
-
-def _lines(
-    measure: Measure[G],
-    name: str,
-    grid: G,
-    on_clip: Callable[[str], None] | None,
-    model: Model,
-    clip: Clip,
-    on_passes: Callable[[int], None],
-) -> Iterator[list[Line]]:
-    """Yield the lines of one sound."""
-    if on_clip:
-        on_clip(clip.name)
-    yield measure(model, name, clip, grid, on_passes)
 
 
 def _check_models(folder: Path, models: Mapping[str, Model], *, fresh: bool) -> None:

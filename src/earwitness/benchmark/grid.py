@@ -30,6 +30,7 @@ from earwitness.data.clips import MAKERS, Clip
 from earwitness.errors import OutputError, ParameterError
 from earwitness.evaluation.matching import stated
 from earwitness.files import digest_of
+from earwitness.jobs.pool import Source
 from earwitness.methods.registry import METHODS, named_files
 from earwitness.metrics.registry import METRICS
 from earwitness.models.fingerprint import identity
@@ -73,11 +74,14 @@ class Part:
     load : callable
         ``load(folder) -> Model``; the folder of the run holds models that are trained for it.
     clips : tuple of Clip
+    named : Source or None
+        How workers load the model; by ``load`` if None, which must be picklable then.
     """
 
     model: str
     load: Callable[[Path], Model]
     clips: tuple[Clip, ...]
+    named: Source | None = None
 
 
 @dataclass(frozen=True)

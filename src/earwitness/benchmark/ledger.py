@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from earwitness.errors import OutputError
+from earwitness.files import write_text
 
 Line = dict[str, Any]
 
@@ -94,6 +95,21 @@ def read_lines(path: Path) -> list[Line]:
             lines += pending
             pending = []
     return lines
+
+
+def arrange(path: Path, order: Sequence[tuple[str, str]]) -> None:
+    """Put the lines of sounds, given by model and name, in an order, in the file of results.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; the file is as it was then.
+    """
+    lines = read_lines(path)
+    place = {key: number for number, key in enumerate(order)}
+    ordered = sorted(lines, key=lambda line: place[line["model"], line["clip"]])
+    if ordered != lines:
+        write_text(path, "".join(json.dumps(line, allow_nan=False) + "\n" for line in ordered))
 
 
 def _whole(path: Path) -> Iterator[tuple[Line, int]]:

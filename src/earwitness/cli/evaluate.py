@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from earwitness.cli.options import MODEL_HELP, SEED, model_name, model_options, place, say
+from earwitness.cli.options import MODEL_HELP, SEED, model_name, model_options, place, say, whole
 from earwitness.cli.results import Verb, emit
 
 _METHODS = ("integrated-gradients", "gradcam", "lime")
@@ -46,6 +46,10 @@ _METRICS = (
 @click.option("--seed", "seeds", type=SEED, multiple=True, default=(0,),
               show_default=True, help="May be given several times.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
+@click.option(
+    "--jobs", type=whole(1, 1000), default=1, show_default=True,
+    help="Number of processes.",
+)  # fmt: skip
 @click.option("--no-listening", is_flag=True, help="Omit the players.")
 @click.option(
     "-o", "--output", default="earwitness-evaluation", show_default=True, type=place, metavar="DIR",
@@ -65,6 +69,7 @@ def evaluate(
     other: str | None,
     seeds: tuple[int, ...],
     device: str,
+    jobs: int,
     no_listening: bool,
     output: str,
     as_json: bool,
@@ -78,6 +83,7 @@ def evaluate(
     from earwitness.data.clips import folder as clips_in
     from earwitness.errors import AudioError
     from earwitness.evaluation.matching import matched_rule
+    from earwitness.jobs.pool import ModelName
     from earwitness.models.fingerprint import identity
     from earwitness.models.registry import load_model
     from earwitness.models.target import output_index
@@ -87,7 +93,8 @@ def evaluate(
     if target:
         output_index(found, target)
     regression = found.task == "regression"
-    part = Part(model, lambda _: found, tuple(clips_in(paths=[folder], target=target)))
+    part = Part(model, lambda _: found, tuple(clips_in(paths=[folder], target=target)),
+                ModelName(model, device))  # fmt: skip
     second = None if other is None else load_model(other, device=device)
     facts = {"target": target} | ({"other": identity(second)} if second else {})
     grid = Grid(
@@ -114,4 +121,4 @@ def evaluate(
         for row in rows:
             emit(json.dumps(row.facts(), allow_nan=False))
 
-    return run(grid, Path(output), listen=not no_listening, show=show)
+    return run(grid, Path(output), listen=not no_listening, show=show, workers=jobs)

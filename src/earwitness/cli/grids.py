@@ -29,7 +29,12 @@ T = TypeVar("T")
 
 
 def run(
-    grid: Grid, folder: Path, *, listen: bool, show: Callable[[list[Row]], None] | None = None
+    grid: Grid,
+    folder: Path,
+    *,
+    listen: bool,
+    show: Callable[[list[Row]], None] | None = None,
+    workers: int = 1,
 ) -> int:
     """Run a grid, write its tables and print their paths; return 1 if it was stopped.
 
@@ -37,11 +42,13 @@ def run(
     ----------
     show : callable, optional
         Called with the rows, to print them.
+    workers : int >= 1
+        Processes.
     """
 
     def work() -> tuple[list[Line], list[Row]]:
         with progress("measuring") as (start, step):
-            lines = run_grid(grid, folder, on_start=start, on_clip=step)
+            lines = run_grid(grid, folder, workers=workers, on_start=start, on_clip=step)
         with progress("players") as (start, step):
             return lines, write_results(grid, folder, lines, listen=listen, on_clip=step)
 

@@ -66,7 +66,7 @@ def run_plan(
 
     def work() -> list[Line]:
         with progress("measuring") as (start, step):
-            return run(plan, folder, measure, jobs=jobs, on_start=start, on_clip=step)
+            return run(plan, folder, measure, workers=jobs, on_start=start, on_clip=step)
 
     lines = resumable(folder, work)
     if lines is None:

@@ -27,7 +27,7 @@ from earwitness.clips import find_with_roots
 from earwitness.collecting.finishing import finish_sound
 from earwitness.collecting.requests import requests_for
 from earwitness.files import held
-from earwitness.jobs.explaining import Outcome, Task, explain_task
+from earwitness.jobs.explaining import Outcome, Task, explain_task, lost_task
 from earwitness.jobs.pool import ModelName, run
 from earwitness.jobs.resuming import difference, key_of
 from earwitness.jobs.targets import check_target, parts_of
@@ -213,7 +213,7 @@ class Run:
         several = self.settings.workers > 1
         model = self.named if several else self.model
         with closing(
-            run(work, tasks, model, workers=self.settings.workers, on_passes=tick)
+            run(work, tasks, model, workers=self.settings.workers, on_passes=tick, lost=lost_task)
         ) as found:
             yield from found
 

@@ -51,6 +51,11 @@ class Task:
     shown: bool = False
     audio: bool = True
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.clip)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -149,6 +154,12 @@ def explain_task(
     finally:
         if made:
             finish(task, saved)
+
+
+def lost_task(task: Task, reason: str) -> list[Outcome]:
+    """Return the outcome of every request of a sound whose worker ended, with the reason."""
+    line = f"{task.clip}: {reason}"
+    return [Outcome(task.clip, one.method, None, (line,)) for one in task.requests]
 
 
 def _failure(task: Task, request: Request, error: Exception, share: float = 1.0) -> Outcome:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from earwitness.errors import EarwitnessError, unforeseen
 from earwitness.evaluation.notes import length_notes
 from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
@@ -13,6 +17,54 @@ from earwitness.models.target import probabilities
 from earwitness.pipeline import loaded
 from earwitness.subject import Clip, open_subject
 from earwitness.types import Pool
+
+
+@dataclass(frozen=True)
+class PredictTask:
+    """A sound file, and how outputs for the windows of a long one are pooled (``predict``)."""
+
+    clip: Path
+    pool: Pool | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.clip)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What became of a sound file.
+
+    Attributes
+    ----------
+    task : PredictTask
+    outputs : dict or None
+        As ``predict`` returns it.
+    error : str
+        Why there is none.
+    """
+
+    task: PredictTask
+    outputs: dict[str, Any] | None
+    error: str = ""
+
+
+def predict_task(
+    model: Model, task: PredictTask, _on_passes: Callable[[int], None]
+) -> Iterator[Predicted]:
+    """Yield what a model makes of a sound file."""
+    try:
+        yield Predicted(task, predict(model, task.clip, pool=task.pool))
+    except EarwitnessError as error:
+        yield Predicted(task, None, str(error))
+    except Exception as error:
+        yield Predicted(task, None, f"{task.clip}: {unforeseen(error)}")
+
+
+def lost_prediction(task: PredictTask, reason: str) -> list[Predicted]:
+    """Return what became of a sound file whose worker ended."""
+    return [Predicted(task, None, f"{task.clip}: {reason}")]
 
 
 def predict(model: Model | str, clip: Clip, *, pool: Pool | None = None) -> dict[str, Any]:

@@ -91,6 +91,11 @@ def explain_event(
         yield Explained(task, {}, f"{task.name}: {unforeseen(error)}")
 
 
+def lost_event(task: EventTask, reason: str) -> list[Explained]:
+    """Return what became of an event whose worker ended."""
+    return [Explained(task, {}, f"{task.name}: {task.request.method}: {reason}")]
+
+
 def _explained(model: Model, task: EventTask, on_passes: Callable[[int], None]) -> Explained:
     folder = task.folder / task.request.method
     there = finished(folder, ())

@@ -12,17 +12,27 @@ from typing import Any
 from earwitness.clips import find_with_roots
 from earwitness.errors import AudioError, EarwitnessError, ParameterError
 from earwitness.files import held
-from earwitness.jobs.pool import ModelName, run
+from earwitness.jobs.pool import ModelName, Pool
 from earwitness.jobs.resuming import key_of
 from earwitness.jobs.targets import label_folders
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.pipeline import check_request, count_passes
 from earwitness.recordings.events import Rule, find_events
-from earwitness.recordings.explaining import EventTask, Explained, explain_event
+from earwitness.recordings.explaining import (
+    EventTask,
+    Explained,
+    explain_event,
+    lost_event,
+)
 from earwitness.recordings.folder import ScanFolder
 from earwitness.recordings.plan import Plan, Progress, Scan, recommended
-from earwitness.recordings.scoring import ScoreTask, read_scores, score_recording
+from earwitness.recordings.scoring import (
+    ScoreTask,
+    lost_recording,
+    read_scores,
+    score_recording,
+)
 from earwitness.recordings.tables import (
     EVENTS,
     Place,
@@ -144,8 +154,10 @@ def run_scan(
     clips = find_with_roots(recordings, failed.append)
     if not clips:
         raise AudioError("; ".join(failed) or "no recordings given")
-    with held(root):
-        work = _Work(model, plan, cut, root, on_progress or _ignore, failed, named)
+    several = None if plan.workers == 1 else named
+    workers = 1 if several is None else plan.workers
+    with held(root), Pool(several or model, workers) as pool:
+        work = _Work(model, plan, cut, root, on_progress or _ignore, failed, pool)
         return work.over(clips, overwrite=overwrite)
 
 
@@ -154,10 +166,10 @@ class _Work:
 
     def __init__(
         self, model: Model, plan: Plan, cut: Cut, root: Path,
-        on_progress: Callable[[Progress], None], failed: list[str], named: ModelName | None,
+        on_progress: Callable[[Progress], None], failed: list[str], pool: Pool,
     ) -> None:  # fmt: skip
         self.model, self.plan, self.cut, self.root = model, plan, cut, root
-        self.tell, self.failed, self.named = on_progress, failed, named
+        self.tell, self.failed, self.pool = on_progress, failed, pool
 
     def over(self, clips: Mapping[Path, Path], *, overwrite: bool) -> Scan:
         cut, request = self.cut, self.plan.request
@@ -190,11 +202,10 @@ class _Work:
         verdicts = {str(one.task.folder): one.verdict for one in explained.values()}
         return Scan(rows, verdicts, self.failed, folder.page)
 
-    def _run(self, work: Any, tasks: list[Any], tick: Callable[[int], None]) -> Iterator[Any]:
-        several = self.plan.workers > 1 and self.named is not None
-        model = self.named if several and self.named is not None else self.model
-        workers = self.plan.workers if several else 1
-        with closing(run(work, tasks, model, workers=workers, on_passes=tick)) as found:
+    def _run(
+        self, work: Any, tasks: list[Any], tick: Callable[[int], None], lost: Any
+    ) -> Iterator[Any]:
+        with closing(self.pool.run(work, tasks, on_passes=tick, lost=lost)) as found:
             yield from found
 
     def _score(self, places: list[Place]) -> list[Place]:
@@ -210,7 +221,7 @@ class _Work:
 
         tasks = [ScoreTask(place.path, place.folder, self.cut) for place in places]
         fine, ended = set(), 0.0
-        for one in self._run(score_recording, tasks, tick):
+        for one in self._run(score_recording, tasks, tick, lost_recording):
             ended += lengths[one.task.recording]
             done = ended
             self.tell(Progress("scanning", ended, total))
@@ -261,7 +272,8 @@ class _Work:
 
         places = {task.folder: key for key, task in tasks.items()}
         found = {}
-        for count, one in enumerate(self._run(explain_event, list(tasks.values()), tick), start=1):
+        some = self._run(explain_event, list(tasks.values()), tick, lost_event)
+        for count, one in enumerate(some, start=1):
             done = float(each * count)
             self.tell(Progress("explaining", done, total))
             if one.files:

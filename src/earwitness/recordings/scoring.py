@@ -46,6 +46,11 @@ class ScoreTask:
     folder: Path
     cut: Cut
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return shown_name(self.recording)
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -103,6 +108,11 @@ def score_recording(
         raise
     except Exception as error:
         yield Scored(task, f"{task.recording}: {unforeseen(error)}")
+
+
+def lost_recording(task: ScoreTask, reason: str) -> list[Scored]:
+    """Return what became of a recording whose worker ended."""
+    return [Scored(task, f"{task.name}: {reason}")]
 
 
 def is_scored(folder: Path) -> bool:
