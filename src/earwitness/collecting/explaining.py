@@ -6,7 +6,6 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
@@ -21,7 +20,7 @@ from earwitness.collecting.watching import watching
 from earwitness.errors import OutputError, ParameterError
 from earwitness.explanation import Explanation
 from earwitness.files import held
-from earwitness.jobs.explaining import Task, explain_task, reason
+from earwitness.jobs.explaining import Task, explain_task, lost_task, reason
 from earwitness.jobs.pool import ModelName, run
 from earwitness.jobs.resuming import difference, key_of
 from earwitness.jobs.targets import check_target, each_target, parts_of
@@ -44,6 +43,11 @@ class Item:
     number: int
     clip: Path | Audio
     requests: tuple[Request, ...]
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.clip.name if isinstance(self.clip, Audio) else str(self.clip)
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,7 @@ class _Run:
         made: dict[tuple[int, str], list[Explanation]] = defaultdict(list)
         with watching(self._passes(len(items)), self.progress) as tell:
             reached = 0.0
-            for one in self._run(explain_item, items):
+            for one in self._run(explain_item, items, lost_item):
                 reached += one.share * count_passes(one.request)
                 tell(reached, sounds[one.number].name)
                 if one.explanation is None:
@@ -276,7 +280,7 @@ class _Run:
         work = partial(explain_task, finish=partial(finish_sound, root, ""))
         passes = {one.method: count_passes(one) for one in self.requests}
         with watching(self._passes(len(tasks)), self.progress) as tell:
-            for one in self._run(work, tasks):
+            for one in self._run(work, tasks, lost_task):
                 reached += one.share * passes[one.method]
                 tell(reached, one.clip.name)
                 if one.folder is None:
@@ -289,17 +293,17 @@ class _Run:
     def _passes(self, sounds: int) -> float:
         return float(sum(map(count_passes, self.requests)) * sounds)
 
-    def _run(self, work: Any, items: list[Any]) -> Iterator[Any]:
+    def _run(self, work: Any, items: list[Any], lost: Any) -> Iterator[Any]:
         model = self.model if self.named is None else self.named
-        some = run(work, items, model, workers=self.jobs, on_passes=self.on_passes)
-        try:
-            with closing(some) as found:
-                yield from found
-        except BrokenProcessPool as error:
-            raise ParameterError(
-                f"jobs={self.jobs}: a process ended; a script that starts processes does its work "
-                'below if __name__ == "__main__":'
-            ) from error
+        some = run(work, items, model, workers=self.jobs, on_passes=self.on_passes, lost=lost)
+        with closing(some) as found:
+            yield from found
+
+
+def lost_item(item: Item, reason: str) -> list[Kept]:
+    """Return what became of the requests of a sound whose worker ended."""
+    line = f"{item.name}: {reason}"
+    return [Kept(item.number, request, None, line) for request in item.requests]
 
 
 def explain_item(model: Model, item: Item, on_passes: Tick) -> Iterator[Kept]:
@@ -312,19 +316,18 @@ def explain_item(model: Model, item: Item, on_passes: Tick) -> Iterator[Kept]:
             model, item.clip, start=first.start, end=first.end, seed=first.seed, pool=first.pool
         )
 
-    name = item.clip.name if isinstance(item.clip, Audio) else str(item.clip)
     for request in item.requests:
         share = 1.0
         try:
             several = each_target(model, subject, request)
             share = 1 / len(several)
         except Exception as error:
-            yield Kept(item.number, request, None, reason(name, request, error))
+            yield Kept(item.number, request, None, reason(item.name, request, error))
             continue
         for _part, one in several:
             try:
                 found = explain_subject(subject(), one, on_passes=on_passes)
             except Exception as error:
-                yield Kept(item.number, request, None, reason(name, request, error), share)
+                yield Kept(item.number, request, None, reason(item.name, request, error), share)
             else:
                 yield Kept(item.number, request, found, share=share)
