@@ -2,9 +2,11 @@
 
 ``python scripts/kills.py [COMMAND...] [--kills 4] [--seed 0] [--folder DIR]`` runs ``explain``,
 ``evaluate``, ``bench``, ``scan`` and both trainings once undisturbed, on sounds and a model that it
-makes.
+makes; three of them with ``--jobs 2`` too.
 Then every kill -9 comes at a moment drawn from the time in which the command writes, in a folder of
-its own; the command is repeated, and must end with the same files, none of them hidden. With
+its own; the command is repeated, and must end with the same files, none of them hidden, and no
+process may be left. Of commands with several processes, all are killed, or the first one only, or
+one worker, as drawn; after the last, the command must end by itself. With
 ``--folder`` the results are kept, and the script goes on where it was.
 """
 
@@ -31,6 +33,8 @@ import numpy as np
 import soundfile
 
 RATE = 16000
+PATIENCE = 10.0  # s in which workers notice that their parent has ended
+VICTIMS = ("all", "first", "worker")
 TIMES = ("seconds", "versions", "commit")  # of a run, not of its results
 MODEL = """
 import torch
@@ -75,6 +79,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "bench": ("bench", "grid.toml"),
     "scan": ("scan", "recordings", *MODEL_OPTION, "--window", "0.5", "--on", "0.4", "--top", "2",
              "--method", "saliency", "--trust", "light"),
+    "explain-jobs": ("explain", "sounds", *MODEL_OPTION, "--method", "saliency", "--method", "lime",
+                     "--set", "samples=100", "--jobs", "2"),
+    "evaluate-jobs": ("evaluate", "python:model.py:make", "sounds", "--method", "saliency",
+                      "--metric", "faithfulness", "--jobs", "2"),
+    "scan-jobs": ("scan", "recordings", *MODEL_OPTION, "--window", "0.5", "--on", "0.4", "--top",
+                  "2", "--method", "saliency", "--trust", "light", "--jobs", "2"),
     "classifier": ("train", "classifier", "--data", "sounds", "--epochs", "25"),
     "lmac": ("train", "lmac", *MODEL_OPTION, "--data", "sounds", "--epochs", "4", "--batch", "4",
              "--crop", "0.5", "--contaminate", "white"),
@@ -133,18 +143,53 @@ def run_whole(root: Path, words: Sequence[str], output: str) -> Whole:
 
 
 def kill_once(
-    root: Path, words: Sequence[str], output: str, whole: Whole, moment: float
+    root: Path, words: Sequence[str], output: str, whole: Whole, moment: float, victim: str
 ) -> list[str]:
     """Kill a command after ``moment`` seconds, repeat it, and return what is wrong then."""
     process = start(root, words, output)
     with suppress(subprocess.TimeoutExpired):
         process.wait(moment)
+    wrong = []
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    again = start(root, words, output).wait()
-    wrong = [] if again == 0 else [f"the command ends with {again}"]
+        if victim == "all":
+            os.killpg(process.pid, signal.SIGKILL)
+        elif victim == "first":
+            process.kill()
+        else:
+            for pid in sorted(members(process.pid) - {process.pid}, reverse=True)[:1]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        code = process.wait()
+        if victim == "worker" and code:
+            wrong.append(f"the command ended with {code} after its worker")
+        wrong += left_running(process.pid)
+    again = start(root, words, output)
+    if again.wait():
+        wrong.append(f"the command ends with {again.returncode}")
+    wrong += left_running(again.pid)
     return wrong + differences(whole.contents, contents(root / output))
+
+
+def left_running(session: int) -> list[str]:
+    """Return a line on the processes of a session that are still there after a few seconds."""
+    end = time.monotonic() + PATIENCE
+    while members(session) and time.monotonic() < end:
+        time.sleep(0.05)
+    left = members(session)
+    return [f"{len(left)} processes are left"] if left else []
+
+
+def members(session: int) -> set[int]:
+    """Return the processes of a session, without zombies; none where there is no ``/proc``."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, own = stat.read_text().rsplit(")", 1)[1].split()[:4]
+        except OSError:  # it has ended
+            continue
+        if int(own) == session and state != "Z":
+            found.add(int(stat.parent.name))
+    return found
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -202,12 +247,14 @@ def kill_all(root: Path, commands: Sequence[str], kills: int, seed: int) -> int:
         words = COMMANDS[name]
         whole = run_whole(root, words, f"{name}-whole-{time.time_ns()}")
         for run in left:
-            moment = random.Random(run).uniform(whole.begun, whole.ended)
+            drawn = random.Random(run)
+            moment = drawn.uniform(whole.begun, whole.ended)
+            victim = drawn.choice(VICTIMS) if "--jobs" in words else "all"
             output = f"{run}-{time.time_ns()}"
-            known[run] = kill_once(root, words, output, whole, moment)
+            known[run] = kill_once(root, words, output, whole, moment, victim)
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"run": run, "moment": moment, "wrong": known[run]}) + "\n")
-            print(f"{run}: killed after {moment:.2f} s of {whole.ended:.2f} s:",
+            print(f"{run}: killed {victim} after {moment:.2f} s of {whole.ended:.2f} s:",
                   "; ".join(known[run]) or "ends as the whole run", flush=True)  # fmt: skip
     failed = sum(bool(wrong) for wrong in known.values())
     print(f"{len(known)} kills, {failed} did not end as the whole run")

@@ -143,6 +143,21 @@ BUGS = {
         "or model.trained_seconds is not None:",
         "or False:",
     ),
+    "scan: JSON lines have NaN": (
+        _ROOM + "tables.py",
+        "[None if value != value else float(",
+        "[None if False else float(",
+    ),
+    "scan: JSON lines of another label": (
+        _ROOM + "tables.py",
+        "dict(zip(labels, cells",
+        "dict(zip(labels, cells[::-1]",
+    ),
+    "scan: JSON lines stay after --overwrite": (
+        _ROOM + "folder.py",
+        "*(SCORES_CSV, SCORES_JSONL,",
+        "*(SCORES_CSV,",
+    ),
     "predict: pool does nothing": (
         "models/calling/windowed.py",
         "replace(model.lengths, pool=pool)",

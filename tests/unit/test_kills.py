@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import kills  # noqa: E402
 
 
-@pytest.mark.parametrize("command", ["explain", "scan"])
+@pytest.mark.parametrize("command", ["explain", "scan", "scan-jobs"])
 def test_a_killed_command_ends_as_a_whole_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:

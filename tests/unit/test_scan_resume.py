@@ -194,13 +194,37 @@ def test_from_python_options_are_checked_before_anything_is_read(recording: Path
     assert_array_equal([e["start"] for e in found.events], [4.5, 12.0])
 
 
+def test_json_lines_hold_what_the_csv_holds(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = tones(20.0)
+    sound[int(5.3 * RATE)] = np.nan
+    soundfile.write(recording, sound, RATE, subtype="FLOAT")
+    scan(capsys, str(recording), "--top", "0")
+    scan(capsys, str(recording), "--top", "0", "--scores", "jsonl")
+    with Path("earwitness-scan/rec/scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = Path("earwitness-scan/rec/scores.jsonl").read_text().splitlines()
+    assert [
+        {
+            "start": str(one["start"]),
+            "end": str(one["end"]),
+            **{k: "" if v is None else f"{v:.6g}" for k, v in one["outputs"].items()},
+        }
+        for one in map(json.loads, lines)
+    ] == rows
+    assert sum('"low": null' in line for line in lines) == 2
+    scan(capsys, str(recording), "--top", "0", "--overwrite")
+    assert not Path("earwitness-scan/rec/scores.jsonl").exists()
+
+
 def test_parquet_without_its_extra_is_refused_before_the_work(
     recording: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     code, _, err = scan(capsys, str(recording), "--scores", "parquet")
     assert code == 2
-    assert "pip install 'earwitness[tables]', or use --scores csv" in err
+    assert "pip install 'earwitness[tables]', or use --scores jsonl" in err
     assert not Path("earwitness-scan").exists()
 
 

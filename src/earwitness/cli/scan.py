@@ -80,8 +80,9 @@ if TYPE_CHECKING:
     help="Number of processes, for several recordings and for explanations.",
 )  # fmt: skip
 @click.option(
-    "--scores", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True,
-    help="Format of the scores of all windows; Parquet needs the extra tables.",
+    "--scores", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True,
+    help="Format of the scores of all windows; jsonl is JSON lines, and Parquet needs the extra "
+    "tables.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the results of an earlier scan.")
 @click.option(

@@ -25,6 +25,7 @@ from earwitness.recordings.tables import (
     EVENTS,
     RAVEN,
     SCORES_CSV,
+    SCORES_JSONL,
     SCORES_PARQUET,
     Place,
 )
@@ -34,7 +35,10 @@ from earwitness.store import is_ours, own_files
 
 RECORD = "scan.json"
 _SCHEMA = 1
-_OF_RECORDING = (SCORES, LEVELS, FACTS, RAVEN, AUDACITY, BIRDNET, SCORES_CSV, SCORES_PARQUET)
+_OF_RECORDING = (
+    *(SCORES, LEVELS, FACTS, RAVEN, AUDACITY, BIRDNET),
+    *(SCORES_CSV, SCORES_JSONL, SCORES_PARQUET),
+)
 _RESERVED = {name.lower() for name in (RECORD, PAGE, EVENTS, *_OF_RECORDING)}
 
 

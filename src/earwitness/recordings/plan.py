@@ -28,7 +28,7 @@ class Plan:
         Events of each label that are explained, the strongest.
     request : Request
         How they are explained.
-    scores : {"csv", "parquet"}
+    scores : {"csv", "jsonl", "parquet"}
     workers : int
     """
 

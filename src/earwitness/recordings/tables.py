@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from earwitness.recordings.windows import Cut
 
 RAVEN, AUDACITY, BIRDNET = "raven.txt", "audacity.txt", "birdnet.csv"
 EVENTS = "events.csv"
-SCORES_CSV, SCORES_PARQUET = "scores.csv", "scores.parquet"
+SCORES_CSV, SCORES_JSONL, SCORES_PARQUET = "scores.csv", "scores.jsonl", "scores.parquet"
 _ROWS = 4096  # windows of scores that are written together
 _DIGITS = 6
 
@@ -93,17 +94,20 @@ def write_labels(place: Place, events: Sequence[Event], rate: int) -> None:
 
 
 def write_scores(place: Place, scores: Scores, cut: Cut, labels: Sequence[str], kind: str) -> Path:
-    """Write the scores of every window, as CSV or as Parquet, and return the file.
+    """Write the scores of every window, as a table or as JSON lines, and return the file.
 
     Columns are ``start`` and ``end`` in seconds, and one for each label. The cells of a window
-    with NaN or infinite samples are empty.
+    with NaN or infinite samples are empty. In JSON lines ``outputs`` is an object, label to score
+    or null.
 
     Parameters
     ----------
-    kind : {"csv", "parquet"}
+    kind : {"csv", "jsonl", "parquet"}
     """
     if kind == "parquet":
         return _write_parquet(place.folder / SCORES_PARQUET, scores, cut, labels)
+    if kind == "jsonl":
+        return _write_lines(place.folder / SCORES_JSONL, scores, cut, labels)
     path = place.folder / SCORES_CSV
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -121,8 +125,19 @@ def require_tables() -> None:
         import pyarrow  # noqa: F401
     except ImportError:
         raise ParameterError(
-            "Parquet needs pyarrow: pip install 'earwitness[tables]', or use --scores csv"
+            "Parquet needs pyarrow: pip install 'earwitness[tables]', or use --scores jsonl"
         ) from None
+
+
+def _write_lines(path: Path, scores: Scores, cut: Cut, labels: Sequence[str]) -> Path:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for starts, ends, values in _blocks(scores, cut):
+            for start, end, row in zip(starts, ends, values.tolist(), strict=True):
+                cells = [None if value != value else float(f"{value:.{_DIGITS}g}") for value in row]
+                outputs = dict(zip(labels, cells, strict=True))
+                window = {"start": _seconds(start), "end": _seconds(end), "outputs": outputs}
+                file.write(json.dumps(window, allow_nan=False) + "\n")
+    return path
 
 
 def _write_parquet(path: Path, scores: Scores, cut: Cut, labels: Sequence[str]) -> Path:
