@@ -15,8 +15,8 @@ BUGS = {
     ),
     "heard: a grid forgets that masks are as heard": (
         "evaluation/matching.py",
-        "(AS_HEARD if rule.endswith(AS_HEARD) else \"\")",
-        "\"\"",
+        '(AS_HEARD if rule.endswith(AS_HEARD) else "")',
+        '""',
     ),
     "speed: the floor passes fewer inputs": (
         "benchmark/speed/floor.py",
