@@ -68,6 +68,11 @@ BUGS = {
         "found + self.loudness * loudness(magnitude)",
         "found + 0 * self.loudness * loudness(magnitude)",
     ),
+    "sized: soft gains follow the level": (
+        "decoders/slim.py",
+        "found + 0 * self.loudness",
+        "found + self.loudness * loudness(magnitude)",
+    ),
     "sized: the level of the sound matters": (
         "plane/cutting.py",
         "relative = (magnitude / size.clamp(min=_LEAST))",

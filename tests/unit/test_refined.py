@@ -63,7 +63,7 @@ def test_steps_refine_the_order_of_one_sound(folder: str, white: Audio) -> None:
         masks.append((found.values >= 0.5).float().numpy())
         np.testing.assert_allclose(masks[-1].mean(), 0.01, atol=1e-3)
         assert len(found.details.get("notes", ())) == (steps > 0)
-    assert method.passes({"steps": 10}) == 63
+    assert method.passes({"size": 0.1, "steps": 10}) == 63
     case = make_cases(probe, masks)["audio"]
     loss = 4 * -np.log(case["p_evidence"]) + np.log(case["p_remainder"])
     assert loss[1] < loss[0] - 0.1, loss

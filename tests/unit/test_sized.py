@@ -19,7 +19,7 @@ from earwitness.errors import ParameterError
 from earwitness.layers.finding import find_layers
 from earwitness.models.target import probabilities
 from earwitness.plane.cutting import loudness
-from earwitness.train.explaining import evaluate_batch, evaluate_heard
+from earwitness.train.explaining import evaluate_batch, evaluate_heard, of_a_size
 from earwitness.train.lmac import Training
 from earwitness.train.settings import Settings
 from earwitness.types import Audio
@@ -46,8 +46,10 @@ def test_the_share_and_the_level_reach_the_logits(white: Audio) -> None:
         small, large = (
             decoder.logits(*given, batch.magnitude, torch.tensor([one])) for one in (0.03, 0.3)
         )
-        flat = decoder.logits(*given, torch.ones_like(batch.magnitude))
-    torch.testing.assert_close(plain - flat, 0.5 * loudness(batch.magnitude))
+        flat = decoder.logits(*given, torch.ones_like(batch.magnitude), torch.tensor([0.03]))
+        same = decoder.logits(*given, torch.ones_like(batch.magnitude))
+    torch.testing.assert_close(small - flat, 0.5 * loudness(batch.magnitude))
+    torch.testing.assert_close(same, plain)  # soft gains do not follow the level
     assert float((small - large).abs().max()) > 1e-3
     assert float((small - plain).abs().max()) > 1e-3
     with torch.no_grad():
@@ -90,6 +92,7 @@ def test_every_other_batch_is_cut_to_a_share_per_clip(sounds: list[Path]) -> Non
     assert 0.29 < float(drawn.max()) <= 0.3
     middle = float(drawn.median())
     np.testing.assert_allclose(middle, (0.03 * 0.3) ** 0.5, rtol=0.05)  # log-uniform
+    assert of_a_size(Weights(size=3.0, guidance=4.0)) == Weights(size=3.0, guidance=0.0)
     plain = Training(coarse(), sounds[:12], sounds[12:], replace(SETTINGS, decoder="slim"))
     plain.optimiser.step()
     plain.schedule.step()

@@ -10,10 +10,10 @@ channel of the deepest layer (``Activations.conditioning``). The conditioning we
 of that layer, and scales and shifts the features at every level (FiLM). So the decoder has no
 weights that are specific to a class.
 
-A sized decoder takes the share of cells to keep as well, and adds a learnt multiple of the cell's
-level to the logits: ``z = L + a ln(|X| / rms)``. The logits order the cells. Without a share their
-sigmoid is a soft mask; with one, the mask is the share of cells of largest ``z``. So one decoder
-serves every size.
+A sized decoder takes the share of cells to keep as well. Without a share the sigmoid of its logits
+``L`` is a soft mask. With one, cells are ordered by ``z = L + a ln(|X| / rms)``, with a learnt
+multiple ``a`` of the cell's level, and the mask is the share of cells of largest ``z``. So one
+decoder serves every size. Soft gains have no such term, since it does not depend on the model.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Decoder(nn.Module):
         frames : int
             Number of frames of the plane for this sound.
         magnitude : Tensor, shape (batch, freq, frame)
-            Linear magnitude of the input, for a sized decoder.
+            Linear magnitude of the input, for a share.
         share : Tensor, shape (batch,), optional
             Share of cells to keep; gains are then 0 or 1, and gradients pass as through a sigmoid.
         """
@@ -157,6 +157,8 @@ class Decoder(nn.Module):
         found = self.place @ (_STEEP * rows)
         if not self.sized:
             return found
+        if share is None:
+            return found + 0 * self.loudness  # which processes that share gradients need to be used
         assert magnitude is not None
         return found + self.loudness * loudness(magnitude)
 

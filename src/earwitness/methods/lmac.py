@@ -30,6 +30,10 @@ _RATE = 0.5  # of Adam, in units of the logits
 _INSTEAD = "use a method without a trained decoder, such as optimised-mask or lrp"
 
 
+def _passes(size: float, steps: int) -> int:
+    return 6 * steps + (3 if size else 4) if steps else 1
+
+
 @register(
     "lmac",
     summary="gains that a trained decoder computes from the model's activations, in one pass",
@@ -40,7 +44,7 @@ _INSTEAD = "use a method without a trained decoder, such as optimised-mask or lr
     own=("steps",),
     needs_training=True,
     layerwise=True,
-    cost=lambda options: 1 + (6 * options["steps"] + 2 if options["steps"] else 0),
+    cost=lambda options: _passes(options["size"], options["steps"]),
 )
 def lmac(
     probe: Probe,
@@ -68,17 +72,18 @@ def lmac(
     device = probe.device
     explainer.decoder.to(device)
     given = (probe.model, probe.magnitude, probe.wave, probe.target.index)
-    values = explainer.gains(*given, size or None)
-    probe.tick(1)
     details: dict[str, Any] = {
         "decoder": decoder or "built in",
         "conditioned": explainer.conditioned,
     }
+    if not (steps and size):
+        values = explainer.gains(*given, size or None)
+        probe.tick(1)
     if steps:
         share = size or float(values.mean())
-        values = soft_cut(
-            refined(probe, explainer.logits(*given, size or None), share, steps), share
-        )
+        logits = explainer.logits(*given, share)
+        probe.tick(1)
+        values = soft_cut(refined(probe, logits, share, steps), share)
         details["notes"] = [
             f"refined by {steps} gradient steps on this sound: its scores are partly due to the "
             "optimisation, which finds cells that raise the score and need not be evidence"
