@@ -110,7 +110,8 @@ class Explainer:
                 outputs = model(wave.unsqueeze(0))
             else:
                 outputs = model.from_magnitude(magnitude.unsqueeze(0))
-            maps, conditioning = recorded.maps(), None
+            maps = recorded.maps()
+            conditioning: Any = None  # of the published decoder, which explains the decision only
             if self.conditioned:
                 conditioning = recorded.conditioning(
                     outputs, torch.tensor([target], device=wave.device)
