@@ -32,7 +32,7 @@ _APART = 0.5  # share of a rectangle that another start may cover
 _MOVES = 4  # at most for each start and step
 _NOTHING = Region(0, 0, 0, 0)
 _SETTLED = 0.1  # share of the first region's effect below which no further one counts
-_REFINING = 150  # evaluations that refine the starts of one region, about
+_REFINING = 100  # evaluations that refine the starts of one region, about
 
 
 def count(options: Mapping[str, Any]) -> int:
@@ -64,10 +64,10 @@ def region_search(
     """Search for the region with the largest ``effect / size ** compact``, from coarse to fine.
 
     The effect of a region is ``score(input) - score(input with the region replaced)``. Overlapping
-    rectangles of several lengths are evaluated, over all bands and over a third of them. The best
-    three are refined: edges move by four, two and one segments or bands, as long as that is better.
-    The next region is searched with the first one replaced, until its effect is below a tenth of
-    the first one's.
+    rectangles of a fifth and a tenth of the length are evaluated, over all bands and over a third
+    of them. The best three are refined: edges move by four, two and one segments or bands, as long
+    as that is better. The next region is searched with the first one replaced, until its effect is
+    below a tenth of the first one's.
 
     The map is the effect of each region per second and unit of the ERB-rate scale, and zero
     elsewhere. With ``--direction down``, regions are what lowers the score.

@@ -20,7 +20,7 @@ from earwitness.probe import Probe
 
 STEP = 0.05  # s, default length of a segment
 MOST = 80  # segments at most by default, so that the number of evaluations is bounded
-LENGTHS = (16, 8, 4)  # segments, of the rectangles that are evaluated first
+PARTS = (5, 10)  # of the sound, lengths of the rectangles that are evaluated first
 THIRD = 3  # of the scale, width of the band of these beside the whole of it
 
 
@@ -82,16 +82,16 @@ class Grid:
 
 
 def coarse_regions(segments: int, bands: int) -> list[Region]:
-    """Return rectangles of several lengths, each over all bands and over a third of them.
+    """Return rectangles of a fifth and a tenth of the length, over all bands and a third of them.
 
     Neighbours overlap by half in both directions.
 
     Examples
     --------
     >>> len(coarse_regions(80, 24)), [tuple(one) for one in coarse_regions(3, 1)]
-    (402, [(0, 3, 0, 1)])
+    (168, [(0, 1, 0, 1), (1, 2, 0, 1), (2, 3, 0, 1)])
     """
-    spans = [one for length in LENGTHS for one in _windows(segments, length)]
+    spans = [one for part in PARTS for one in _windows(segments, max(1, segments // part))]
     ranges = [one for width in (bands, -(-bands // THIRD)) for one in _windows(bands, width)]
     return [
         Region(*span, *band) for span, band in product(dict.fromkeys(spans), dict.fromkeys(ranges))
