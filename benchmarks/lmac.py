@@ -2,24 +2,24 @@
 
 DATA holds ``esc10`` (as ESC-50 is shipped), ``fsdd`` and ``noises/room.flac``; each DECODER is what
 ``earwitness train lmac --data DATA/esc10 --folds 1,2,3 --seed N`` wrote. Everything is explained on
-fold 4, which nothing was chosen on. Results are kept in RUN, a line for every sound, and not
-measured again; ``--condition NAME`` measures one condition only, so several processes can share the
-work, ``--tuned DIR`` adds a fine-tuned decoder, and ``--table`` writes ``benchmarks/lmac.md`` and
+fold 4, which nothing was chosen on, and scored as audio. Results are kept in RUN, a line for every
+sound, method and mask, and not measured again; ``--condition NAME`` and ``--method NAME`` measure
+some only, so several processes can share the work, ``--tuned DIR`` adds a fine-tuned decoder,
+``--other MODEL`` another classifier for transfer, and ``--table`` writes ``benchmarks/lmac.md`` and
 ``.csv`` from what is there.
 
-Every method's map is made into three masks: the very gains of the first decoder's map in the
-method's own order, so that size and softness are equal to the last digit; the same with the gains
-raised to a power at which their mean is at most 0.10; and the binary mask of the 10 % largest
-cells. A classifier that hears loud and quiet alike takes a constant gain for no mask at all, so
-mean gain alone says little: beside it stands the effective area ``(sum g)^2 / (n sum g^2)``, which
-is the area of a binary mask and one for a constant.
+Every method's map is made into these masks: the very gains of the first decoder's map in the
+method's own order, so that size and softness are equal to the last digit; binary masks of the 2, 5,
+10, 20 and 30 % largest cells, of which the area under AI, AD and FF against size is one figure
+without a size; and the binary mask whose effective area as heard is 15 % (``--match``). Scattered
+cells spread in the inverse transform, so equal shares of cells are not heard at equal size.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,23 +27,40 @@ from typing import Any
 
 import numpy as np
 import torch
-from lmac_tables import FAITHFUL, OPTIMISED, SANITY_CLIPS, SECONDS, SEED, lines_of, tables
+from lmac_tables import (
+    FAITHFUL,
+    HEARD,
+    OPTIMISED,
+    SANITY_CLIPS,
+    SECONDS,
+    SEED,
+    SIZED,
+    SIZES,
+    SMALL,
+    STEPPED,
+    Line,
+    lines_of,
+    tables,
+)
 
 from earwitness.audio import read_audio
-from earwitness.benchmark.cells import ideal_ratio_mask, prepare, seed_of
+from earwitness.benchmark.cells import Setting, ideal_ratio_mask, prepare, seed_of
 from earwitness.benchmark.localisation.grid import OPTIONS
 from earwitness.data.clips import Clip, Material
 from earwitness.data.collection import Item, read_collection
 from earwitness.data.digits import read_digits
 from earwitness.data.mixtures import loudest, mixtures
 from earwitness.errors import EarwitnessError
-from earwitness.evaluation.cases import make_cases, measure
+from earwitness.evaluation.cases import heard, measure, output_fields
+from earwitness.evaluation.matching import matched_share
 from earwitness.evaluation.orders import order_by, surrogate
+from earwitness.evaluation.passes import evaluate
 from earwitness.evaluation.scrambling import scrambled_maps
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, si_sdr
 from earwitness.metrics.sanity import sanity_spearman as spearman_of
 from earwitness.metrics.sanity import sanity_ssim as ssim_of
+from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe
 from earwitness.provenance import commit
@@ -51,8 +68,7 @@ from earwitness.types import FloatArray
 
 HERE = Path(__file__).parent
 COUNT, FOLD = 160, 4
-SMALL = 0.10
-_TUNED = "lmac, fine-tuned"
+CONTROLS = ("random", "energy", "ideal-ratio-mask", "constant", "all-ones")
 
 
 @dataclass(frozen=True)
@@ -115,22 +131,14 @@ CONDITIONS = {
 }  # fmt: skip
 
 
-def small_gains(gains: FloatArray, mean: float = SMALL) -> FloatArray:
-    """Return gains to the power that brings their mean down to ``mean``, if it is above."""
-    low, high = 1.0, 1.0
-    while float((gains**high).mean()) > mean and high < 1e3:
-        low, high = high, 2 * high
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (middle, high) if float((gains**middle).mean()) > mean else (low, middle)
-    return (gains**high).astype(np.float32)
+@dataclass(frozen=True)
+class Sound:
+    """A mixture with the model's outputs, and the gains of the first decoder."""
 
-
-def effective(gains: FloatArray) -> float:
-    """Return the effective area of gains."""
-    wide = gains.astype(np.float64)
-    squares = float((wide**2).mean())
-    return float(wide.mean()) ** 2 / squares if squares > 0 else 0.0
+    setting: Setting
+    probe: Probe
+    first: FloatArray
+    other: tuple[Model, int] | None
 
 
 def area_gains(values: FloatArray, share: float) -> FloatArray:
@@ -140,98 +148,142 @@ def area_gains(values: FloatArray, share: float) -> FloatArray:
     return gains.reshape(values.shape)
 
 
-def maps_of(
-    probe: Probe, truth: dict[str, Any], decoders: dict[str, str], optimise: bool
-) -> Iterator[tuple[str, FloatArray]]:
-    """Yield the name and the map of every method and control, the decoders first."""
-    for name, decoder in decoders.items():
-        yield name, _map(probe, "lmac", {"decoder": decoder})
-    if _TUNED in decoders:
-        return
-    for name, options in OPTIONS.items():
-        yield name, _map(probe, name, options)
-    if optimise:
-        yield "optimised-mask", _map(probe, "optimised-mask", {})
-    yield "random", surrogate_of(probe)
-    yield "energy", probe.magnitude.numpy()
-    yield "ideal-ratio-mask", ideal_ratio_mask(*truth["levels"])
-
-
-def surrogate_of(probe: Probe) -> FloatArray:
-    rng = np.random.default_rng(probe.seed)
-    return np.asarray(surrogate(probe.magnitude.numpy(), rng), np.float32)
-
-
-def _map(probe: Probe, name: str, options: dict[str, Any]) -> FloatArray:
+def map_of(sound: Sound, name: str, options: dict[str, Any]) -> FloatArray:
+    """Return the map of a method or control."""
+    probe = sound.probe
+    if name == "random":
+        rng = np.random.default_rng(probe.seed)
+        return np.asarray(surrogate(probe.magnitude.numpy(), rng), np.float32)
+    if name == "energy":
+        return probe.magnitude.numpy()
+    if name == "ideal-ratio-mask":
+        return ideal_ratio_mask(*sound.setting.truth["levels"])
     method = METHODS.get(name)
     values: FloatArray = method.function(probe, **method.settle(options)).values.numpy()
     return values
 
 
-def measure_sound(
-    model: Any, clip: Clip, decoders: dict[str, str], optimise: bool
-) -> list[dict[str, Any]]:
-    """Return a line for every method and mask of one sound."""
-    with model.undisturbed():
-        setting = prepare(model, clip)
-        probe = Probe(model, torch.from_numpy(setting.material.input), setting.target,
-                      seed=seed_of(SEED, clip.name))  # fmt: skip
-        truth = dict(setting.truth)
-        found = dict(maps_of(probe, truth, decoders, optimise))
-        gains = next(iter(found.values()))
-        masks: dict[tuple[str, str], FloatArray] = {}
-        for name, values in found.items():
-            own = values if name.startswith("lmac") else order_by(gains, values)
-            masks[name, "same"] = own
-            masks[name, "small"] = small_gains(own)
-            masks[name, "area:10%"] = area_gains(values, SMALL)
-            if name in ("optimised-mask", "ideal-ratio-mask"):
-                masks[name, "own"] = values.clip(0, 1)
-        if _TUNED not in decoders:
-            masks["all-ones", "own"] = np.ones_like(gains)
-            masks["constant", "same"] = np.full_like(gains, gains.mean())
-        cases = make_cases(probe, list(masks.values()), whole=setting.whole)
-        lines = []
-        figures = {route: measure({**case, **truth}, FAITHFUL) for route, case in cases.items()}
-        sound = measure({**cases["spectrogram"], **truth}, ["si-sdr-source"])["si-sdr-source"]
-        for k, (name, mask) in enumerate(masks):
-            one: dict[str, Any] = {"method": name, "mask": mask}
-            one["area"] = float(masks[name, mask].mean())
-            one["effective area"] = effective(masks[name, mask])
-            one |= {f"{m} {route}": float(figures[route][m][k])
-                    for route in figures for m in FAITHFUL}  # fmt: skip
-            one["si-sdr-source"] = float(sound[k])
-            lines.append(one)
-        for name, values in found.items():
-            case = {**truth, **map_fields(values[None]), "map": values}
-            mass = float(measure(case, ["relevance-mass"])["relevance-mass"][0])
-            lines.append({"method": name, "mask": "map", "relevance-mass": mass})
-        source, mixture = setting.material.source, setting.material.input
-        before = float(si_sdr(mixture[None], source)[0])
-        head = {"clip": clip.name, "target": str(setting.target), "input si-sdr": before}
-        return [{**head, **line} for line in lines]
+def masks_of(
+    sound: Sound, name: str, options: dict[str, Any]
+) -> tuple[dict[str, FloatArray], FloatArray | None]:
+    """Return the masks of a method by name, and its map; a decoder is asked for each size."""
+    if name == "constant":
+        return {"same": np.full_like(sound.first, sound.first.mean())}, None
+    if name == "all-ones":
+        return {"own": np.ones_like(sound.first)}, None
+    if name == "lmac" and options.get("steps"):
+        values = map_of(sound, name, {**options, "size": SMALL})
+        return {f"area:{SMALL:.0%}": area_gains(values, SMALL)}, values
+    values = map_of(sound, name, options)
+    if name == "lmac":
+
+        def of(share: float) -> FloatArray:
+            return area_gains(map_of(sound, name, {**options, "size": share}), share)
+    else:
+
+        def of(share: float) -> FloatArray:
+            return area_gains(values, share)
+
+    masks = {"same": values if name == "lmac" else order_by(sound.first, values)}
+    masks |= {f"area:{share:.0%}": of(share) for share in SIZES}
+    masks[f"heard:{HEARD:.0%}"] = of(matched_share(sound.probe, of, HEARD))
+    if name in ("optimised-mask", "ideal-ratio-mask"):
+        masks["own"] = values.clip(0, 1)
+    return masks, values
+
+
+def measure_method(sound: Sound, label: str, name: str, options: dict[str, Any]) -> list[Line]:
+    """Return a line for every mask of a method, and one for its map."""
+    probe, truth = sound.probe, sound.setting.truth
+    masks, values = masks_of(sound, name, options)
+    gains = list(masks.values())
+    passes = evaluate(probe, gains, routes=("audio",), sounds=True)
+    assert passes.sounds is not None
+    case = output_fields(probe.model, probe.target, sound.setting.whole, passes.audio)
+    case |= {"gains": np.stack(gains), "heard": heard(probe, passes.sounds), **truth}
+    case |= {"sounds": passes.sounds.numpy()}
+    figures = measure(case, [*FAITHFUL, *SIZED, "si-sdr-source"])
+    before = float(si_sdr(probe.wave.numpy()[None], truth["source_sound"])[0])
+    lines = []
+    for k, mask in enumerate(masks):
+        one: Line = {"mask": mask, **{metric: float(row[k]) for metric, row in figures.items()}}
+        one["gain of si-sdr"] = one["si-sdr-source"] - before
+        if sound.other and mask in ("same", f"area:{SMALL:.0%}"):
+            model, decided = sound.other
+            with torch.no_grad(), model.undisturbed():
+                outputs = model(passes.sounds[k][None])
+            one["kept by another"] = float(int(outputs.argmax()) == decided)
+        lines.append(one)
+    if values is not None:
+        case = {**truth, **map_fields(values[None]), "map": values}
+        found = measure(case, ["relevance-mass", "pointing-game"])
+        lines.append({"mask": "map", **{metric: float(row[0]) for metric, row in found.items()}})
+    return [{"method": label, **line} for line in lines]
+
+
+def rows_of(decoders: list[str], tuned: str | None) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return method and options by the name of the row."""
+    rows: dict[str, tuple[str, dict[str, Any]]] = {
+        f"lmac, seed {k}": ("lmac", {"decoder": one}) for k, one in enumerate(decoders)
+    }
+    rows[STEPPED] = ("lmac", {"decoder": decoders[0], "steps": 10})
+    if tuned:
+        rows["lmac, fine-tuned"] = ("lmac", {"decoder": tuned})
+    rows |= {name: (name, dict(options)) for name, options in OPTIONS.items()}
+    return rows | {name: (name, {}) for name in ("optimised-mask", *CONTROLS)}
 
 
 def run(
-    data: Path, folder: Path, decoders: dict[str, str], wanted: list[str], suffix: str = ""
-) -> None:
+    data: Path, folder: Path, decoders: list[str], tuned: str | None, wanted: list[str],
+    methods: list[str], other: str | None,
+) -> None:  # fmt: skip
+    """Measure what is not in the folder yet, sound by sound."""
     torch.set_num_threads(1)
-    model = load_model("esc10")
+    model, second = load_model("esc10"), load_model(other) if other else None
     folder.mkdir(parents=True, exist_ok=True)
-    for name in wanted:
-        path = folder / f"{name}{suffix}.jsonl"
-        done = {line["clip"] for line in lines_of(path)}
-        for number, clip in enumerate(CONDITIONS[name].clips(data)):
-            if clip.name in done:
+    rows = {
+        name: row
+        for name, row in rows_of(decoders, tuned).items()
+        if name in methods or not methods
+    }
+    for condition in wanted:
+        path = folder / f"{condition}.jsonl"
+        done = {(line["clip"], line["method"]) for line in lines_of(path)}
+        for number, clip in enumerate(CONDITIONS[condition].clips(data)):
+            left = [name for name in rows if (clip.name, name) not in done]
+            if not condition.startswith("mix") or number >= OPTIMISED:
+                left = [name for name in left if name != "optimised-mask"]
+            if not left:
                 continue
-            optimise = name.startswith("mix") and number < OPTIMISED
-            lines = measure_sound(model, clip, decoders, optimise)
-            text = "".join(json.dumps({**line, "commit": commit()}) + "\n" for line in lines)
+            sound = sound_of(model, second, clip, decoders[0])
+            with model.undisturbed():
+                lines = [line for name in left for line in measure_method(sound, name, *rows[name])]
+            head = {
+                "clip": clip.name,
+                "commit": commit(),
+                "area of lmac": float(sound.first.mean()),
+            }
+            text = "".join(json.dumps({**head, **line}) + "\n" for line in lines)
             with path.open("a", encoding="utf-8") as file:
                 file.write(text)
-            print(name, number + 1, clip.name, flush=True)
-    if "mix12" in wanted and not suffix:
-        sanity(model, data, folder, next(iter(decoders.values())))
+            print(condition, number + 1, clip.name, flush=True)
+    if "mix12" in wanted and not methods:
+        sanity(model, data, folder, decoders[0])
+
+
+def sound_of(model: Model, second: Model | None, clip: Clip, decoder: str) -> Sound:
+    """Return a sound with what its methods share."""
+    with model.undisturbed():
+        setting = prepare(model, clip)
+        wave = torch.from_numpy(setting.material.input)
+        probe = Probe(model, wave, setting.target, seed=seed_of(SEED, clip.name))
+        sound = Sound(setting, probe, np.empty(0, np.float32), None)
+        first = map_of(sound, "lmac", {"decoder": decoder})
+    decided = None
+    if second is not None:
+        with second.undisturbed(), torch.no_grad():
+            decided = (second, int(second(wave[None]).argmax()))
+    return Sound(setting, probe, first, decided)
 
 
 def sanity(model: Any, data: Path, folder: Path, decoder: str) -> None:
@@ -260,21 +312,21 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("decoders", nargs="+")
     parser.add_argument("--condition", action="append", choices=list(CONDITIONS))
+    parser.add_argument("--method", action="append", default=[])
     parser.add_argument("--tuned")
+    parser.add_argument("--other")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
-        tables(
-            arguments.run, arguments.decoders, {name: one.title for name, one in CONDITIONS.items()}
-        )
+        titles = {name: one.title for name, one in CONDITIONS.items()}
+        tables(arguments.run, len(arguments.decoders), titles)
         return
-    decoders = {f"lmac, seed {k}": one for k, one in enumerate(arguments.decoders)}
     wanted = arguments.condition or list(CONDITIONS)
     try:
-        if arguments.tuned:
-            run(arguments.data, arguments.run, {_TUNED: arguments.tuned}, wanted, ".tuned")
-        else:
-            run(arguments.data, arguments.run, decoders, wanted)
+        run(
+            arguments.data, arguments.run, arguments.decoders, arguments.tuned, wanted,
+            arguments.method, arguments.other,
+        )  # fmt: skip
     except EarwitnessError as error:
         raise SystemExit(str(error)) from None
 

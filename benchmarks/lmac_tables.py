@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from earwitness.benchmark.statistics import holm, interval, intervals, paired_tests
+from earwitness.benchmark.statistics import holm, intervals, paired_tests
 
 HERE = Path(__file__).parent
 SECONDS, SEED = 2.5, 0
 OPTIMISED = 32  # mixtures of each level that optimised-mask is run on
 SANITY_CLIPS = 10
+SIZES = (0.02, 0.05, 0.1, 0.2, 0.3)  # shares of cells
+SMALL, HEARD = 0.1, 0.15  # share of cells; effective area as heard
+STEPPED = "lmac, seed 0, steps=10"
 FAITHFUL = ("average-increase", "average-drop", "average-gain", "faithfulness", "fidelity")
 SHOWN = ("AI %", "AD %", "AG %", "FF", "Fid-In")
-TRUE = ("relevance-mass", "si-sdr-source")
+SIZED = ("area", "effective-area", "effective-area-audio")
+CURVED = ("average-increase", "average-drop", "faithfulness")
+HEADINGS = {
+    "same": "the very gains of `lmac, seed 0`, in each method's order",
+    f"area:{SMALL:.0%}": f"binary, the largest {100 * SMALL:.0f} % of the cells",
+    f"heard:{HEARD:.0%}": f"binary, at an effective area as heard of {100 * HEARD:.0f} %",
+    "own": "their own gains",
+}
+Line = dict[str, Any]
+Values = Mapping[str, Mapping[str, float]]  # of a method, by sound
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
+def lines_of(path: Path) -> list[Line]:
     """Return the lines of sounds that are whole; a torn last one is left out."""
     if not path.exists():
         return []
@@ -29,37 +42,46 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
-def tables(folder: Path, decoders: list[str], titles: dict[str, str]) -> None:
+def tables(folder: Path, decoders: int, titles: Mapping[str, str]) -> None:
     """Write what was measured as Markdown and CSV, a part for each condition and its title."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Line] = []
     parts = []
     commits: set[str] = set()
-    for name, title in titles.items():
-        lines = [*lines_of(folder / f"{name}.jsonl"), *lines_of(folder / f"{name}.tuned.jsonl")]
+    for condition, title in titles.items():
+        lines = lines_of(folder / f"{condition}.jsonl")
         if not lines:
             continue
         commits |= {str(line["commit"]) for line in lines}
         count = len({line["clip"] for line in lines})
         parts.append(f"## {title}\n\n{count} sounds of {SECONDS} s.\n")
-        for mask, heading in (("same", "the very gains of `lmac`, in each method's order"),
-                            ("small", "the same, raised to a power: mean gain at most 0.10"),
-                            ("area:10%", "binary, the largest 10 % of the cells"),
-                            ("own", "their own gains")):  # fmt: skip
-            for route in ("spectrogram", "audio"):
-                parts.append(f"### {heading}; {route}\n")
-                parts.append(_table(lines, mask, route, name, rows))
-        parts.append(_truth(lines, name, rows))
+        table = _Table(condition, rows)
+        for mask, heading in HEADINGS.items():
+            some = [line for line in lines if line["mask"] == mask]
+            if some:
+                parts.append(f"### {heading}\n")
+                parts.append(table.of(some, (*SIZED, *FAITHFUL), mask))
+        parts.append("### area under the curves from 2 to 30 % of the cells\n")
+        parts.append(table.of(curves(lines), CURVED, "2 to 30 %"))
+        parts.append("### where the true source is\n")
+        parts.append(_truth(table, lines))
+        others = [line for line in lines if "kept by another" in line]
+        if others:
+            parts.append("### decision of another classifier, kept on the evidence\n")
+            for mask in dict.fromkeys(line["mask"] for line in others):
+                some = [line for line in others if line["mask"] == mask]
+                parts.append(f"{HEADINGS[mask]}:\n\n{table.of(some, ('kept by another',), mask)}")
     head = [
         "# L-MAC, measured",
         "",
         "Made by `python benchmarks/lmac.py DATA RUN DECODER...` and the same with `--table`; what "
         "it means is in [docs/lmac.md](../docs/lmac.md).",
-        f"Commit {', '.join(sorted(commits))}, torch {torch.__version__}, seed {SEED}; "
-        f"{len(decoders)} decoders of seeds 0 to {len(decoders) - 1}; `optimised-mask` on the "
-        f"first {OPTIMISED} mixtures of each level.",
+        f"Commit {', '.join(sorted(commits))}, torch {torch.__version__}, seed {SEED}, scored as "
+        f"audio; decoders of seeds 0 to {decoders - 1}; `optimised-mask` on the first {OPTIMISED} "
+        "mixtures of each level.",
         "",
         "Mean over sounds with its 95 % bootstrap interval. `*`: behind `lmac, seed 0` sound by "
-        "sound, p < 0.05 after Holm's correction; `!`: ahead of it.",
+        "sound, p < 0.05 after Holm's correction; `!`: ahead of it. A method that was not measured "
+        "on all sounds is compared on those it has.",
         "",
     ]
     text = "\n".join([*head, *parts, _sanity_table(folder)])
@@ -70,71 +92,91 @@ def tables(folder: Path, decoders: list[str], titles: dict[str, str]) -> None:
         writer.writerows(rows)
 
 
-def _table(
-    lines: list[dict[str, Any]], mask: str, route: str, condition: str, rows: list[dict[str, Any]]
-) -> str:
-    some = [line for line in lines if line["mask"] == mask]
-    names = list(dict.fromkeys(line["method"] for line in some))
-    columns = [f"{one} {route}" for one in FAITHFUL]
-    values = {
-        name: {line["clip"]: line for line in some if line["method"] == name} for name in names
-    }
+def curves(lines: Sequence[Line]) -> list[Line]:
+    """Return the mean of metrics over the share of cells, by the trapezoidal rule, per sound."""
+    named = {f"area:{share:.0%}": share for share in SIZES}
+    found: dict[tuple[str, str], dict[float, Line]] = {}
+    for line in lines:
+        if line["mask"] in named:
+            found.setdefault((line["clip"], line["method"]), {})[named[line["mask"]]] = line
+    width = SIZES[-1] - SIZES[0]
+    return [
+        {
+            "clip": clip,
+            "method": method,
+            **{
+                metric: float(np.trapezoid([own[share][metric] for share in SIZES], SIZES)) / width
+                for metric in CURVED
+            },
+        }
+        for (clip, method), own in found.items()
+        if len(own) == len(SIZES)
+    ]
+
+
+class _Table:
+    """Tables of one condition, whose values are also added to the rows of the CSV file."""
+
+    def __init__(self, condition: str, rows: list[Line]) -> None:
+        self.condition, self.rows = condition, rows
+
+    def of(self, lines: Sequence[Line], metrics: Sequence[str], mask: str) -> str:
+        """Return a table of metrics, a row for each method, with intervals and marks."""
+        names = list(dict.fromkeys(line["method"] for line in lines))
+        shown = dict(zip(FAITHFUL, SHOWN, strict=True))
+        text = [
+            f"| method | sounds | {' | '.join(shown.get(metric, metric) for metric in metrics)} |",
+            f"|---{'|---' * (len(metrics) + 1)}|",
+        ]
+        by_name = {
+            name: {line["clip"]: line for line in lines if line["method"] == name} for name in names
+        }
+        marks = {
+            metric: _marks(by_name, metric)
+            for metric in metrics if metric not in SIZED
+        }  # fmt: skip
+        for name in names:
+            own = by_name[name].values()
+            drawn = [np.array([one[metric] for one in own]) for metric in metrics]
+            cells = []
+            for metric, found, ends in zip(metrics, drawn, intervals(drawn), strict=True):
+                if metric in SIZED:
+                    cells.append(f"{found.mean():.3f}")
+                else:
+                    mark = marks[metric].get(name, "")
+                    cells.append(f"{found.mean():.3g}{mark} [{ends[0]:.3g}, {ends[1]:.3g}]")
+                self.rows.append({
+                    "condition": self.condition, "mask": mask, "method": name, "metric": metric,
+                    "mean": found.mean(), "low": ends[0], "high": ends[1], "sounds": len(found),
+                })  # fmt: skip
+            text.append(f"| {name} | {len(own)} | {' | '.join(cells)} |")
+        return "\n".join(text) + "\n"
+
+
+def _marks(values: Mapping[str, Values], metric: str) -> dict[str, str]:
     first = values.get("lmac, seed 0", {})
-    marks = {column: _marks(values, first, column) for column in columns}
-    text = [f"| method | area | effective | {' | '.join(SHOWN)} |", f"|---{'|---' * 7}|"]
-    for name in names:
-        own = values[name].values()
-        cells = [f"{np.mean([one[key] for one in own]):.3f}" for key in ("area", "effective area")]
-        drawn = [np.array([one[column] for one in own]) for column in columns]
-        for column, found, (low, high) in zip(columns, drawn, intervals(drawn), strict=True):
-            cells.append(f"{found.mean():.3g}{marks[column].get(name, '')} "
-                         f"[{low:.3g}, {high:.3g}]")  # fmt: skip
-            rows.append({"condition": condition, "mask": mask, "method": name, "metric": column,
-                         "mean": found.mean(), "low": low, "high": high,
-                         "sounds": len(found)})  # fmt: skip
-        text.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(text) + "\n"
-
-
-def _marks(values: dict[str, dict[str, Any]], first: dict[str, Any], column: str) -> dict[str, str]:
-    sign = -1 if column.startswith("average-drop") else 1
-    names = [name for name in values if not name.startswith("lmac")]
+    sign = -1 if metric.startswith("average-drop") else 1
+    names = [name for name in values if not name.startswith("lmac, seed 0") and first]
     pairs = {
-        name: np.array([sign * (first[clip][column] - one[column])
+        name: np.array([sign * (first[clip][metric] - one[metric])
                         for clip, one in values[name].items() if clip in first])
         for name in names
     }  # fmt: skip
-    chances = holm(paired_tests([pairs[name] for name in names]))
+    chances = holm(paired_tests([pairs[name] for name in names])) if names else []
     return {
         name: ("*" if pairs[name].mean() > 0 else "!") if chance < 0.05 else ""
         for name, chance in zip(names, chances, strict=True)
     }
 
 
-def _truth(lines: list[dict[str, Any]], condition: str, rows: list[dict[str, Any]]) -> str:
-    text = [
-        "### where the true source is\n",
-        "| method | relevance mass of the map | SI-SDR of the evidence, dB: `lmac`'s gains | "
-        "10 % of the cells |",
-        "|---|---|---|---|",
-    ]
-    for name in dict.fromkeys(line["method"] for line in lines):
-        cells = []
-        for mask, key in (("map", "relevance-mass"), ("same", "si-sdr-source"),
-                          ("area:10%", "si-sdr-source")):  # fmt: skip
-            found = np.array([one[key] for one in lines
-                              if one["method"] == name and one["mask"] == mask])  # fmt: skip
-            if not len(found):
-                cells.append("")
-                continue
-            low, high = interval(found)
-            cells.append(f"{found.mean():.3g} [{low:.3g}, {high:.3g}]")
-            rows.append({"condition": condition, "mask": mask, "method": name, "metric": key,
-                         "mean": found.mean(), "low": low, "high": high,
-                         "sounds": len(found)})  # fmt: skip
-        text.append(f"| {name} | {' | '.join(cells)} |")
-    before = np.mean([line["input si-sdr"] for line in lines])
-    return "\n".join(text) + f"\n\nThe input itself: {before:.2f} dB.\n"
+def _truth(table: _Table, lines: Sequence[Line]) -> str:
+    maps = [line for line in lines if line["mask"] == "map"]
+    text = ["Of the map:\n", table.of(maps, ("relevance-mass", "pointing-game"), "map")]
+    for mask in ("same", f"area:{SMALL:.0%}"):
+        some = [line for line in lines if line["mask"] == mask]
+        text.append(f"SI-SDR of the evidence over that of the input, dB; {HEADINGS[mask]}:\n")
+        text.append(table.of(some, ("gain of si-sdr",), mask))
+    return "\n".join(text)
 
 
 def _sanity_table(folder: Path) -> str:

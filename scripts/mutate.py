@@ -99,7 +99,7 @@ NEAREST: dict[str, list[str]] = {
     "evaluation/cases.py": _ASKED,
     "evaluation/orders.py": ["tests/unit/test_masks.py", "tests/unit/test_benchmark.py"],
     "evaluation/published.py": ["tests/reference/test_published.py", *_METRICS],
-    "evaluation/reruns.py": ["tests/unit/test_sanity.py"],
+    "benchmark/sanity/disturbed.py": ["tests/unit/test_sanity.py"],
     "evaluation/scrambling.py": ["tests/unit/test_sanity.py"],
     "jobs/": ["tests/unit/test_jobs.py", *_FOLDERS],
     "files.py": ["tests/unit/test_hostile.py", *_FOLDERS],

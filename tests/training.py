@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from earwitness.decoders.folder import Explainer
+from earwitness.decoders.objective import Weights
 from earwitness.models.model import Model
 from earwitness.train.contamination import Contamination
 from earwitness.train.lmac import train_lmac
 from earwitness.train.settings import Settings
 from tests.toys import spectral
 
-BOTH = Contamination(kinds=("mixture",), high=3.0, share=1.0)
-SETTINGS = Settings(epochs=3, batch=6, crop=1.5, rate=5e-3, contamination=BOTH)
+BOTH = Contamination(kinds=("mixture",), low=0.0, high=3.0, share=1.0)
+SETTINGS = Settings(
+    epochs=3, batch=6, crop=1.5, rate=5e-3, contamination=BOTH, weights=Weights(guidance=0.0)
+)  # a source of the toys is more than the region that decides
 STRIDE = 3  # of the layer that is read: a ninth of the cells of the plane
 coarse = partial(spectral, stride=STRIDE)
 

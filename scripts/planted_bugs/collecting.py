@@ -28,4 +28,89 @@ BUGS = {
         'path.name[0] != "." and not holds_results(path)',
         'path.name[0] != "."',
     ),
+    "explanations: a bad sound ends the run": (
+        "collecting/sounds.py",
+        'on_failure(text if text.startswith(name) else f"{name}: {text}")',
+        "raise",
+    ),
+    "explanations: other samples of one name are the same": (
+        "collecting/sounds.py",
+        "digest = blake2b(data, digest_size=4).hexdigest()",
+        "digest = blake2b(sound.name.encode(), digest_size=4).hexdigest()",
+    ),
+    "explanations: sounds of one name are one": (
+        "collecting/explanations.py",
+        "known.clip if again == 1 else numbered",
+        "known.clip",
+    ),
+    "explanations: all are read at once": (
+        "collecting/explanations.py",
+        "else Path(one) for one in entries",
+        "else load(Path(one)) for one in entries",
+    ),
+    "explanations: all are made again": (
+        "collecting/explaining.py",
+        "overwrite=overwrite, key=key",
+        "overwrite=True, key=key",
+    ),
+    "explanations: in the order in which they come": (
+        "collecting/explaining.py",
+        "for item in items for request in self.requests]",
+        "for item in items[::-1] for request in self.requests]",
+    ),
+    "explanations: evidence and remainder change places in the table": (
+        "collecting/table.py",
+        'for name in ("evidence", "remainder"))',
+        'for name in ("remainder", "evidence"))',
+    ),
+    "explanations: every method gets every option": (
+        "collecting/requests.py",
+        "if name in names and not (",
+        "if not (",
+    ),
+    "explanations: the page is per folder": (
+        "collecting/joined.py",
+        'sound = (Path(facts["clip"]).name, made',
+        'sound = (str(entry), Path(facts["clip"]).name, made',
+    ),
+    "explanations: any page is replaced": (
+        "collecting/joined.py",
+        "    check_page_at(page)\n",
+        "",
+    ),
+    "plot: the evidence is the input": (
+        "render/picture.py",
+        "decibels(magnitude, mask.gains * magnitude)",
+        "decibels(magnitude)",
+    ),
+    "plot: cells begin at their centres": (
+        "render/picture.py",
+        "np.append(wide - step / 2, wide[-1] + step / 2)",
+        "np.append(wide, wide[-1] + step)",
+    ),
+    "plot: white boxes in a dark notebook": (
+        "render/picture.py",
+        "    figure.patch.set_alpha(0)\n",
+        "",
+    ),
+    "report: explanations of one sound stay apart": (
+        "collecting/joined.py",
+        '    return Known((facts["model"], *sound),',
+        '    return Known((facts["method"], *sound),',
+    ),
+    "report: models are mixed in a section": (
+        "collecting/joined.py",
+        '    return Known((facts["model"], *sound),',
+        "    return Known(sound,",
+    ),
+    "report: a page of a scan is overwritten": (
+        "collecting/rebuilt.py",
+        "if (folder / _SCAN).is_file():",
+        "if False:",
+    ),
+    "report: the rebuilt page forgets its assets": (
+        "report/folder.py",
+        'Form(facts["assets"], key.get',
+        'Form("", key.get',
+    ),
 }

@@ -98,4 +98,15 @@ BUGS = {
         'verb = "explain" if compared is None else "compare"',
         'verb = "explain"',
     ),
+    "compare: all of the other recording": (
+        "comparing/comparison.py",
+        "open_subject(model, one, start=start, end=end, seed=seed) for one in (a, b))",
+        "open_subject(model, one, start=one is a and start or None, end=end, seed=seed) "
+        "for one in (a, b))",
+    ),
+    "compare: the end of the part is lost on the way": (
+        "cli/compare.py",
+        "                end=end, seed=seed",
+        "                end=None, seed=seed",
+    ),
 }

@@ -53,8 +53,63 @@ BUGS = {
         "round(start / hop) for",
         "round(start / hop) // 2 for",
     ),
+    "sized: the share does not reach the decoder": (
+        "decoders/slim.py",
+        "_size_code(share, conditioning)",
+        "_size_code(None, conditioning)",
+    ),
+    "sized: every share is the same to the decoder": (
+        "decoders/slim.py",
+        "torch.stack([torch.ones_like(logs), logs], dim=1)",
+        "torch.stack([torch.ones_like(logs), 0 * logs], dim=1)",
+    ),
+    "sized: the level is left out": (
+        "decoders/slim.py",
+        "found + self.loudness * loudness(magnitude)",
+        "found + 0 * self.loudness * loudness(magnitude)",
+    ),
+    "sized: soft gains follow the level": (
+        "decoders/slim.py",
+        "found + 0 * self.loudness",
+        "found + self.loudness * loudness(magnitude)",
+    ),
+    "sized: the level of the sound matters": (
+        "plane/cutting.py",
+        "relative = (magnitude / size.clamp(min=_LEAST))",
+        "relative = magnitude",
+    ),
+    "sized: one cell too many": (
+        "plane/cutting.py",
+        "row.kthvalue(cells - k + 1)",
+        "row.kthvalue(max(cells - k, 1))",
+    ),
+    "sized: a gradient may raise all cells alike": (
+        "plane/cutting.py",
+        "(logits - at - (moved - moved.detach())).sigmoid()",
+        "(logits - at).sigmoid()",
+    ),
+    "sized: the cut has no gradient": (
+        "plane/cutting.py",
+        "return hard + (soft - soft.detach())",
+        "return hard + 0 * soft",
+    ),
+    "sized: levels of windows are those of the beginning": (
+        "decoders/trained.py",
+        "magnitude[:, max(first, 0) : max(first + length, 0)]",
+        "magnitude[:, :length]",
+    ),
+    "sized: guidance by the whole mixture": (
+        "decoders/objective.py",
+        "along = (power + own - rest) / 2",
+        "along = power",
+    ),
+    "sized: what leaks is the source": (
+        "decoders/objective.py",
+        "rest / (own + rest).clamp(min=_TINY)",
+        "own / (own + rest).clamp(min=_TINY)",
+    ),
     "lmac: gains on a logarithm are taken for gains on the magnitude": (
-        "decoders/folder.py",
+        "plane/domains.py",
         'if domain == "linear":\n        return gains',
         "if domain:\n        return gains",
     ),

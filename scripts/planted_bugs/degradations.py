@@ -113,4 +113,29 @@ BUGS = {
         "chance < ALPHA and against.mean() > 0",
         "chance < ALPHA",
     ),
+    "degradations: the true place is compared with itself only": (
+        "benchmark/degradations/ceiling.py",
+        "for one in places_of_size(true, grid.shape) if one != true",
+        "for one in places_of_size(true, grid.shape) if one == true",
+    ),
+    "degradations: the worst of the places": (
+        "benchmark/degradations/ceiling.py",
+        "best = max(range(len(places))",
+        "best = min(range(len(places))",
+    ),
+    "degradations: what the true place regains has the sign of what is explained": (
+        "benchmark/degradations/ceiling.py",
+        "score = probe.target.sign * scores[0]",
+        "score = scores[0]",
+    ),
+    "degradations: the ideal mask is that of the speech": (
+        "benchmark/degradations/measure.py",
+        "gains = ideal_ratio_mask(",
+        "gains = 1 - ideal_ratio_mask(",
+    ),
+    "degradations: what knows the truth is tested among the methods": (
+        "benchmark/degradations/summary.py",
+        "if method not in (*CONTROLS, *CEILINGS):",
+        "if method not in CONTROLS:",
+    ),
 }

@@ -169,12 +169,12 @@ BUGS = {
         "blocks[number : number + 1] if order",
     ),
     "stability: one seed": (
-        "evaluation/reruns.py",
+        "benchmark/sanity/disturbed.py",
         "explain(wave, seed + k)",
         "explain(wave, seed)",
     ),
     "stability: noise in power": (
-        "evaluation/reruns.py",
+        "benchmark/sanity/disturbed.py",
         "10 ** (decibels / 20)",
         "10 ** (decibels / 10)",
     ),

@@ -3,6 +3,36 @@
 from __future__ import annotations
 
 BUGS = {
+    "refined: the area asked for does not reach the decoder": (
+        "pipeline.py",
+        'settled["size"] = share_of(request.keep)',
+        'settled["size"] = 0.0',
+    ),
+    "refined: steps lower the score": (
+        "methods/lmac.py",
+        "probe.differentiate(faith(weights, kept, left, start), change)",
+        "-probe.differentiate(faith(weights, kept, left, start), change)",
+    ),
+    "refined: the remainder is the evidence": (
+        "methods/lmac.py",
+        "torch.cat([evidence, probe.wave - evidence])",
+        "torch.cat([probe.wave - evidence, evidence])",
+    ),
+    "refined: a value for every cell": (
+        "methods/lmac.py",
+        "_CELLS = (4, 2)",
+        "_CELLS = (1, 1)",
+    ),
+    "refined: steps of a path are taken for gradient steps": (
+        "collecting/requests.py",
+        "if name in names and not (name in unshared and name in others):",
+        "if name in names:",
+    ),
+    "refined: an option of one method goes to all": (
+        "collecting/requests.py",
+        'elif dotted.get(given, ("",))[0] == method:',
+        "elif given in dotted and dotted[given][1] in names:",
+    ),
     "sign: input-x-gradient": (
         "methods/gradients.py",
         "Map(gradient[0])",

@@ -48,6 +48,11 @@ BUGS = {
         "trust=_resized(found, mask)",
         "trust=found.trust",
     ),
+    "pooling: areas of the curve are of the part": (
+        "pooling.py",
+        "        curve=_resized_curve(found.curve, cut),\n",
+        "",
+    ),
     "pooling: the rest of the sound is in no piece's sound": (
         "pooling.py",
         "rest = audio.samples - sum(",
@@ -74,7 +79,7 @@ BUGS = {
         "            return list(range(len(self.at)))\n",
     ),
     "pooling: starts in samples where frames are read": (
-        "models/windowed.py",
+        "models/calling/windowed.py",
         "unit = model.plane.hop if isinstance(model, SpectralModel) else 1",
         "unit = 1",
     ),

@@ -295,7 +295,7 @@ BUGS = {
     ),
     "report: heading without sub-folders": (
         "report/clip.py",
-        "(place.relative_to(root).parent / Path(first.clip).name).as_posix()",
+        "(Path(os.path.relpath(place, root)).parent / Path(first.clip).name).as_posix()",
         "Path(first.clip).name",
     ),
 }

@@ -63,10 +63,10 @@ BUGS = {
         "{clip: np.mean(some, axis=0) for clip, some in found.items()}",
         "{clip: np.array(some[0]) for clip, some in found.items()}",
     ),
-    "randomisation: less is more": (
+    "randomisation: above is below": (
         "benchmark/sanity/summary.py",
-        "'less' if self.difference.mean > 0",
-        "'less' if self.difference.mean < 0",
+        "'above' if self.difference.mean > 0",
+        "'above' if self.difference.mean < 0",
     ),
     "randomisation: a control is not named": (
         "benchmark/sanity/summary.py",

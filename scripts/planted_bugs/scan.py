@@ -159,7 +159,7 @@ BUGS = {
         "*(SCORES_CSV,",
     ),
     "predict: pool does nothing": (
-        "models/windowed.py",
+        "models/calling/windowed.py",
         "replace(model.lengths, pool=pool)",
         "replace(model.lengths)",
     ),

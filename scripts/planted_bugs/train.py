@@ -18,6 +18,41 @@ BUGS = {
         "torch.cat([gains, 1 - gains])",
         "torch.cat([1 - gains, gains])",
     ),
+    "sized: evidence and remainder exchanged as sound": (
+        "train/explaining.py",
+        "torch.cat([kept, spectrum - kept])",
+        "torch.cat([spectrum - kept, kept])",
+    ),
+    "sized: evidence is not resynthesised": (
+        "train/explaining.py",
+        "kept = model.plane.analyse(evidence)",
+        "kept = gains * spectrum",
+    ),
+    "sized: guidance at a given size": (
+        "train/explaining.py",
+        "return replace(weights, guidance=0.0)",
+        "return weights",
+    ),
+    "sized: no batch is cut": (
+        "train/lmac.py",
+        "self.schedule.last_epoch % 2 == 0",
+        "self.schedule.last_epoch >= 0",
+    ),
+    "sized: shares are uniform": (
+        "train/lmac.py",
+        "share = (low + (high - low) * torch.rand(count, generator=generator)).exp()",
+        "share = 0.03 + 0.27 * torch.rand(count, generator=generator)",
+    ),
+    "sized: the first sound is the source of everything": (
+        "train/lmac.py",
+        "torch.where(of_other[:, None, None], batch.spectrum[mixed] - first, first)",
+        "first",
+    ),
+    "sized: a sound alone is its own source": (
+        "train/lmac.py",
+        "((waves - clean).abs().amax(dim=1) > 0).nonzero()",
+        "((waves - clean).abs().amax(dim=1) >= 0).nonzero()",
+    ),
     "lmac: guidance everywhere": (
         "train/explaining.py",
         ">= weights.alike",

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from earwitness.audio import read_audio
+    from earwitness.collecting.explaining import explain
+    from earwitness.collecting.explanations import Explanations
     from earwitness.comparing.comparison import compare
     from earwitness.errors import EarwitnessError
     from earwitness.explanation import Explanation
+    from earwitness.jobs.predicting import predict
     from earwitness.masks.registry import list_masks
     from earwitness.metrics.registry import list_metrics
     from earwitness.models.registry import list_models, load_model
     from earwitness.models.wrapping import wrap
-    from earwitness.pipeline import explain, list_methods
+    from earwitness.pipeline import list_methods
     from earwitness.recordings.scanning import scan
     from earwitness.types import Audio
 
@@ -28,11 +31,13 @@ _HOMES = {
     "EarwitnessError": "errors",
     "Explanation": "explanation",
     "compare": "comparing.comparison",
-    "explain": "pipeline",
+    "Explanations": "collecting.explanations",
+    "explain": "collecting.explaining",
     "list_masks": "masks.registry",
     "list_methods": "pipeline",
     "list_metrics": "metrics.registry",
     "list_models": "models.registry",
+    "predict": "jobs.predicting",
     "load_model": "models.registry",
     "read_audio": "audio",
     "scan": "recordings.scanning",
@@ -43,6 +48,7 @@ __all__ = [
     "Audio",
     "EarwitnessError",
     "Explanation",
+    "Explanations",
     "compare",
     "explain",
     "list_masks",
@@ -50,6 +56,7 @@ __all__ = [
     "list_metrics",
     "list_models",
     "load_model",
+    "predict",
     "read_audio",
     "scan",
     "wrap",

@@ -6,12 +6,13 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.evaluation.verdict import verdict
+from earwitness.errors import ParameterError
+from earwitness.evaluation.verdict import sentence, verdict
 from earwitness.scores import Curve, TrustCard, Verdict
 from earwitness.types import (
     Attribution,
@@ -26,7 +27,11 @@ from earwitness.types import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
+
+    from earwitness.render.picture import Scale, What
 
 SCHEMA = 2
 EVERYTHING_ELSE = "everything else"
@@ -193,24 +198,61 @@ class Explanation:
 
         return load(Path(folder))
 
-    def plot(self) -> Figure:
-        """Return a matplotlib figure of the spectrogram and the attribution."""
-        from earwitness.render.lettering import legible
-        from earwitness.render.picture import draw
+    @overload
+    def plot(self, ax: None = ..., what: What = ..., *, scale: Scale = ...) -> Figure: ...
+    @overload
+    def plot(self, ax: Axes, what: What = ..., *, scale: Scale = ...) -> QuadMesh: ...
+    def plot(
+        self, ax: Axes | None = None, what: What = "attribution", *, scale: Scale = "linear"
+    ) -> Figure | QuadMesh:
+        """Draw the attribution, the mask or the evidence over seconds and Hz with matplotlib.
 
-        title = f"{self.method}: {legible(self.target)}"
-        return draw(self.magnitude, self.attribution, self.mask, title)
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default in a new figure, beside the input.
+        what : {"attribution", "mask", "evidence"}
+            The attribution scaled to [-1, 1] with the contour of the mask, the gains, or the level
+            of the evidence in dB below the loudest cell of the input.
+        scale : {"linear", "log"}
+            Of the axis of frequency.
+
+        Returns
+        -------
+        Figure or QuadMesh
+            The figure; with ``ax`` what was drawn, for a colour bar, as of ``librosa.display``.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such thing to draw.
+        """
+        from earwitness.render.lettering import legible
+        from earwitness.render.picture import SCALES, WHATS, draw, draw_on
+
+        for name, given, known in (("what", what, WHATS), ("scale", scale, SCALES)):
+            if given not in known:
+                raise ParameterError(f"{name} is one of {', '.join(known)}; got {given!r}")
+        if ax is not None:
+            return draw_on(ax, self.magnitude, self.attribution, self.mask, what, scale)
+        shown = self.method if what == "attribution" else f"{what} by {self.method}"
+        title = f"{shown}: {legible(self.target)}"
+        return draw(self.magnitude, self.attribution, self.mask, title, what, scale)
 
     def show(self) -> Figure:
         """Return ``plot()``; a former name, for this version only."""
         return self.plot()
 
     def _repr_html_(self) -> str:
-        """Show players and the main figures in a notebook."""
-        from earwitness.render.notebook import players_html
+        """Show the picture, the verdict and players in a notebook."""
+        from earwitness.render.notebook import cell_html
+        from earwitness.render.picture import notebook_picture
 
-        sounds = {name: getattr(self, name) for name in ("input", "evidence", "remainder")}
-        return players_html(str(self), sounds)
+        names = ("input", "evidence", "remainder")
+        sounds = {name: getattr(self, name) for name in names if len(getattr(self, name).samples)}
+        picture = notebook_picture(self.magnitude, self.attribution, self.mask)
+        about = f"Spectrogram of the input, attribution for {self.target}, and evidence"
+        return cell_html(str(self), (sentence(self.verdict),), picture, sounds, about)
 
     def __repr__(self) -> str:
         return f"<Explanation {self}>"

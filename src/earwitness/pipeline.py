@@ -28,7 +28,7 @@ from earwitness.evaluation.notes import (
 from earwitness.evaluation.trust import card_passes, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
 from earwitness.masks.drawn import read_drawn
-from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.masks.keep import make_mask, parse_keep, share_of
 from earwitness.masks.rounding import storable
 from earwitness.methods.registry import METHODS, Method
 from earwitness.models.declared import declaration_notes
@@ -87,73 +87,13 @@ def explain(
     on_passes: Tick | None = None,
     **options: Any,
 ) -> Explanation:
-    """Explain what a model made of a subject.
-
-    Parameters
-    ----------
-    model : Model or str
-        What ``wrap`` or ``load_model`` returned, or a name for the latter.
-    clip : path, Audio, (samples, rate) or mapping
-        Samples of shape (time,) or (time, channel), full scale ±1; rate in Hz. A mapping has
-        ``array`` and ``sampling_rate``.
-    method : str
-        One of ``list_methods()``.
-    target, versus : label or index, optional
-        The output to explain, and the one to compare it with; the decided class by default.
-    span : (float, float), optional
-        The seconds to explain the outputs of, for a model with an output for every frame.
-    direction : {"up", "down"}
-        Explain what raises the value of a regression, or what lowers it.
-    keep : str
-        How much the mask keeps: a share of the positive attribution (``80%``), of the area
-        (``area:10%``) or of the energy (``energy:50%``), any other rule of ``list_masks()``
-        (``top:5%``, ``minmax``, ``threshold:0.5+``), or a mask that was drawn
-        (``file:mask.json``); ``,smooth:1.5`` and ``,floor:-30dB`` may follow. By default ``80%``,
-        or the gains as they are of a method that gives gains.
-    start, end : float, optional
-        The part of the sound to explain, in seconds.
-    seed : int
-        Seed of everything drawn at random.
-    trust : {"full", "light", "none"}
-        How much the trust card scores: 25 forward passes in full, 7 for a light one;
-        more with a background other than silence.
-    curve : bool
-        Whether to compute the score at a dozen sizes of the mask, with controls
-        (``explanation.curve``): 72 forward passes.
-    names : path, optional
-        A CSV table with the columns ``component`` (numbers as they are shown, from 1 on) and
-        ``name``: your own names of the components of a method that has some (``l2i``).
-    pool : {"mean", "max", "topk"}, optional
-        How outputs for the windows of a long sound become one: their mean, the largest, or the
-        mean of the three largest, of which only the windows that decided are explained.
-    on_passes : callable, optional
-        Called with the number of forward passes after every batch.
-    **options
-        Options of the method.
-
-    Returns
-    -------
-    Explanation
-
-    Raises
-    ------
-    EarwitnessError
-        In one of its kinds, with one line that says what to do.
-
-    Examples
-    --------
-    >>> import earwitness
-    >>> from earwitness.signals import scene
-    >>> found = earwitness.explain("esc10", scene(32000).mixture, "lmac", trust="none")
-    >>> found.mask.area < 0.5
-    True
-    """
+    """Explain what a model made of one sound; see ``earwitness.explain``, which takes several."""
     request = Request(
         method, options, target, versus, span, direction, keep, start, end, seed, trust, curve,
         None if names is None else os.fspath(names), pool,
     )  # fmt: skip
     check_request(request)
-    model = model if isinstance(model, Model) else _loaded(model)
+    model = loaded(model)
     subject = open_subject(model, clip, start=start, end=end, seed=seed, pool=pool)
     return explain_subject(subject, request, on_passes=on_passes)
 
@@ -188,6 +128,8 @@ def explain_subject(
     model, audio = subject.model, subject.audio
     spec = METHODS.get(request.method)
     settled = spec.settle(request.options)
+    if spec.sized and "size" not in request.options:
+        settled["size"] = share_of(request.keep)
     with torch.inference_mode(False), model.undisturbed():
         target = target or make_target(
             model, subject.outputs, request.target, request.versus,
@@ -277,7 +219,10 @@ def stated_options(options: Mapping[str, Any], details: Mapping[str, Any]) -> di
     return {**options, **used}
 
 
-def _loaded(model: object) -> Model:
+def loaded(model: Model | str) -> Model:
+    """Return a model that is given, or named."""
+    if isinstance(model, Model):
+        return model
     if not isinstance(model, str):
         raise ParameterError(
             f"{type(model).__name__} is not wrapped yet: earwitness.wrap(model, sample_rate=..., "

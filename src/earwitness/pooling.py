@@ -19,10 +19,10 @@ from torch import Tensor
 
 from earwitness.explanation import EVERYTHING_ELSE, Explanation
 from earwitness.masks.measure import measure_mask
+from earwitness.models.calling.windowed import reading
 from earwitness.models.model import Model
 from earwitness.models.target import reported_score
-from earwitness.models.windowed import reading
-from earwitness.scores import Control, TrustCard
+from earwitness.scores import Control, Curve, SizeScores, TrustCard
 from earwitness.subject import Subject
 from earwitness.types import Attribution, Audio, FloatArray, Mask, Piece, Target
 
@@ -76,6 +76,7 @@ def explain_deciding(
         attribution=_with_windows(attribution, cut, rate),
         mask=mask,
         trust=_resized(found, mask),
+        curve=_resized_curve(found.curve, cut),
         notes=(_said(subject, target, cut), *found.notes),
         pieces=pieces,
         piece_sounds=sounds,
@@ -106,6 +107,19 @@ def _resized(found: Explanation, mask: Mask) -> TrustCard | None:
         for name, one in card.controls.items()
     }
     return replace(card, controls=controls, effective_area=effective(card))
+
+
+def _resized_curve(curve: Curve | None, cut: _Cut) -> Curve | None:
+    """Return the curve with areas as shares of the whole sound."""
+    if curve is None:
+        return None
+    share = len(cut.part.reach) / cut.frames if cut.part.reach is not None else 1.0
+
+    def resized(scores: SizeScores) -> SizeScores:
+        return replace(scores, area=tuple(one * share for one in scores.area))
+
+    own = tuple(one * share for one in curve.area)
+    return replace(curve, area=own, energy=resized(curve.energy), random=resized(curve.random))
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ _SILENT = 1e-30  # magnitude below which the phase is undefined
 class Probe:
     """The only interface of methods to a model.
 
-    ``score(gains)`` is the target's score of the sound whose STFT is multiplied by ``gains``, by the
-    shortest route: on magnitudes if the model has a front end on the plane, else on the waveform.
+    ``score(gains)`` is the target's score of the sound whose STFT is multiplied by ``gains``. It is
+    evaluated on magnitudes if the model has a front end on the plane, else on the waveform.
 
     Parameters
     ----------

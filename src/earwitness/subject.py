@@ -18,10 +18,10 @@ from earwitness.errors import ParameterError
 from earwitness.evaluation.curve import Controls, score_controls
 from earwitness.evaluation.orders import Orders
 from earwitness.models.calling.frames import frame_sum, sums_frames
+from earwitness.models.calling.windowed import pooled
 from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import reported_values
-from earwitness.models.windowed import pooled
 from earwitness.plane.stft import MOST_CELLS
 from earwitness.probe import Probe
 from earwitness.samples import MOST_SAMPLES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ Pool = Literal["mean", "max", "topk"]
 FloatArray = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audio:
     """One mono sound.
 
@@ -50,6 +50,10 @@ class Audio:
     def seconds(self) -> float:
         """Duration in seconds."""
         return len(self.samples) / self.rate
+
+    def __repr__(self) -> str:
+        notes = f"; {'; '.join(self.notes)}" if self.notes else ""
+        return f"<Audio {self.name}: {self.seconds:.3g} s at {self.rate} Hz{notes}>"
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Target:
         return f"{text} from {self.span[0]:g} to {self.span[1]:g} s" if self.span else text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Request:
     """One explanation to make: everything but the model and the sound.
 
@@ -139,8 +143,14 @@ class Request:
     names: str | None = None
     pool: Pool | None = None
 
+    def __repr__(self) -> str:
+        own = {one.name: one.default for one in fields(self)[2:]}  # after method and options
+        said = {name: getattr(self, name) for name in own if getattr(self, name) != own[name]}
+        given = [f"{name}={value!r}" for name, value in {**self.options, **said}.items()]
+        return f"<Request {', '.join([self.method, *given])}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Attribution:
     """A map of importance on the plane.
 
@@ -158,6 +168,14 @@ class Attribution:
     freqs: FloatArray
     times: FloatArray
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        bins, frames = self.values.shape
+        low, high = float(self.values.min()), float(self.values.max())
+        return (
+            f"<Attribution {bins} bins to {self.freqs[-1]:.0f} Hz, {frames} frames to "
+            f"{self.times[-1]:.3g} s, values {low:.3g} to {high:.3g}>"
+        )
 
 
 @dataclass(frozen=True)
@@ -253,7 +271,7 @@ class ComponentTable:
         return tuple(f"component {k} ({name})" for k, name in enumerate(self.names, start=1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mask:
     """Gains on the plane, and what they amount to.
 
@@ -279,6 +297,11 @@ class Mask:
     energy: float
     degenerate: str | None = None
     soft: bool = False
+
+    def __repr__(self) -> str:
+        kind = f", {self.degenerate}" if self.degenerate else ", soft" if self.soft else ""
+        size = f"{100 * self.area:.3g} % of the area, {100 * self.energy:.3g} % of the energy"
+        return f"<Mask {self.rule}: {size}{kind}>"
 
 
 @dataclass(frozen=True)

@@ -69,12 +69,14 @@ OTHER_PIECES: dict[str, Any] = {
 OTHER: dict[str, Any] = {
     "beta": 1000.0,
     "background": "noise-floor",
+    "compact": 0.0,
     "epsilon": 0.5,
     "gamma": 2.0,
     "layer": "first",
     "noise": 0.3,
     "outside": 0.0,
     "rate": 0.2,
+    "regions": 1,
     "samples": 3,
     "size": 30.0,
     "smooth": 20.0,
@@ -250,7 +252,9 @@ def test_a_label_of_several_and_a_value_are_explained_as_a_class_is(
 def test_every_option_changes_the_map(method: str, option: str, white: Audio) -> None:
     if option in unread(method):
         pytest.skip("means nothing to its pieces, and is refused")
-    model = two_layers() if METHODS.get(method).layerwise else curved()
+    # the score of one small region has no second one
+    several = METHODS.get(method).layerwise or option == "regions"
+    model = two_layers() if several else curved()
     base = quick(method)
     if option == "tolerance":
         base = {**base, "samples": 1000, **enough_pieces(method)}

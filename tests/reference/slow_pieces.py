@@ -101,3 +101,41 @@ def nmf_step(v: Array, w: Array, h: Array) -> tuple[Array, Array]:
         up = sum(new_w[i, a] * v[i, j] / model[i] for i in range(v.shape[0]))
         new_h[a, j] = h[a, j] * up / new_w[:, a].sum()
     return new_w, new_h
+
+
+def best_rectangle(
+    rows: Array, columns: Array, times: Array, rates: Array, cells: Array, compact: float
+) -> tuple[tuple[int, int, int, int], float, float]:
+    """The rectangle of all there are with the largest effect per size to a power, if all adds up.
+
+    ``rows`` (band, freq) and ``columns`` (segment, frame) are gains, ``times`` and ``rates`` their
+    bounds in s and ERB-rate, ``cells`` (freq, frame) what each cell adds to the score. Returns
+    first and last segment, low and high band, ends excluded, with the effect and the size.
+    """
+    found = []
+    for first, last in itertools.combinations(range(len(columns) + 1), 2):
+        for low, high in itertools.combinations(range(len(rows) + 1), 2):
+            effect = 0.0
+            for band in range(low, high):
+                for segment in range(first, last):
+                    effect += float(rows[band] @ cells @ columns[segment])
+            size = (times[last] - times[first]) * (rates[high] - rates[low])
+            found.append((effect / size**compact, (first, last, low, high), effect, size))
+    _, place, effect, size = max(found)
+    return place, effect, size
+
+
+def raised_cosines(places: Array, edges: Array, fade: float) -> Array:
+    """Gains (interval, place) of the intervals between edges, which cross-fade over ``fade``."""
+    gains = np.zeros((len(edges) - 1, len(places)))
+    passed = []
+    for number, edge in enumerate(edges):
+        if number in (0, len(edges) - 1):
+            passed.append([float(number == 0)] * len(places))
+            continue
+        width = min(fade, edge - edges[number - 1], edges[number + 1] - edge)
+        at = [min(1.0, max(0.0, (place - edge) / width + 0.5)) for place in places]
+        passed.append([0.5 - 0.5 * math.cos(math.pi * one) for one in at])
+    for number in range(len(gains)):
+        gains[number] = np.array(passed[number]) - np.array(passed[number + 1])
+    return gains

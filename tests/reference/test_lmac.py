@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -219,18 +220,25 @@ def test_size_is_each_clips_own() -> None:
     torch.testing.assert_close(found, torch.tensor([1.6, 4.8]))
 
 
-def test_guidance_replaces_size_only_where_evidence_is_like_the_source() -> None:
+def test_guidance_is_added_where_the_source_is_known_and_like_the_evidence() -> None:
     model = spectral()
     spectrum = torch.ones(3, TOY_PLANE.bins, 9, dtype=torch.complex64)
     before = torch.tensor([[3.0, 0.0]] * 3)
     batch = Batch(spectrum, before, [], torch.tensor([0, 0, 0]), torch.zeros(3, 1))
     gains = torch.full((3, TOY_PLANE.bins, 9), 0.5)
-    source = torch.zeros(3, TOY_PLANE.bins, 9)
+    source = torch.zeros(3, TOY_PLANE.bins, 9, dtype=torch.complex64)
     source[0] = 1.0
     source[1, 0, 0] = 1.0  # unlike; in the third there is none
     weights = Weights(inside=0.0, outside=0.0, size=6.0, guidance=10.0, alike=0.6)
     found = loss_of(model, batch, gains, (before, before), weights, 1.0, source)
-    torch.testing.assert_close(found, torch.tensor([5.0, 3.0, 3.0]))
+    torch.testing.assert_close(found, torch.tensor([3.0, 3.0, 3.0]))
+    anyhow = replace(weights, alike=0.0)
+    found = loss_of(model, batch, gains, (before, before), anyhow, 1.0, source)
+    cells = TOY_PLANE.bins * 9  # one true cell among them
+    torch.testing.assert_close(found[1], torch.tensor(3.0 + 20 * (1 - 1 / cells)))
+    source[0, 0, 0] = 0.0  # and a false one
+    found = loss_of(model, batch, gains, (before, before), weights, 1.0, source)
+    torch.testing.assert_close(found[0], torch.tensor(3.0 + 20 / cells))
 
 
 @pytest.mark.parametrize("build", [spectral, waveform])
@@ -281,6 +289,8 @@ def test_explanations_by_a_decoder_cost_one_pass() -> None:
         asked.clear()
         from earwitness.methods.lmac import lmac
 
+        lmac(probe)  # compares the model's outputs with those in the decoder's folder, once
+        asked.clear()
         lmac(probe)
     assert asked == [1]
 

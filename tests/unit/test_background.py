@@ -34,7 +34,7 @@ def quick(method: str) -> dict[str, Any]:
 
 def test_every_method_that_removes_something_has_the_option() -> None:
     found = {one.name for one in METHODS.all() if "background" in one.declared}
-    assert found == {*ON_PIECES, *INTEGRATED, "optimised-mask"}
+    assert found == {*ON_PIECES, *INTEGRATED, "optimised-mask", "region-search"}
     assert {METHODS.get(name).options["background"] for name in found} == {"auto"}
 
 

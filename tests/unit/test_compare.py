@@ -234,6 +234,18 @@ def test_other_rates_and_stereo_are_taken_as_the_model_takes_them(tmp_path: Path
     assert any(note.startswith("B: ") and "channel" in note for note in found.explanation.notes)
 
 
+def test_a_part_of_both_recordings_is_compared() -> None:
+    found = compare(quality(), noisy(), clean(), trust="none", start=0.5, end=1.8)
+    part = slice(round(0.5 * RATE), round(1.8 * RATE))
+    cut = [Audio(one.samples[part], RATE, one.name) for one in (noisy(), clean())]
+    whole = compare(quality(), *cut, trust="none")
+    assert found.scores == whole.scores
+    assert_array_equal(found.explanation.attribution.values, whole.explanation.attribution.values)
+    assert_array_equal(found.other.samples, cut[1].samples)
+    with pytest.raises(ParameterError, match="start and end are seconds"):
+        compare(quality(), noisy(), clean(), start=float("nan"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_audio(tmp_path / "a.wav", noisy())
@@ -275,6 +287,18 @@ def test_the_command_writes_a_page_that_plays_both_recordings_and_the_hybrid(
     assert_allclose(heard(one["sounds"]["reference"]), clean().samples, atol=1e-4)  # 16 bits
     saved = Explanation.load(folder / "out" / "a" / "integrated-gradients")
     assert saved.attribution.details["comparison"]["b"] == "b.wav"
+
+
+def test_the_command_compares_a_part_and_the_page_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*COMMON, "--start", "0.5", "--end", "1.8", "--trust", "none", "-o", "out", "--json")
+    code, _, err = run(capsys, *words)
+    assert code == 0, err
+    aligned = read_audio(folder / "out" / "sounds" / "b_aligned.wav")
+    assert len(aligned.samples) == round(1.3 * RATE)
+    (clip,) = clips(folder / "out" / "index.html")
+    assert "--start 0.5 --end 1.8" in clip["explanations"][0]["command"]
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,41 @@ def test_a_model_that_minds_the_place_only_gets_all_points(
     assert shares["energy"] < shares["own"]
 
 
+@pytest.mark.parametrize("kind", ["burst", "hum"])
+def test_the_true_place_is_the_best_of_its_size_where_the_model_minds_it_only(
+    recording: Path, kind: str
+) -> None:
+    one = material(recording, kind, 1)
+    lines = lines_of(one, kind, quality(place(one)))
+    line = lines["true place"]
+    assert (line["time_error"], line["right_third"], line["raises"]) == (0.0, True, True)
+    assert line["places"] > 5
+    cost = line["clean"] - line["degraded"]
+    # edges on a grid of 50 ms and 24 bands; the energy of the speech goes too
+    assert (line["remainder_own"] - line["degraded"]) / cost > 0.6
+    assert line["remainder_own"] < 5
+    ideal = lines["ideal-ratio-mask"]
+    assert (ideal["remainder_own"] - ideal["degraded"]) / cost > 0.9
+    rows = {row.method: row for row in make_rows(list(lines.values()))}
+    assert rows["true place"].shares["raises"].value == 1.0
+    assert rows["true place"].shares["in time"].value == 1.0
+    assert math.isnan(rows["true place"].shares["in time"].p)
+    assert "raises" not in rows["energy"].shares
+
+
+def test_the_true_place_is_not_found_where_another_raises_the_score_more(recording: Path) -> None:
+    one = material(recording, "burst", 0)
+    made = one.degraded
+    assert made is not None
+    weights = place(one).float()
+    speech = TOY_PLANE.analyse(torch.from_numpy(made.clean)[None])[0].abs().square()
+    far = (TOY_PLANE.times(weights.shape[1]) - (made.start + made.end) / 2).abs() > 0.5
+    weights[:, far] = 10 * float((weights * speech.max()).sum() / (speech[:, far]).sum())
+    line = lines_of(one, "burst", quality(weights))["true place"]
+    assert line["raises"]
+    assert line["time_error"] > 0.1
+
+
 def test_a_map_of_everything_else_gets_no_points(recording: Path) -> None:
     one = material(recording, "burst", 0)
     assert one.degraded is not None
@@ -157,8 +192,9 @@ def test_lost_packets_are_found_by_the_piece_whose_replacement_raises_the_score(
         task="regression",
     )  # fmt: skip
     plan = plan_of(one, "packet-loss", model)
-    (line,) = measure_degraded(model, "toy", plan.parts[0].clips[0], plan)
-    assert line["method"] == "occlusion"
+    line, true = measure_degraded(model, "toy", plan.parts[0].clips[0], plan)
+    assert (line["method"], true["method"]) == ("occlusion", "true place")
+    assert true["places"] > 5
     assert "remainder_own" not in line
     assert "area" not in line
 
@@ -260,7 +296,7 @@ def test_the_command_measures_resumes_and_writes_its_tables(
         assert stopped.value.code == 0
     assert "sounds left" in capfd.readouterr().err
     assert "of 2 sounds cost at least 0.1 of the score" in (out / "table.md").read_text()
-    assert len((out / "cells.jsonl").read_text().splitlines()) == 2 * 2 * 3
+    assert len((out / "cells.jsonl").read_text().splitlines()) == 2 * (5 + 4)
     with pytest.raises(SystemExit) as refused:
         main([*words, "--seed", "1"])
     assert refused.value.code == 2

@@ -110,6 +110,21 @@ def test_the_model_card_quotes_its_table() -> None:
     assert f"calibration error of {error}" in readme.replace("\n", " ")
 
 
+def test_the_examples_of_python_work_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, object] = {}
+    for code in code_in("python.md"):
+        exec(compile(code, "python.md", "exec"), scope)
+    printed = capsys.readouterr().out
+    assert "crying_baby" in printed
+    assert "missing.wav: no such file" in printed
+    for name in ("cry/explanation.json", "cry.png", "results/index.html", "cries.html"):
+        assert (tmp_path / name).is_file(), name
+    assert (tmp_path / "night" / "index.html").is_file()
+
+
 @pytest.mark.parametrize("name", ["methods.md", "masks.md", "metrics.md"])
 def test_reference_pages_are_up_to_date(name: str) -> None:
     spec = importlib.util.spec_from_file_location("pages", ROOT / "scripts" / "reference_pages.py")

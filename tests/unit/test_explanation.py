@@ -224,12 +224,6 @@ def test_damaged_folders_end_in_one_line(
         Explanation.load(tmp_path / "e")
 
 
-def test_it_shows_itself_in_a_notebook(explanation: Explanation) -> None:
-    page = explanation._repr_html_()
-    assert page.count("<audio controls") == 3
-    assert "low by input-x-gradient" in page
-
-
 def test_its_representation_is_one_line_without_arrays(explanation: Explanation) -> None:
     assert repr([explanation]) == f"[<Explanation {explanation}>]"
     assert len(repr(explanation)) < 300

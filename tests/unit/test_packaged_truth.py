@@ -72,7 +72,8 @@ def test_the_strongest_band_of_a_note_holds_one_of_its_harmonics(midi: int) -> N
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("method", "options"), [("occlusion", {"pieces": "time"}), ("input-x-gradient", {})]
+    ("method", "options"),
+    [("occlusion", {"pieces": "time"}), ("integrated-gradients", {"steps": 16})],
 )
 @pytest.mark.parametrize("start", [1.0, 17.0])
 def test_what_lowers_the_quality_is_a_burst_of_noise(
@@ -84,6 +85,7 @@ def test_what_lowers_the_quality_is_a_burst_of_noise(
     found = earwitness.explain(
         named("distillmos"), Audio(samples, RATE), method, direction="down", trust="none", **options
     )
-    profile = found.attribution.values.clip(min=0).sum(axis=0)
+    # the strongest 100 ms: gradients of single frames are largest in pauses, by a power of 0.3
+    profile = np.convolve(found.attribution.values.clip(min=0).sum(axis=0), np.ones(10), "same")
     seconds = int(profile.argmax()) * 160 / RATE
     np.testing.assert_allclose(seconds, 2.15, atol=0.15 + 0.1)  # within 100 ms of the burst

@@ -15,8 +15,8 @@ import earwitness
 from earwitness.audio import write_audio
 from earwitness.errors import ParameterError
 from earwitness.explanation import Explanation
+from earwitness.models.calling.windowed import pooled, reading
 from earwitness.models.model import Model
-from earwitness.models.windowed import pooled
 from earwitness.models.wrapping import wrap
 from earwitness.plane.stft import Plane
 from earwitness.subject import open_subject
@@ -116,7 +116,7 @@ def test_evidence_is_the_gains_on_the_whole_sound(make: Any, long: Audio) -> Non
 def test_the_score_is_the_pooled_output(make: Any, pool: Any, long: Audio) -> None:
     """Of a regression, whose output does not depend on the others."""
     model = make(pool=pool)
-    found = earwitness.explain(model, long, target="tone")
+    found = earwitness.explain(model, long, target="tone", curve=True)
     assert found.trust is not None
     each = model.each_window(torch.from_numpy(long.samples)[None])[:, 0, 0]
     largest = each.sort(descending=True).values[: {"max": 1, "topk": 3}[pool]]
@@ -129,6 +129,9 @@ def test_the_score_is_the_pooled_output(make: Any, pool: Any, long: Audio) -> No
     # sizes are shares of the whole sound
     for name in ("random", "energy"):
         np.testing.assert_allclose(found.trust.controls[name].area, found.mask.area, rtol=1e-5)
+    assert found.curve is not None
+    at_80 = found.curve.area[found.curve.keep.index(80)]
+    np.testing.assert_allclose(at_80, found.mask.area, rtol=1e-5)
     assert found.trust.effective_area is not None
     assert found.trust.effective_area < WINDOW * 3 / long.seconds
 
@@ -159,6 +162,29 @@ def test_the_map_is_that_of_the_window_alone(long: Audio) -> None:
     outside = np.ones(found.attribution.values.shape[1], bool)
     outside[max(first - 2, 0) : first + alone.shape[1] + 4] = False
     assert not found.attribution.values[:, outside].any()
+
+
+@pytest.mark.parametrize("make", [spectral, waveform])
+def test_the_map_is_that_of_the_whole_sound(make: Any, long: Audio) -> None:
+    """As if the model read the deciding windows of the whole sound, which is slow."""
+    found = earwitness.explain(make(), long, "input-x-gradient", pool="topk", target="tone")
+    starts = [round(start * RATE) for start, _ in found.attribution.details["windows"]]
+    slow = earwitness.explain(reading(make(), starts), long, "input-x-gradient", target="tone")
+    wanted = slow.attribution.values
+    np.testing.assert_allclose(
+        found.attribution.values, wanted, rtol=1e-4, atol=1e-6 * float(wanted.max())
+    )
+
+
+def test_frames_that_are_not_read_are_not_kept(long: Audio) -> None:
+    """By a control that looks at the energy only, of the sound around the window too."""
+    found = earwitness.explain(spectral(), long, "energy", pool="max", target="tone")
+    ((start, end),) = found.attribution.details["windows"]
+    half = PLANE.n_fft / 2 / RATE
+    times = found.attribution.times
+    read = (times > start - half) & (times < end + half)
+    assert (found.attribution.values[:, read] > 0).mean() > 0.99
+    assert not found.attribution.values[:, ~read].any()
 
 
 def test_pieces_are_named_in_seconds_of_the_recording(long: Audio) -> None:

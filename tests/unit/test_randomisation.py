@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from earwitness.metrics.similarity import spearman, ssim
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
 from earwitness.types import Audio
+from tests.conftest import ROOT
 from tests.toys import RATE
 from tests.unit.test_sanity import Deep
 
@@ -146,7 +149,13 @@ def test_means_are_over_sounds_of_means_over_seeds_and_gradcam_is_paired() -> No
     some = []
     for clip in range(10):
         some += [
-            hand_made("lime", clip, seed, ssim=[0.4 + 0.02 * clip + 0.2 * seed, 0.1])
+            hand_made(
+                "lime",
+                clip,
+                seed,
+                ssim=[0.4 + 0.02 * clip + 0.2 * seed, 0.1],
+                constant=[seed == 0, False],
+            )
             for seed in (0, 1)
         ]
         some.append(hand_made("gradcam", clip, ssim=[0.1 + 0.02 * clip, 0.1]))
@@ -158,13 +167,14 @@ def test_means_are_over_sounds_of_means_over_seeds_and_gradcam_is_paired() -> No
     assert lime.sounds == 10
     assert_allclose(lime.difference.mean, 0.4)
     assert lime.p < 0.05
-    assert lime.verdict == "changes less than gradcam (+0.40)"
+    assert lime.verdict == "SSIM above gradcam's (+0.40)"
     assert cam.verdict == ""
     assert (lrp.verdict, lrp.failed, lrp.sounds) == ("failed", 10, 0)
     assert lrp.facts()["difference"] == [None, None, None]
     text = markdown([lime, cam, lrp])
     assert "### esc10: cascading: at the logits (head)" in text
     assert "| lime | 0.59 [" in text
+    assert "| 50 % | 10 |  | SSIM above gradcam's (+0.40) |" in text
     assert "| lime | 0.59 | 0.10 |" in text
     assert "esc10,cascading,lime,10,0,False,0,2,early,ssim,0.1,0.1,0.1" in csv_text([lime])
 
@@ -176,8 +186,8 @@ def test_less_is_not_more() -> None:
         some.append(hand_made("gradcam", clip, ssim=[0.1 + 0.02 * clip, 0.1]))
         some.append(hand_made("slime", clip, ssim=[0.1 + 0.02 * (9 - clip), 0.1]))
     lime, _, slime = make_rows(some)
-    assert lime.verdict == "changes more than gradcam (-0.14)"
-    assert slime.verdict == "as gradcam, within the interval (+0.00)"
+    assert lime.verdict == "SSIM below gradcam's (-0.14)"
+    assert slime.verdict == "SSIM as gradcam's, within the interval (+0.00)"
     one = make_rows([hand_made("lime", 0), hand_made("gradcam", 0)])[0]
     assert math.isnan(one.p)
     assert one.verdict == ""
@@ -276,3 +286,28 @@ def test_the_command_writes_tables_and_maps_and_resumes(
         with pytest.raises(SystemExit):
             main([*words, "--set", given])
         assert text in capfd.readouterr().err
+
+
+def test_the_page_quotes_its_tables() -> None:
+    text = (ROOT / "docs" / "sanity.md").read_text(encoding="utf-8")
+    with (ROOT / "benchmarks" / "randomisation.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["block"] == "1"]
+    means = {(row["run"], row["method"], row["measure"]): float(row["mean"]) for row in rows}
+    first = rows[0]["run"]
+    names = {method for run, method, _ in means if run == first}
+    assert len(names) == 12
+    for method in names:
+        (line,) = re.findall(rf"^\| {method}(?: \(control\))? \| (.*) \|$", text, re.M)[:1]
+        found = [float(re.findall(r"-?\d\.\d\d", cell)[0]) for cell in line.split("|")]
+        wanted = [means[first, method, name] for name in MEASURES[:4]]
+        assert_allclose(found, wanted, atol=0.0051)
+    assert means[first, "gradcam", "ssim"] < 0.3
+    assert f"it has {means['Five draws', 'gradcam', 'ssim']:.2f} [" in text
+    with (ROOT / "benchmarks" / "roar.csv").open(encoding="utf-8") as file:
+        trained = list(csv.DictReader(file))
+    for method in ("gradcam", "random", "energy"):
+        for share in ("0.1", "0.5"):
+            some = [row for row in trained if (row["method"], row["share"]) == (method, share)]
+            mean = np.mean([float(row["accuracy"]) for row in some])
+            (line,) = re.findall(rf"^\| {method}.*$", text.split("### At a reduced")[1], re.M)
+            assert f"{mean:.2f} [" in line

@@ -107,9 +107,11 @@ def test_all_are_trained_once_and_controls_are_beside(
     model = spectral()
     plan = plan_of(sounds(tmp_path / "sounds"), model, seeds=(0, 1))
     seen: list[tuple[tuple[str, ...], bytes]] = []
+    seeds: list[int] = []
     original = roar.train_classifier
 
     def note(items: list[Item], *more: Any, **named: Any) -> Any:
+        seeds.append(more[1].seed)
         samples = [read_audio(item.path).samples for item in (*items, *named["test"])]
         labels = tuple(item.label for item in (*items, *named["test"]))
         seen.append((labels, b"".join(one.tobytes() for one in samples)))
@@ -131,11 +133,14 @@ def test_all_are_trained_once_and_controls_are_beside(
         (NOTHING, 0.0, 0), (NOTHING, 0.0, 1), ("saliency", 0.5, 0), ("saliency", 0.5, 1),
         ("random", 0.5, 0), ("random", 0.5, 1), ("energy", 0.5, 0), ("energy", 0.5, 1),
     ]  # fmt: skip
+    assert seeds == [0, 1, 0, 1, 1, 0, 1, 0, 1]
     # what is trained on: the sounds themselves, then with cells replaced, otherwise by method
     assert seen[0][0] == tuple(item.label for item in (*plan.train, *plan.test))
     assert len({samples for _, samples in seen}) == 4
     own = read_audio(plan.train[0].path).samples
     assert seen[0][1][: own.nbytes] == own.tobytes()
+    last = read_audio(plan.test[-1].path).samples
+    assert seen[0][1][-last.nbytes :] == last.tobytes() != seen[2][1][-last.nbytes :]
     assert not list((tmp_path / "run").glob("sounds/*"))
     assert not list((tmp_path / "run").glob("trainings/*"))
     assert all(line["test"]["sounds"] == len(plan.test) for line in lines)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from earwitness.benchmark.sanity.disturbed import encoded_copy, noisy_copies, repeated_maps
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.evaluation.cases import measure
-from earwitness.evaluation.reruns import encoded_copy, noisy_copies, repeated_maps
 from earwitness.evaluation.scrambling import find_blocks, scrambled, scrambled_maps
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import si_sdr

@@ -180,8 +180,9 @@ def test_the_command_refuses_what_it_does_not_know(
 ) -> None:
     with pytest.raises(SystemExit):
         main(["bench", "speeed"])
-    names = "l2i-page, speech-degradations, randomisation, roar, pak, lmac, speed, localisation"
-    assert f"bench takes one of {names}, or a grid" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "bench takes one of l2i-page, " in said
+    assert ", speed, localisation, or a grid" in said
     words = ["--model", toy, "--seconds", "0.5", "--evaluations", "4", "--large-evaluations", "0"]
     words += ["--no-packages", "--no-memory", "--repeats", "1", "--steps", "1"]
     with pytest.raises(SystemExit):

@@ -20,7 +20,7 @@ from earwitness.perturbation.pieces.registry import Sizes, cut
 from earwitness.perturbation.pieces.time import span_name
 from earwitness.pipeline import explain
 from earwitness.probe import Probe
-from earwitness.render.notebook import players_html
+from earwitness.render.notebook import cell_html
 from earwitness.render.players import copies, expansion, players, ultrasound
 from earwitness.report.folder import ReportFolder
 from earwitness.types import Audio
@@ -115,9 +115,10 @@ def test_the_page_and_the_notebook_say_that_time_is_expanded(tmp_path: Path) -> 
     (clip,) = clips(folder.finish(model))
     assert clip["expansion"] == 10
     assert [note for note in clip["notes"] if note.startswith("ultrasound: 0.033% of the input")]
-    shown = players_html("bat", {"evidence": found.evidence})
+    shown = cell_html("bat", (), b"", {"evidence": found.evidence}, "")
     assert "evidence time-expanded \u00d710" in shown
-    assert "time-expanded" not in players_html("dog", {"evidence": Audio(tone(440, 8000), 8000)})
+    dog = {"evidence": Audio(tone(440, 8000), 8000)}
+    assert "time-expanded" not in cell_html("dog", (), b"", dog, "")
 
 
 def test_players_that_hold_a_part_of_the_band_say_so() -> None:

@@ -235,7 +235,7 @@ def identity_or_wait(model: Model, item: str, tick: Callable[[int], None]) -> It
         yield from patient(model, item, tick)
 
 
-def wait_until(state: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_until(state: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not state():
         assert time.monotonic() < end

@@ -22,9 +22,9 @@ from earwitness.benchmark.reruns import fields_of, other_outputs, repeated
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, NotApplicableError
 from earwitness.evaluation.cases import ROUTES, make_cases
+from earwitness.evaluation.matching import mask_by
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import Memo
-from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, true_cells
 from earwitness.metrics.registry import METRICS, Case, Metric
@@ -193,7 +193,7 @@ class _Sound:
     def _of_map(self, seed: int, probe: Probe, choice: Choice, values: FloatArray) -> list[Line]:
         """Return the lines of one map, then those of its masks."""
         rules = masks_of(self.grid, choice)
-        masks = [make_mask(values, self.magnitude, parse_keep(rule)) for rule in rules]
+        masks = [mask_by(probe, values, rule) for rule in rules]
         matched = () if choice.control else MATCHED
         orders = Orders(self.magnitude, seed_of(seed, self.setting.clip))
         makers = {"random": lambda one: orders.at_random(one, 1)[0], "energy": orders.by_energy}

@@ -192,7 +192,7 @@ def run(
 
         for part, clips in todo:
             tasks = [SoundTask(part.model, clip, sent or grid, measure) for clip in clips]
-            several = None if workers == 1 else part.named
+            several = None if workers == 1 else part.named or _Loaded(part, folder)
             with Pool(several or models[part.model], workers) as pool, closing(
                 pool.run(
                     measure_task, tasks, on_passes=on_passes, lost=leave,
@@ -205,6 +205,18 @@ def run(
             folder / LINES, [(part.model, clip.name) for part in grid.parts for clip in part.clips]
         )
     return [*read_lines(folder / LINES), *lost]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """The model of a part, for a worker."""
+
+    part: Part
+    folder: Path
+
+    def load(self) -> Model:
+        """Return the model."""
+        return self.part.load(self.folder)
 
 
 def _check_models(folder: Path, models: Mapping[str, Model], *, fresh: bool) -> None:

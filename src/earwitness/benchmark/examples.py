@@ -17,8 +17,8 @@ from earwitness.benchmark.cells import Setting, choices_of, explain_by, prepare
 from earwitness.benchmark.grid import Grid, Part
 from earwitness.benchmark.rows import Row
 from earwitness.data.clips import Clip
+from earwitness.evaluation.matching import mask_by
 from earwitness.files import replacing
-from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.models.model import Model
 from earwitness.render.evidence import render
 from earwitness.render.players import players
@@ -140,7 +140,7 @@ def _map(setting: Setting, grid: Grid, method: str) -> FloatArray:
 
 def _evidence(setting: Setting, values: FloatArray, rule: str) -> Audio:
     probe = setting.probe(0)
-    mask = make_mask(values, probe.magnitude.cpu().numpy(), parse_keep(rule))
+    mask = mask_by(probe, values, rule)
     gains = torch.from_numpy(mask.gains).to(probe.device)
     wave, _ = render(setting.model.plane, probe.spectrum, gains, probe.wave)
     return Audio(wave.float().cpu().numpy(), setting.model.rate)

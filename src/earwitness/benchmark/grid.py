@@ -22,14 +22,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from earwitness.data.clips import MAKERS, Clip
 from earwitness.errors import OutputError, ParameterError
+from earwitness.evaluation.matching import stated
 from earwitness.files import digest_of
-from earwitness.jobs.pool import ModelName
-from earwitness.masks.keep import parse_keep
+from earwitness.jobs.pool import Source
 from earwitness.methods.registry import METHODS, named_files
 from earwitness.metrics.registry import METRICS
 from earwitness.models.fingerprint import identity
@@ -73,14 +74,14 @@ class Part:
     load : callable
         ``load(folder) -> Model``; the folder of the run holds models that are trained for it.
     clips : tuple of Clip
-    named : ModelName or None
-        How workers load the model, if there may be several.
+    named : Source or None
+        How workers load the model; by ``load`` if None, which must be picklable then.
     """
 
     model: str
     load: Callable[[Path], Model]
     clips: tuple[Clip, ...]
-    named: ModelName | None = None
+    named: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Grid:
     methods : tuple of Choice
         Controls that are not named are added.
     masks : tuple of str
-        Rules as for ``--keep``; every method uses all of them.
+        Rules as for ``--keep``, or like ``area:10% as heard``; every method uses all of them.
     metrics : tuple of str
         All that apply if empty.
     seeds : tuple of int
@@ -122,10 +123,7 @@ class Grid:
         named = {choice.name for choice in self.methods}
         missing = tuple(choose(name) for name in CONTROLS if name not in named)
         object.__setattr__(self, "methods", self.methods + missing)
-        rules = [parse_keep(one) for one in self.masks]
-        if any(rule.file for rule in rules):
-            raise ParameterError(f"{self.name}: a mask from a file is of one sound, not of a grid")
-        object.__setattr__(self, "masks", tuple(map(str, rules)))
+        object.__setattr__(self, "masks", tuple(map(stated, self.masks)))
         for what, some in (
             ("method", self.methods),
             ("mask", self.masks),
@@ -229,7 +227,11 @@ def read_grid(path: Path) -> Grid:
 
 def named_part(name: str, clips: tuple[Clip, ...]) -> Part:
     """Return a part for a model that ``load_model`` loads by name."""
-    return Part(name, lambda _folder: load_model(name), clips)
+    return Part(name, partial(_by_name, name), clips)
+
+
+def _by_name(name: str, _folder: Path) -> Model:
+    return load_model(name)
 
 
 def _texts(path: Path, table: Mapping[str, Any], key: str, default: list[str]) -> list[str]:

@@ -14,8 +14,8 @@ import torch
 
 from earwitness.audio import as_audio
 from earwitness.benchmark.grid import IDEAL, Choice, Grid
+from earwitness.benchmark.sanity.disturbed import encoded_copy, noisy_copies
 from earwitness.errors import NotApplicableError, ParameterError
-from earwitness.evaluation.reruns import encoded_copy, noisy_copies
 from earwitness.evaluation.scrambling import each_scrambled, find_blocks
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import METRICS

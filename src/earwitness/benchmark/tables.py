@@ -65,11 +65,19 @@ def cell_text(figure: Figure | None) -> str:
     """Return a figure as text: mean, interval, and the controls that it is ahead of."""
     if figure is None or math.isnan(figure.mean):
         return ""
-    text = f"**{figure.mean:.3g}**" if figure.best else f"{figure.mean:.3g}"
-    known = not math.isnan(figure.low)
-    text += f" [{figure.low:.3g}, {figure.high:.3g}]" if known else " [\u2013]"
+    text = interval_text(figure.mean, figure.low, figure.high)
+    if figure.best:
+        mean, rest = text.split(" ", 1)
+        text = f"**{mean}** {rest}"
     ahead = [name[0] for name in MATCHED if name in figure.against and figure.against[name].ahead]
     return text + (f" >{''.join(ahead)}" if ahead else "")
+
+
+def interval_text(mean: float, low: float, high: float) -> str:
+    """Return a mean with its interval, ``[\u2013]`` if that is unknown; empty without a mean."""
+    if math.isnan(mean):
+        return ""
+    return f"{mean:.3g} " + ("[\u2013]" if math.isnan(low) else f"[{low:.3g}, {high:.3g}]")
 
 
 LEGEND = (

@@ -9,6 +9,7 @@ import click
 from earwitness.cli.degradations import degradations
 from earwitness.cli.l2i_page import l2i_page
 from earwitness.cli.options import DEFAULT_MODEL, MODEL_HELP, SEED, Number, place, say, whole
+from earwitness.cli.paper_grids import LMAC_GRIDS, PAK_GRIDS
 from earwitness.cli.published import lmac, pak
 from earwitness.cli.randomisation import randomisation
 from earwitness.cli.results import Verb, Verbs, emit
@@ -38,19 +39,21 @@ class _Benchmarks(Verbs):
 @click.group(
     cls=_Benchmarks,
     subcommand_metavar="speed|localisation|randomisation|roar|speech-degradations|l2i-page|pak|"
-    "lmac|GRID.toml ...",
+    "lmac|pak-clean|...|lmac-mixture|...|GRID.toml ...",
 )
 def bench() -> None:
     """Benchmark explanations: their cost, localisation and sanity, or a grid of your own.
 
-    pak and lmac show what published tables measured, from their numbers.
+    pak and lmac show what published tables measured, from their numbers; pak-clean, pak-white,
+    pak-room, pak-horse, lmac-in-domain, lmac-mixture, lmac-white-noise and lmac-speech run them
+    again.
 
     GRID.toml names models, sounds, methods, masks and metrics; see the guide. An interrupted grid
     resumes when the command is repeated with the same arguments.
     """
 
 
-for one in (l2i_page, degradations, randomisation, roar, pak, lmac):
+for one in (l2i_page, degradations, randomisation, roar, pak, lmac, *PAK_GRIDS, *LMAC_GRIDS):
     bench.add_command(one)
 
 

@@ -12,6 +12,7 @@ from earwitness.cli.options import (
     DEFAULT_MODEL,
     MODEL_HELP,
     SEED,
+    Finite,
     model_name,
     model_options,
     parse_settings,
@@ -47,6 +48,11 @@ _SOUNDS = {"reference": "sounds/b_aligned.wav", "hybrid": "sounds/hybrid.wav"}
     help="How much of the attribution is the culprit, as in explain.  [default: the "
     "least of eight shares whose hybrid regains three quarters of the difference]",
 )  # fmt: skip
+@click.option("--start", type=Finite("seconds"), metavar="S",
+              help="Start of the part of both recordings that is compared, in seconds.",
+              )  # fmt: skip
+@click.option("--end", type=Finite("seconds"), metavar="S",
+              help="End of that part, in seconds.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--set", "settings", multiple=True, metavar="OPTION=VALUE",
@@ -73,6 +79,8 @@ def compare(
     target: str | None,
     versus: str | None,
     keep: str | None,
+    start: float | None,
+    end: float | None,
     seed: int,
     settings: tuple[str, ...],
     trust: Trust,
@@ -99,8 +107,8 @@ def compare(
         folder.prepare()
         try:
             found = compared(
-                loaded, a, b, request.method, target=target, versus=versus, keep=keep, seed=seed,
-                trust=trust, **request.options,
+                loaded, a, b, request.method, target=target, versus=versus, keep=keep, start=start,
+                end=end, seed=seed, trust=trust, **request.options,
             )  # fmt: skip
             _write(found, folder, loaded)
         finally:

@@ -34,6 +34,11 @@ _METRICS = (
     metavar="RULE", help="Masks of every method; see earwitness masks.",
 )  # fmt: skip
 @click.option(
+    "--match",
+    type=click.Choice(["effective-area"]),
+    help="Cut masks like area:10% so that the evidence as heard has that effective area.",
+)
+@click.option(
     "--metric", "metrics", multiple=True, default=_METRICS, metavar="NAME",
     help="See earwitness metrics; stability, sanity, transfer and stoi cost more.",
 )  # fmt: skip
@@ -59,6 +64,7 @@ def evaluate(
     methods: tuple[str, ...],
     target: str,
     masks: tuple[str, ...],
+    match: str | None,
     metrics: tuple[str, ...],
     other: str | None,
     seeds: tuple[int, ...],
@@ -76,6 +82,7 @@ def evaluate(
     from earwitness.cli.grids import run
     from earwitness.data.clips import folder as clips_in
     from earwitness.errors import AudioError
+    from earwitness.evaluation.matching import matched_rule
     from earwitness.jobs.pool import ModelName
     from earwitness.models.fingerprint import identity
     from earwitness.models.registry import load_model
@@ -94,7 +101,7 @@ def evaluate(
         name="evaluation",
         parts=(part,),
         methods=tuple(choose(name) for name in dict.fromkeys(methods)),
-        masks=tuple(dict.fromkeys(masks)),
+        masks=tuple(dict.fromkeys(map(matched_rule, masks) if match else masks)),
         metrics=tuple(dict.fromkeys(metrics)),
         seeds=tuple(dict.fromkeys(seeds)),
         rank="faithfulness-logit" if regression else "faithfulness",

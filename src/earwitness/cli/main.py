@@ -15,6 +15,7 @@ _VERBS = {
     "compare": ("compare", "Compare a model's scores for two recordings of the same words."),
     "check": ("check", "Check a new model: what is wrong with it, and which methods apply."),
     "scan": ("scan", "Find events in long recordings, and explain the strongest."),
+    "report": ("report", "Write the page of saved results again, or one page of several."),
     "predict": ("predict", "Print a model's outputs for sounds."),
     "methods": ("listing", "List the explanation methods and their options."),
     "masks": ("listing", "List the rules for --keep, which turn attributions into masks."),

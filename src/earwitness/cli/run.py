@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,8 @@ from earwitness.cli.options import printable, say
 from earwitness.cli.results import emit
 from earwitness.cli.stopping import line_a_minute, stoppable
 from earwitness.clips import find_with_roots
-from earwitness.errors import EarwitnessError
+from earwitness.collecting.finishing import finish_sound
+from earwitness.collecting.requests import requests_for
 from earwitness.files import held
 from earwitness.jobs.explaining import Outcome, Task, explain_task, lost_task
 from earwitness.jobs.pool import ModelName, run
@@ -34,28 +35,13 @@ from earwitness.methods.registry import METHODS
 from earwitness.models.model import Model
 from earwitness.options import read_value
 from earwitness.pipeline import check_request, count_passes
-from earwitness.registry import unknown
-from earwitness.report.clip import Saved
 from earwitness.report.components import sounds_by_name
 from earwitness.report.folder import ReportFolder
 from earwitness.report.page import Form
-from earwitness.report.sections import write_section
-from earwitness.store import is_ours, load
+from earwitness.store import is_ours
 from earwitness.types import Request
 
 _WORTH_AN_ESTIMATE = 60.0  # s; shorter runs print no estimate of the time
-
-
-def _finish(root: Path, data: str, task: Task, saved: Saved) -> None:
-    """Write the report's section of a sound beside its explanations, old and new."""
-    found = {folder.name: one for folder, one in saved}
-    for name in task.others:
-        if name not in found:
-            with suppress(EarwitnessError):  # it cannot be read, and is not shown
-                found[name] = load(task.folder / name, silent=True)
-    order = dict.fromkeys([*task.others, *found])
-    some = [(task.folder / name, found[name]) for name in order if name in found]
-    write_section(root, some, audio=task.audio, data=data)
 
 
 @dataclass(frozen=True)
@@ -94,24 +80,20 @@ class Settings:
 def make_requests(
     methods: Sequence[str], options: dict[str, str], common: Request
 ) -> tuple[Request, ...]:
-    """Return a request for each method, with the options that the method has.
+    """Return a request for each method, with the options that the method has (``requests_for``).
 
     Raises
     ------
     UnknownNameError
         If there is no such method, or an option that none of them has.
     """
-    known = {method: METHODS.get(method).declared for method in methods}
-    everything: set[str] = set().union(*known.values())
-    for name in options:
-        if name not in everything:
-            raise unknown(f"option of {', '.join(methods)}", name, everything or {"none"})
 
-    def own(method: str) -> dict[str, Any]:
-        declared = known[method]
-        return {n: read_value(t, declared[n]) for n, t in options.items() if n in declared}
+    def read(request: Request) -> dict[str, Any]:
+        declared = METHODS.get(request.method).declared
+        return {name: read_value(text, declared[name]) for name, text in request.options.items()}
 
-    return tuple(replace(common, method=method, options=own(method)) for method in methods)
+    some = requests_for(methods, options, common)
+    return tuple(replace(one, options=read(one)) for one in some)
 
 
 class Run:
@@ -225,7 +207,9 @@ class Run:
                 self._print(outcome)
 
     def _outcomes(self, tasks: list[Task], tick: Any) -> Iterator[Outcome]:
-        work = partial(explain_task, finish=partial(_finish, self.folder.root, self.settings.data))
+        work = partial(
+            explain_task, finish=partial(finish_sound, self.folder.root, self.settings.data)
+        )
         several = self.settings.workers > 1
         model = self.named if several else self.model
         with closing(

@@ -140,9 +140,9 @@ def classifier(
 @train.command()
 @explained_options("Layer whose activations the decoder takes")
 @click.option("--from", "start", type=place, metavar="DIR", help="Decoder to fine-tune.")
-@click.option("--guidance", type=Number(0), default=0.0, show_default=True,
-              help="Weight of the distance to the true source (fine-tuning).")  # fmt: skip
-@click.option("--alike", type=Number(0, 1), default=0.6, show_default=True,
+@click.option("--guidance", type=Number(0),
+              help="Weight of the distance to the true source of mixtures.")  # fmt: skip
+@click.option("--alike", type=Number(0, 1),
               help="Least cosine of evidence and source for guidance (CCT).")  # fmt: skip
 @click.option("--inside", type=Number(0), help="Weight of the evidence's loss.")
 @click.option("--outside", type=Number(0), help="Weight of the remainder's loss.")

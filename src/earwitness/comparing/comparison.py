@@ -129,6 +129,8 @@ def compare(
     target: str | int | None = None,
     versus: str | int | None = None,
     keep: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
     seed: int = 0,
     trust: Trust = "light",
     **options: Any,
@@ -155,6 +157,8 @@ def compare(
         How much of the attribution is the culprit: by default the least of eight shares, from
         5 to 100 %, with smooth edges, whose hybrid regains three quarters of the difference, or
         else that which regains most.
+    start, end : float, optional
+        The part of both recordings that is compared, in seconds.
     seed : int
         Seed of everything drawn at random.
     trust : {"full", "light", "none"}
@@ -188,10 +192,10 @@ def compare(
         raise ParameterError("the background of a comparison is the second recording")
     request = Request(
         method, {**options, "background": "reference"}, target, versus,
-        keep=keep, seed=seed, trust=trust,
+        keep=keep, start=start, end=end, seed=seed, trust=trust,
     )  # fmt: skip
     check_request(request)
-    first, second = (open_subject(model, clip, seed=seed) for clip in (a, b))
+    first, second = (open_subject(model, one, start=start, end=end, seed=seed) for one in (a, b))
     if np.array_equal(first.audio.samples, second.audio.samples):
         raise NotApplicableError(
             f"{first.audio.name} and {second.audio.name} are the same sound: the difference of "

@@ -16,20 +16,20 @@ from torch import Tensor
 
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder
-from earwitness.decoders.trained import joined_windows, layers_of, require_model
+from earwitness.decoders.trained import joined_windows, layers_of, require_model, windows_of
 from earwitness.errors import ModelError, NotApplicableError
 from earwitness.files import read_record, write_json
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
-from earwitness.plane.domains import mask_magnitude
+from earwitness.plane.cutting import soft_cut
+from earwitness.plane.domains import linear_gains
 from earwitness.plane.stft import Plane
 from earwitness.weights import folder_of, read_torch, write_tensors
 
 SCHEMA = 2  # version of the folder's layout
 FILES = ("decoder.json", "decoder.safetensors")
-_QUIETEST = 1e-12  # magnitude; quieter cells keep their gain, as their ratio is undefined
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,14 @@ class Explainer:
         """Raise ``NotApplicableError`` if it was trained for another model."""
         require_model("decoder", "earwitness train lmac", self.name, self.plane, self.model, model)
 
-    def gains(self, model: Model, magnitude: Tensor, wave: Tensor, target: int) -> Tensor:
+    def gains(
+        self,
+        model: Model,
+        magnitude: Tensor,
+        wave: Tensor,
+        target: int,
+        share: float | None = None,
+    ) -> Tensor:
         """Return gains (freq, frame) in [0, 1] for one sound, with one forward pass of the model.
 
         Parameters
@@ -82,54 +89,55 @@ class Explainer:
         wave : Tensor, shape (samples,)
         target : int
             Index of the output to explain; ignored unless the decoder is conditioned.
+        share : float, optional
+            Share of cells to keep, for a sized decoder: where gains are at least one half.
         """
+        logits = self.logits(model, magnitude, wave, target, share)
+        gains = logits.sigmoid() if share is None else soft_cut(logits, share)
+        return linear_gains(gains, magnitude, self.domain, scale=self.plane.n_fft / 2)
+
+    def logits(
+        self,
+        model: Model,
+        magnitude: Tensor,
+        wave: Tensor,
+        target: int,
+        share: float | None = None,
+    ) -> Tensor:
+        """Return the logits (freq, frame) of the gains, which order the cells; see ``gains``."""
         with activations_of(model, self.layers) as recorded:
             if model.frontend is None:
                 outputs = model(wave.unsqueeze(0))
             else:
                 outputs = model.from_magnitude(magnitude.unsqueeze(0))
-            maps, conditioning = recorded.maps(), None
+            maps = recorded.maps()
+            conditioning: Any = None  # of the published decoder, which explains the decision only
             if self.conditioned:
                 conditioning = recorded.conditioning(
                     outputs, torch.tensor([target], device=wave.device)
                 )
         windows = model.windows(len(wave))
-        frames = self.plane.frames(windows[0][1])
-        with torch.no_grad():
-            found = self.decoder(maps, conditioning, frames)
+        frames, total = self.plane.frames(windows[0][1]), magnitude.shape[-1]
         starts = [start for start, _ in windows]
-        gains = joined_windows(found, starts, self.plane.hop, magnitude.shape[-1])
-        return linear_gains(gains, magnitude, self.domain, self.plane)
-
-
-def linear_gains(gains: Tensor, magnitude: Tensor, domain: str, plane: Plane) -> Tensor:
-    """Convert gains that apply in another domain to gains on the linear magnitude.
-
-    Parameters
-    ----------
-    gains, magnitude : Tensor, shape (freq, frame)
-        In [0, 1], and linear magnitude.
-    domain : {"linear", "log1p"}
-    """
-    if domain == "linear":
-        return gains
-    masked = mask_magnitude(gains, magnitude, domain, scale=plane.n_fft / 2)
-    ratio = masked / magnitude.clamp(min=_QUIETEST)
-    return torch.where(magnitude > _QUIETEST, ratio, gains).clamp(0, 1)
+        parts = windows_of(magnitude, starts, self.plane.hop, frames)
+        shares = None if share is None else torch.full((len(parts),), share, device=wave.device)
+        with torch.no_grad():
+            found = self.decoder.logits(maps, conditioning, frames, parts, shares).float()
+        return joined_windows(found, starts, self.plane.hop, total)
 
 
 def make_decoder(
     kind: str, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int]
 ) -> Decoder | PublishedDecoder:
-    """Return an untrained decoder, ``slim`` or ``published``.
+    """Return an untrained decoder: ``sized``, ``slim`` (for soft masks only) or ``published``.
 
     Raises
     ------
     NotApplicableError
         If ``kind`` is ``published`` and the layers are not like CNN14's last four blocks.
     """
-    if kind == "slim":
-        return Decoder(layers, plane, widths)
+    if kind in ("sized", "slim"):
+        return Decoder(layers, plane, widths, sized=kind == "sized")
     deepest = layers[0].channels
     if [layer.channels * 2**k for k, layer in enumerate(layers)] != [deepest] * 4 or deepest % 8:
         raise NotApplicableError(
@@ -140,16 +148,31 @@ def make_decoder(
     return PublishedDecoder(plane, deepest)
 
 
-def save_explainer(folder: Path, explainer: Explainer) -> None:
-    """Write a decoder to a folder, first the weights, then their description."""
-    write_tensors(folder / "decoder.safetensors", explainer.decoder.state_dict())
+def _kind_of(decoder: Decoder | PublishedDecoder) -> str:
+    if isinstance(decoder, PublishedDecoder):
+        return "published"
+    return "sized" if decoder.sized else "slim"
+
+
+def save_explainer(folder: Path, explainer: Explainer, *, half: bool = False) -> None:
+    """Write a decoder to a folder, first the weights, then their description.
+
+    Parameters
+    ----------
+    half : bool
+        Whether to store numbers in half precision, at half the size; they are read as float32.
+    """
+    tensors = explainer.decoder.state_dict()
+    if half:
+        tensors = {name: one.half() for name, one in tensors.items()}
+    write_tensors(folder / "decoder.safetensors", tensors)
     stored = {
         "schema": SCHEMA,
         "model": {"name": explainer.name, **explainer.model},
         "plane": asdict(explainer.plane),
         "layers": [asdict(layer) for layer in explainer.layers],
         "widths": list(explainer.widths),
-        "kind": "published" if isinstance(explainer.decoder, PublishedDecoder) else "slim",
+        "kind": _kind_of(explainer.decoder),
         "domain": explainer.domain,
         "facts": explainer.facts,
     }
@@ -169,7 +192,8 @@ def load_explainer(folder: Path) -> Explainer:
         layers = layers_of(stored["layers"])
         plane, widths = Plane(**stored["plane"]), tuple(stored["widths"])
         decoder = make_decoder(stored["kind"], layers, plane, widths)
-        decoder.load_state_dict(load_file(folder / "decoder.safetensors"))
+        tensors = load_file(folder / "decoder.safetensors")
+        decoder.load_state_dict({name: one.float() for name, one in tensors.items()})
         model = dict(stored["model"])
         name, domain = model.pop("name"), stored["domain"]
         if not isinstance(model["weights"], str) or domain not in ("linear", "log1p"):

@@ -8,7 +8,7 @@ class for single-label models, the binary cross entropy for multi-label models, 
 ``ln(1 + d^2)`` with ``d`` the fall below the value of the input in units of ``scale``; the
 logarithm limits the influence of single clips.
 
-Fine-tuning adds a guidance term for clips whose true source is known and similar to the evidence.
+A guidance term is added for clips whose true source is known and similar to the evidence.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from earwitness.models.target import over
 
 _LEAST = 1e-6  # probability or sum of magnitudes; avoids log(0) and a division by zero
 
+_TINY = 1e-20  # power; avoids a division by zero
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -38,7 +40,7 @@ class Weights:
     smooth : float
         Weight of the total variation: the mean absolute difference of neighbouring gains.
     guidance : float
-        Weight of the distance between the evidence and the true source; 0 except in fine-tuning.
+        Weight of the distance between the evidence and the true source, where it is known.
     alike : float in [0, 1]
         Similarity (``likeness``) from which the guidance term applies (the paper's CCT).
     """
@@ -47,8 +49,8 @@ class Weights:
     outside: float = 1.0
     size: float = 20.0
     smooth: float = 0.0
-    guidance: float = 0.0
-    alike: float = 0.6
+    guidance: float = 4.0
+    alike: float = 0.0
 
 
 def distance(
@@ -124,7 +126,58 @@ def likeness(evidence: Tensor, source: Tensor, scale: float) -> Tensor:
     return functional.cosine_similarity(one, other, dim=1)
 
 
-def guidance(evidence: Tensor, source: Tensor) -> Tensor:
-    """Return ``sum |M X - S| / sum S`` for magnitudes (batch, freq, frame), shape (batch,)."""
-    total = source.sum(dim=(1, 2)).clamp(min=_LEAST)
-    return (evidence - source).abs().sum(dim=(1, 2)) / total
+@dataclass(frozen=True)
+class Known:
+    """What is known of mixtures whose source is known, in every cell (batch, freq, frame).
+
+    Attributes
+    ----------
+    power : Tensor
+        ``|X|^2`` of the mixture.
+    along : Tensor
+        ``Re(conj(X) S)``, the part of the mixture along the source.
+    rest : Tensor
+        ``|X - S|^2 / (|S|^2 + |X - S|^2)``, the share of the power that is not the source's.
+    whole : Tensor, shape (batch,)
+        Sum of ``|S|^2``.
+    """
+
+    power: Tensor
+    along: Tensor
+    rest: Tensor
+    whole: Tensor
+
+    @classmethod
+    def of(cls, spectrum: Tensor, source: Tensor) -> Known:
+        """Return it for complex spectra (batch, freq, frame) of mixture and source."""
+        own, rest = _power(source), _power(spectrum - source)
+        power = _power(spectrum)
+        # |X - S|^2 = |X|^2 + |S|^2 - 2 Re(conj(X) S)
+        along = (power + own - rest) / 2
+        return cls(power, along, rest / (own + rest).clamp(min=_TINY), own.sum(dim=(1, 2)))
+
+
+def guidance(gains: Tensor, known: Known) -> Tensor:
+    """Return ``1 - r^2`` with the correlation ``r`` of evidence and source, shape (batch,).
+
+    It falls as the scale-invariant signal-to-distortion ratio of the spectra rises, which is
+    ``10 lg(r^2 / (1 - r^2))`` (Le Roux et al. 2019).
+
+    Parameters
+    ----------
+    gains : Tensor, shape (batch, freq, frame)
+        On the linear magnitude.
+    known : Known
+    """
+    product = (gains * known.along).sum(dim=(1, 2)).relu()
+    energy = (gains.square() * known.power).sum(dim=(1, 2)) * known.whole
+    return 1 - product.square() / energy.clamp(min=_TINY)
+
+
+def leak(gains: Tensor, known: Known) -> Tensor:
+    """Return the share of gains in what is not the source's, ``sum g rest / sum g``, (batch,)."""
+    return (gains * known.rest).sum(dim=(1, 2)) / gains.sum(dim=(1, 2)).clamp(min=_LEAST)
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    return torch.view_as_real(spectrum).square().sum(dim=-1)

@@ -68,6 +68,7 @@ class PublishedDecoder(nn.Module):
     """
 
     conditioned = False
+    sized = False
 
     def __init__(self, plane: Plane, width: int = 2048) -> None:
         super().__init__()
@@ -77,13 +78,30 @@ class PublishedDecoder(nn.Module):
             layer = nn.ConvTranspose2d(width // before, outputs, kernel, stride, padding)
             self.add_module(f"convt{number}", layer)
 
-    def forward(self, maps: Sequence[Tensor], conditioning: Tensor | None, frames: int) -> Tensor:
-        """Map blocks (batch, channel, mel, frame), deepest first, to gains (batch, freq, frame)."""
-        return self.logits(maps, conditioning, frames).float().sigmoid()
+    def forward(
+        self,
+        maps: Sequence[Tensor],
+        conditioning: Tensor | None,
+        frames: int,
+        magnitude: Tensor | None = None,
+        share: Tensor | None = None,
+    ) -> Tensor:
+        """Map blocks (batch, channel, mel, frame), deepest first, to gains (batch, freq, frame).
 
-    def logits(self, maps: Sequence[Tensor], conditioning: Tensor | None, frames: int) -> Tensor:
-        """Return the logits of the gains; the conditioning is ignored."""
-        del conditioning
+        Conditioning, magnitude and share are ignored.
+        """
+        return self.logits(maps, conditioning, frames, magnitude, share).float().sigmoid()
+
+    def logits(
+        self,
+        maps: Sequence[Tensor],
+        conditioning: Tensor | None,
+        frames: int,
+        magnitude: Tensor | None = None,
+        share: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logits of the gains; see ``forward``."""
+        del conditioning, magnitude, share
         deep, second, third, fourth = (one.transpose(2, 3) for one in maps)
         total = _sum(self._layer(1, deep), self._layer(2, second))
         total = _sum(self._layer(3, total), self._layer(4, third))

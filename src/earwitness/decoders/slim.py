@@ -9,6 +9,11 @@ The decoder is conditioned on the target by the mean gradient of that output wit
 channel of the deepest layer (``Activations.conditioning``). The conditioning weights the channels
 of that layer, and scales and shifts the features at every level (FiLM). So the decoder has no
 weights that are specific to a class.
+
+A sized decoder takes the share of cells to keep as well. Without a share the sigmoid of its logits
+``L`` is a soft mask. With one, cells are ordered by ``z = L + a ln(|X| / rms)``, with a learnt
+multiple ``a`` of the cell's level, and the mask is the share of cells of largest ``z``. So one
+decoder serves every size. Soft gains have no such term, since it does not depend on the model.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.layers.finding import HiddenLayer
+from earwitness.plane.cutting import cut, loudness
 from earwitness.plane.knots import interpolate
 from earwitness.plane.mel import hz_to_mel, mel_to_hz
 from earwitness.plane.stft import Plane
@@ -30,6 +36,9 @@ _BEGIN = 0.25  # initial bias of the map; gains start at 0.73, keeping most of t
 _STEEP = 4.0  # factor on the logits; reaches gains near 0 and 1 with small weights
 _CONDITIONING_SPREAD = 0.5  # initial standard deviation of scales and shifts
 _LEAST = 1e-12  # root mean square; avoids a division by zero for silent activations
+_LOUDNESS = 0.5  # initial multiple of the level
+_MIDDLE = 0.1  # share at which the size's code is neutral
+_SIZE_CODE = 2  # channels: whether a share is asked for, and its logarithm
 
 
 class Decoder(nn.Module):
@@ -42,13 +51,23 @@ class Decoder(nn.Module):
     plane : Plane
     widths : sequence of int
         Channels of the decoder at each mapped layer.
+    sized : bool
+        Whether it takes the share of cells to keep, and levels.
     """
 
     conditioned = True
     place: Tensor
 
-    def __init__(self, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int]) -> None:
+    def __init__(
+        self,
+        layers: Sequence[HiddenLayer],
+        plane: Plane,
+        widths: Sequence[int],
+        *,
+        sized: bool = False,
+    ) -> None:
         super().__init__()
+        self.sized = sized
         channels, self._weighted = layers[0].channels, layers[0].mapped
         layers = [layer for layer in layers if layer.mapped]
         self._tokens = [layer.freq_axis is None for layer in layers]
@@ -64,9 +83,12 @@ class Decoder(nn.Module):
             nn.Conv2d(width, width, 3, padding=1, bias=False) for width in widths
         )
         self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in widths)
-        self.asks = nn.ModuleList(nn.Linear(channels, 2 * width, bias=False) for width in widths)
+        given = channels + (_SIZE_CODE if sized else 0)
+        self.asks = nn.ModuleList(nn.Linear(given, 2 * width, bias=False) for width in widths)
         self.last = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.level = nn.Parameter(torch.tensor(_BEGIN))
+        if sized:
+            self.loudness = nn.Parameter(torch.tensor(_LOUDNESS))
         with torch.no_grad():
             # drawing meta tensors would import much of torch, for a second
             for one in (own for own in self.asks.parameters() if not own.is_meta):
@@ -76,8 +98,15 @@ class Decoder(nn.Module):
             "place", interpolate(torch.eye(len(freqs)), freqs, plane.freqs()).T, persistent=False
         )
 
-    def forward(self, maps: Sequence[Tensor], conditioning: Tensor, frames: int) -> Tensor:
-        """Map activations (batch, channel, freq, frame) to gains (batch, freq, frame) in (0, 1).
+    def forward(
+        self,
+        maps: Sequence[Tensor],
+        conditioning: Tensor,
+        frames: int,
+        magnitude: Tensor | None = None,
+        share: Tensor | None = None,
+    ) -> Tensor:
+        """Map activations (batch, channel, freq, frame) to gains (batch, freq, frame) in [0, 1].
 
         Parameters
         ----------
@@ -86,11 +115,26 @@ class Decoder(nn.Module):
         conditioning : Tensor, shape (batch, channel of the first layer)
         frames : int
             Number of frames of the plane for this sound.
+        magnitude : Tensor, shape (batch, freq, frame)
+            Linear magnitude of the input, for a share.
+        share : Tensor, shape (batch,), optional
+            Share of cells to keep; gains are then 0 or 1, and gradients pass as through a sigmoid.
         """
-        return self.logits(maps, conditioning, frames).float().sigmoid()
+        logits = self.logits(maps, conditioning, frames, magnitude, share).float()
+        return logits.sigmoid() if share is None else cut(logits, share)
 
-    def logits(self, maps: Sequence[Tensor], conditioning: Tensor, frames: int) -> Tensor:
-        """Return the logits of the gains."""
+    def logits(
+        self,
+        maps: Sequence[Tensor],
+        conditioning: Tensor,
+        frames: int,
+        magnitude: Tensor | None = None,
+        share: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logits of the gains, which order the cells."""
+        asked = conditioning
+        if self.sized:
+            asked = torch.cat([conditioning, _size_code(share, conditioning)], dim=1)
         last: Tensor | None = None
         first = maps[0] * conditioning[:, :, None, None] if self._weighted else maps[0]
         for k, one in enumerate([first, *maps[1:]]):
@@ -104,19 +148,33 @@ class Decoder(nn.Module):
                     before, size=level.shape[2:], mode="bilinear", align_corners=False
                 )
             level = self.norms[k](self.joins[k](level.relu()))
-            scale, shift = self.asks[k](conditioning)[:, :, None, None].chunk(2, dim=1)
+            scale, shift = self.asks[k](asked)[:, :, None, None].chunk(2, dim=1)
             last = (level * (1 + scale) + shift).relu()
         assert last is not None
         rows = self.last(last).squeeze(1) + self.level  # (batch, row, frame)
         if rows.shape[-1] != frames:
             rows = functional.interpolate(rows, size=frames, mode="linear", align_corners=False)
-        return self.place @ (_STEEP * rows)
+        found = self.place @ (_STEEP * rows)
+        if not self.sized:
+            return found
+        if share is None:
+            return found + 0 * self.loudness  # which processes that share gradients need to be used
+        assert magnitude is not None
+        return found + self.loudness * loudness(magnitude)
 
 
 def _size(maps: Tensor) -> Tensor:
     """Return the root mean square of each clip's activations, used to normalise them."""
     norms = torch.linalg.vector_norm(maps, dim=(1, 2, 3), keepdim=True)
     return (norms / maps[0].numel() ** 0.5).clamp(min=_LEAST)
+
+
+def _size_code(share: Tensor | None, like: Tensor) -> Tensor:
+    """Return the code (batch, 2) of shares (batch,): zeros where none is asked for."""
+    if share is None:
+        return like.new_zeros(len(like), _SIZE_CODE)
+    logs = (share.to(like) / _MIDDLE).log()
+    return torch.stack([torch.ones_like(logs), logs], dim=1)
 
 
 def default_widths(layers: Sequence[HiddenLayer]) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from earwitness.errors import ModelError, NotApplicableError
 from earwitness.files import read_record, write_json
@@ -94,6 +95,20 @@ def joined_windows(found: Tensor, starts: Sequence[int], hop: int, total: int) -
     """
     frames = first_frames(starts, hop, found.shape[-1], total)
     return joined(list(found), frames, total, fade=True)
+
+
+def windows_of(magnitude: Tensor, starts: Sequence[int], hop: int, length: int) -> Tensor:
+    """Return windows (window, freq, ``length``) of a magnitude (freq, frame), padded with zeros.
+
+    They lie where ``joined_windows`` puts them.
+    """
+    total = magnitude.shape[-1]
+    parts = []
+    for first in first_frames(starts, hop, length, total):
+        inside = magnitude[:, max(first, 0) : max(first + length, 0)]
+        before = max(-first, 0)
+        parts.append(functional.pad(inside, (before, length - before - inside.shape[-1])))
+    return torch.stack(parts)
 
 
 def layers_of(stored: Sequence[Mapping[str, Any]]) -> tuple[HiddenLayer, ...]:

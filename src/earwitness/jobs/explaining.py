@@ -164,7 +164,8 @@ def lost_task(task: Task, reason: str) -> list[Outcome]:
 
 def _failure(task: Task, request: Request, error: Exception, share: float = 1.0) -> Outcome:
     empty = isinstance(error, NoLabelError)
-    lines = (f"{task.clip}: {error}" if empty else _reason(task, request, error),)
+    name = str(task.clip)
+    lines = (f"{name}: {error}" if empty else reason(name, request, error),)
     return Outcome(task.clip, request.method, None, lines, share=share, empty=empty)
 
 
@@ -173,14 +174,14 @@ def _lacks_pieces(one: Explanation) -> bool:
     return bool(one.pieces) and not one.piece_sounds and one.piece_map is None
 
 
-def _reason(task: Task, request: Request, error: Exception) -> str:
-    """Return one line that says why there is no explanation."""
+def reason(name: str, request: Request, error: Exception) -> str:
+    """Return one line that says why there is no explanation of a sound of this name."""
     if isinstance(error, ModelError):
         return str(error)
     if isinstance(error, EarwitnessError):
         text = str(error).removeprefix(f"{request.method}: ")
-        return text if str(task.clip) in text else f"{task.clip}: {request.method}: {text}"
-    return f"{task.clip}: {request.method}: {unforeseen(error)}"
+        return text if name in text else f"{name}: {request.method}: {text}"
+    return f"{name}: {request.method}: {unforeseen(error)}"
 
 
 def surrogate_lines(explanation: Explanation) -> list[str]:

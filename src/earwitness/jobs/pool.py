@@ -18,10 +18,10 @@ from types import TracebackType
 from typing import Any
 
 from earwitness.errors import ParameterError
-from earwitness.jobs.workers import Item, ModelName, Result, Tick, Work, Worker, WorkerError
+from earwitness.jobs.workers import Item, ModelName, Result, Source, Tick, Work, Worker, WorkerError
 from earwitness.models.model import Model
 
-__all__ = ["ModelName", "Pool", "Tick", "WorkerError", "run"]
+__all__ = ["ModelName", "Pool", "Source", "Tick", "WorkerError", "run"]
 
 Lost = Callable[[Item, str], Iterable[Result]]
 _PER_CORE = 2  # workers, at most: one may wait for the disk
@@ -32,7 +32,7 @@ _LOG = logging.getLogger("earwitness")
 def run(
     work: Work[Item, Result],
     items: Sequence[Item],
-    model: Model | ModelName,
+    model: Model | Source,
     *,
     workers: int = 1,
     on_passes: Tick | None = None,
@@ -51,17 +51,17 @@ class Pool:
 
     Parameters
     ----------
-    model : Model or ModelName
-        A name where there are several workers.
+    model : Model or Source
+        A source, such as a name, where there are several workers.
     workers : int >= 1
         Processes; no more than two for each core are started, and no more than there are items.
     """
 
-    def __init__(self, model: Model | ModelName, workers: int = 1) -> None:
+    def __init__(self, model: Model | Source, workers: int = 1) -> None:
         if workers < 1:
             raise ParameterError(f"workers is a number of processes from 1 on, got {workers}")
         if workers > 1 and isinstance(model, Model):
-            raise TypeError("workers load their model by its name")
+            raise TypeError("workers load their model themselves, by its name")
         self._model, self._here = model, workers == 1
         self._most = min(workers, _PER_CORE * _cores())
         self._failures = 0  # of starts
@@ -123,7 +123,7 @@ class Pool:
         """
         begin = on_begin or _nothing
         if self._here:
-            model = self._model.load() if isinstance(self._model, ModelName) else self._model
+            model = self._model if isinstance(self._model, Model) else self._model.load()
             self._model = model
             for item in items:
                 begin(item)
@@ -140,7 +140,7 @@ class Pool:
 
     def staff(self, wanted: int) -> list[Worker]:
         """Return the workers, of which new ones are started while there are fewer than wanted."""
-        assert isinstance(self._model, ModelName)
+        assert not isinstance(self._model, Model)
         while len(self._workers) < min(wanted, self._most):
             self._workers.append(Worker(self._model))
         return self._workers

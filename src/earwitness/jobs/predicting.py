@@ -11,9 +11,10 @@ import torch
 
 from earwitness.errors import EarwitnessError, unforeseen
 from earwitness.evaluation.notes import length_notes
-from earwitness.models.declared import declaration_notes
+from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import probabilities
+from earwitness.pipeline import loaded
 from earwitness.subject import Clip, open_subject
 from earwitness.types import Pool
 
@@ -66,12 +67,13 @@ def lost_prediction(task: PredictTask, reason: str) -> list[Predicted]:
     return [Predicted(task, None, f"{task.clip}: {reason}")]
 
 
-def predict(model: Model, clip: Clip, *, pool: Pool | None = None) -> dict[str, Any]:
+def predict(model: Model | str, clip: Clip, *, pool: Pool | None = None) -> dict[str, Any]:
     """Return what a model makes of a sound: probabilities of a classifier, values otherwise.
 
     Parameters
     ----------
-    model : Model
+    model : Model or str
+        What ``wrap`` or ``load_model`` returned, or a name for the latter.
     clip : path, Audio, (samples, rate) or mapping
         As ``explain`` takes it.
     pool : {"mean", "max", "topk"}, optional
@@ -84,10 +86,13 @@ def predict(model: Model, clip: Clip, *, pool: Pool | None = None) -> dict[str, 
         and ``probability`` of the largest, and for a sound read in windows ``windows``: ``start``
         and ``end`` in seconds and ``outputs`` of each.
     """
-    subject = open_subject(model, clip, pool=pool, explained=False)
+    subject = open_subject(loaded(model), clip, pool=pool, explained=False)
     model, audio = subject.model, subject.audio
+    windows = model.windows(len(audio.samples))
+    several = len(windows) > 1 and not model.per_frame
     with model.undisturbed(), torch.no_grad():
-        found = probabilities(model, subject.outputs.unsqueeze(0))
+        outputs = subject.outputs if several else outputs_for(model, subject.wave)
+        found = probabilities(model, outputs.unsqueeze(0))
     values = (found.mean(dim=-1) if model.per_frame else found)[0].tolist()
     answer: dict[str, Any] = {"clip": audio.name, "task": model.task}
     answer["outputs"] = dict(zip(model.labels, values, strict=True))
@@ -95,8 +100,7 @@ def predict(model: Model, clip: Clip, *, pool: Pool | None = None) -> dict[str, 
         answer["label"], answer["probability"] = max(
             answer["outputs"].items(), key=lambda pair: pair[1]
         )
-    windows = model.windows(len(audio.samples))
-    if len(windows) > 1 and not model.per_frame:
+    if several:
         answer["windows"] = [
             {
                 "start": start / model.rate,

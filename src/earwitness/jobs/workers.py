@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -37,6 +37,13 @@ _HINTS = {"SIGKILL": ", perhaps for want of memory", "SIGSEGV": ", a crash in co
 
 class WorkerError(EarwitnessError):
     """A worker process ended, and with it the work on an item."""
+
+
+class Source(Protocol):
+    """Where workers get the model from; it can be pickled."""
+
+    def load(self) -> Model:
+        """Return the model."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Worker:
 
     Parameters
     ----------
-    model : ModelName
+    model : Source
 
     Attributes
     ----------
@@ -84,7 +91,7 @@ class Worker:
         The number of the item that it works on.
     """
 
-    def __init__(self, model: ModelName) -> None:
+    def __init__(self, model: Source) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.ready = False

@@ -136,6 +136,18 @@ def make_mask(attribution: FloatArray, magnitude: FloatArray, keep: Keep) -> Mas
     return measure_mask(gains.astype(np.float32), magnitude, str(keep))
 
 
+def share_of(text: str | None) -> float:
+    """Return the share of cells that a specification asks for; 0 if it is of another kind.
+
+    Examples
+    --------
+    >>> share_of("area:10%"), share_of("80%")
+    (0.1, 0.0)
+    """
+    keep = None if text is None else parse_keep(text)
+    return keep.amount if keep is not None and keep.rule == "area" else 0.0
+
+
 def _extras(text: str, extras: list[str]) -> tuple[float, float]:
     smooth, floor = 0.0, -math.inf
     for extra in extras:

@@ -120,9 +120,9 @@ def deep_shap(
     noise : float
         Standard deviation of the noise, relative to the root mean square of the magnitude.
     background : str
-        What the noise is added to: ``silence``, ``noise-floor``, ``mean``, or the path of a sound;
-        ``auto`` is the mean for a regression and for a model that does not depend on level, and
-        silence otherwise. Of several, separated by commas, each is used in turn.
+        What the noise is added to: ``silence``, ``noise-floor``, ``mean``, ``median``, or the path
+        of a sound; ``auto`` is the mean for a regression and for a model that does not depend on
+        level, and silence otherwise. Of several, separated by commas, each is used in turn.
     """
     probe.require_gradients()
     baseline = find_baseline(probe, background)

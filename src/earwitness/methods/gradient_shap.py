@@ -51,9 +51,9 @@ def gradient_shap(
     noise : float
         Standard deviation of the noise, relative to the root mean square of the magnitude.
     background : str
-        What the noise is added to: ``silence``, ``noise-floor``, ``mean``, or the path of a sound;
-        ``auto`` is the mean for a regression and for a model that does not depend on level, and
-        silence otherwise. Of several, separated by commas, each is used in turn.
+        What the noise is added to: ``silence``, ``noise-floor``, ``mean``, ``median``, or the path
+        of a sound; ``auto`` is the mean for a regression and for a model that does not depend on
+        level, and silence otherwise. Of several, separated by commas, each is used in turn.
     """
     baseline = find_baseline(probe, background)
     strata = torch.rand(samples, generator=probe.generator) + torch.randperm(

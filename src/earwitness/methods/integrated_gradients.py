@@ -46,9 +46,9 @@ def integrated_gradients(
     steps : int
         Number of quadrature points on the path.
     background : str
-        Where the path begins: ``silence``, ``noise-floor``, ``mean``, or the path of a sound;
-        ``auto`` is the mean for a regression and for a model that does not depend on level, and
-        silence otherwise. Maps are averaged over several, separated by commas.
+        Where the path begins: ``silence``, ``noise-floor``, ``mean``, ``median``, or the path of a
+        sound; ``auto`` is the mean for a regression and for a model that does not depend on level,
+        and silence otherwise. Maps are averaged over several, separated by commas.
     """
     probe.require_gradients()
     baseline = find_baseline(probe, background)

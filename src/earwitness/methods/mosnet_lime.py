@@ -87,7 +87,7 @@ def picture_of(magnitude: Tensor, seed: int) -> Picture:
     from skimage.segmentation import quickshift
 
     image, pixels = drawn(levels_of(magnitude.double().cpu().numpy()))
-    regions: NDArray[np.int64] = quickshift(image, rng=seed % 2**32, **_SEGMENTS)
+    regions: NDArray[np.int64] = quickshift(image, rng=seed % 2**31, **_SEGMENTS)
     counts = np.bincount(regions.ravel())
     means = np.bincount(regions.ravel(), weights=pixels.ravel()) / counts
     freq, frame = magnitude.shape

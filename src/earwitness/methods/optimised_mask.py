@@ -62,9 +62,9 @@ def optimised_mask(
     outside : float
         Weight of the remainder's distance.
     background : str
-        What replaces what the gains remove: ``silence``, ``noise-floor``, ``mean``, or the path of
-        a sound; ``auto`` is the mean for a regression, and silence otherwise. The loss is averaged
-        over several, separated by commas.
+        What replaces what the gains remove: ``silence``, ``noise-floor``, ``mean``, ``median``, or
+        the path of a sound; ``auto`` is the mean for a regression, and silence otherwise. The loss
+        is averaged over several, separated by commas.
     """
     probe.require_gradients()
     weights = Weights(outside=outside, size=size, smooth=smooth)

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from earwitness.audio import read_audio
 from earwitness.clips import find_clips
 from earwitness.errors import NotApplicableError
-from earwitness.methods.levels import Levels
+from earwitness.methods.levels import BATCH, Levels
 from earwitness.methods.registry import register
 from earwitness.perturbation.estimators.designs import fair_draws
 from earwitness.perturbation.estimators.lime import fit_pairs, kernel
@@ -119,33 +119,62 @@ def lime(
     return weights.float().to(regions.device)[regions], facts
 
 
-def shap(
-    sound: Levels, index: int, backgrounds: Tensor, *, repaired: bool = False
-) -> tuple[Tensor, float]:
-    """Return SHAP's map (row, frame), and its sum less the mean change of the output.
+class Background:
+    """Levels of other sounds, with what SHAP needs of them, computed once for each output.
 
     Parameters
     ----------
-    backgrounds : Tensor, shape (sound, row, frame)
-        Levels of other sounds. Repaired, ten of them are used, evenly spaced.
+    levels : Tensor, shape (sound, row, frame)
     """
-    if repaired:
-        chosen = np.linspace(0, len(backgrounds) - 1, min(LINES, len(backgrounds))).round()
-        backgrounds = backgrounds[torch.from_numpy(chosen).long()]
+
+    def __init__(self, levels: Tensor) -> None:
+        self.levels = levels
+        places = np.linspace(0, len(levels) - 1, min(LINES, len(levels))).round()
+        self.few = levels[torch.from_numpy(places).long()]
+        self._slopes: dict[int, tuple[Tensor, Tensor]] = {}
+        self._outputs: Tensor | None = None
+
+    def slopes(self, sound: Levels, index: int) -> tuple[Tensor, Tensor]:
+        """Return the mean over ``b`` of the gradient at ``b``, and of the gradient times ``b``."""
+        if index not in self._slopes:
+            slope, product = torch.zeros_like(self.levels[0]), torch.zeros_like(self.levels[0])
+            for some in self.levels.split(BATCH):
+                found = sound.gradient(some, index) / len(self.levels)
+                slope += found.sum(dim=0)
+                product += (found * some).sum(dim=0)
+            self._slopes[index] = (slope, product)
+        return self._slopes[index]
+
+    def outputs(self, sound: Levels) -> Tensor:
+        """Return the outputs (sound, class), in float64."""
+        if self._outputs is None:
+            self._outputs = sound.logits(self.levels).double()
+        return self._outputs
+
+
+def shap(
+    sound: Levels, index: int, background: Background, *, repaired: bool = False
+) -> tuple[Tensor, float]:
+    """Return SHAP's map (row, frame), and its sum less the mean change of the output.
+
+    Repaired, ten backgrounds are used, evenly spaced.
+    """
+    output = sound.logits(sound.levels[None])[0, index].double()
+    if not repaired:
+        slope, product = background.slopes(sound, index)
+        found = slope * sound.levels - product
+        change = output - background.outputs(sound)[:, index].mean()
+        return found, float(found.double().sum() - change)
     found = torch.zeros_like(sound.levels)
-    for one in backgrounds:
-        change = sound.levels - one
-        if repaired:
-            places, weights = np.polynomial.legendre.leggauss(NODES)
-            at = torch.from_numpy((places + 1) / 2).to(one)[:, None, None]
-            slopes = sound.gradient(one + at * change, index)
-            share = torch.from_numpy(weights / 2).to(one)[:, None, None]
-            found += (share * slopes).sum(dim=0) * change / len(backgrounds)
-        else:
-            found += sound.gradient(one[None], index)[0] * change / len(backgrounds)
-    outputs = sound.logits(torch.cat([sound.levels[None], backgrounds]))[:, index].double()
-    gap = float(found.double().sum() - (outputs[0] - outputs[1:].mean()))
-    return found, gap
+    places, weights = np.polynomial.legendre.leggauss(NODES)
+    for one in background.few:
+        line = sound.levels - one
+        at = torch.from_numpy((places + 1) / 2).to(one)[:, None, None]
+        share = torch.from_numpy(weights / 2).to(one)[:, None, None]
+        slopes = sound.gradient(one + at * line, index)
+        found += (share * slopes).sum(dim=0) * line / len(background.few)
+    change = output - sound.logits(background.few)[:, index].double().mean()
+    return found, float(found.double().sum() - change)
 
 
 def levels_of(paths: Sequence[Path], sound: Levels) -> Tensor:
@@ -260,7 +289,7 @@ def pak_shap(
         paths = find_clips([sounds])
         places = np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)
         backgrounds = levels_of([paths[k] for k in places], sound)
-    found, gap = shap(sound, probe.target.index, backgrounds, repaired=repaired)
+    found, gap = shap(sound, probe.target.index, Background(backgrounds), repaired=repaired)
     probe.tick(3 * len(backgrounds))
     note = [] if repaired else ["as published: the gradient is that of the background alone"]
     details = {"sum_gap": gap, "backgrounds": len(backgrounds)} | ({"notes": note} if note else {})
@@ -282,7 +311,7 @@ def _quickshift(sound: Levels, seed: int) -> Tensor:
     low, high = levels.min(), levels.max()
     grey = (levels - low) / (high - low) if high > low else np.zeros_like(levels)
     picture = np.repeat(grey[..., None], 3, axis=2)
-    found: NDArray[np.int64] = quickshift(picture, rng=seed % 2**32, **_QUICKSHIFT)
+    found: NDArray[np.int64] = quickshift(picture, rng=seed % 2**31, **_QUICKSHIFT)
     return torch.from_numpy(found.astype(np.int64)).to(sound.levels.device)
 
 

@@ -53,6 +53,11 @@ class Method:
         Whether it ignores the model and serves as a reference for comparison.
     gives_gains : bool
         Whether its values are gains in [0, 1], used as the mask by default.
+    sized : bool
+        Whether its option ``size`` is the share of cells to keep: ``--keep area:10%`` sets it.
+    own : tuple of str
+        Options that another method of the same run, which has an option of that name, does not
+        share with it: ``--set steps=64`` is then the other's, ``--set lmac.steps=10`` its own.
     needs_attention : bool
         Whether it reads the attention of a transformer.
     needs_frames : bool
@@ -83,6 +88,8 @@ class Method:
     time_only: bool
     control: bool
     gives_gains: bool
+    sized: bool
+    own: tuple[str, ...]
     needs_attention: bool
     needs_frames: bool
     needs_training: bool
@@ -182,6 +189,8 @@ def register(
     time_only: bool = False,
     control: bool = False,
     gives_gains: bool = False,
+    sized: bool = False,
+    own: tuple[str, ...] = (),
     needs_attention: bool = False,
     needs_frames: bool = False,
     needs_training: bool = False,
@@ -208,6 +217,8 @@ def register(
             time_only=time_only,
             control=control,
             gives_gains=gives_gains,
+            sized=sized,
+            own=own,
             needs_attention=needs_attention,
             needs_frames=needs_frames,
             needs_training=needs_training,

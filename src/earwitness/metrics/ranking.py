@@ -50,7 +50,8 @@ def published_score(
     Every column is scaled to [0, 1] by its minimum and maximum in ``over``, and inverted if it is
     in ``lower``; the score is the geometric mean of the columns, each at least 1e-9. The paper
     scales within the rows of each method; its code, and so its published selection, over all rows.
-    A single column of 0 dominates the geometric mean, so rounding can decide.
+    A single column of 0 dominates the geometric mean, so rounding can decide. Columns that are the
+    same in all rows of ``over`` are left out; without any other, all scores are 1.
 
     Parameters
     ----------
@@ -60,10 +61,13 @@ def published_score(
     lower : sequence of str
         Columns for which lower is better.
     """
-    logs = []
+    count = len(next(iter(table.values())))
+    logs = [np.zeros(count)]
     for name, values in table.items():
         low, high = float(np.min(over[name])), float(np.max(over[name]))
+        if not high > low:
+            continue  # the same for all rows, which tells nothing
         place = np.clip((np.asarray(values) - low) / (high - low), 0, 1)
         place = 1 - place if name in lower else place
         logs.append(np.log(np.maximum(place, 1e-9)))
-    return np.exp(np.mean(logs, axis=0))
+    return np.exp(np.sum(logs, axis=0) / max(len(logs) - 1, 1))

@@ -148,6 +148,9 @@ class Model(ABC):
         self.inputs = inputs or Inputs()
         self._readout = readout or Readout()
 
+    def __repr__(self) -> str:
+        return f"<Model {self.name}: {self.task}, {len(self.labels)} outputs, {self.rate} Hz>"
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the outputs; numbers, found by one forward pass, if none were given."""

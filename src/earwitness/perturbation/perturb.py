@@ -59,9 +59,9 @@ def perturb(
     estimator : str
         ``lime``, ``kernel-shap``, ``occlusion``, ``rise`` or ``forest``.
     background : str
-        What replaces the pieces that are off: ``silence``, ``noise-floor``, ``mean``, or the path
-        of a sound; ``auto`` is the mean for a regression, and silence otherwise. Scores are
-        averaged over several, separated by commas.
+        What replaces the pieces that are off: ``silence``, ``noise-floor``, ``mean``, ``median``,
+        or the path of a sound; ``auto`` is the mean for a regression, and silence otherwise. Scores
+        are averaged over several, separated by commas.
     segments : int
         Number of time segments; 0 for four per second (one per 20 windows on a plane with
         windows shorter than 12.5 ms), 20 at most.

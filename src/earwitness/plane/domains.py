@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from earwitness.errors import ParameterError
 from earwitness.registry import unknown
 
 FLOOR_DB = -100.0  # dB, lowest level of the published dB masking
+_QUIETEST = 1e-12  # magnitude; quieter cells keep their gain, as their ratio is undefined
 
 
 def mask_magnitude(
@@ -53,6 +55,24 @@ def mask_magnitude(
     if not scale > 0:
         raise ParameterError(f"scale must be positive, got {scale}")
     return DOMAINS[domain](gains, magnitude * scale) / scale
+
+
+def linear_gains(gains: Tensor, magnitude: Tensor, domain: str, *, scale: float) -> Tensor:
+    """Convert gains that apply in another domain to gains on the linear magnitude.
+
+    Parameters
+    ----------
+    gains, magnitude : Tensor, shape (freq, frame)
+        In [0, 1], and linear magnitude.
+    domain : {"linear", "log1p", "dB"}
+    scale : float
+        As in ``mask_magnitude``.
+    """
+    if domain == "linear":
+        return gains
+    masked = mask_magnitude(gains, magnitude, domain, scale=scale)
+    ratio = masked / magnitude.clamp(min=_QUIETEST)
+    return torch.where(magnitude > _QUIETEST, ratio, gains).clamp(0, 1)
 
 
 def _linear(gains: Tensor, magnitude: Tensor) -> Tensor:

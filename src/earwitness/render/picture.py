@@ -1,10 +1,10 @@
-"""Images of spectrogram and attribution, with linear axes of time and frequency."""
+"""Images of spectrogram, attribution, mask and evidence over time and frequency."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,34 @@ from earwitness.render.lettering import families
 from earwitness.types import Attribution, FloatArray, Mask
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
+What = Literal["attribution", "mask", "evidence"]
+Scale = Literal["linear", "log"]
+WHATS: tuple[str, ...] = get_args(What)
+SCALES: tuple[str, ...] = get_args(Scale)
+_UNITS = {
+    "attribution": "attribution, scaled", "mask": "gain", "evidence": "dB below the loudest",
+}  # fmt: skip
+_GREY = "#7f7f7f"  # a contrast of 4 on white and of 4 on a dark page
 _RANGE_DB = 70.0  # dB below the loudest cell; a screen shows no more
 _WIDEST = 192  # pixels, frames of a thumbnail
 _TALLEST = 80  # pixels, bins of a thumbnail
 _EFFORT = 1  # of WebP from 0 to 6: more takes twice the time for 5 % of the bytes
 
 
-def decibels(magnitude: NDArray[np.floating]) -> NDArray[np.floating]:
+def decibels(
+    magnitude: NDArray[np.floating], part: NDArray[np.floating] | None = None
+) -> NDArray[np.floating]:
     """Return levels (freq, frame) in dB relative to the loudest cell, clipped at -70 dB.
+
+    Parameters
+    ----------
+    magnitude : ndarray, shape (freq, frame)
+    part : ndarray, shape (freq, frame), optional
+        What the levels are of, by default all of it.
 
     Examples
     --------
@@ -31,7 +49,8 @@ def decibels(magnitude: NDArray[np.floating]) -> NDArray[np.floating]:
     """
     peak = float(magnitude.max())
     floor = 10 ** (-_RANGE_DB / 20)
-    relative = magnitude / peak if peak > 0 else np.zeros_like(magnitude)
+    part = magnitude if part is None else part
+    relative = part / peak if peak > 0 else np.zeros_like(part)
     levels: NDArray[np.floating] = 20 * np.log10(np.maximum(relative, floor))
     return levels
 
@@ -52,30 +71,114 @@ def strength(values: FloatArray) -> NDArray[np.floating]:
     return np.clip(values / max(top, 1e-30), -1, 1)
 
 
-def draw(magnitude: FloatArray, attribution: Attribution, mask: Mask, title: str) -> Figure:
-    """Plot the spectrogram, and next to it the attribution with the contour of the mask."""
+def draw(
+    magnitude: FloatArray, attribution: Attribution, mask: Mask, title: str,
+    what: What = "attribution", scale: Scale = "linear",
+) -> Figure:  # fmt: skip
+    """Plot the spectrogram, and next to it the attribution, the mask or the evidence."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-    times, freqs = attribution.times, attribution.freqs / 1000
-    step_t = float(times[1] - times[0]) if len(times) > 1 else 1.0
-    step_f = float(freqs[1] - freqs[0])
-    extent = (
-        float(times[0]) - step_t / 2, float(times[-1]) + step_t / 2,
-        float(freqs[0]) - step_f / 2, float(freqs[-1]) + step_f / 2,
-    )  # fmt: skip
-    where = {"origin": "lower", "aspect": "auto", "extent": extent}
-    levels = left.imshow(decibels(magnitude), cmap="magma", **where)
-    figure.colorbar(levels, ax=left, label="dB below the loudest")
-    left.set(title="input", xlabel="time (s)", ylabel="frequency (kHz)")
-    shown = right.imshow(strength(attribution.values), cmap="RdBu_r", vmin=-1, vmax=1, **where)
-    figure.colorbar(shown, ax=right, label="attribution, scaled")
-    if mask.gains.min() < 0.5 < mask.gains.max():
-        right.contour(mask.gains, [0.5], colors="k", linewidths=0.5, extent=extent)
-    right.set(xlabel="time (s)")
+    whole = _mesh(left, decibels(magnitude), attribution, scale, cmap="magma")
+    figure.colorbar(whole, ax=left, label=_UNITS["evidence"])
+    left.set_title("input")
+    shown = draw_on(right, magnitude, attribution, mask, what, scale)
+    figure.colorbar(shown, ax=right, label=_UNITS[what])
+    right.set_ylabel("")
     right.set_title(title, fontfamily=families(title), parse_math=False, usetex=False)
     return figure
+
+
+def draw_on(
+    axes: Axes, magnitude: FloatArray, attribution: Attribution, mask: Mask,
+    what: What = "attribution", scale: Scale = "linear",
+) -> QuadMesh:  # fmt: skip
+    """Draw into axes of seconds and Hz, and return what is drawn; a colour bar is the caller's.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    magnitude : ndarray, shape (freq, frame)
+    attribution : Attribution
+    mask : Mask
+    what : {"attribution", "mask", "evidence"}
+        The attribution from -1 to 1 (``strength``) with the contour of the mask, the gains, or the
+        level of what they keep in dB below the loudest cell of the input.
+    scale : {"linear", "log"}
+        Of the axis of frequency.
+    """
+    if what == "mask":
+        return _mesh(axes, mask.gains, attribution, scale, cmap="gray", vmin=0, vmax=1)
+    if what == "evidence":
+        level = decibels(magnitude, mask.gains * magnitude)
+        return _mesh(axes, level, attribution, scale, cmap="magma", vmin=-_RANGE_DB, vmax=0)
+    values = strength(attribution.values)
+    found = _mesh(axes, values, attribution, scale, cmap="RdBu_r", vmin=-1, vmax=1)
+    if mask.gains.min() < 0.5 < mask.gains.max() and min(mask.gains.shape) > 1:
+        where = attribution.times, attribution.freqs
+        axes.contour(*where, mask.gains, [0.5], colors="k", linewidths=0.5)
+    return found
+
+
+def notebook_picture(magnitude: FloatArray, attribution: Attribution, mask: Mask) -> bytes:
+    """Return a transparent WebP for light and dark pages: spectrogram, attribution, evidence.
+
+    The attribution lies on the grey spectrogram: orange where it is positive, blue where it is
+    negative.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    figure = Figure(figsize=(11, 2.7), layout="constrained")
+    figure.patch.set_alpha(0)
+    panels = figure.subplots(1, 3, sharex=True, sharey=True)
+    grey = decibels(magnitude) / _RANGE_DB + 1
+    values = strength(attribution.values)
+    share = np.abs(values)[..., None] ** 0.7
+    colour = np.where(values[..., None] > 0, np.array([1.0, 0.55, 0.0]), np.array([0.2, 0.6, 1.0]))
+    tinted = 0.6 * grey[..., None] * (1 - share) + colour * share
+    _mesh(panels[0], decibels(magnitude), attribution, "linear", cmap="magma")
+    _mesh(panels[1], tinted, attribution, "linear")
+    draw_on(panels[2], magnitude, attribution, mask, "evidence")
+    for axes, name in zip(panels, ("input", "attribution", "evidence"), strict=True):
+        axes.set_title(name, fontsize=10)
+        axes.patch.set_alpha(0)
+        axes.tick_params(color=_GREY)
+        for spine in axes.spines.values():
+            spine.set_color(_GREY)
+        if axes is not panels[0]:
+            axes.set_ylabel("")
+    for text in figure.findobj(Text):
+        text.set_color(_GREY)
+    buffer = io.BytesIO()
+    small = {"quality": 60, "method": _EFFORT}
+    figure.savefig(buffer, format="webp", dpi=80, pil_kwargs=small)
+    return buffer.getvalue()
+
+
+def _mesh(
+    axes: Axes, values: NDArray[np.floating], on: Attribution, scale: Scale, **look: Any
+) -> QuadMesh:
+    """Draw a map whose cells lie around the centres of bins and frames."""
+    from matplotlib.ticker import EngFormatter
+
+    times, freqs = _edges(on.times), _edges(on.freqs)
+    freqs = np.maximum(freqs, freqs[1] / 2 if scale == "log" else 0.0)
+    found = axes.pcolormesh(times, freqs, values, rasterized=True, **look)
+    if scale == "log":
+        axes.set_yscale("log")
+        axes.set_ylim(freqs[1], freqs[-1])
+    axes.yaxis.set_major_formatter(EngFormatter("Hz"))
+    axes.set(xlabel="time (s)", ylabel="frequency")
+    return found
+
+
+def _edges(centres: FloatArray) -> NDArray[np.float64]:
+    """Return the edges of cells by their centres, which are evenly spaced."""
+    wide = centres.astype(np.float64)
+    step = wide[1] - wide[0] if len(wide) > 1 else 1.0
+    return np.append(wide - step / 2, wide[-1] + step / 2)
 
 
 def save_figure(path: Path, figure: Figure) -> None:

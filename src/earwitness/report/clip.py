@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +33,7 @@ from earwitness.store import files_in
 from earwitness.types import Audio
 
 Saved = Sequence[tuple[Path, Explanation]]
+REPORT = "report.json"  # in the folder of a report
 Coded = tuple[NDArray[np.uint8], list[float], list[int]]  # as codes_of returns it
 _CONTROLS = {
     "random": "control: same gains in random places",
@@ -62,7 +64,7 @@ def payload(root: Path, saved: Saved, *, audio: bool = True, data: str = "") -> 
     maps = [codes_of(one.attribution.values) for _, one in saved]
     return {
         "anchor": anchor(root, place),
-        "name": (place.relative_to(root).parent / Path(first.clip).name).as_posix(),
+        "name": (Path(os.path.relpath(place, root)).parent / Path(first.clip).name).as_posix(),
         "path": first.clip,
         "original": _original(root, first) if audio else None,
         "rate": first.input.rate,
@@ -87,7 +89,7 @@ def payload(root: Path, saved: Saved, *, audio: bool = True, data: str = "") -> 
 
 def anchor(root: Path, place: Path) -> str:
     """Return a name for a sound that is valid in a URL and in an id; different for all folders."""
-    return quote(place.relative_to(root).as_posix(), safe="").replace("%", "~")
+    return quote(os.path.relpath(place, root).replace(os.sep, "/"), safe="").replace("%", "~")
 
 
 def _sounds(saved: Saved) -> list[Audio]:
@@ -155,8 +157,8 @@ def _explanation(
         "course": facts.get("course"),
         "outputs": facts["outputs"],
         "pieces": _pieces(one, factor, audio),
-        "truth": _truth(root, one, audio),
-        "sounds": _sounds_beside(root, one, audio),
+        "truth": _truth(_home(root, folder), one, audio),
+        "sounds": _sounds_beside(_home(root, folder), one, audio),
         "details": facts["details"],
         "notes": [note for note in one.notes if not _common(note, saved)],
         "files": {name: link(path, root) for name, path in files_in(folder).items()},
@@ -245,16 +247,24 @@ def _original(root: Path, one: Explanation) -> str | None:
     return link(path, root) if path.is_file() else None
 
 
-def _sounds_beside(root: Path, one: Explanation, audio: bool) -> dict[str, Any]:
+def _home(root: Path, folder: Path) -> Path:
+    """Return the folder of the report that an explanation was made in; a page may join several."""
+    found = (one for one in folder.parents if (one / REPORT).is_file())
+    return next(found, root)
+
+
+def _sounds_beside(home: Path, one: Explanation, audio: bool) -> dict[str, Any]:
     """Return the sounds of a comparison: the other recording, and the hybrid."""
     files = one.attribution.details.get("comparison", {}).get("sounds", {}) if audio else {}
-    return {name: pack_sound(read_audio(root / file).samples) for name, file in files.items()}
+    there = {name: home / file for name, file in files.items() if (home / file).is_file()}
+    return {name: pack_sound(read_audio(path).samples) for name, path in there.items()}
 
 
-def _truth(root: Path, one: Explanation, audio: bool) -> dict[str, Any] | None:
+def _truth(home: Path, one: Explanation, audio: bool) -> dict[str, Any] | None:
     """Return the true source and the agreement with it, if the source is known."""
     truth = one.attribution.details.get("truth")
     if truth is None:
         return None
-    sound = pack_sound(read_audio(root / truth["file"]).samples) if audio else {}
+    path = home / truth["file"]
+    sound = pack_sound(read_audio(path).samples) if audio and path.is_file() else {}
     return {**truth, **sound}

@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,9 +21,10 @@ from earwitness.explanation import Explanation
 from earwitness.files import digest_of, folder_name, replacing, sweep, write_json
 from earwitness.models.model import Model
 from earwitness.report.clip import anchor
-from earwitness.report.page import Form, write_page
+from earwitness.report.page import Form, ModelFacts, write_page
 from earwitness.report.record import (
     ELSEWHERE,
+    FORM,
     INPUT,
     PAGE,
     RECORD,
@@ -84,7 +86,25 @@ class ReportFolder:
         self._shown = 0  # explanations on the page
         self._assets = ""  # folder of the page's data
         self._recorded: dict[str, Any] | None = None  # as it is on disk
+        self.model: ModelFacts | None = None
         self.page = root / PAGE
+
+    @classmethod
+    def reopened(cls, root: Path) -> ReportFolder:
+        """Return the report in a folder, as its record says, to write its page once more.
+
+        Raises
+        ------
+        OutputError
+            If there is none.
+        """
+        facts = read_facts(root, overwrite=False)
+        check_page(root)
+        key = facts["key"] or {}
+        form = Form(facts["assets"], key.get("audio", True), key.get("data", ""), **facts["form"])
+        found = cls(root, overwrite=False, key=facts["key"], form=form)
+        found._adopt(facts)
+        return found
 
     def prepare(self) -> None:
         """Go on with the results of an earlier run, or remove them.
@@ -194,15 +214,20 @@ class ReportFolder:
         whole = len(self.explained) == self._shown and self.page.is_file()
         return whole and self._assets == self.form.assets
 
-    def finish(self, model: Model, *, on_missing: Callable[[str], None] | None = None) -> Path:
+    def finish(
+        self, model: Model | ModelFacts, *, on_missing: Callable[[str], None] | None = None
+    ) -> Path:
         """Write the page of all explanations and return its path.
 
         Parameters
         ----------
+        model : Model or ModelFacts
+            The explained model.
         on_missing : callable, optional
             Called with a line on each explanation that cannot be read; the page is without it.
         """
         self._close()
+        self.model = ModelFacts.of(model) if isinstance(model, Model) else model
         folders = self.explained
         try:
             with replacing(self.page) as partial:
@@ -273,8 +298,11 @@ class ReportFolder:
         self._above |= {str(one) for one in PurePosixPath(name.lower()).parents}
 
     def _record(self) -> None:
-        facts = {"key": self._key, "parts": self._parts, "sounds": self._sounds}
-        whole = {"schema": SCHEMA, **facts, "page": self._shown, "assets": self._assets}
+        facts: dict[str, Any] = {"key": self._key, "parts": self._parts, "sounds": self._sounds}
+        form = {name: getattr(self.form, name) for name in FORM}
+        model = None if self.model is None else asdict(self.model)
+        facts |= {"page": self._shown, "assets": self._assets, "form": form, "model": model}
+        whole = {"schema": SCHEMA, **facts}
         if whole != self._recorded:
             write_json(self.root / RECORD, whole)
             self._recorded = json.loads(json.dumps(whole))
@@ -295,7 +323,13 @@ class ReportFolder:
             self._clear(facts["sounds"], facts["parts"])
             self._clear_assets(facts["assets"], facts["sounds"])
             return
+        self._adopt(facts)
+
+    def _adopt(self, facts: Mapping[str, Any]) -> None:
+        """Go on with what a record says."""
         self._recorded = json.loads(json.dumps(facts))
+        if facts["model"] is not None:
+            self.model = ModelFacts(**facts["model"])
         self._sounds, self._parts, self._shown = facts["sounds"], facts["parts"], facts["page"]
         self._assets = facts["assets"]
         if any(name.split("/")[0].lower() == self.form.assets.lower() for name in self._sounds):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -30,6 +30,7 @@ from earwitness.report.sections import (
     write_section,
 )
 from earwitness.store import load
+from earwitness.types import Task
 
 MARK = '<meta name="generator" content="earwitness">'  # near the beginning of every page
 # modules of the page's script, each with what it needs before it
@@ -72,11 +73,26 @@ class Form:
     events: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a page says of the model; ``outputs`` is how many it has, None if that is not known."""
+
+    name: str
+    task: Task
+    rate: int
+    outputs: int | None = None
+
+    @classmethod
+    def of(cls, model: Model) -> ModelFacts:
+        """Return the facts of a model."""
+        return cls(model.name, model.task, model.rate, len(model.labels))
+
+
 def write_page(
     path: Path,
     root: Path,
     folders: Sequence[Path],
-    model: Model,
+    model: Model | ModelFacts,
     form: Form,
     *,
     former: tuple[Path, str] | None = None,
@@ -96,7 +112,7 @@ def write_page(
         The folder of the page; links are relative to it.
     folders : sequence of Path
         The folders of the explanations.
-    model : Model
+    model : Model or ModelFacts
         The explained model.
     form : Form
     former : (Path, str), optional
@@ -112,13 +128,18 @@ def write_page(
         for one in sections:
             if isinstance(one, Section) and one.data.path.parent != root / form.assets:
                 write_asset(root / form.assets, one)
+    assemble(path, sections, model, form)
+
+
+def assemble(
+    path: Path, sections: Sequence[Section | Markup], model: Model | ModelFacts, form: Form
+) -> None:
+    """Write a page of sections that are made, or rows in their place; see ``write_page``."""
+    model = ModelFacts.of(model) if isinstance(model, Model) else model
     script = joined_script()
     facts = {
         "version": __version__,
-        "model": {
-            "name": model.name, "task": model.task, "rate": model.rate,
-            "outputs": len(model.labels),
-        },
+        "model": asdict(model),
         "assets": f"{form.assets}/" if form.assets else None,
         "audio": form.audio,
         "glossary": GLOSSARY,
@@ -148,10 +169,12 @@ def write_page(
         file.writelines(stream)
 
 
-def summary(model: Model) -> str:
+def summary(model: Model | ModelFacts) -> str:
     """Return a model's task, outputs and rate in words."""
-    count = len(model.labels)
-    outputs = f"{count} output" if count == 1 else f"{count} outputs"
+    model = ModelFacts.of(model) if isinstance(model, Model) else model
+    if model.outputs is None:
+        return f"{model.task} model at {model.rate} Hz"
+    outputs = f"{model.outputs} output" if model.outputs == 1 else f"{model.outputs} outputs"
     return f"{model.task} model with {outputs} at {model.rate} Hz"
 
 

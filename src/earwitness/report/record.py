@@ -9,10 +9,12 @@ from typing import Any
 
 from earwitness.errors import OutputError
 from earwitness.files import read_record
+from earwitness.report.clip import REPORT
 from earwitness.report.page import MARK
 from earwitness.store import is_ours, own_files
 
-RECORD, PAGE, INPUT = "report.json", "index.html", "input.wav"
+RECORD, PAGE, INPUT = REPORT, "index.html", "input.wav"
+FORM = ("title", "models", "note")  # of the page, in the record
 SCHEMA = 2  # version of report.json
 ELSEWHERE = "choose another place with -o"
 _FORMER = 1  # a list of the folders of explanations, each with its own input or beside it
@@ -46,21 +48,35 @@ def read_facts(root: Path, *, overwrite: bool) -> dict[str, Any]:
                 return facts
             raise ValueError
         assets = facts.setdefault("assets", "")  # of an earlier version
+        form, model = facts.setdefault("form", {}), facts.setdefault("model", None)
+        texts = [name in FORM and isinstance(text, str) for name, text in form.items()]
+        shown = [model is None or _is_model(model)]
         names = [*facts["sounds"], *facts["parts"], *([assets] if assets else [])]
         inside = [is_inside(whole, name) for name in names]
         paths = [isinstance(sound["path"], str) for sound in facts["sounds"].values()]
         single = ["/" not in part for part in (*facts["parts"], assets)]
         numbers = [isinstance(facts["page"], int), facts["key"] is None or bool(facts["key"])]
-        if all((*inside, *paths, *single, *numbers)):
+        if all((*inside, *paths, *single, *numbers, *texts, *shown)):
             return facts
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise OutputError(f"{path}: not a record of earwitness; {ELSEWHERE}")
 
 
+def _is_model(facts: dict[str, Any]) -> bool:
+    outputs = facts["outputs"]
+    texts = isinstance(facts["name"], str) and isinstance(facts["task"], str)
+    numbers = isinstance(facts["rate"], int) and isinstance(outputs, int | None)
+    return len(facts) == 4 and texts and numbers
+
+
 def check_page(root: Path) -> None:
     """Raise if something else lies in the place of the page."""
-    page = root / PAGE
+    check_page_at(root / PAGE)
+
+
+def check_page_at(page: Path) -> None:
+    """Raise if anything but a page of earwitness lies at a path."""
     if os.path.lexists(page) and not _is_page(page):
         raise OutputError(f"{page}: not a page of earwitness; {ELSEWHERE}")
 

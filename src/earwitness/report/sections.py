@@ -126,8 +126,9 @@ class Section:
 
 
 def write_section(
-    root: Path, saved: Saved, *, audio: bool = True, data: str = "", name: str = ""
-) -> None:
+    root: Path, saved: Saved, *, audio: bool = True, data: str = "", name: str = "",
+    at: Path | None = None,
+) -> None:  # fmt: skip
     """Write the section of one sound to a hidden file in its folder.
 
     Parameters
@@ -142,6 +143,8 @@ def write_section(
         Folder of the training sounds, for links to where components are strongest.
     name : str
         Of the sound; by default its file, in the folder of its explanations.
+    at : Path, optional
+        Another file to write.
     """
     facts = payload(root, saved, audio=audio, data=data)
     facts["name"] = name or facts["name"]
@@ -152,7 +155,7 @@ def write_section(
     grades = " ".join("ungraded" if one is None else one.grade for one in verdicts)
     row = row_tag(facts["anchor"], grades, f"{facts['peak']:.4g}", 0)
     text = f"{row}{cells.rstrip()}\n</tr>\n{data_tag(0)}{json_text(facts)}{_END.decode()}"
-    write_text(saved[0][0].parent / SECTION, text)
+    write_text(at or saved[0][0].parent / SECTION, text)
 
 
 def row_tag(anchor: str, grades: str, peak: str, number: int, source: str = "") -> str:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from earwitness.decoders.objective import Weights, distance, extent, faith, guidance, likeness
+from earwitness.decoders.objective import (
+    Known,
+    Weights,
+    distance,
+    extent,
+    faith,
+    guidance,
+    leak,
+    likeness,
+)
 from earwitness.errors import NotApplicableError
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.model import Model
 from earwitness.models.target import overall, probabilities
-from earwitness.plane.domains import mask_magnitude
+from earwitness.plane.domains import linear_gains, mask_magnitude
+from earwitness.plane.stft import magnitude_of, modulus
 
 
 @dataclass
@@ -39,6 +50,11 @@ class Batch:
     target: Tensor
     conditioning: Tensor | None
 
+    @cached_property
+    def magnitude(self) -> Tensor:
+        """Linear magnitude of the spectrum."""
+        return modulus(self.spectrum)
+
 
 def evaluate_batch(
     model: Model,
@@ -61,7 +77,7 @@ def evaluate_batch(
     spectrum = model.plane.analyse(waves)
     with activations_of(model, layers) as recorded:
         direct = model.frontend is not None
-        outputs = model.from_magnitude(spectrum.abs()) if direct else model(waves)
+        outputs = model.from_magnitude(modulus(spectrum)) if direct else model(waves)
         before = outputs.detach()
         target = _ranked(model, before, rank)
         conditioning = recorded.conditioning(outputs, target) if conditioned else None
@@ -96,6 +112,29 @@ def evaluate_sides(
     return inside, outside
 
 
+def evaluate_heard(
+    model: Model, waves: Tensor, spectrum: Tensor, gains: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the outputs for the sounds of evidence and remainder, which add up to the input.
+
+    Parameters
+    ----------
+    waves : Tensor, shape (batch, samples)
+    spectrum : Tensor, shape (batch, freq, frame), complex
+        Of the waves.
+    gains : Tensor, shape (batch, freq, frame)
+        On the linear magnitude.
+    """
+    evidence = model.plane.synthesise(gains * spectrum, waves.shape[1])
+    if model.frontend is None:
+        outputs = model(torch.cat([evidence, waves - evidence]))
+    else:  # the transform is linear: one of the two is enough
+        kept = model.plane.analyse(evidence)
+        outputs = model.from_magnitude(magnitude_of(torch.cat([kept, spectrum - kept])))
+    inside, outside = _differentiable(model, gains, outputs).chunk(2)
+    return inside, outside
+
+
 def evaluate_masked(
     model: Model, spectrum: Tensor, gains: Tensor, samples: int, domain: str = "linear"
 ) -> Tensor:
@@ -109,12 +148,26 @@ def evaluate_masked(
     else:
         phase = torch.polar(torch.ones_like(magnitude), spectrum.angle())
         outputs = model(model.plane.synthesise(magnitude * phase, samples))
+    return _differentiable(model, gains, outputs)
+
+
+def _differentiable(model: Model, gains: Tensor, outputs: Tensor) -> Tensor:
+    """Return outputs after checking that gradients reach gains that need them."""
     if gains.requires_grad and not outputs.requires_grad:
         raise NotApplicableError(
             f"the output of {model.name} does not depend differentiably on its input (an operation "
             "in it detaches the graph); the training needs its gradients"
         )
     return outputs
+
+
+def of_a_size(weights: Weights) -> Weights:
+    """Return the weights for masks that are cut to a share of the cells.
+
+    They are without guidance: a mask of a given size has to keep what decides, and the source may
+    be larger.
+    """
+    return replace(weights, guidance=0.0)
 
 
 def loss_of(
@@ -137,9 +190,9 @@ def loss_of(
     weights : Weights
     scale : Tensor, shape (output,), or float
         Unit of the values of a regression.
-    source : Tensor, shape (batch, freq, frame), optional
-        Magnitude of the true source, for guidance; zero where it is unknown. Guidance replaces the
-        size term in clips with a source that is similar to the evidence.
+    source : Tensor, shape (batch, freq, frame), complex, optional
+        Spectrum of the true source, for guidance; zero where it is unknown. Guidance is added in
+        clips with a source that is similar to the evidence.
     domain : {"linear", "log1p"}
         Domain in which gains multiply the magnitude.
     """
@@ -147,10 +200,19 @@ def loss_of(
         distance(model, outputs, batch.target, batch.before, scale)
         for outputs in (*sides, batch.before)
     )
-    loss, size = faith(weights, kept, left, start), extent(weights, gains)
+    loss = faith(weights, kept, left, start) + extent(weights, gains)
     if source is None or not weights.guidance:
-        return loss + size
-    scale = model.plane.n_fft / 2
-    evidence = mask_magnitude(gains, batch.spectrum.abs(), domain, scale=scale)
-    near = (likeness(evidence, source, scale) >= weights.alike) & (source.amax(dim=(1, 2)) > 0)
-    return loss + torch.where(near, weights.guidance * guidance(evidence, source), size)
+        return loss
+    known = (source.abs().amax(dim=(1, 2)) > 0).nonzero()[:, 0]
+    if not len(known):
+        return loss
+    some = Known.of(batch.spectrum[known], source[known])
+    own = gains[known]
+    if domain != "linear":
+        own = linear_gains(own, some.power.sqrt(), domain, scale=model.plane.n_fft / 2)
+    away = guidance(own, some) + leak(own, some)
+    if weights.alike > 0:
+        scale = model.plane.n_fft / 2
+        near = likeness(own * some.power.sqrt(), source[known].abs(), scale) >= weights.alike
+        away = torch.where(near, away, 0.0)
+    return loss.index_add(0, known, weights.guidance * away)

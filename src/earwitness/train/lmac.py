@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,8 +22,16 @@ from earwitness.files import held
 from earwitness.layers.finding import find_layers
 from earwitness.models.fingerprint import digest
 from earwitness.models.model import Model
-from earwitness.models.target import overall
-from earwitness.train.explaining import evaluate_batch, evaluate_sides, loss_of
+from earwitness.models.target import DECIDED, overall, probabilities
+from earwitness.plane.stft import modulus
+from earwitness.train.explaining import (
+    Batch,
+    evaluate_batch,
+    evaluate_heard,
+    evaluate_sides,
+    loss_of,
+    of_a_size,
+)
 from earwitness.train.loop import Loop, OnEpoch, carry_out
 from earwitness.train.progress import Workers
 from earwitness.train.settings import Settings
@@ -81,8 +90,9 @@ class Training(Loop):
         self.begin(self._decoder(start))
         self.scale = self._scale()
         self.validation = Validation(
-            model, held_out, settings.contamination, self.length, self.domain
-        )
+            model, held_out, settings.contamination, self.length, self.domain,
+            audio=settings.audio,
+        )  # fmt: skip
 
     def _decoder(self, start: Explainer | None) -> Decoder | PublishedDecoder:
         if start:
@@ -117,28 +127,53 @@ class Training(Loop):
             batch = evaluate_batch(
                 self.model, self.layers, waves, rank, conditioned=self.decoder.conditioned
             )
-            gains = self.joined(batch.maps, batch.conditioning, self.frames)
-            source = None
-            if self.settings.weights.guidance:
-                source = self._source(waves, clean, rank)
-            sides = evaluate_sides(self.model, batch.spectrum, gains, self.length, self.domain)
+            share = self._share(len(waves), generator)
+            gains = self.joined(batch.maps, batch.conditioning, self.frames, batch.magnitude, share)
+            weights = self._weights() if share is None else of_a_size(self._weights())
+            source = self._source(waves, clean, batch) if weights.guidance else None
+            if self.settings.audio:
+                sides = evaluate_heard(self.model, waves, batch.spectrum, gains)
+            else:
+                sides = evaluate_sides(self.model, batch.spectrum, gains, self.length, self.domain)
             losses = loss_of(
-                self.model, batch, gains, sides, self._weights(), self.scale, source, self.domain
+                self.model, batch, gains, sides, weights, self.scale, source, self.domain
             )
         for index in batch.target.tolist():
             self.target_counts[index] += 1
         return losses
 
-    def _source(self, waves: Tensor, clean: Tensor, rank: Tensor) -> Tensor:
-        """Return the magnitude of the target's source: the sound, or the contamination if the
-        target is not the decided class; zero where nothing was mixed in.
+    def _share(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """Return the share of cells that each mask is cut to (batch,); None for soft masks."""
+        if not self.decoder.sized or self.schedule.last_epoch % 2 == 0:
+            return None
+        low, high = (math.log(one) for one in self.settings.sizes)
+        share = (low + (high - low) * torch.rand(count, generator=generator)).exp()
+        return share.to(self.model.device)
+
+    def _source(self, waves: Tensor, clean: Tensor, batch: Batch) -> Tensor:
+        """Return the spectrum of the target's source in each mixture; zero where it is unknown.
+
+        It is the first sound if the target is decided for that sound alone; else the other one, if
+        the target is decided for the mixture.
         """
-        other = waves - clean
-        if self.model.task == "regression":
-            rank = torch.zeros_like(rank)
-        wanted = torch.where((rank > 0)[:, None], other, clean)
-        wanted = torch.where(other.abs().amax(dim=1, keepdim=True) > 0, wanted, 0.0)
-        return self.model.plane.analyse(wanted).abs()
+        model, source = self.model, torch.zeros_like(batch.spectrum)
+        mixed = ((waves - clean).abs().amax(dim=1) > 0).nonzero()[:, 0]
+        if not len(mixed):
+            return source
+        first = model.plane.analyse(clean[mixed])
+        if model.task == "regression":
+            return source.index_copy(0, mixed, first)
+        direct = model.frontend is not None
+        with torch.no_grad():
+            outputs = model.from_magnitude(modulus(first)) if direct else model(clean[mixed])
+        alone, within = (
+            overall(model, probabilities(model, one)).gather(1, batch.target[mixed, None])[:, 0]
+            for one in (outputs, batch.before[mixed])
+        )
+        of_first, of_other = (alone >= DECIDED), (alone < DECIDED) & (within >= DECIDED)
+        found = torch.where(of_other[:, None, None], batch.spectrum[mixed] - first, first)
+        found = torch.where((of_first | of_other)[:, None, None], found, 0.0)
+        return source.index_copy(0, mixed, found)
 
     def _weights(self) -> Weights:
         """Return the current weights: the size term is ramped up linearly from 0."""

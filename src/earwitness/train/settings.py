@@ -73,19 +73,33 @@ class Settings(LoopSettings):
         Weights of the terms of the loss.
     others : float in [0, 1]
         Probability that the target is the second output instead of the decided one.
-    decoder : {"slim", "published"}
+    decoder : {"sized", "slim", "published"}
     domain : {"linear", "log1p"}
         Domain in which gains multiply the magnitude.
+    sizes : (float, float)
+        Range of the share of cells that the mask is cut to, drawn log-uniformly per clip, in every
+        other batch, if the decoder is sized.
+    audio : bool
+        Whether evidence and remainder are evaluated as sound, through the inverse transform.
     """
 
+    epochs: int = 70
+    contamination: Contamination = field(default_factory=lambda: Contamination(low=-6.0))
     weights: Weights = field(default_factory=Weights)
     others: float = 0.3
-    decoder: str = "slim"
+    decoder: str = "sized"
     domain: str = "linear"
+    sizes: tuple[float, float] = (0.03, 0.3)
+    audio: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(others=0 <= self.others <= 1)
+        low, high = self.sizes
+        if not 0 < low <= high < 1:
+            raise ParameterError(f"sizes are shares above 0 and below 1, got {low:g} to {high:g}")
+        if self.audio and self.domain != "linear":
+            raise ParameterError("evidence is evaluated as sound in the linear domain only")
 
 
 def published(settings: Settings) -> Settings:
@@ -102,9 +116,10 @@ def published(settings: Settings) -> Settings:
         settings,
         decoder="published",
         domain="log1p",
+        audio=False,
         others=0.0,
         weights=Weights(inside=4.0, outside=0.2, size=0.4 * settings.batch,
-                        guidance=settings.weights.guidance, alike=settings.weights.alike),
+                        guidance=0.0, alike=0.6),
         contamination=replace(settings.contamination, low=0.0, high=0.0, share=1.0),
         rate=2e-4,
         decay=2e-6,

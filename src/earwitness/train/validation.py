@@ -18,11 +18,19 @@ from earwitness.metrics.faithfulness import average_drop, average_increase, fait
 from earwitness.models.model import Model
 from earwitness.models.target import overall, probabilities
 from earwitness.train.contamination import Contamination, Contaminator, Sounds
-from earwitness.train.explaining import evaluate_batch, evaluate_sides, loss_of
+from earwitness.train.explaining import (
+    Batch,
+    evaluate_batch,
+    evaluate_heard,
+    evaluate_sides,
+    loss_of,
+    of_a_size,
+)
 
 _SEED = 20_240_613  # of the fixed contaminations; any fixed value
 _BATCH = 16  # sounds per forward pass
 _MOST = 200  # sounds; bounds the time per epoch
+_SHARE = 0.1  # of cells, of the cut mask
 
 
 class Validation:
@@ -38,6 +46,8 @@ class Validation:
         Samples of each sound.
     domain : {"linear", "log1p"}
         Domain in which gains multiply the magnitude.
+    audio : bool
+        Whether evidence and remainder are evaluated as sound.
     """
 
     def __init__(
@@ -47,8 +57,10 @@ class Validation:
         contamination: Contamination,
         length: int,
         domain: str = "linear",
+        *,
+        audio: bool = False,
     ) -> None:
-        self.model, self.length, self.domain = model, length, domain
+        self.model, self.length, self.domain, self.audio = model, length, domain, audio
         self.waves, clean = fixed_waves(model, paths, contamination, length)
         laid_over = (self.waves - clean).abs().amax(dim=1, keepdim=True) > 0
         self.sources = torch.where(laid_over, clean, 0.0)
@@ -60,25 +72,41 @@ class Validation:
         weights: Weights,
         scale: Tensor | float,
     ) -> dict[str, float]:
-        """Return ``valid_loss``, ``area`` and, for a classifier, AI, AD, FF and Fid-In."""
-        rows: dict[str, list[float]] = {}
+        """Return ``valid_loss``, ``area`` and, for a classifier, AI, AD, FF and Fid-In.
+
+        A sized decoder's loss is the mean of those of its soft mask and of the mask cut to 10 % of
+        the cells, whose figures are given too.
+        """
+        kinds: list[tuple[str, float | None]] = [("", None)]
+        if decoder.sized:
+            kinds.append((f" {_SHARE:.0%}", _SHARE))
+        rows: dict[str, list[float]] = {"valid_loss": []}
         model, frames = self.model, self.model.plane.frames(self.length)
         with model.undisturbed(), torch.no_grad():
             pairs = zip(self.waves.split(_BATCH), self.sources.split(_BATCH), strict=True)
             for waves, sources in pairs:
+                waves, sources = waves.to(model.device), sources.to(model.device)
                 first = torch.zeros(len(waves), dtype=torch.int64, device=model.device)
-                batch = evaluate_batch(
-                    model, layers, waves.to(model.device), first, conditioned=decoder.conditioned
-                )
-                source = model.plane.analyse(sources.to(model.device)).abs()
-                gains = decoder(batch.maps, batch.conditioning, frames)
-                sides = evaluate_sides(model, batch.spectrum, gains, self.length, self.domain)
-                losses = loss_of(model, batch, gains, sides, weights, scale, source, self.domain)
-                rows.setdefault("valid_loss", []).extend(losses.tolist())
-                rows.setdefault("area", []).extend(gains.mean(dim=(1, 2)).tolist())
-                for name, values in faithful(model, batch.before, batch.target, *sides).items():
-                    rows.setdefault(name, []).extend(values)
+                batch = evaluate_batch(model, layers, waves, first, conditioned=decoder.conditioned)
+                source = model.plane.analyse(sources)
+                for kind, size in kinds:
+                    share = None if size is None else torch.full_like(waves[:, 0], size)
+                    gains = decoder(batch.maps, batch.conditioning, frames, batch.magnitude, share)
+                    sides = self._sides(batch, waves, gains)
+                    own = weights if share is None else of_a_size(weights)
+                    losses = loss_of(model, batch, gains, sides, own, scale, source, self.domain)
+                    rows["valid_loss"].extend(losses.tolist())
+                    if share is None:
+                        rows.setdefault("area", []).extend(gains.mean(dim=(1, 2)).tolist())
+                    found = faithful(model, batch.before, batch.target, *sides)
+                    for name, values in found.items():
+                        rows.setdefault(f"{name}{kind}", []).extend(values)
         return {name: float(np.mean(values)) for name, values in rows.items()}
+
+    def _sides(self, batch: Batch, waves: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
+        if self.audio:
+            return evaluate_heard(self.model, waves, batch.spectrum, gains)
+        return evaluate_sides(self.model, batch.spectrum, gains, self.length, self.domain)
 
 
 def fixed_waves(

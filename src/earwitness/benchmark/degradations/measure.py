@@ -13,9 +13,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from earwitness.benchmark.cells import seed_of
-from earwitness.benchmark.degradations.plan import KEEP, LEAST_COST, REPLACED, Plan
-from earwitness.benchmark.grid import Choice
+from earwitness.benchmark.cells import ideal_ratio_mask, seed_of
+from earwitness.benchmark.degradations.ceiling import true_place
+from earwitness.benchmark.degradations.plan import (
+    ADDITIVE,
+    KEEP,
+    LEAST_COST,
+    PLACE,
+    PLACE_BACKGROUND,
+    REPLACED,
+    Plan,
+)
+from earwitness.benchmark.grid import IDEAL, Choice
 from earwitness.benchmark.ledger import Line, pack
 from earwitness.data.clips import Clip
 from earwitness.data.speech import DegradedMaterial
@@ -101,7 +110,49 @@ def _lines(
             except EarwitnessError as error:
                 own["failed"] = str(error)
             lines.append(own)
+        probe = Probe(model, wave, target, seed=seed_of(plan.seed, clip), on_passes=tick)
+        for name, options, of in _ceilings(made.kind):
+            own = {**facts, "method": name, "options": options}
+            try:
+                if not facts["skipped"]:
+                    own |= of(probe, material)
+            except EarwitnessError as error:
+                own["failed"] = str(error)
+            lines.append(own)
     return lines
+
+
+Measure = Callable[[Probe, DegradedMaterial], dict[str, Any]]
+
+
+def _ceilings(kind: str) -> list[tuple[str, dict[str, Any], Measure]]:
+    """Return what knows the truth, with its options, for a kind of degradation."""
+    place = (PLACE, {"background": PLACE_BACKGROUND}, _of_place)
+    return [place, (IDEAL, {}, _of_ideal)] if kind in ADDITIVE else [place]
+
+
+def _of_place(probe: Probe, material: DegradedMaterial) -> dict[str, Any]:
+    """Return where the best place of the true size is, and what the true one regains."""
+    made = material.degraded
+    assert made is not None
+    began = time.perf_counter()
+    whole_band = made.kind in REPLACED
+    values, figures = true_place(probe.fixed(), made, PLACE_BACKGROUND, whole_band=whole_band)
+    seconds = time.perf_counter() - began
+    found = place_of(probe, values.cpu().numpy(), material)
+    return found | figures | {"seconds": round(seconds, 3)}
+
+
+def _of_ideal(probe: Probe, material: DegradedMaterial) -> dict[str, Any]:
+    """Return what is regained, as heard, without the ideal ratio mask of what was added."""
+    made = material.degraded
+    assert made is not None
+    parts = torch.from_numpy(np.stack([made.source, made.clean]))
+    gains = ideal_ratio_mask(*probe.model.plane.analyse(parts).abs().numpy())
+    (remainder,) = evaluate(probe, [gains], routes=("audio",)).audio.remainder
+    figures = place_of(probe, gains, material)
+    score = _score(probe.model, remainder, probe.target)
+    return figures | {"area": pack(gains.mean()), "remainder_own": pack(score), "seconds": 0.0}
 
 
 def _of_method(probe: Probe, choice: Choice, material: DegradedMaterial) -> dict[str, Any]:

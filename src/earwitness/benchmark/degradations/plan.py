@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from earwitness.benchmark.grid import Choice, Part, choose, named_part
+from earwitness.benchmark.grid import IDEAL, Choice, Part, choose, named_part
 from earwitness.clips import find_clips
 from earwitness.data.degraded import KINDS, LEVELS
 from earwitness.data.speech import degraded_clips, draw_excerpts
@@ -23,15 +23,21 @@ KEEP = "50%,smooth:2"  # the mask of the evidence; edges of a binary one are def
 ADDITIVE = tuple(LEVELS)
 REPLACED = ("packet-loss", "clipping")
 CONTROLS = ("energy", "random")
+# what knows the truth: the place, replaced by a background, and the mask of what was added
+PLACE = "true place"
+PLACE_BACKGROUND = "noise-floor"
+CEILINGS = (PLACE, IDEAL)
 # of additive degradations, band-limiting and reverberation
 METHODS: dict[str, dict[str, Any]] = {
     "integrated-gradients": {"steps": 16, "background": "silence"},
     "input-x-gradient": {},
     "occlusion": {"pieces": "time x erb", "segments": 20, "bands": 6, "background": "noise-floor"},
+    "region-search": {"regions": 1, "background": "noise-floor"},
 }
 # of what gains cannot restore: pieces of time, replaced by a background
 PIECES: dict[str, dict[str, Any]] = {
     "occlusion": {"pieces": "time", "segments": 40, "background": "noise-floor"},
+    "region-search": {"regions": 1, "bands": 1, "background": "noise-floor"},
 }
 
 

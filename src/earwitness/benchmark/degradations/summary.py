@@ -18,7 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from earwitness.benchmark.degradations.plan import CONTROLS, LEAST_COST, REPLACED
+from earwitness.benchmark.degradations.plan import (
+    CEILINGS,
+    CONTROLS,
+    LEAST_COST,
+    REPLACED,
+)
 from earwitness.benchmark.ledger import Line
 from earwitness.benchmark.statistics import Values, holm, intervals, paired_tests
 from earwitness.files import write_text
@@ -33,8 +38,11 @@ LEGEND = (
     "time, right third: the two by themselves. pointing: the strongest cell lies in the place "
     "(time and band), or in those of its cells where the degradation is louder than the speech. "
     "remainder: share of the cost that the remainder regains, as heard; random, energy: the same "
-    "with the mask's own gains in another order. Shares with 95 % bootstrap intervals over cases; "
-    "`>e`: ahead of the energy control (maps), or of both orders (remainder), by a paired test, "
+    "with the mask's own gains in another order. true place: the best of all places of the true "
+    "one's length and width, the bound for a search of regions; raises: the true place replaced by "
+    "the background raises the score; remainder: what it regains. ideal-ratio-mask: without "
+    "what was added, cell by cell. Shares with 95 % bootstrap intervals over cases; `>e`: ahead of "
+    "the energy control (maps), or of both orders (remainder), by a paired test, "
     "p < 0.05 after Holm's correction for the methods of the table."
 )
 
@@ -141,13 +149,18 @@ def _rows(methods: dict[str, list[Line]]) -> list[Row]:
             theirs = [math.nan if one is None else of(one) for one in other]
             tests.append((row.shares[name], values, values - np.array(theirs), row.method))
         costs = np.array([_cost(line) for line in whole])
+        if "raises" in whole[0]:
+            raised = np.array([float(line["raises"]) for line in whole])
+            row.shares["raises"] = Share(float(raised.mean()))
+            tests.append((row.shares["raises"], raised, np.full(len(raised), math.nan), row.method))
         if "remainder_own" in whole[0]:
-            gains = {side: np.array([_gain(line, side) for line in whole]) for side in SIDES}
-            for side in SIDES:
+            sides = [side for side in SIDES if f"remainder_{side}" in whole[0]]
+            gains = {side: np.array([_gain(line, side) for line in whole]) for side in sides}
+            for side in sides:
                 ratio = float(gains[side].mean() / costs.mean())
                 linear = ratio + (gains[side] - ratio * costs) / costs.mean()
                 share = row.shares[f"remainder {side}"] = Share(ratio)
-                best = np.maximum(gains["random"], gains["energy"])
+                best = np.max([gains.get(one, math.nan * costs) for one in SIDES[1:]], axis=0)
                 against = gains["own"] - best if side == "own" else np.full(len(costs), math.nan)
                 tests.append((share, linear, against, row.method))
     _weigh(tests)
@@ -166,7 +179,7 @@ def _weigh(tests: Sequence[tuple[Share, Values, Values, str]]) -> None:
     for k, (_, _, _, method) in enumerate(tests):
         count = seen.get(method, 0)
         seen[method] = count + 1
-        if method not in CONTROLS:
+        if method not in (*CONTROLS, *CEILINGS):
             by_name.setdefault(count, []).append(k)
     for places in by_name.values():
         for k, chance in zip(places, holm([chances[k] for k in places]), strict=True):

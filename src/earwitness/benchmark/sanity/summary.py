@@ -31,12 +31,14 @@ TITLES = {
 }
 LEGEND = (
     "Similarity of the map to that of the same network with scrambled weights: 1 if it does not "
-    "change, about 0 if nothing is left of it. Blocks are scrambled from the logits to the input, "
-    "each with those before it (cascading) or alone (independent). Frames in which the sound is "
-    "digital silence are left out, except where the table says otherwise. Means over sounds of the "
-    "mean over seeds, with 95 % bootstrap intervals over sounds. A method that never looks at the "
-    "model has 1 everywhere. `changes less`: at the logits, SSIM is above that of Grad-CAM by a "
-    "paired test over sounds, p < 0.05 after Holm's correction."
+    "change; Spearman is about 0 if nothing is left of it, SSIM is higher where both maps have few "
+    "large cells. Blocks are scrambled from the logits to the input, each with those before it "
+    "(cascading) or alone (independent). Frames in which the sound is digital silence are left "
+    "out, except where the table says otherwise. Means over sounds of the mean over seeds, with "
+    "95 % bootstrap intervals over sounds. A method that never looks at the model has 1 "
+    "everywhere. `above gradcam's`: at the logits, by a paired test over sounds, p < 0.05 after "
+    "Holm's correction. `constant`: maps of the scrambled network that are the same everywhere, "
+    "mostly zero; their correlation counts as 0."
 )
 
 
@@ -62,8 +64,8 @@ class Row:
     sounds, failed : int
     unchanged : bool
         Whether every map of every sound is equal to that of the trained network.
-    constant : float
-        Share of maps of scrambled networks that are constant.
+    constant : list of float
+        Share of maps that are constant, one for each block.
     figures : dict of str to list of Figure
         By measure, one for each block.
     difference : Figure
@@ -80,7 +82,7 @@ class Row:
     sounds: int
     failed: int
     unchanged: bool = False
-    constant: float = math.nan
+    constant: list[float] = field(default_factory=list)
     figures: dict[str, list[Figure]] = field(default_factory=dict)
     difference: Figure = field(default_factory=lambda: Figure(math.nan, math.nan, math.nan))
     p: float = math.nan
@@ -96,8 +98,8 @@ class Row:
             return ""
         far = f"{self.difference.mean:+.2f}"
         if self.p < ALPHA:
-            return f"changes {'less' if self.difference.mean > 0 else 'more'} than gradcam ({far})"
-        return f"as gradcam, within the interval ({far})"
+            return f"SSIM {'above' if self.difference.mean > 0 else 'below'} gradcam's ({far})"
+        return f"SSIM as gradcam's, within the interval ({far})"
 
     def facts(self) -> dict[str, Any]:
         """Return the row as plain JSON values; nan is None."""
@@ -109,7 +111,7 @@ class Row:
         return {
             "model": self.model, "order": self.order, "method": self.method,
             "options": self.options, "sounds": self.sounds, "failed": self.failed,
-            "unchanged": self.unchanged, "constant": _known(self.constant),
+            "unchanged": self.unchanged, "constant": self.constant,
             "verdict": self.verdict, "blocks": self.blocks, **figures,
             "difference": [_known(far.mean), _known(far.low), _known(far.high)],
             "p": _known(self.p),
@@ -152,7 +154,7 @@ def _row(lines: Sequence[Line]) -> Row:
     )  # fmt: skip
     if whole:
         row.unchanged = all(line["unchanged"] for line in whole)
-        row.constant = float(np.mean([line["constant"] for line in whole]))
+        row.constant = np.mean([line["constant"] for line in whole], axis=0).round(6).tolist()
         for name in MEASURES:
             table = np.stack(list(_by_sound(whole, name).values()))
             ends = intervals(list(table.T))
@@ -184,11 +186,13 @@ def tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[list[tuple[st
     for place in dict.fromkeys((row.model, row.order) for row in rows):
         some = [row for row in rows if (row.model, row.order) == place]
         title = f"{place[0]}: {place[1]}"
-        heads = [*(TITLES[name] for name in MEASURES), "sounds", "failed", "verdict"]
+        heads = [*(TITLES[name] for name in MEASURES), "constant", "sounds", "failed", "verdict"]
         body = []
         for row in some:
             cells = [_text(row.figures[name][0]) if row.figures else ("", "") for name in MEASURES]
-            counts = [(str(row.sounds), ""), (str(row.failed or ""), ""), (row.verdict, "")]
+            flat = f"{100 * row.constant[0]:.0f} %" if row.figures and row.constant[0] else ""
+            counts = [(one, "") for one in (flat, str(row.sounds), str(row.failed or ""))]
+            counts.append((row.verdict, ""))
             body.append([(row.method, ""), *cells, *counts])
         found.append((f"{title}: at the logits ({some[0].blocks[0]})", heads, body))
         for name in MEASURES:
@@ -224,11 +228,10 @@ def csv_text(rows: Sequence[Row]) -> str:
     )  # fmt: skip
     for row in rows:
         own = [row.model, row.order, row.method, row.sounds, row.failed, row.unchanged]
-        own.append(_number(row.constant))
         for name, figures in row.figures.items():
             for k, (block, one) in enumerate(zip(row.blocks, figures, strict=True), start=1):
                 values = map(_number, (one.mean, one.low, one.high))
-                writer.writerow([*own, k, block, name, *values])
+                writer.writerow([*own, _number(row.constant[k - 1]), k, block, name, *values])
     return stream.getvalue()
 
 

@@ -49,24 +49,31 @@ def erb(probe: Probe, sizes: Sizes) -> Partition:
 
 
 def erb_edges(count: int, top: float) -> Tensor:
-    """Return ``count + 1`` frequencies in Hz from 0 to ``top``, equally spaced in ERB-rate.
-
-    The ERB-rate of ``f`` Hz is ``21.4 log10(1 + 0.00437 f)`` (eq. 4 of the paper).
-    """
+    """Return ``count + 1`` frequencies in Hz from 0 to ``top``, equally spaced in ERB-rate."""
     highest = math.log1p(_ERB_SLOPE * top)
     steps = torch.linspace(0, 1, count + 1, dtype=torch.float64)
     return torch.expm1(steps * highest) / _ERB_SLOPE
 
 
+def erb_rate(frequencies: Tensor) -> Tensor:
+    """Return the ERB-rate of frequencies in Hz, ``21.4 log10(1 + 0.00437 f)`` (eq. 4)."""
+    return 21.4 * torch.log10(1 + _ERB_SLOPE * frequencies)
+
+
 def bands(probe: Probe, edges: Tensor) -> Partition:
     """Return the bands between edges in Hz, cross-faded over the main lobe of the window."""
-    plane = probe.model.plane
-    gains, bounds = faded(probe.freqs, edges, _LOBE * plane.rate / plane.n_fft)
+    gains, bounds = faded_bands(probe, edges)
     names = tuple(
         f"{low:.0f}-{high:.0f} Hz"
         for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     )
     return Partition("frequency", names, gains.to(probe.device))
+
+
+def faded_bands(probe: Probe, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gains (band, freq) of the bands between edges in Hz, and their bounds in Hz."""
+    plane = probe.model.plane
+    return faded(probe.freqs, edges, _LOBE * plane.rate / plane.n_fft)
 
 
 def _top(probe: Probe) -> float:

@@ -66,11 +66,16 @@ def span_name(start: float, end: float, step: float) -> str:
 
 def segments(probe: Probe, edges: Tensor) -> Partition:
     """Return the segments between edges in seconds, cross-faded over half a window."""
-    plane = probe.model.plane
-    gains, bounds = faded(probe.times, edges, max(plane.n_fft / 2, 2 * plane.hop) / plane.rate)
+    gains, bounds = faded_segments(probe, edges)
     step = float(bounds.diff().min())
     names = tuple(
         span_name(probe.clock(low), probe.clock(high), step)
         for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     )
     return Partition("time", names, gains.to(probe.device))
+
+
+def faded_segments(probe: Probe, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gains (segment, frame) of segments between edges in s, and their bounds in s."""
+    plane = probe.model.plane
+    return faded(probe.times, edges, max(plane.n_fft / 2, 2 * plane.hop) / plane.rate)

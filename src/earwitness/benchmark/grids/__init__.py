@@ -1,0 +1,1 @@
+"""The grids of published tables, run on data sets and models of today."""

@@ -1,0 +1,1 @@
+"""Explanations of many sounds, from Python."""
