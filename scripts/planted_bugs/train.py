@@ -28,11 +28,6 @@ BUGS = {
         "kept = model.plane.analyse(evidence)",
         "kept = gains * spectrum",
     ),
-    "sized: guidance at a given size": (
-        "train/explaining.py",
-        "return replace(weights, guidance=0.0)",
-        "return weights",
-    ),
     "sized: no batch is cut": (
         "train/lmac.py",
         "self.schedule.last_epoch % 2 == 0",

@@ -11,7 +11,8 @@ import torch
 from earwitness.benchmark.cells import measure_clip
 from earwitness.errors import ParameterError
 from earwitness.evaluation.cases import make_cases, measure
-from earwitness.evaluation.matching import mask_by
+from earwitness.evaluation.matching import heard_size, mask_by
+from earwitness.models.registry import load_model
 from earwitness.models.target import make_target
 from earwitness.probe import Probe
 from earwitness.types import Audio
@@ -56,3 +57,14 @@ def test_a_grid_matches_its_masks() -> None:
     np.testing.assert_allclose(areas, 0.05, atol=1e-3)
     with pytest.raises(ParameterError, match="only an area can be as heard"):
         toy_grid(masks=("80% as heard",))
+
+
+def test_a_comb_saves_area_that_is_heard_all_the_same() -> None:
+    model = load_model("esc10")
+    wave = torch.from_numpy(np.random.default_rng(0).standard_normal(32000).astype(np.float32))
+    with torch.no_grad():
+        probe = Probe(model, wave, make_target(model, model(wave[None])[0]))
+    comb = np.zeros(probe.shape, np.float32)
+    comb[::2] = 1  # every second bin
+    np.testing.assert_allclose(comb.mean(), 0.5, atol=1e-3)
+    assert heard_size(probe, comb) > 0.85

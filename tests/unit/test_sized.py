@@ -19,7 +19,7 @@ from earwitness.errors import ParameterError
 from earwitness.layers.finding import find_layers
 from earwitness.models.target import probabilities
 from earwitness.plane.cutting import loudness
-from earwitness.train.explaining import evaluate_batch, evaluate_heard, of_a_size
+from earwitness.train.explaining import evaluate_batch, evaluate_heard
 from earwitness.train.lmac import Training
 from earwitness.train.settings import Settings
 from earwitness.types import Audio
@@ -92,7 +92,6 @@ def test_every_other_batch_is_cut_to_a_share_per_clip(sounds: list[Path]) -> Non
     assert 0.29 < float(drawn.max()) <= 0.3
     middle = float(drawn.median())
     np.testing.assert_allclose(middle, (0.03 * 0.3) ** 0.5, rtol=0.05)  # log-uniform
-    assert of_a_size(Weights(size=3.0, guidance=4.0)) == Weights(size=3.0, guidance=0.0)
     plain = Training(coarse(), sounds[:12], sounds[12:], replace(SETTINGS, decoder="slim"))
     plain.optimiser.step()
     plain.schedule.step()

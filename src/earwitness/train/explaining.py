@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -159,15 +159,6 @@ def _differentiable(model: Model, gains: Tensor, outputs: Tensor) -> Tensor:
             "in it detaches the graph); the training needs its gradients"
         )
     return outputs
-
-
-def of_a_size(weights: Weights) -> Weights:
-    """Return the weights for masks that are cut to a share of the cells.
-
-    They are without guidance: a mask of a given size has to keep what decides, and the source may
-    be larger.
-    """
-    return replace(weights, guidance=0.0)
 
 
 def loss_of(

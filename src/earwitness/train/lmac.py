@@ -30,7 +30,6 @@ from earwitness.train.explaining import (
     evaluate_heard,
     evaluate_sides,
     loss_of,
-    of_a_size,
 )
 from earwitness.train.loop import Loop, OnEpoch, carry_out
 from earwitness.train.progress import Workers
@@ -129,7 +128,7 @@ class Training(Loop):
             )
             share = self._share(len(waves), generator)
             gains = self.joined(batch.maps, batch.conditioning, self.frames, batch.magnitude, share)
-            weights = self._weights() if share is None else of_a_size(self._weights())
+            weights = self._weights()
             source = self._source(waves, clean, batch) if weights.guidance else None
             if self.settings.audio:
                 sides = evaluate_heard(self.model, waves, batch.spectrum, gains)

@@ -24,7 +24,6 @@ from earwitness.train.explaining import (
     evaluate_heard,
     evaluate_sides,
     loss_of,
-    of_a_size,
 )
 
 _SEED = 20_240_613  # of the fixed contaminations; any fixed value
@@ -93,8 +92,9 @@ class Validation:
                     share = None if size is None else torch.full_like(waves[:, 0], size)
                     gains = decoder(batch.maps, batch.conditioning, frames, batch.magnitude, share)
                     sides = self._sides(batch, waves, gains)
-                    own = weights if share is None else of_a_size(weights)
-                    losses = loss_of(model, batch, gains, sides, own, scale, source, self.domain)
+                    losses = loss_of(
+                        model, batch, gains, sides, weights, scale, source, self.domain
+                    )
                     rows["valid_loss"].extend(losses.tolist())
                     if share is None:
                         rows.setdefault("area", []).extend(gains.mean(dim=(1, 2)).tolist())
