@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earwitness.explanation import EVERYTHING_ELSE, Explanation
-from earwitness.masks.measure import measure_mask
 from earwitness.models.calling.windowed import reading
 from earwitness.models.model import Model
 from earwitness.models.target import reported_score
@@ -53,10 +52,7 @@ def explain_deciding(
     cut = _cut(subject, target)
     found = explain(cut.part)
     magnitude = subject.magnitude
-    gains = cut.placed(found.mask.gains)
-    mask = replace(
-        measure_mask(gains, magnitude, found.mask.rule), degenerate=found.mask.degenerate
-    )
+    mask = _whole_mask(cut, found, magnitude)
     evidence = cut.sound(found.evidence.samples)
     times = subject.model.plane.times(magnitude.shape[1]).numpy()
     attribution = replace(
@@ -84,6 +80,19 @@ def explain_deciding(
         components=components,
         course=subject.course(target),
         provenance={**found.provenance, "samples": len(subject.audio.samples)},
+    )
+
+
+def _whole_mask(cut: _Cut, found: Explanation, magnitude: FloatArray) -> Mask:
+    """Return the mask on the time axis of the sound, with its sizes as shares of that."""
+    own = found.mask
+    kept = own.energy * float(np.square(found.magnitude).sum(dtype=np.float64))
+    whole = float(np.square(magnitude).sum(dtype=np.float64))
+    return replace(
+        own,
+        gains=cut.placed(own.gains),
+        area=own.area * own.gains.shape[1] / cut.frames,
+        energy=kept / whole if whole > 0 else 0.0,
     )
 
 

@@ -17,6 +17,7 @@ from earwitness.audio import as_audio, read_audio
 from earwitness.errors import ParameterError
 from earwitness.evaluation.curve import Controls, score_controls
 from earwitness.evaluation.orders import Orders
+from earwitness.models.adapters.spectral import SpectralModel
 from earwitness.models.calling.frames import frame_sum, sums_frames
 from earwitness.models.calling.windowed import pooled
 from earwitness.models.declared import outputs_for
@@ -94,8 +95,12 @@ class Subject:
     @cached_property
     def window_outputs(self) -> Tensor:
         """The model's outputs (window, output[, frame]) for the windows that it reads."""
+        model = self.model
         with torch.no_grad():
-            return self.model.each_window(self.wave.unsqueeze(0))[:, 0]
+            if isinstance(model, SpectralModel):  # the transform of a long sound takes a while
+                magnitude = torch.from_numpy(self.magnitude).to(model.device)
+                return model.each_window_of(magnitude.unsqueeze(0))[:, 0]
+            return model.each_window(self.wave.unsqueeze(0))[:, 0]
 
     @cached_property
     def magnitude(self) -> FloatArray:

@@ -15,6 +15,7 @@ import earwitness
 from earwitness.audio import write_audio
 from earwitness.errors import ParameterError
 from earwitness.explanation import Explanation
+from earwitness.masks.measure import measure_mask
 from earwitness.models.calling.windowed import pooled, reading
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
@@ -109,6 +110,10 @@ def test_evidence_is_the_gains_on_the_whole_sound(make: Any, long: Audio) -> Non
     wanted = PLANE.synthesise(gains * spectrum, len(long.samples))[0].numpy()
     np.testing.assert_allclose(found.evidence.samples, wanted, atol=1e-6)
     np.testing.assert_allclose(found.magnitude, spectrum[0].abs().numpy(), atol=1e-7)
+    again = measure_mask(found.mask.gains, found.magnitude, found.mask.rule)
+    np.testing.assert_allclose(
+        [found.mask.area, found.mask.energy], [again.area, again.energy], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("pool", ["max", "topk"])

@@ -38,6 +38,10 @@ class SpectralModel(Model):
         """Map magnitudes (batch, freq, frame) to outputs."""
         return self._in_frames(magnitude, self._evaluate)
 
+    def each_window_of(self, magnitude: Tensor) -> Tensor:
+        """Return the outputs of every window (window, batch, output) of magnitudes."""
+        return self._in_frames(magnitude, self._evaluate, pooled=False)
+
     def from_linear(self, linear: Tensor) -> Tensor:
         """Map bands of the front end's linear part (batch, band, frame) to outputs."""
         return self._in_frames(linear, lambda data: self._evaluate(data, self._rest))
