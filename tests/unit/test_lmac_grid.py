@@ -194,3 +194,27 @@ def test_the_command_runs_and_names_decoders(
     code, _, err = run(capsys, "bench", "lmac-speech", *place, "--decoder", "wrong")
     assert code == 2
     assert "NAME=DIR" in err
+
+
+def test_a_run_that_is_stopped_has_a_table_of_what_is_done(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    done: list[str] = []
+
+    def measured(_model: Any, name: str, clip: Any, _plan: Any, _tick: Any) -> list[dict[str, Any]]:
+        if done:
+            raise KeyboardInterrupt
+        done.append(clip.name)
+        return [{**line(clip.name), "model": name, "sound": clip.make(32000).digest}]
+
+    monkeypatch.setattr(lmac, "measure_contaminated", measured)
+    place = ("--data", str(data), "--clips", "2", "-o", str(tmp_path / "r"))
+    code, _, err = run(capsys, "bench", "lmac-white-noise", *place)
+    assert code == 1
+    assert "repeat the command to resume" in err
+    assert (tmp_path / "r" / "table.md").read_text().startswith("1 sounds of model esc10")
+    place = ("--data", str(data), "--clips", "2", "-o", str(tmp_path / "s"))
+    code, _, err = run(capsys, "bench", "lmac-white-noise", *place)  # stopped before any is done
+    assert code == 1
+    assert not (tmp_path / "s" / "table.md").exists()

@@ -60,24 +60,28 @@ def run_plan(
     write: Callable[[Path, list[Line]], list[Path]],
     jobs: int,
 ) -> int:
-    """Run a plan, or what is left of it, and write its tables; print their paths."""
-    from earwitness.benchmark.engine import run
+    """Run a plan, or what is left of it, and write its tables; print their paths.
+
+    A run that is stopped writes the tables of the sounds that are done.
+    """
+    from earwitness.benchmark.engine import LINES, run
+    from earwitness.benchmark.ledger import read_lines
     from earwitness.cli.grids import progress, resumable
 
     def work() -> list[Line]:
         with progress("measuring") as (start, step):
             return run(plan, folder, measure, workers=jobs, on_start=start, on_clip=step)
 
-    lines = resumable(folder, work)
-    if lines is None:
-        return 1
+    found = resumable(folder, work)
+    place = folder / LINES
+    lines = found or (read_lines(place) if place.exists() else [])
     for text in dict.fromkeys(str(line["failed"]) for line in lines if "failed" in line):
         say(f"earwitness: {text}")
     if all(line["method"] is None for line in lines):
-        return 2
+        return 1 if found is None else 2
     for path in write(folder, lines):
         say(str(path))
-    return 0
+    return 1 if found is None else 0
 
 
 def _pak(scenario: str) -> click.Command:
