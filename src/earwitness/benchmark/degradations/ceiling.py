@@ -1,10 +1,10 @@
 """The true place beside every other place of its size: what a model permits a method to find.
 
 A score may rise more when something else is replaced than the degradation, which then cannot be
-found by what lowers the score, whatever the method. The size is given here, and the places are
-few: rectangles of the length and the width of the true place that overlap by half. So the share of
-sounds in which the best of them is the true one is a bound for a search that has to find the size
-as well.
+found by what lowers the score. Here the size is given, and the places are few: rectangles of the
+length and the width of the true place that overlap by half. The share of sounds in which the best
+of them is the true one is what a search finds that knows the size. It is no strict bound: a part of
+the place may raise the score by more than the whole of it, which takes speech along.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ LEGEND = (
     "(time and band), or in those of its cells where the degradation is louder than the speech. "
     "remainder: share of the cost that the remainder regains, as heard; random, energy: the same "
     "with the mask's own gains in another order. true place: the best of all places of the true "
-    "one's length and width, the bound for a search of regions; raises: the true place replaced by "
+    "one's length and width, as if these were known; raises: the true place replaced by "
     "the background raises the score; remainder: what it regains. ideal-ratio-mask: without "
     "what was added, cell by cell. Shares with 95 % bootstrap intervals over cases; `>e`: ahead of "
     "the energy control (maps), or of both orders (remainder), by a paired test, "
