@@ -113,8 +113,7 @@ def explain(
     trust : {"full", "light", "none"}
         What the trust card scores: 25 passes in full, 7 if light; more with a background.
     curve : bool
-        Whether to compute the score at a dozen sizes of the mask, with controls
-        (``explanation.curve``): 72 forward passes.
+        Whether to score a dozen sizes, with controls (``explanation.curve``): 72 forward passes.
     names : path, optional
         A CSV table with the columns ``component`` (numbers from 1 on, as shown) and ``name``: your
         own names of the components of a method that has some (``l2i``).

@@ -30,6 +30,7 @@ ORDER = [
     ["train"],
     ["render"],
     ["evaluation"],
+    ["matching"],
     ["subject", "explanation", "store", "pipeline"],
     ["comparing"],
     ["jobs"],

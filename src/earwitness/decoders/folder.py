@@ -110,7 +110,8 @@ class Explainer:
                 outputs = model(wave.unsqueeze(0))
             else:
                 outputs = model.from_magnitude(magnitude.unsqueeze(0))
-            maps, conditioning = recorded.maps(), None
+            maps = recorded.maps()
+            conditioning: Any = None  # which the published decoder does not take
             if self.conditioned:
                 conditioning = recorded.conditioning(
                     outputs, torch.tensor([target], device=wave.device)

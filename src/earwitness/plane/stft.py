@@ -163,7 +163,7 @@ class _Magnitude(torch.autograd.Function):
 
 def magnitude_of(spectrum: Tensor) -> Tensor:
     """Return ``modulus`` of a spectrum, with gradients; they are 0 where it is 0."""
-    found: Tensor = _Magnitude.apply(spectrum)
+    found: Tensor = _Magnitude.apply(spectrum)  # type: ignore[no-untyped-call]
     return found
 
 
