@@ -52,10 +52,10 @@ from earwitness.data.digits import read_digits
 from earwitness.data.mixtures import loudest, mixtures
 from earwitness.errors import EarwitnessError
 from earwitness.evaluation.cases import heard, measure, output_fields
-from earwitness.evaluation.matching import matched_share
 from earwitness.evaluation.orders import order_by, surrogate
 from earwitness.evaluation.passes import evaluate
 from earwitness.evaluation.scrambling import scrambled_maps
+from earwitness.matching import matched_share
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, si_sdr
 from earwitness.metrics.sanity import sanity_spearman as spearman_of

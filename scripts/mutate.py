@@ -39,8 +39,12 @@ _LMAC = [
     "tests/unit/test_activations.py",
     "tests/unit/test_decoder.py",
     "tests/reference/test_lmac.py",
+    "tests/reference/test_cutting.py",
 ]
-_LMAC += [f"tests/unit/test_{name}.py" for name in ("train_lmac", "train_resume", "contamination")]
+_LMAC += [
+    f"tests/unit/test_{name}.py"
+    for name in ("train_lmac", "train_resume", "contamination", "sized", "refined")
+]
 _LMAC += _RESUME
 _L2I = ["tests/reference/test_l2i.py"]
 _L2I += [f"tests/unit/test_{name}.py" for name in ("dictionary", "components", "strongest")]
@@ -57,12 +61,13 @@ NEAREST: dict[str, list[str]] = {
     "benchmark/published/": ["tests/unit/test_published.py"],
     "data/": ["tests/unit/test_sounds.py"],
     "masks/": ["tests/unit/test_masks.py"],
+    "masks/measure.py": ["tests/unit/test_masks.py", *_ASKED],
     "methods/": ["tests/reference/test_methods.py", "tests/contract/test_methods.py"],
     "methods/deep_shap.py": _RULES,
     "perturbation/estimators/": _ESTIMATORS,
     "perturbation/background/": [*_BACKGROUND, *_PIECES],
     "perturbation/baseline.py": _BACKGROUND,
-    "pipeline.py": _BACKGROUND,
+    "pipeline.py": [*_BACKGROUND, "tests/unit/test_refined.py"],
     "steps.py": [*_BACKGROUND, *_FAST],
     "methods/guided.py": _RULES,
     "methods/lrp.py": _RULES,
@@ -104,6 +109,7 @@ NEAREST: dict[str, list[str]] = {
     "jobs/": ["tests/unit/test_jobs.py", *_FOLDERS],
     "files.py": ["tests/unit/test_hostile.py", *_FOLDERS],
     "cli/": ["tests/unit/test_hostile.py", *_FOLDERS],
+    "cli/run.py": ["tests/unit/test_refined.py", "tests/unit/test_hostile.py", *_FOLDERS],
     "cli/l2i_cases.py": _PAGE,
     "cli/l2i_page.py": _PAGE,
     "data/sets/": ["tests/unit/test_data_sets.py"],
@@ -126,7 +132,7 @@ NEAREST: dict[str, list[str]] = {
     "metrics/ranking.py": ["tests/unit/test_ranking.py"],
     "metrics/sanity.py": ["tests/unit/test_sanity.py"],
     "evaluation/trust.py": [
-        f"tests/unit/test_{name}.py" for name in ("verdict", "explanation", "targets")
+        f"tests/unit/test_{name}.py" for name in ("verdict", "explanation", "targets", "passes")
     ],
     "evaluation/verdict.py": ["tests/unit/test_verdict.py"],
     "mixing.py": _FAST,
@@ -136,6 +142,8 @@ NEAREST: dict[str, list[str]] = {
     "layers/axes.py": ["tests/unit/test_axes.py"],
     "models/zoo/cnn14.py": ["tests/unit/test_cnn14.py"],
     "decoders/slim.py": _LMAC,
+    "plane/cutting.py": _LMAC,
+    "matching.py": ["tests/unit/test_matching.py"],
     "decoders/folder.py": _LMAC,
     "decoders/trained.py": [*_RESUME, *_LMAC, *_L2I, *_LEARNED],
     "decoders/dictionary.py": _L2I,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 BUGS = {
     "heard: bisection the wrong way": (
-        "evaluation/matching.py",
+        "matching.py",
         "(share, high) if found < size else (low, share)",
         "(share, high) if found > size else (low, share)",
     ),
     "heard: the area of the mask and not of its sound": (
-        "evaluation/matching.py",
+        "matching.py",
         "effective_area(heard(probe, sound))[0]",
         "effective_area(gains[None])[0]",
     ),
     "heard: a grid forgets that masks are as heard": (
-        "evaluation/matching.py",
+        "matching.py",
         '(AS_HEARD if rule.endswith(AS_HEARD) else "")',
         '""',
     ),

@@ -30,6 +30,7 @@ ORDER = [
     ["train"],
     ["render"],
     ["evaluation"],
+    ["matching"],
     ["subject", "explanation", "store", "pooling", "pipeline"],
     ["comparing"],
     ["jobs"],

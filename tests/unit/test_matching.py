@@ -11,7 +11,7 @@ import torch
 from earwitness.benchmark.cells import measure_clip
 from earwitness.errors import ParameterError
 from earwitness.evaluation.cases import make_cases, measure
-from earwitness.evaluation.matching import heard_size, mask_by
+from earwitness.matching import heard_size, mask_by
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target
 from earwitness.probe import Probe

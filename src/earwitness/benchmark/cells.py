@@ -22,9 +22,9 @@ from earwitness.benchmark.reruns import fields_of, other_outputs, repeated
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, NotApplicableError
 from earwitness.evaluation.cases import ROUTES, make_cases
-from earwitness.evaluation.matching import mask_by
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import Memo
+from earwitness.matching import mask_by
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, true_cells
 from earwitness.metrics.registry import METRICS, Case, Metric

@@ -17,8 +17,8 @@ from earwitness.benchmark.cells import Setting, choices_of, explain_by, prepare
 from earwitness.benchmark.grid import Grid, Part
 from earwitness.benchmark.rows import Row
 from earwitness.data.clips import Clip
-from earwitness.evaluation.matching import mask_by
 from earwitness.files import replacing
+from earwitness.matching import mask_by
 from earwitness.models.model import Model
 from earwitness.render.evidence import render
 from earwitness.render.players import players

@@ -28,9 +28,9 @@ from typing import Any
 
 from earwitness.data.clips import MAKERS, Clip
 from earwitness.errors import OutputError, ParameterError
-from earwitness.evaluation.matching import stated
 from earwitness.files import digest_of
 from earwitness.jobs.pool import Source
+from earwitness.matching import stated
 from earwitness.methods.registry import METHODS, named_files
 from earwitness.metrics.registry import METRICS
 from earwitness.models.fingerprint import identity

@@ -82,8 +82,8 @@ def evaluate(
     from earwitness.cli.grids import run
     from earwitness.data.clips import folder as clips_in
     from earwitness.errors import AudioError
-    from earwitness.evaluation.matching import matched_rule
     from earwitness.jobs.pool import ModelName
+    from earwitness.matching import matched_rule
     from earwitness.models.fingerprint import identity
     from earwitness.models.registry import load_model
     from earwitness.models.target import output_index

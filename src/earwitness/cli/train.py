@@ -148,8 +148,8 @@ def classifier(
 @click.option("--outside", type=Number(0), help="Weight of the remainder's loss.")
 @click.option("--size", type=Number(0), help="Weight of the mean gain.")
 @click.option("--compat", type=click.Choice(["lmac"]),
-              help="Use the published decoder, domain and weights of the loss; its mask can become "
-              "a comb along frequency (docs/lmac.md).")  # fmt: skip
+              help="Use the published decoder, domain and weights of the loss; its mask can "
+              "become a comb along frequency.")  # fmt: skip
 @loop_options("decoder")
 def lmac(start: str | None, **given: Any) -> int:
     """Train L-MAC's decoder, which explains a model in one forward pass.

@@ -111,7 +111,7 @@ class Explainer:
             else:
                 outputs = model.from_magnitude(magnitude.unsqueeze(0))
             maps = recorded.maps()
-            conditioning: Any = None  # of the published decoder, which explains the decision only
+            conditioning: Any = None  # which the published decoder does not take
             if self.conditioned:
                 conditioning = recorded.conditioning(
                     outputs, torch.tensor([target], device=wave.device)
