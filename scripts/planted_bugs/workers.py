@@ -15,7 +15,7 @@ BUGS = {
         "if False:\n            self.tried",
     ),
     "workers: it is tried beside others": (
-        _POOL, "if self.again and not self.waiting and not self._busy():", "if self.again:"
+        _POOL, "self.again.append(number)", "self.waiting.append(number)"
     ),
     "workers: others keep the memory": (_POOL, "                self.pool.alone()\n", ""),
     "workers: the last results of one that ended are lost": (
@@ -24,7 +24,7 @@ BUGS = {
         "            if not gone and self.connection.poll():\n",
     ),
     "workers: an item is given to two": (
-        _POOL, "number = numbers.popleft()", "number = numbers[0]"
+        _POOL, "deque(range(len(items)))", "deque([0, *range(len(items))])"
     ),
     "workers: a start that fails is repeated for ever": (
         _POOL, "and self._failures <= self._most:", "or True:"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,6 +106,24 @@ def test_without_a_place_for_it_a_lost_item_is_an_error_after_the_others(place: 
     assert sorted([next(found), next(found)]) == [1, 2]
     with pytest.raises(WorkerError, match=r"^\(0, 9, .*ended twice \(SIGKILL"):
         next(found)
+
+
+def last(_model: Model, item: tuple[int, str], _tick: Callable[[int], None]) -> Iterator[int]:
+    """Wait for the other item, and be killed soon after the result is sent."""
+    number, folder = item
+    with Path(folder, "worked").open("a") as file:
+        file.write(f"{number}\n")
+    wait_until(lambda: len(Path(folder, "worked").read_text().split()) >= 2, 60.0)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    yield number
+
+
+def test_results_of_a_worker_that_ended_after_sending_them_count(place: Path) -> None:
+    found = run(last, [(0, str(place)), (1, str(place))], named(place), workers=2)
+    first = next(found)
+    time.sleep(2.0)
+    assert sorted([first, *found]) == [0, 1]
+    assert worked(place) == [0, 1]
 
 
 def crowd(_model: Model, item: tuple[int, str], _tick: Callable[[int], None]) -> Iterator[int]:
