@@ -45,7 +45,7 @@ def slow():
     class Slow(Bands):
         def forward(self, waves):
             if multiprocessing.parent_process():
-                time.sleep(0.2)
+                time.sleep(0.4)
             return super().forward(waves)
     return earwitness.wrap(Slow(), sample_rate=16000, labels=["low", "high"])
 """
