@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from earwitness.evaluation.notes import length_notes
 from earwitness.explanation import EVERYTHING_ELSE, Explanation
 from earwitness.models.calling.windowed import reading
 from earwitness.models.model import Model
@@ -51,6 +52,7 @@ def explain_deciding(
     """
     cut = _cut(subject, target)
     found = explain(cut.part)
+    lengths = length_notes(cut.part.model, len(cut.part.wave))  # of what nobody listens to
     magnitude = subject.magnitude
     mask = _whole_mask(cut, found, magnitude)
     evidence = cut.sound(found.evidence.samples)
@@ -73,7 +75,7 @@ def explain_deciding(
         mask=mask,
         trust=_resized(found, mask),
         curve=_resized_curve(found.curve, cut),
-        notes=(_said(subject, target, cut), *found.notes),
+        notes=(_said(subject, target, cut), *(one for one in found.notes if one not in lengths)),
         pieces=pieces,
         piece_sounds=sounds,
         piece_map=piece_map,

@@ -100,6 +100,7 @@ def test_the_deciding_window_is_explained_in_its_place(make: Any, long: Audio) -
     (start, end) = found.attribution.details["windows"][0]
     assert start <= LOUD[0] < LOUD[1] <= end
     assert f"{start:.2f}-{end:.2f} s" in found.notes[0]
+    assert not any("overlapping windows" in one for one in found.notes)
 
 
 @pytest.mark.parametrize("make", [spectral, waveform])
