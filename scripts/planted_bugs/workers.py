@@ -26,9 +26,6 @@ BUGS = {
     "workers: an item is given to two": (
         _POOL, "deque(range(len(items)))", "deque([0, *range(len(items))])"
     ),
-    "workers: a start that fails is repeated for ever": (
-        _POOL, "and self._failures <= self._most:", "or True:"
-    ),
     "workers: a start that is killed is not repeated": (
         _POOL, "if worker.crashed and", "if False and"
     ),
