@@ -246,6 +246,16 @@ def test_what_workers_were_writing_is_cleaned_up_when_the_run_is_closed(place: P
     assert not alive(pid)
 
 
+def test_a_run_that_is_closed_leaves_nothing_to_the_next_one(place: Path) -> None:
+    with Pool(named(place), 2) as pool:
+        closed = pool.run(identity_or_wait, [str(place / "done"), str(place / "a")])
+        next(closed)
+        wait_until((place / "a").exists)
+        closed.close()
+        assert not (place / "a").exists()
+        assert [item for item, _ in pool.run(identity, [7])] == [7]
+
+
 def identity_or_wait(model: Model, item: str, tick: Callable[[int], None]) -> Iterator[int]:
     if item.endswith("done"):
         yield os.getpid()
