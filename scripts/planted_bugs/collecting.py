@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 BUGS = {
+    "explanations: processes explain other weights": (
+        "collecting/explaining.py",
+        "if fingerprint(self.named.load()) != fingerprint(model):",
+        "if False:",
+    ),
     "clips: evidence is a recording": (
         "clips.py",
         'if one[0] != "." and not holds_results(here / one)]',

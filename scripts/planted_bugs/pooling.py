@@ -3,6 +3,26 @@
 from __future__ import annotations
 
 BUGS = {
+    "pooling: the recording that is compared is forgotten": (
+        "pooling.py",
+        "    if subject.reference is not None:\n        return False\n",
+        "",
+    ),
+    "pooling: a drawn mask on the part": (
+        "pipeline.py",
+        "few_decide(subject) and not drawn:",
+        "few_decide(subject):",
+    ),
+    "pooling: a copy keeps what the model was": (
+        "models/calling/windowed.py",
+        "    vars(other).update(vars(model))\n",
+        "",
+    ),
+    "pooling: regions are named by seconds of the part": (
+        "perturbation/regions.py",
+        "map(self._clock, self.times[[region.first, region.last]].tolist())",
+        "self.times[[region.first, region.last]].tolist()",
+    ),
     "pooling: placed a frame late": (
         "pooling.py",
         "first = one.start // hop",

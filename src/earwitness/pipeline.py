@@ -135,7 +135,8 @@ def explain_subject(
             model, subject.outputs, request.target, request.versus,
             span=request.span, direction=request.direction, seconds=audio.seconds,
         )  # fmt: skip
-        if few_decide(subject):
+        drawn = request.keep is not None and bool(parse_keep(request.keep).file)
+        if few_decide(subject) and not drawn:  # a mask that was drawn lies on the whole sound
             again = partial(
                 explain_subject, request=request, target=target, on_passes=on_passes, choose=choose
             )

@@ -31,9 +31,14 @@ _OUTSIDE = "outside the windows that decided"
 
 
 def few_decide(subject: Subject) -> bool:
-    """Return whether only some of the windows in which a sound is read decide its score."""
+    """Return whether only some of the windows in which a sound is read decide its score.
+
+    One that is compared with another recording is explained whole: their transforms share an axis.
+    """
     lengths = subject.model.lengths
     if lengths.deciding is None or lengths.at is not None or subject.model.per_frame:
+        return False
+    if subject.reference is not None:
         return False
     return len(subject.model.windows(len(subject.audio.samples))) > lengths.deciding
 

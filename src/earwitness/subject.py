@@ -165,23 +165,20 @@ def open_subject(
     end: float | None = None,
     seed: int = 0,
     pool: Pool | None = None,
-    explained: bool = True,
 ) -> Subject:
-    """Read a sound to explain, or to predict only.
+    """Read a sound to explain.
 
     Parameters
     ----------
     pool : {"mean", "max", "topk"} or None
         How windows of a long sound are pooled; the model's own way if None.
-    explained : bool
-        Whether its spectrogram must fit into memory at once.
 
     Raises
     ------
     EarwitnessError
         If it cannot be read, or is too long to explain in one piece.
     """
-    longest = most_samples(model) / model.rate if explained else None
+    longest = most_samples(model) / model.rate
     audio = load_clip(clip, model.rate, start=start, end=end, longest=longest)
     return Subject(pooled(model, pool), audio, seed)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas
 import pytest
 import soundfile
+import torch
 
 import earwitness
 from earwitness import Explanation, Explanations
@@ -18,6 +19,7 @@ from earwitness.collecting.sounds import is_single, on_disk, read_sounds
 from earwitness.collecting.table import COLUMNS
 from earwitness.errors import EarwitnessError, OutputError, ParameterError, UnknownNameError
 from earwitness.models.model import Model
+from earwitness.models.registry import load_model
 from earwitness.store import load
 from earwitness.types import Audio
 from tests.pages import clips
@@ -285,6 +287,14 @@ def test_processes_need_a_model_that_has_a_name(model: Model, folder: Path) -> N
         earwitness.explain(model, folder, "saliency", jobs=2)
     with pytest.raises(ParameterError, match="jobs is a number of processes"):
         earwitness.explain(model, folder, "saliency", jobs=0)
+
+
+def test_processes_need_the_weights_of_the_name(folder: Path) -> None:
+    model = load_model("esc10")
+    with torch.no_grad():
+        next(model.module.parameters()).mul_(2)
+    with pytest.raises(ParameterError, match="the weights of esc10 are not those of esc10"):
+        earwitness.explain(model, folder, "saliency", jobs=2)
 
 
 def test_processes_give_the_same(place: Path) -> None:

@@ -211,6 +211,46 @@ def test_pieces_are_named_in_seconds_of_the_recording(long: Audio) -> None:
     np.testing.assert_allclose(total, long.samples, atol=1e-6)
 
 
+def test_regions_are_named_in_seconds_of_the_recording(long: Audio) -> None:
+    found = earwitness.explain(
+        spectral(), long, "region-search", pool="max", target="tone", trust="none", regions=1
+    )
+    low, high = map(float, found.pieces[0].name.split(" s")[0].split("-"))
+    assert LOUD[0] - 0.1 < low < high < LOUD[1] + 0.1
+
+
+def test_a_mask_that_was_drawn_lies_on_the_whole_sound(long: Audio, tmp_path: Path) -> None:
+    bins, frames = PLANE.bins, PLANE.frames(len(long.samples))
+    facts = {
+        "schema": 1, "kind": "earwitness mask", "rate": RATE, "samples": len(long.samples),
+        "n_fft": PLANE.n_fft, "hop": PLANE.hop, "shape": [bins, frames],
+        "runs": [0, bins * frames // 2, bins * frames - bins * frames // 2],
+    }  # fmt: skip
+    (tmp_path / "m.json").write_text(json.dumps(facts))
+    found = earwitness.explain(
+        spectral(), long, "energy", pool="max", target="tone", keep=f"file:{tmp_path / 'm.json'}"
+    )
+    assert "windows" not in found.attribution.details
+    assert found.mask.area == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_sound_that_is_compared_is_explained_whole(long: Audio) -> None:
+    louder = Audio(2 * long.samples, RATE, "louder")
+    model = spectral(pool="max")
+    found = earwitness.compare(model, louder, long, steps=8, target="tone").explanation
+    assert "windows" not in found.attribution.details
+    assert found.attribution.values.any()
+
+
+def test_a_pooled_copy_is_as_the_model_is_now() -> None:
+    model = spectral()
+    assert pooled(model, "max").optimise is True
+    model.optimise = False
+    assert pooled(model, "max").optimise is False
+    assert pooled(model, "max").lengths.pool == "max"
+    assert model.lengths.pool == "mean"
+
+
 def test_all_windows_count_where_there_are_no_more_than_decide(long: Audio) -> None:
     short = Audio(long.samples[: 2 * RATE], RATE, "short")  # three windows
     found = earwitness.explain(spectral(), short, "energy", pool="topk")

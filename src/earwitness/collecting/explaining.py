@@ -24,6 +24,7 @@ from earwitness.jobs.explaining import Task, explain_task, lost_task, reason
 from earwitness.jobs.pool import ModelName, run
 from earwitness.jobs.resuming import difference, key_of
 from earwitness.jobs.targets import check_target, each_target, parts_of
+from earwitness.models.fingerprint import fingerprint
 from earwitness.models.model import Model
 from earwitness.pipeline import Tick, check_request, count_passes, explain_subject, loaded
 from earwitness.pipeline import explain as explain_one
@@ -225,6 +226,11 @@ class _Run:
                     "wrapped; give a name, such as python:FILE.py:FUNCTION, or jobs=1"
                 )
             self.named = ModelName(model.loaded, str(model.device))
+            if fingerprint(self.named.load()) != fingerprint(model):
+                raise ParameterError(
+                    f"jobs={jobs}: every process loads the model by its name, and the weights of "
+                    f"{model.name} are not those of {model.loaded}; save it first, or jobs=1"
+                )
 
     def fail(self, line: str) -> None:
         """Keep why there is no explanation, and tell it."""

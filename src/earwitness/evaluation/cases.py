@@ -95,7 +95,7 @@ def heard(probe: Probe, sounds: Tensor) -> FloatArray:
     magnitude = probe.magnitude.cpu().numpy()
     found = np.empty((len(sounds), *magnitude.shape), np.float32)
     for k, sound in enumerate(sounds):
-        kept = modulus(probe.model.plane.analyse(sound[None])[0]).numpy()
+        kept = modulus(probe.model.plane.analyse(sound[None])[0]).cpu().numpy()
         found[k] = gains_as_heard(kept, magnitude)
     return found
 

@@ -11,11 +11,12 @@ import torch
 
 from earwitness.errors import EarwitnessError, unforeseen
 from earwitness.evaluation.notes import length_notes
+from earwitness.models.calling.windowed import pooled
 from earwitness.models.declared import declaration_notes, outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import probabilities
 from earwitness.pipeline import loaded
-from earwitness.subject import Clip, open_subject
+from earwitness.subject import Clip, Subject, load_clip
 from earwitness.types import Pool
 
 
@@ -86,8 +87,9 @@ def predict(model: Model | str, clip: Clip, *, pool: Pool | None = None) -> dict
         and ``probability`` of the largest, and for a sound read in windows ``windows``: ``start``
         and ``end`` in seconds and ``outputs`` of each.
     """
-    subject = open_subject(loaded(model), clip, pool=pool, explained=False)
-    model, audio = subject.model, subject.audio
+    model = pooled(loaded(model), pool)
+    audio = load_clip(clip, model.rate)
+    subject = Subject(model, audio, seed=0)
     windows = model.windows(len(audio.samples))
     several = len(windows) > 1 and not model.per_frame
     with model.undisturbed(), torch.no_grad():

@@ -53,7 +53,7 @@ def lmac(
     size: Annotated[float, Ge(0), Lt(1)] = 0.0,
     steps: Annotated[int, Ge(0)] = 0,
 ) -> Map:
-    """Evaluate the decoder for the target; the map is its gains, in (0, 1).
+    """Evaluate the decoder for the target; the map is its gains, in [0, 1].
 
     Parameters
     ----------

@@ -54,6 +54,7 @@ class Grid:
         times = torch.linspace(0, seconds, count + 1, dtype=torch.float64)
         columns, self.times = faded_segments(probe, times)
         rows, self.freqs = faded_bands(probe, erb_edges(bands, probe.model.rate / 2))
+        self._clock = probe.clock
         self._rows, self._columns = rows.to(probe.device), columns.to(probe.device)
 
     @property
@@ -76,7 +77,7 @@ class Grid:
     def name(self, region: Region) -> str:
         """Return the place of a region in seconds and Hz."""
         low, high = self.freqs[[region.low, region.high]].tolist()
-        first, last = self.times[[region.first, region.last]].tolist()
+        first, last = map(self._clock, self.times[[region.first, region.last]].tolist())
         span = span_name(first, last, float(self.times.diff().min()))
         return f"{span}, {low:.0f}-{high:.0f} Hz"
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from earwitness.models.adapters.spectral import SpectralModel
+from earwitness.models.calling.lengths import Lengths
 from earwitness.models.fingerprint import PerModel
 from earwitness.models.model import Model
 from earwitness.types import Pool
 
-_POOLED: PerModel[Model] = PerModel()  # copies by how they pool; what is cached for them is kept
+_COPIES: PerModel[Model] = PerModel()  # by name; what is cached for a copy is kept with it
 
 
 def pooled(model: Model, pool: Pool | None) -> Model:
@@ -29,25 +30,27 @@ def pooled(model: Model, pool: Pool | None) -> Model:
     """
     if pool is None or pool == model.lengths.pool:
         return model
-    known = _POOLED.of(model)
-    if pool not in known:
-        known[pool] = copy.copy(model)
-        known[pool].lengths = replace(model.lengths, pool=pool)
-    return known[pool]
+    return _copy(model, pool, replace(model.lengths, pool=pool))
 
 
 def reading(model: Model, starts: Sequence[int]) -> Model:
     """Return the model, reading the windows of a long sound that start at these samples only.
 
-    It is the same copy each time, with other starts, so that what is cached for it is kept.
+    It is the same copy each time, with other starts.
 
     Parameters
     ----------
     starts : sequence of int
         Multiples of the plane's hop for a model on the plane's magnitude.
     """
-    known = _POOLED.of(model)
-    other = known.setdefault("reading", copy.copy(model))
     unit = model.plane.hop if isinstance(model, SpectralModel) else 1
-    other.lengths = replace(model.lengths, at=tuple(start // unit for start in starts))
+    at = tuple(start // unit for start in starts)
+    return _copy(model, "reading", replace(model.lengths, at=at))
+
+
+def _copy(model: Model, name: str, lengths: Lengths) -> Model:
+    """Return the copy of a name, as the model is now."""
+    other = _COPIES.of(model).setdefault(name, copy.copy(model))
+    vars(other).update(vars(model))
+    other.lengths = lengths
     return other
