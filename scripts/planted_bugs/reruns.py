@@ -3,6 +3,41 @@
 from __future__ import annotations
 
 BUGS = {
+    "sizes: the map of no size is cut": (
+        "benchmark/reruns.py",
+        "if own else 0.0",
+        "if not own else 0.0",
+    ),
+    "sizes: a size that was named is not kept": (
+        "benchmark/reruns.py",
+        ' and not choice.options["size"]',
+        "",
+    ),
+    "sizes: a size as heard is not asked for": (
+        "benchmark/reruns.py",
+        "share_of(rule.removesuffix(AS_HEARD)) if own",
+        "share_of(rule) if own and not rule.endswith(AS_HEARD)",
+    ),
+    "sizes: one size counts as much as another": (
+        "metrics/sizes.py",
+        "trapezoid(values, sizes, axis=-1) / (sizes[:, -1] - sizes[:, 0])",
+        "values.mean(axis=-1)",
+    ),
+    "sizes: from nothing kept on": (
+        "metrics/sizes.py",
+        "/ (sizes[:, -1] - sizes[:, 0])",
+        "/ sizes[:, -1]",
+    ),
+    "sizes: evidence for remainder": (
+        "evaluation/cases.py",
+        'f"sized_{side}": fields[f"p_{side}"][None]',
+        'f"sized_{side}": fields["p_evidence"][None]',
+    ),
+    "sizes: the sound for both routes": (
+        "evaluation/cases.py",
+        "getattr(passes, route))\n        found[route]",
+        "passes.audio)\n        found[route]",
+    ),
     "named: one repetition counts for all": (
         "benchmark/cells.py",
         "pack(float(np.mean(row)))",

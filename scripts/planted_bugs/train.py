@@ -39,14 +39,19 @@ BUGS = {
         "share = 0.03 + 0.27 * torch.rand(count, generator=generator)",
     ),
     "sized: the first sound is the source of everything": (
-        "train/lmac.py",
+        "train/explaining.py",
         "torch.where(of_other[:, None, None], batch.spectrum[mixed] - first, first)",
         "first",
     ),
     "sized: a sound alone is its own source": (
-        "train/lmac.py",
+        "train/explaining.py",
         "((waves - clean).abs().amax(dim=1) > 0).nonzero()",
         "((waves - clean).abs().amax(dim=1) >= 0).nonzero()",
+    ),
+    "sized: validated with the first sound as source": (
+        "train/validation.py",
+        "source = true_source(model, waves, clean, batch)",
+        "source = model.plane.analyse(clean)",
     ),
     "lmac: guidance everywhere": (
         "train/explaining.py",

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.errors import ParameterError
-from earwitness.evaluation.cases import make_cases
+from earwitness.evaluation.cases import make_cases, size_fields
+from earwitness.metrics.curves import nested_gains
 from earwitness.metrics.localisation import map_fields, true_cells
 from earwitness.metrics.registry import FIELDS, METRICS
 from earwitness.models.model import Model
@@ -60,6 +61,9 @@ def random_case(seed: int = 0, count: int = 4) -> dict[str, Any]:
         "insertion_score": 3 * rng.standard_normal((count, 6)),
         "deletion_score": 3 * rng.standard_normal((count, 6)),
         "shares": np.tile([0, 0.1, 0.3, 0.4, 0.9, 1], (count, 1)),
+        "sizes": np.tile([0.02, 0.05, 0.1, 0.3], (count, 1)),
+        "sized_evidence": rng.random((count, 4)),
+        "sized_remainder": rng.random((count, 4)),
         "gains": gains,
         "magnitude": rng.random((FREQ, FRAME)).astype(np.float32),
         "heard": rng.random(plane).astype(np.float32) ** 2,
@@ -241,8 +245,11 @@ def figures_of(seed: int) -> dict[str, np.ndarray]:
     maps = np.einsum("mb,bft->mft", weights, BLOCKS.numpy()).astype(np.float32)
     gains = (maps > 0).astype(np.float32)
     maps = maps + 0.01 * rng.random(maps.shape).astype(np.float32)
-    several = [make_cases(probe, g[None], whole=whole, attribution=m)["audio"]
-               for g, m in zip(gains, maps, strict=True)]  # fmt: skip
+    several = [
+        make_cases(probe, g[None], whole=whole, attribution=m)["audio"]
+        | size_fields(probe, nested_gains(m, 6)[0][1:5], whole, (0.2, 0.4, 0.6, 0.8))["audio"]
+        for g, m in zip(gains, maps, strict=True)
+    ]
     case = {
         field: np.concatenate([one[field] for one in several])
         if FIELDS[field][1].startswith(BATCHED)

@@ -47,6 +47,14 @@ def area_under(curve: Array, shares: Array) -> float:
     return total
 
 
+def over_sizes(metric: Callable[[float, float], float]) -> Callable[[float, Array, Array], float]:
+    def found(before: float, after: Array, sizes: Array) -> float:
+        values = np.array([metric(before, one) for one in after])
+        return area_under(values, sizes) / (sizes[-1] - sizes[0])
+
+    return found
+
+
 def gini(values: Array) -> float:
     """Half the mean absolute difference of all pairs over the mean."""
     flat = [abs(float(v)) for v in values.flat]
@@ -230,6 +238,9 @@ SLOW: dict[str, Callable[..., float]] = {
     "fidelity": among_best(1),
     "top-fidelity": among_best(3),
     "log-odds": difference,
+    "average-increase-sizes": over_sizes(increase),
+    "average-drop-sizes": over_sizes(drop),
+    "faithfulness-sizes": over_sizes(difference),
     "insertion": area_under,
     "deletion": area_under,
     "insertion-score": area_under,

@@ -110,6 +110,7 @@ TRUTH = np.array([[True, False], [True, False]])
 ONE = np.array([[[3.0, 1.0], [-5.0, 0.0]]])  # 3 and -5 are true
 MASK = np.array([[[1.0, 0.5], [0.5, 0.0]]])
 TONE = np.array([1.0, 0.0, 1.0, 0.0])
+SHARES = np.array([[0.02, 0.05, 0.3]])
 SLOPE = np.arange(63.0).reshape(7, 9)
 # what every metric must give for one small case, worked out by hand
 CLOSED: dict[str, tuple[tuple[Any, ...], float]] = {
@@ -121,6 +122,10 @@ CLOSED: dict[str, tuple[tuple[Any, ...], float]] = {
     "average-gain": ((0.6, np.array([0.7])), 25.0),
     "fidelity": ((np.array([0.1, 0.9]), np.array([[0.4, 0.6]])), 1.0),
     "top-fidelity": ((np.array([0.1, 0.9, 0, 0]), np.array([[0.4, 0.2, 0.3, 0.1]])), 1.0),
+    # sizes 2, 5 and 30 %: weights 3, 28 and 25 of 56
+    "average-increase-sizes": ((0.5, np.array([[0.1, 0.4, 0.6]]), SHARES), 100 * 25 / 56),
+    "average-drop-sizes": ((0.5, np.array([[0.1, 0.4, 0.6]]), SHARES), (3 * 80 + 28 * 20) / 56),
+    "faithfulness-sizes": ((0.5, np.array([[0.5, 0.3, 0.1]]), SHARES), (28 * 0.2 + 25 * 0.4) / 56),
     "insertion": ((np.array([[0.0, 1.0, 1.0]]), np.array([[0.0, 0.2, 1.0]])), 0.9),
     "deletion": ((np.array([[1.0, 0.5, 0.0]]), np.array([[0.0, 0.2, 1.0]])), 0.35),
     "insertion-score": ((np.array([[1.0, 3.0, 3.0]]), np.array([[0.0, 0.5, 1.0]])), 2.5),

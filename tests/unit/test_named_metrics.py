@@ -22,10 +22,12 @@ from earwitness.data.clips import Clip, Material
 from earwitness.evaluation.cases import make_cases
 from earwitness.evaluation.scrambling import scrambled_maps
 from earwitness.masks.keep import make_mask, parse_keep
+from earwitness.methods.registry import METHODS, register
 from earwitness.metrics.registry import METRICS
 from earwitness.models.target import make_target
 from earwitness.models.wrapping import wrap
 from earwitness.probe import Probe
+from earwitness.types import Map
 from tests.command import MODEL, run
 from tests.toys import spectral, two_layers
 
@@ -60,13 +62,16 @@ def rows_of(
     }, err
 
 
-def measured(metrics: tuple[str, ...], wave: np.ndarray, **more: Any) -> list[dict[str, Any]]:
+def measured(
+    metrics: tuple[str, ...], wave: np.ndarray, *, masks: tuple[str, ...] = ("area:10%",),
+    method: str = "", size: float = 0.0, **more: Any,
+) -> list[dict[str, Any]]:  # fmt: skip
     model = spectral()
     clip = Clip("noise", "g", "low", lambda _rate: Material(wave.astype(np.float32)))
     part = Part("toy", lambda _: model, (clip,))
-    grid = Grid(
-        "toy", (part,), (choose("energy"), choose("random")), ("area:10%",), metrics, **more
-    )
+    options = {"size": size} if size else {}
+    named = (choose(method, **options),) if method else (choose("energy"), choose("random"))
+    grid = Grid("toy", (part,), named, masks, metrics, **more)
     return measure_clip(model, "toy", clip, grid)
 
 
@@ -109,7 +114,66 @@ def test_metrics_that_cost_more_are_computed_only_if_named() -> None:
     found = measured((), 0.1 * np.random.default_rng(5).standard_normal(12000))
     named = {name for line in found for name in line["figures"]}
     assert not named & {"stability-noise", "stability-seed", "sanity-ssim", "transfer", "stoi"}
+    assert not any(name.endswith("-sizes") for name in named)
     assert "sparseness-map" in named
+
+
+def test_figures_over_sizes_are_the_mean_of_those_of_each_size() -> None:
+    wave = 0.02 * np.random.default_rng(5).standard_normal(24000)
+    wave[17000:19000] *= 3  # where the target is heard
+    names = ("average-drop", "average-increase", "faithfulness")
+    found = measured(tuple(f"{name}-sizes" for name in names), wave)
+    shares = (2, 5, 10, 20, 30)
+    masks = tuple(f"area:{share}%" for share in shares)
+    each = measured(names, wave, masks=masks)
+    for method in ("energy", "random"):
+        for route in ("audio", "spectrogram"):
+            for name in names:
+                values = [
+                    next(float(line["figures"][name]) for line in each
+                         if (line["method"], line["route"], line["mask"]) == (method, route, mask))
+                    for mask in masks
+                ]  # fmt: skip
+                wanted = np.trapezoid(values, shares) / 28
+                got = figure(found, method, f"{name}-sizes", route)
+                np.testing.assert_allclose(got, wanted, atol=1e-9)
+    for name in names:
+        one, other = (
+            figure(found, method, f"{name}-sizes", "audio") for method in ("energy", "random")
+        )
+        assert one != other
+
+
+def test_a_method_that_takes_the_size_is_asked_for_each() -> None:
+    asked: list[float] = []
+
+    def stripes(probe: Probe, *, size: float = 0.0) -> Map:
+        """A map whose strongest tenth differs from the one without a size.
+
+        Parameters
+        ----------
+        size : float
+            Share.
+        """
+        asked.append(size)
+        values = torch.zeros(probe.shape)
+        values[: round(size * len(values)) if size else None] = 1.0
+        return Map(values)
+
+    register("stripes", summary="s", limits="l", sized=True, cost=1)(stripes)
+    try:
+        wave = 0.1 * np.random.default_rng(5).standard_normal(12000)
+        masks = ("area:50%", "area:25% as heard", "80%")
+        lines = measured(("area", "average-drop-sizes"), wave, masks=masks, method="stripes")
+        # the map of no size, then the rules that name one, then the five sizes
+        assert asked == [0, 0.5, 0.25, 0.02, 0.05, 0.1, 0.2, 0.3]
+        area = next(line["area"] for line in lines if line["route"] == "mask")
+        np.testing.assert_allclose(area, 0.5, atol=0.01)
+        asked.clear()
+        measured(("area",), wave, masks=masks, method="stripes", size=0.1)
+        assert asked == [0.1]  # which was named
+    finally:
+        METHODS._specs.pop("stripes", None)
 
 
 def test_transfer_to_a_model_with_the_outputs_in_another_order() -> None:

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from earwitness.decoders.folder import Explainer, load_explainer, save_explainer
-from earwitness.decoders.objective import Weights
+from earwitness.decoders.objective import Known, Weights, guidance, leak
 from earwitness.decoders.slim import Decoder
 from earwitness.decoders.trained import joined_windows, windows_of
 from earwitness.errors import ParameterError
 from earwitness.layers.finding import find_layers
 from earwitness.models.target import probabilities
 from earwitness.plane.cutting import loudness
-from earwitness.train.explaining import evaluate_batch, evaluate_heard
+from earwitness.train.explaining import evaluate_batch, evaluate_heard, true_source
 from earwitness.train.lmac import Training
 from earwitness.train.settings import Settings
 from earwitness.types import Audio
@@ -113,9 +113,23 @@ def test_the_source_is_the_sound_in_which_the_target_is_decided(sounds: list[Pat
         batch = evaluate_batch(model, training.layers, waves, torch.tensor([0, 0, 0]))
         own = probabilities(model, model(torch.stack([high, low])))[:, batch.target[0]].detach()
         assert float(own[0]) > 0.5 > float(own[1])
-        found = training._source(waves, clean, batch)
+        found = true_source(model, waves, clean, batch)
         wanted = model.plane.analyse(torch.stack([high, high, torch.zeros_like(high)]))
     torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
+    # and the validation is guided towards the same sources
+    validation, only = training.validation, Weights(0.0, 0.0, 0.0, guidance=1.0)
+    validation.waves, validation.clean = waves, clean
+    loss = validation.figures(training.decoder, training.layers, only, 1.0)["valid_loss"]
+    losses = []
+    with model.undisturbed(), torch.no_grad():
+        for share in (None, torch.full((3,), 0.1)):
+            gains = training.decoder(
+                batch.maps, batch.conditioning, training.frames, batch.magnitude, share
+            )
+            known = Known.of(batch.spectrum, wanted)
+            away = guidance(gains, known) + leak(gains, known)
+            losses += [float(away[0]), float(away[1]), 0.0]
+    np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-3)
 
 
 def test_windows_of_the_magnitude_lie_where_the_gains_are_put() -> None:

@@ -18,16 +18,16 @@ import torch
 
 from earwitness.benchmark.grid import IDEAL, Choice, Grid
 from earwitness.benchmark.ledger import Line, pack
-from earwitness.benchmark.reruns import fields_of, other_outputs, repeated
+from earwitness.benchmark.reruns import fields_of, other_outputs, repeated, sized_masks
 from earwitness.data.clips import Clip, Material
 from earwitness.errors import EarwitnessError, NotApplicableError
-from earwitness.evaluation.cases import ROUTES, make_cases
+from earwitness.evaluation.cases import ROUTES, make_cases, size_fields
 from earwitness.evaluation.orders import Orders
 from earwitness.evaluation.passes import Memo
-from earwitness.matching import mask_by
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, true_cells
 from earwitness.metrics.registry import METRICS, Case, Metric
+from earwitness.metrics.sizes import SIZES
 from earwitness.models.declared import outputs_for
 from earwitness.models.model import Model
 from earwitness.models.target import make_target, reported_score
@@ -193,10 +193,11 @@ class _Sound:
     def _of_map(self, seed: int, probe: Probe, choice: Choice, values: FloatArray) -> list[Line]:
         """Return the lines of one map, then those of its masks."""
         rules = masks_of(self.grid, choice)
-        masks = [mask_by(probe, values, rule) for rule in rules]
+        masks = sized_masks(probe, choice, values, rules)
         matched = () if choice.control else MATCHED
         orders = Orders(self.magnitude, seed_of(seed, self.setting.clip))
         makers = {"random": lambda one: orders.at_random(one, 1)[0], "energy": orders.by_energy}
+        curves = self.metrics["curve"]
         gains = [
             one
             for mask in masks
@@ -206,9 +207,19 @@ class _Sound:
             probe,
             gains,
             whole=self.setting.whole,
-            attribution=values if self.metrics["curve"] else None,
+            attribution=values if any("shares" in one.given.values() for one in curves) else None,
             memo=self.memo,
         )
+        if "sizes" in fields_of(self.grid):
+            nested = [
+                one.gains
+                for one in sized_masks(
+                    probe, choice, values, [f"area:{size:.0%}" for size in SIZES]
+                )
+            ]
+            found = size_fields(probe, nested, self.setting.whole, SIZES, memo=self.memo)
+            for route, fields in found.items():
+                cases[route].update(fields)
         extra = self._extra(seed, probe, choice, values, cases["audio"]["sounds"])
         for route, case in cases.items():
             case.update({**self.setting.truth, **map_fields(values[None]), "map": values})
@@ -223,7 +234,7 @@ class _Sound:
             }
             for route, figures in (
                 ("map", _figures(cases["spectrogram"], self.metrics["map"])),
-                *((route, _figures(cases[route], self.metrics["curve"])) for route in ROUTES),
+                *((route, _figures(cases[route], curves)) for route in ROUTES),
             )
             if figures
         ]

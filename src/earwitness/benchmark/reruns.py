@@ -17,13 +17,16 @@ from earwitness.benchmark.grid import IDEAL, Choice, Grid
 from earwitness.benchmark.sanity.disturbed import encoded_copy, noisy_copies
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.evaluation.scrambling import each_scrambled, find_blocks
+from earwitness.masks.keep import share_of
+from earwitness.matching import AS_HEARD, mask_by
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.registry import METRICS
+from earwitness.metrics.sizes import SIZES
 from earwitness.models.model import Model
 from earwitness.models.target import output_index, probabilities
 from earwitness.probe import Probe
 from earwitness.render.vorbis import VORBIS_RATES
-from earwitness.types import Audio, FloatArray, Target
+from earwitness.types import Audio, FloatArray, Mask, Target
 
 COPIES = 4  # seeds, and copies with noise
 
@@ -33,7 +36,7 @@ def fields_of(grid: Grid) -> set[str]:
     needed = {field for name in grid.metrics for field in METRICS.get(name).given.values()}
     return needed & {
         *("seed_maps", "noise_maps", "encoded_maps", "random_maps"),
-        *("other_evidence", "speech_sound"),
+        *("other_evidence", "speech_sound", "sizes"),
     }
 
 
@@ -86,6 +89,34 @@ def repetitions(grid: Grid, model: Model, wave: FloatArray) -> dict[str, int]:
         if f"{name}_maps" in fields:
             found[f"stability-{'encoding' if name == 'encoded' else name}"] = count
     return found
+
+
+def sized_masks(
+    probe: Probe, choice: Choice, values: FloatArray, rules: Sequence[str]
+) -> list[Mask]:
+    """Return the masks of a map by some rules.
+
+    A method that takes the share of cells to keep as an option is asked again for the share of each
+    rule that names one, as ``explain --keep`` does, unless the choice sets the option.
+
+    Parameters
+    ----------
+    values : ndarray, shape (freq, frame)
+        The map.
+    rules : sequence of str
+        Such as ``area:10%``.
+    """
+    own = choice.name != IDEAL and METHODS.get(choice.name).sized and not choice.options["size"]
+
+    def of(rule: str) -> FloatArray:
+        share = share_of(rule.removesuffix(AS_HEARD)) if own else 0.0
+        if not share:
+            return values
+        found = METHODS.get(choice.name).map(probe, {**choice.options, "size": share}).values
+        array: FloatArray = found.float().cpu().numpy()
+        return array
+
+    return [mask_by(probe, of(rule), rule) for rule in rules]
 
 
 def repeated(
@@ -168,7 +199,8 @@ def cost(grid: Grid, model: Model, wave: FloatArray) -> list[str]:
     choices = [choice for choice in grid.methods if choice.name != IDEAL]
     passes = sum(METHODS.get(choice.name).passes(choice.options) for choice in choices)
     found = repetitions(grid, model, wave)
-    return [
+    masks = f"masks of {len(SIZES)} sizes: about {4 * len(SIZES)} more forward passes for each map"
+    return [masks] * ("sizes" in fields_of(grid)) + [
         f"{name}: {count} more explanations of each sound by each of {len(choices)} methods, about "
         f"{count * passes * len(grid.seeds)} more forward passes a sound"
         for name, count in found.items()

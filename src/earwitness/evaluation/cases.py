@@ -90,6 +90,39 @@ def make_cases(
     return cases
 
 
+def size_fields(
+    probe: Probe,
+    gains: Sequence[FloatArray],
+    whole: Tensor,
+    sizes: Sequence[float],
+    *,
+    memo: Memo | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Return the fields of a case for masks of several sizes of one map, by each route.
+
+    Parameters
+    ----------
+    gains : sequence of ndarray, shape (freq, frame)
+        A mask for each size.
+    whole : Tensor, shape (output[, frame])
+        The model's outputs for the input.
+    sizes : sequence of float
+        Shares of the cells.
+    memo : dict, optional
+        Outputs shared between calls for one sound (``evaluate``).
+    """
+    passes = evaluate(probe, gains, sounds=True, memo=memo)
+    found = {}
+    for route in ROUTES:
+        fields = output_fields(probe.model, probe.target, whole.cpu(), getattr(passes, route))
+        found[route] = {"sizes": np.array([sizes])} | {
+            f"sized_{side}": fields[f"p_{side}"][None]
+            for side in ("evidence", "remainder")
+            if f"p_{side}" in fields
+        }
+    return found
+
+
 def heard(probe: Probe, sounds: Tensor) -> FloatArray:
     """Return the gains (mask, freq, frame) of evidence as heard, from its sounds (mask, time)."""
     magnitude = probe.magnitude.cpu().numpy()

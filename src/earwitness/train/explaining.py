@@ -23,7 +23,7 @@ from earwitness.errors import NotApplicableError
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
 from earwitness.models.model import Model
-from earwitness.models.target import overall, probabilities
+from earwitness.models.target import DECIDED, overall, probabilities
 from earwitness.plane.domains import linear_gains, mask_magnitude
 from earwitness.plane.stft import magnitude_of, modulus
 
@@ -89,6 +89,43 @@ def _ranked(model: Model, outputs: Tensor, rank: Tensor) -> Tensor:
         return rank
     order = overall(model, probabilities(model, outputs)).argsort(dim=1, descending=True)
     return order.gather(1, rank[:, None])[:, 0]
+
+
+def true_source(model: Model, waves: Tensor, clean: Tensor, batch: Batch) -> Tensor:
+    """Return the spectrum of the target's source in each mixture; zero where it is unknown.
+
+    It is the first sound if the target is decided for that sound alone; else the other one, if
+    the target is decided for the mixture.
+
+    Parameters
+    ----------
+    waves, clean : Tensor, shape (batch, samples)
+        Mixtures, and their first sounds alone.
+    batch : Batch
+        Of the waves.
+
+    Returns
+    -------
+    Tensor, shape (batch, freq, frame), complex
+    """
+    source = torch.zeros_like(batch.spectrum)
+    mixed = ((waves - clean).abs().amax(dim=1) > 0).nonzero()[:, 0]
+    if not len(mixed):
+        return source
+    first = model.plane.analyse(clean[mixed])
+    if model.task == "regression":
+        return source.index_copy(0, mixed, first)
+    direct = model.frontend is not None
+    with torch.no_grad():
+        outputs = model.from_magnitude(modulus(first)) if direct else model(clean[mixed])
+    alone, within = (
+        overall(model, probabilities(model, one)).gather(1, batch.target[mixed, None])[:, 0]
+        for one in (outputs, batch.before[mixed])
+    )
+    of_first, of_other = (alone >= DECIDED), (alone < DECIDED) & (within >= DECIDED)
+    found = torch.where(of_other[:, None, None], batch.spectrum[mixed] - first, first)
+    found = torch.where((of_first | of_other)[:, None, None], found, 0.0)
+    return source.index_copy(0, mixed, found)
 
 
 def evaluate_sides(

@@ -22,14 +22,13 @@ from earwitness.files import held
 from earwitness.layers.finding import find_layers
 from earwitness.models.fingerprint import digest
 from earwitness.models.model import Model
-from earwitness.models.target import DECIDED, overall, probabilities
-from earwitness.plane.stft import modulus
+from earwitness.models.target import overall
 from earwitness.train.explaining import (
-    Batch,
     evaluate_batch,
     evaluate_heard,
     evaluate_sides,
     loss_of,
+    true_source,
 )
 from earwitness.train.loop import Loop, OnEpoch, carry_out
 from earwitness.train.progress import Workers
@@ -129,7 +128,7 @@ class Training(Loop):
             share = self._share(len(waves), generator)
             gains = self.joined(batch.maps, batch.conditioning, self.frames, batch.magnitude, share)
             weights = self._weights()
-            source = self._source(waves, clean, batch) if weights.guidance else None
+            source = true_source(self.model, waves, clean, batch) if weights.guidance else None
             if self.settings.audio:
                 sides = evaluate_heard(self.model, waves, batch.spectrum, gains)
             else:
@@ -148,31 +147,6 @@ class Training(Loop):
         low, high = (math.log(one) for one in self.settings.sizes)
         share = (low + (high - low) * torch.rand(count, generator=generator)).exp()
         return share.to(self.model.device)
-
-    def _source(self, waves: Tensor, clean: Tensor, batch: Batch) -> Tensor:
-        """Return the spectrum of the target's source in each mixture; zero where it is unknown.
-
-        It is the first sound if the target is decided for that sound alone; else the other one, if
-        the target is decided for the mixture.
-        """
-        model, source = self.model, torch.zeros_like(batch.spectrum)
-        mixed = ((waves - clean).abs().amax(dim=1) > 0).nonzero()[:, 0]
-        if not len(mixed):
-            return source
-        first = model.plane.analyse(clean[mixed])
-        if model.task == "regression":
-            return source.index_copy(0, mixed, first)
-        direct = model.frontend is not None
-        with torch.no_grad():
-            outputs = model.from_magnitude(modulus(first)) if direct else model(clean[mixed])
-        alone, within = (
-            overall(model, probabilities(model, one)).gather(1, batch.target[mixed, None])[:, 0]
-            for one in (outputs, batch.before[mixed])
-        )
-        of_first, of_other = (alone >= DECIDED), (alone < DECIDED) & (within >= DECIDED)
-        found = torch.where(of_other[:, None, None], batch.spectrum[mixed] - first, first)
-        found = torch.where((of_first | of_other)[:, None, None], found, 0.0)
-        return source.index_copy(0, mixed, found)
 
     def _weights(self) -> Weights:
         """Return the current weights: the size term is ramped up linearly from 0."""

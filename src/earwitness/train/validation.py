@@ -24,6 +24,7 @@ from earwitness.train.explaining import (
     evaluate_heard,
     evaluate_sides,
     loss_of,
+    true_source,
 )
 
 _SEED = 20_240_613  # of the fixed contaminations; any fixed value
@@ -60,9 +61,7 @@ class Validation:
         audio: bool = False,
     ) -> None:
         self.model, self.length, self.domain, self.audio = model, length, domain, audio
-        self.waves, clean = fixed_waves(model, paths, contamination, length)
-        laid_over = (self.waves - clean).abs().amax(dim=1, keepdim=True) > 0
-        self.sources = torch.where(laid_over, clean, 0.0)
+        self.waves, self.clean = fixed_waves(model, paths, contamination, length)
 
     def figures(
         self,
@@ -82,12 +81,12 @@ class Validation:
         rows: dict[str, list[float]] = {"valid_loss": []}
         model, frames = self.model, self.model.plane.frames(self.length)
         with model.undisturbed(), torch.no_grad():
-            pairs = zip(self.waves.split(_BATCH), self.sources.split(_BATCH), strict=True)
-            for waves, sources in pairs:
-                waves, sources = waves.to(model.device), sources.to(model.device)
+            pairs = zip(self.waves.split(_BATCH), self.clean.split(_BATCH), strict=True)
+            for waves, clean in pairs:
+                waves, clean = waves.to(model.device), clean.to(model.device)
                 first = torch.zeros(len(waves), dtype=torch.int64, device=model.device)
                 batch = evaluate_batch(model, layers, waves, first, conditioned=decoder.conditioned)
-                source = model.plane.analyse(sources)
+                source = true_source(model, waves, clean, batch)
                 for kind, size in kinds:
                     share = None if size is None else torch.full_like(waves[:, 0], size)
                     gains = decoder(batch.maps, batch.conditioning, frames, batch.magnitude, share)
