@@ -48,6 +48,18 @@ def slow():
                 time.sleep(0.4)
             return super().forward(waves)
     return earwitness.wrap(Slow(), sample_rate=16000, labels=["low", "high"])
+
+def gated():
+    # sounds after the first two wait for a file
+    import time
+    class Gated(Bands):
+        def forward(self, waves):
+            if multiprocessing.parent_process() and waves.shape[-1] in (8200, 8300, 8400):
+                until = time.monotonic() + 60
+                while not Path(__file__).with_name("go").exists() and time.monotonic() < until:
+                    time.sleep(0.02)
+            return super().forward(waves)
+    return earwitness.wrap(Gated(), sample_rate=16000, labels=["low", "high"])
 """
 )
 
@@ -210,7 +222,7 @@ PROC = pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are look
 def test_a_command_that_is_stopped_leaves_no_process_and_the_same_command_goes_on(
     place: Path, capsys: pytest.CaptureFixture[str], kind: signal.Signals
 ) -> None:
-    words = [*EXPLAIN, *model("slow"), "--jobs", "2", "-o", "out", "--json"]
+    words = [*EXPLAIN, *model("gated"), "--jobs", "2", "-o", "out", "--json"]
     process = command(*words, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
@@ -228,6 +240,7 @@ def test_a_command_that_is_stopped_leaves_no_process_and_the_same_command_goes_o
         assert code == 1
         assert "stopped" in said
         assert not list(done.rglob(".*.partial"))
+    Path("go").touch()
     code, out, _ = run(capsys, *words)
     assert (code, sorted(names(out))) == (0, [f"clips/{k}.wav" for k in range(5)])
     assert made
@@ -237,7 +250,7 @@ def test_a_command_that_is_stopped_leaves_no_process_and_the_same_command_goes_o
 
 @PROC
 def test_workers_that_are_killed_from_outside_cost_nothing(place: Path) -> None:
-    words = [*EXPLAIN, *model("slow"), "--jobs", "2", "--json", "-o", "out"]
+    words = [*EXPLAIN, *model("gated"), "--jobs", "2", "--json", "-o", "out"]
     process = command(*words, stdout=subprocess.PIPE)
     assert process.stdout is not None
     lines = [process.stdout.readline()]
@@ -246,6 +259,7 @@ def test_workers_that_are_killed_from_outside_cost_nothing(place: Path) -> None:
         if b"spawn_main" in Path("/proc", str(pid), "cmdline").read_bytes()
     ]  # fmt: skip
     os.kill(workers[0], signal.SIGKILL)
+    Path("go").touch()
     rest, said = process.communicate()
     lines += rest.splitlines(keepends=True)
     assert process.wait() == 0
