@@ -53,6 +53,11 @@ BUGS = {
         "source = true_source(model, waves, clean, batch)",
         "source = model.plane.analyse(clean)",
     ),
+    "sized: gradients of any length": (
+        "train/loop.py",
+        "if self.settings.clip:",
+        "if self.settings.clip < 0:",
+    ),
     "lmac: guidance everywhere": (
         "train/explaining.py",
         ">= weights.alike",

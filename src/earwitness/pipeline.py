@@ -137,6 +137,11 @@ def explain_subject(
         )  # fmt: skip
         drawn = request.keep is not None and bool(parse_keep(request.keep).file)
         if few_decide(subject) and not drawn:  # a mask that was drawn lies on the whole sound
+            if settled.get("stems"):
+                raise ParameterError(
+                    "stems are as long as the whole sound, of which only the windows that decide "
+                    "are explained; use pool=mean"
+                )
             again = partial(
                 explain_subject, request=request, target=target, on_passes=on_passes, choose=choose
             )

@@ -234,6 +234,15 @@ def test_a_mask_that_was_drawn_lies_on_the_whole_sound(long: Audio, tmp_path: Pa
     assert found.mask.area == pytest.approx(0.5, abs=1e-3)
 
 
+def test_stems_of_the_whole_sound_are_refused(long: Audio, tmp_path: Path) -> None:
+    write_audio(tmp_path / "all.wav", long)
+    options: dict[str, Any] = {"pieces": "stems", "stems": str(tmp_path), "samples": 20}
+    with pytest.raises(ParameterError, match="only the windows that decide are explained"):
+        earwitness.explain(spectral(), long, "pieces", pool="max", **options)
+    found = earwitness.explain(spectral(), long, "pieces", pool="mean", **options)
+    assert {piece.name for piece in found.pieces} >= {"all"}
+
+
 def test_a_sound_that_is_compared_is_explained_whole(long: Audio) -> None:
     louder = Audio(2 * long.samples, RATE, "louder")
     model = spectral(pool="max")

@@ -185,6 +185,20 @@ def test_mixed_precision_runs_on_the_cpu_too(sounds: list[Path], tmp_path: Path)
     assert all(bool(torch.isfinite(one).all()) for one in found.decoder.parameters())
 
 
+def test_gradients_are_no_longer_than_the_limit(sounds: list[Path]) -> None:
+    norms = []
+    for clip in (0.0, 2.0):
+        training = Training(coarse(), sounds[:12], sounds[12:], replace(SETTINGS, clip=clip))
+        generator = torch.Generator().manual_seed(0)
+        with training.model.undisturbed(), training.model.frozen():
+            losses = training.step([0, 1, 2, 3, 4, 5], generator)
+            training._learn(1e3 * losses.sum())
+        norms.append(float(torch.cat([p.grad.flatten() for p in training.decoder.parameters()
+                                      if p.grad is not None]).norm()))  # fmt: skip
+    assert norms[0] > 100
+    np.testing.assert_allclose(norms[1], 2.0, rtol=1e-3)
+
+
 def test_the_published_settings_are_the_papers() -> None:
     found = published(replace(SETTINGS, batch=16))
     # 0.4 times the mean gain of the batch, summed over its sixteen clips

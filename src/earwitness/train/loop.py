@@ -188,6 +188,8 @@ class Loop(ABC):
                 f"{len(self.history) + 1} (a root or a logarithm of silence, perhaps); add a small "
                 "constant to its argument"
             )
+        if self.settings.clip:
+            torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
         self.optimiser.step()
         self.schedule.step()
 

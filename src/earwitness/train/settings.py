@@ -29,6 +29,8 @@ class LoopSettings:
         Peak learning rate of the one-cycle schedule.
     decay : float
         Weight decay of AdamW.
+    clip : float
+        Largest norm of a step's gradient; a longer one is scaled down to it. 0 for no limit.
     contamination : Contamination
     patience : int
         Epochs without improvement of the validation loss before early stopping; 0 for none.
@@ -42,6 +44,7 @@ class LoopSettings:
     crop: float = 0.0
     rate: float = 3e-3
     decay: float = 1e-3
+    clip: float = 0.0
     contamination: Contamination = field(default_factory=Contamination)
     patience: int = 0
     mixed_precision: bool = False
@@ -54,6 +57,7 @@ class LoopSettings:
             crop=0 <= self.crop < math.inf,
             rate=0 < self.rate < math.inf,
             decay=0 <= self.decay < math.inf,
+            clip=0 <= self.clip < math.inf,
             patience=self.patience >= 0,
         )
 
@@ -84,6 +88,7 @@ class Settings(LoopSettings):
     """
 
     epochs: int = 70
+    clip: float = 5.0
     contamination: Contamination = field(default_factory=lambda: Contamination(low=-6.0))
     weights: Weights = field(default_factory=Weights)
     others: float = 0.3
@@ -123,6 +128,7 @@ def published(settings: Settings) -> Settings:
         contamination=replace(settings.contamination, low=0.0, high=0.0, share=1.0),
         rate=2e-4,
         decay=2e-6,
+        clip=0.0,
     )  # fmt: skip
 
 
