@@ -87,7 +87,7 @@ class Settings(LoopSettings):
         Whether evidence and remainder are evaluated as sound, through the inverse transform.
     """
 
-    epochs: int = 70
+    epochs: int = 100
     clip: float = 5.0
     contamination: Contamination = field(default_factory=lambda: Contamination(low=-6.0))
     weights: Weights = field(default_factory=Weights)
