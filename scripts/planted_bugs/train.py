@@ -30,8 +30,13 @@ BUGS = {
     ),
     "sized: no batch is cut": (
         "train/lmac.py",
-        "self.schedule.last_epoch % 2 == 0",
-        "self.schedule.last_epoch >= 0",
+        "or done % 2 == 0",
+        "or done >= 0",
+    ),
+    "sized: cut from the first batch on": (
+        "train/lmac.py",
+        "done < self._first_steps() or ",
+        "",
     ),
     "sized: shares are uniform": (
         "train/lmac.py",

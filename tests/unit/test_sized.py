@@ -83,9 +83,13 @@ def test_both_sides_are_evaluated_as_sound(build: Any, white: Audio) -> None:
 def test_every_other_batch_is_cut_to_a_share_per_clip(sounds: list[Path]) -> None:
     training = Training(coarse(), sounds[:12], sounds[12:], SETTINGS)
     generator = torch.Generator().manual_seed(0)
-    assert training._share(6, generator) is None
-    training.optimiser.step()
-    training.schedule.step()
+    cut = []
+    for _ in range(6):  # three epochs of two batches, of which the first three tenths are soft
+        cut.append(training._share(6, generator) is not None)
+        training.optimiser.step()
+        training.schedule.step()
+    assert cut == [False, False, False, True, False, True]
+    training.schedule.last_epoch = 3
     drawn = training._share(4000, generator)
     assert drawn is not None
     assert 0.03 <= float(drawn.min()) < 0.0303
@@ -93,9 +97,11 @@ def test_every_other_batch_is_cut_to_a_share_per_clip(sounds: list[Path]) -> Non
     middle = float(drawn.median())
     np.testing.assert_allclose(middle, (0.03 * 0.3) ** 0.5, rtol=0.05)  # log-uniform
     plain = Training(coarse(), sounds[:12], sounds[12:], replace(SETTINGS, decoder="slim"))
-    plain.optimiser.step()
-    plain.schedule.step()
+    plain.schedule.last_epoch = 3
     assert plain._share(6, generator) is None
+    tuned = Training(coarse(), sounds[:12], sounds[12:], SETTINGS, start=training.explainer())
+    tuned.schedule.last_epoch = 1
+    assert tuned._share(6, generator) is not None  # from the beginning
     with pytest.raises(ParameterError, match=r"shares above 0 and below 1, got 0 to 0\.3"):
         Settings(sizes=(0.0, 0.3))
     with pytest.raises(ParameterError, match="as sound in the linear domain"):

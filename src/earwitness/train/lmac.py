@@ -35,7 +35,7 @@ from earwitness.train.progress import Workers
 from earwitness.train.settings import Settings
 from earwitness.train.validation import Validation
 
-_RAMP = 0.3  # share of the steps in which the size term is ramped up
+_RAMP = 0.3  # share of the steps in which the size term is ramped up and all masks are soft
 _SOUNDS_FOR_SCALE = 64  # enough for a standard deviation within 10 %
 
 
@@ -141,8 +141,13 @@ class Training(Loop):
         return losses
 
     def _share(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """Return the share of cells that each mask is cut to (batch,); None for soft masks."""
-        if not self.decoder.sized or self.schedule.last_epoch % 2 == 0:
+        """Return the share of cells that each mask is cut to (batch,); None for soft masks.
+
+        All masks are soft first: a decoder that begins with cut ones may keep hardly any cell as
+        a soft mask.
+        """
+        done = self.schedule.last_epoch
+        if not self.decoder.sized or done < self._first_steps() or done % 2 == 0:
             return None
         low, high = (math.log(one) for one in self.settings.sizes)
         share = (low + (high - low) * torch.rand(count, generator=generator)).exp()
@@ -150,10 +155,12 @@ class Training(Loop):
 
     def _weights(self) -> Weights:
         """Return the current weights: the size term is ramped up linearly from 0."""
-        weights = self.settings.weights
-        steps = self.ramp * self.settings.epochs * self.steps
+        weights, steps = self.settings.weights, self._first_steps()
         done = self.schedule.last_epoch
         return weights if done >= steps else replace(weights, size=done / steps * weights.size)
+
+    def _first_steps(self) -> float:
+        return self.ramp * self.settings.epochs * self.steps
 
     def validate(self) -> dict[str, float]:
         """Return figures of the decoder on held-out sounds."""

@@ -82,7 +82,7 @@ class Settings(LoopSettings):
         Domain in which gains multiply the magnitude.
     sizes : (float, float)
         Range of the share of cells that the mask is cut to, drawn log-uniformly per clip, in every
-        other batch, if the decoder is sized.
+        other batch after the first three tenths of the training, if the decoder is sized.
     audio : bool
         Whether evidence and remainder are evaluated as sound, through the inverse transform.
     """
