@@ -3,6 +3,26 @@
 from __future__ import annotations
 
 BUGS = {
+    "pak: the remainder as published": (
+        "methods/pak.py",
+        "torch.from_numpy(gains).to(sound.levels)[None]",
+        "torch.from_numpy(1 - gains).to(sound.levels)[None]",
+    ),
+    "pak: evidence as published by another rule": (
+        "pipeline.py",
+        "found.published(mask.rule)",
+        'found.published("80%")',
+    ),
+    "pak: evidence as published is not read again": (
+        "store.py",
+        'more = ["published"] * (folder / _NAMES["published"]).is_file()',
+        "more: list[str] = []",
+    ),
+    "pak: the score of the other evidence": (
+        "pipeline.py",
+        "torch.from_numpy(published.samples)",
+        "torch.from_numpy(0 * published.samples)",
+    ),
     "pak: the front end pads with zeros": (
         "models/zoo/decibels.py",
         'pad_mode="reflect"',

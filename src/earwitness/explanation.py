@@ -96,6 +96,8 @@ class Explanation:
     course : Course or None
         The target's score of the input over time: of models with outputs per frame, and of sounds
         that are read in windows.
+    published : Audio or None
+        The evidence as a repeated publication makes it (``--compat pak``), where it makes any.
     """
 
     clip: str
@@ -121,6 +123,7 @@ class Explanation:
     piece_map: NDArray[np.uint16] | None = None
     components: ComponentTable | None = None
     course: Course | None = None
+    published: Audio | None = None
 
     @property
     def verdict(self) -> Verdict | None:

@@ -34,7 +34,7 @@ from earwitness.methods.registry import METHODS, Method
 from earwitness.models.declared import declaration_notes
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
-from earwitness.models.target import make_target, over, probabilities
+from earwitness.models.target import make_target, over, probabilities, reported_score
 from earwitness.naming import read_names, with_names
 from earwitness.perturbation.background.reference import coarsened
 from earwitness.perturbation.background.registry import AUTO, with_backgrounds
@@ -178,6 +178,10 @@ def explain_subject(
     evidence, remainder = render(model.plane, probe.spectrum, gains, probe.wave)
     sounds = (_audio(evidence, audio, "evidence"), _audio(remainder, audio, "remainder"))
     notes += ultrasound_notes((replace(audio, name="input"), *sounds))
+    published = None
+    if found.published is not None:
+        published = _audio(found.published(mask.rule), audio, "published")
+        notes.append(_said_of(published, model, target))
     pieces, piece_sounds = _pieces(probe, found, audio)
     return Explanation(
         clip=audio.name,
@@ -203,7 +207,16 @@ def explain_subject(
         piece_map=_piece_map(found),
         components=_components(found),
         course=course,
+        published=published,
     )
+
+
+def _said_of(published: Audio, model: Model, target: Target) -> str:
+    """Return what the model's score of the evidence of a publication is, in words."""
+    with torch.no_grad(), model.undisturbed():
+        outputs = model(torch.from_numpy(published.samples).to(model.device)[None])
+    score = float(reported_score(model, outputs, target)[0])
+    return f"published.wav is the evidence as published; the model's score of it is {score:.3f}"
 
 
 def count_passes(request: Request, *, first: bool = True) -> int:

@@ -86,6 +86,9 @@ def explain_deciding(
         piece_map=piece_map,
         components=components,
         course=subject.course(target),
+        published=None
+        if found.published is None
+        else Audio(cut.sound(found.published.samples), rate, "published"),
         provenance={**found.provenance, "samples": len(subject.audio.samples)},
     )
 

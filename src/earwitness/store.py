@@ -50,10 +50,12 @@ EXTRAS = ("picture", "pieces", "gains", "magnitude")
 _FORMER = 1
 _LEVEL = 1  # of deflate: random bits do not get smaller at higher levels, only slower
 _REST = "piece-rest.wav"
+_SOUNDS = ("input", "evidence", "remainder")
 _NAMES = {
     "input": "input.wav",
     "evidence": "evidence.wav",
     "remainder": "remainder.wav",
+    "published": "published.wav",
     "attribution": "attribution.npz",
     "components": "components.npz",
     "picture": "attribution.png",
@@ -141,8 +143,9 @@ def _write(
         codes, peak = spectrogram_codes(explanation.magnitude), explanation.magnitude.max()
         explanation = replace(explanation, magnitude=magnitude_of(codes, float(peak)))
         arrays |= {"spectrogram": codes, "peak": peak}
-    for name in ("input", "evidence", "remainder")[not own_input :] if audio else ():
-        write_audio(folder / _NAMES[name], getattr(explanation, name))
+    for name in (*_SOUNDS, "published")[not own_input :] if audio else ():
+        if (sound := getattr(explanation, name)) is not None:
+            write_audio(folder / _NAMES[name], sound)
     if "pieces" in extras:
         for number, sound in enumerate(explanation.piece_sounds):
             write_audio(folder / _piece_file(sound, number), sound)
@@ -242,7 +245,8 @@ def load(folder: Path, *, silent: bool = False) -> Explanation:
         own = folder / _NAMES["input"]
         place = own if own.is_file() else folder.parent / _NAMES["input"]
         sounds = {"input": read_audio(place)}
-        sounds |= {name: read_audio(folder / _NAMES[name]) for name in ("evidence", "remainder")}
+        more = ["published"] * (folder / _NAMES["published"]).is_file()
+        sounds |= {name: read_audio(folder / _NAMES[name]) for name in (*_SOUNDS[1:], *more)}
         return _restored(folder, facts, arrays, sounds)
     except (FileNotFoundError, NotADirectoryError) as error:
         name = Path(str(error.filename)).name
@@ -252,13 +256,8 @@ def load(folder: Path, *, silent: bool = False) -> Explanation:
     except OutputError:
         raise
     except (
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        EarwitnessError,
-    ) as error:
+        *(ValueError, KeyError, TypeError, EOFError), zipfile.BadZipFile, EarwitnessError
+    ) as error:  # fmt: skip
         raise OutputError(f"{folder}: the explanation's files are damaged") from error
 
 
@@ -307,13 +306,13 @@ def _restored(
         piece_map=arrays.get("pieces"),
         components=_components(folder, facts.get("components")),
         course=read(Course | None, facts.get("course")),
+        published=sounds.get("published"),
     )
 
 
 def _silence(provenance: Mapping[str, Any]) -> dict[str, Audio]:
     nothing = np.zeros(provenance["samples"], np.float32)
-    sounds = ("input", "evidence", "remainder")
-    return {name: Audio(nothing, provenance["rate"], name) for name in sounds}
+    return {name: Audio(nothing, provenance["rate"], name) for name in _SOUNDS}
 
 
 def _magnitude(audio: Audio, plane: Mapping[str, Any]) -> FloatArray:

@@ -337,9 +337,13 @@ class Map:
     components : ComponentTable, optional
         Of methods that explain by components. If they are pieces too, they are the first ones, in
         the same order, and are called by their titles.
+    published : callable, optional
+        Of repetitions of a publication: ``published(keep)`` returns the evidence as it makes it,
+        a Tensor (samples,).
     """
 
     values: Tensor
     details: Mapping[str, Any] = field(default_factory=dict)
     played: Played | None = None
     components: ComponentTable | None = None
+    published: Callable[[str], Tensor] | None = None

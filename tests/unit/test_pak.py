@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import signal
 from torch import Tensor, nn
 
-from earwitness.audio import write_audio
+from earwitness.audio import read_audio, write_audio
 from earwitness.cli.explain import _PAK
 from earwitness.errors import NotApplicableError
+from earwitness.explanation import Explanation
 from earwitness.methods import pak
 from earwitness.methods.levels import Levels, front_of
 from earwitness.methods.registry import METHODS
 from earwitness.models.adapters.torch import FeatureModel
 from earwitness.models.model import Model
+from earwitness.models.registry import load_model
 from earwitness.models.target import make_target
 from earwitness.models.zoo.checkpoint import default_recipe, save_checkpoint
 from earwitness.models.zoo.decibels import PUBLISHED, Decibels
@@ -243,12 +246,55 @@ def test_other_models_and_long_sounds_are_refused() -> None:
         METHODS.get("pak-saliency").function(Probe(model, torch.zeros(32000), target))
 
 
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_evidence_as_published_is_masked_in_decibels_and_resynthesised(name: str) -> None:
+    """Against the definition, written again with numpy and scipy in float64."""
+    settings, network = PUBLISHED[name], Block()
+    model = model_of(network, name)
+    generator = torch.Generator().manual_seed(1)
+    wave = 0.1 * torch.randn(settings.rate, generator=generator)
+    probe = Probe(model, wave, make_target(model, torch.tensor([1.0, 0.0])))
+    found = METHODS.get("pak-saliency").function(probe, repaired=True)
+    assert found.published is not None
+    heard = found.published("area:2%").double().numpy()
+    hop, size = settings.hop, settings.n_fft
+    window = signal.get_window("hann", size)
+    padded = np.pad(wave.double().numpy(), size // 2, mode="reflect")
+    parts = np.stack([padded[k : k + size] for k in range(0, len(padded) - size + 1, hop)], axis=1)
+    spectrum = np.fft.rfft(window[:, None] * parts, axis=0)
+    sound = Levels(model, wave)
+    filters = None if sound.front.filters is None else sound.front.filters.double().numpy()
+    power = np.abs(spectrum) ** 2 if filters is None else filters @ np.abs(spectrum) ** 2
+    levels = 10 * np.log10(np.maximum(power, 1e-10))
+    # the map is the level above silence in the block that decides, and nothing elsewhere
+    values = np.zeros(levels.shape)
+    values[LOW, LATE] = levels[LOW, LATE] + 100
+    kept = values >= np.sort(values, axis=None)[-int(np.ceil(0.02 * values.size))]
+    kept &= values > 0
+    masked = 10 ** (np.where(kept, levels, -100.0) / 10)
+    if filters is not None:
+        masked = np.maximum(np.linalg.lstsq(filters, masked, rcond=None)[0], 0)
+    frames = np.fft.irfft(np.sqrt(masked) * np.exp(1j * np.angle(spectrum)), axis=0)
+    total, weight = np.zeros(len(padded)), np.zeros(len(padded))
+    for k in range(frames.shape[1]):
+        total[k * hop : k * hop + size] += window * frames[:, k]
+        weight[k * hop : k * hop + size] += window**2
+    inside = slice(size, len(wave) - size)  # where frames overlap fully
+    wanted = (total / np.maximum(weight, 1e-9))[size // 2 :][: len(wave)][inside]
+    assert len(heard) == len(wave)
+    assert np.abs(wanted).max() > 1e-3
+    np.testing.assert_allclose(heard[inside], wanted, atol=1e-3 * np.abs(wanted).max())
+
+
 @pytest.fixture
 def stored(tmp_path: Path) -> tuple[Path, Path]:
     """A classifier with random weights, and a sound."""
     recipe = default_recipe(["a", "b"], front_end="mel-db")
     torch.manual_seed(0)
-    save_checkpoint(tmp_path / "model", recipe, recipe.network(), {})
+    network = recipe.network()
+    with torch.no_grad():  # so that its scores differ from sound to sound
+        [part for part in network.modules() if isinstance(part, nn.Linear)][-1].weight.mul_(100)
+    save_checkpoint(tmp_path / "model", recipe, network, {})
     clip = tmp_path / "noise.wav"
     rng = np.random.default_rng(0)
     write_audio(clip, Audio((0.1 * rng.standard_normal(16000)).astype(np.float32), 32000))
@@ -263,12 +309,31 @@ def test_the_command_runs_all_four(
     model, clip = stored
     code, out, err = run(
         capsys, "explain", str(clip), "--model", str(model), "--compat", "pak", "--trust", "none",
-        "--json", "-o", str(tmp_path / "report"),
+        "--json", "--keep", "area:20%", "-o", str(tmp_path / "report"),
     )  # fmt: skip
     assert code == 0, err
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["method"] for line in lines] == list(_PAK)
     assert any("axes of the map are exchanged" in note for note in lines[1]["notes"])
+    loaded = load_model(str(model))
+    wave = torch.from_numpy(read_audio(clip).samples)
+    probe = Probe(loaded, wave, make_target(loaded, loaded(wave[None])[0].detach()))
+    first = Explanation.load(Path(lines[0]["files"]["published"]).parent).published
+    again = METHODS.get("pak-saliency").function(probe).published
+    assert first is not None
+    assert again is not None
+    np.testing.assert_allclose(first.samples, again("area:20%").numpy(), atol=1e-6)
+    for line in lines:
+        folder = Path(line["files"]["published"]).parent
+        found = Explanation.load(folder)
+        assert found.published is not None
+        assert found.published.samples.shape == found.evidence.samples.shape
+        assert float(np.abs(found.published.samples - found.evidence.samples).max()) > 1e-3
+        with torch.no_grad():
+            outputs = loaded(torch.from_numpy(found.published.samples)[None])
+        index = loaded.labels.index(found.target.label)
+        score = float(outputs.softmax(dim=1)[0, index])
+        assert any(note.endswith(f"the model's score of it is {score:.3f}") for note in found.notes)
 
 
 def test_the_background_of_shap_is_read_from_a_folder(

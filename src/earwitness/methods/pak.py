@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from earwitness.audio import read_audio
 from earwitness.clips import find_clips
 from earwitness.errors import NotApplicableError
+from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.levels import BATCH, Levels
 from earwitness.methods.registry import register
 from earwitness.perturbation.estimators.designs import fair_draws
@@ -200,6 +201,24 @@ def lifted(probe: Probe, sound: Levels, values: Tensor) -> Tensor:
     return values[:, frames]
 
 
+def explained(
+    probe: Probe, sound: Levels, values: Tensor, details: dict[str, Any] | None = None
+) -> Map:
+    """Return a map (row, frame) on the plane, with the evidence as published.
+
+    The mask is made of the map's own rows and multiplies the levels above -100 dB. Bands become
+    bins by least squares, and the phase is the input's.
+    """
+
+    def published(keep: str) -> Tensor:
+        rows = values.float().cpu().numpy()
+        gains = make_mask(rows, (10 ** (sound.levels / 20)).cpu().numpy(), parse_keep(keep)).gains
+        masked = sound.masked(torch.from_numpy(gains).to(sound.levels)[None])
+        return sound.sounds(masked)[0]
+
+    return Map(lifted(probe, sound, values), details or {}, published=published)
+
+
 @register(
     "pak-saliency",
     summary="the signed gradient on levels in dB, as published",
@@ -214,7 +233,7 @@ def pak_saliency(probe: Probe, *, repaired: bool = False) -> Map:
     """Differentiate the output by the levels; repaired, by the gains of masks in dB."""
     sound = _opened(probe)
     probe.tick(3)
-    return Map(lifted(probe, sound, saliency(sound, probe.target.index, repaired=repaired)))
+    return explained(probe, sound, saliency(sound, probe.target.index, repaired=repaired))
 
 
 @register(
@@ -234,7 +253,7 @@ def pak_gradcam(probe: Probe, *, repaired: bool = False) -> Map:
     probe.tick(3)
     found = gradcam(sound, probe.target.index, repaired=repaired)
     note = [] if repaired else ["as published: the axes of the map are exchanged"]
-    return Map(lifted(probe, sound, found), {"notes": note} if note else {})
+    return explained(probe, sound, found, {"notes": note} if note else {})
 
 
 @register(
@@ -253,7 +272,7 @@ def pak_lime(probe: Probe, *, repaired: bool = False) -> Map:
     found, facts = lime(sound, probe.target.index, probe.seed, repaired=repaired)
     probe.tick(facts["evaluations"])
     note = [] if repaired else ["as published: a region that is off has its mean level"]
-    return Map(lifted(probe, sound, found), facts | ({"notes": note} if note else {}))
+    return explained(probe, sound, found, facts | ({"notes": note} if note else {}))
 
 
 @register(
@@ -293,7 +312,7 @@ def pak_shap(
     probe.tick(3 * len(backgrounds))
     note = [] if repaired else ["as published: the gradient is that of the background alone"]
     details = {"sum_gap": gap, "backgrounds": len(backgrounds)} | ({"notes": note} if note else {})
-    return Map(lifted(probe, sound, found), details)
+    return explained(probe, sound, found, details)
 
 
 def _opened(probe: Probe) -> Levels:
