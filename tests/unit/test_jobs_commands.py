@@ -56,7 +56,9 @@ def gated():
         def forward(self, waves):
             if multiprocessing.parent_process() and waves.shape[-1] in (8200, 8300, 8400):
                 until = time.monotonic() + 60
-                while not Path(__file__).with_name("go").exists() and time.monotonic() < until:
+                while not Path(__file__).with_name("go").exists():
+                    if time.monotonic() > until:
+                        os._exit(1)
                     time.sleep(0.02)
             return super().forward(waves)
     return earwitness.wrap(Gated(), sample_rate=16000, labels=["low", "high"])
@@ -190,6 +192,8 @@ def command(*words: str, **more: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "earwitness", *words], env=environment, text=True,
         start_new_session=True, stderr=subprocess.PIPE, **more,
+        # a process that a shell has put in the background begins without it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

@@ -99,7 +99,8 @@ def test_two_processes_share_the_work(sounds: list[Path], tmp_path: Path) -> Non
     assert (tmp_path / "both" / "decoder.json").exists()
 
 
-ONE_STEP = replace(SETTINGS, epochs=1, batch=12, crop=0.5)  # of all twelve sounds
+# of all twelve sounds; the mean of limited gradients is not the limited mean
+ONE_STEP = replace(SETTINGS, epochs=1, batch=12, crop=0.5, clip=0.0)
 SHARED = """
 import sys
 from pathlib import Path
