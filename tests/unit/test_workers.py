@@ -257,7 +257,8 @@ def test_a_run_that_is_closed_leaves_nothing_to_the_next_one(place: Path) -> Non
 
 
 def identity_or_wait(model: Model, item: str, tick: Callable[[int], None]) -> Iterator[int]:
-    if item.endswith("done"):
+    if item.endswith("done"):  # when the other has begun: later it would not be handed out
+        wait_until(Path(item).with_name("a").exists)
         yield os.getpid()
     else:
         yield from patient(model, item, tick)
