@@ -35,7 +35,6 @@ from lmac_tables import (
     SECONDS,
     SEED,
     SIZED,
-    SIZES,
     SMALL,
     STEPPED,
     Line,
@@ -60,6 +59,7 @@ from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import map_fields, si_sdr
 from earwitness.metrics.sanity import sanity_spearman as spearman_of
 from earwitness.metrics.sanity import sanity_ssim as ssim_of
+from earwitness.metrics.sizes import SIZES
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.probe import Probe

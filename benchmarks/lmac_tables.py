@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from earwitness.benchmark.statistics import holm, intervals, paired_tests
+from earwitness.metrics.sizes import SIZES
 
 HERE = Path(__file__).parent
 SECONDS, SEED = 2.5, 0
 OPTIMISED = 32  # mixtures of each level that optimised-mask is run on
 SANITY_CLIPS = 10
-SIZES = (0.02, 0.05, 0.1, 0.2, 0.3)  # shares of cells
 SMALL, HEARD = 0.1, 0.15  # share of cells; effective area as heard
 STEPPED = "lmac, seed 0, steps=10"
 FAITHFUL = ("average-increase", "average-drop", "average-gain", "faithfulness", "fidelity")

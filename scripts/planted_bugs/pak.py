@@ -13,6 +13,11 @@ BUGS = {
         "found.published(mask.rule)",
         'found.published("80%")',
     ),
+    "pak: a drawn mask on the bands": (
+        "pipeline.py",
+        "if found.published is not None and not drawn:",
+        "if found.published is not None:",
+    ),
     "pak: evidence as published is not read again": (
         "store.py",
         'more = ["published"] * (folder / _NAMES["published"]).is_file()',

@@ -8,6 +8,11 @@ BUGS = {
         "if own else 0.0",
         "if not own else 0.0",
     ),
+    "sizes: examples of the map of no size": (
+        "benchmark/examples.py",
+        "(mask,) = sized_masks(probe, choice, values, [rule])",
+        "(mask,) = sized_masks(probe, Choice('ideal-ratio-mask', {}), values, [rule])",
+    ),
     "sizes: a size that was named is not kept": (
         "benchmark/reruns.py",
         ' and not choice.options["size"]',

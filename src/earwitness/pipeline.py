@@ -179,9 +179,9 @@ def explain_subject(
     sounds = (_audio(evidence, audio, "evidence"), _audio(remainder, audio, "remainder"))
     notes += ultrasound_notes((replace(audio, name="input"), *sounds))
     published = None
-    if found.published is not None:
+    if found.published is not None and not drawn:  # a drawn mask is of the plane, not of its rows
         published = _audio(found.published(mask.rule), audio, "published")
-        notes.append(_said_of(published, model, target))
+        notes.append(_published_note(published, model, target))
     pieces, piece_sounds = _pieces(probe, found, audio)
     return Explanation(
         clip=audio.name,
@@ -211,7 +211,7 @@ def explain_subject(
     )
 
 
-def _said_of(published: Audio, model: Model, target: Target) -> str:
+def _published_note(published: Audio, model: Model, target: Target) -> str:
     """Return what the model's score of the evidence of a publication is, in words."""
     with torch.no_grad(), model.undisturbed():
         outputs = model(torch.from_numpy(published.samples).to(model.device)[None])

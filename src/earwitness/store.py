@@ -50,6 +50,7 @@ EXTRAS = ("picture", "pieces", "gains", "magnitude")
 _FORMER = 1
 _LEVEL = 1  # of deflate: random bits do not get smaller at higher levels, only slower
 _REST = "piece-rest.wav"
+_DAMAGED = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, EarwitnessError)
 _SOUNDS = ("input", "evidence", "remainder")
 _NAMES = {
     "input": "input.wav",
@@ -255,9 +256,7 @@ def load(folder: Path, *, silent: bool = False) -> Explanation:
         raise OutputError(f"{folder}: no whole explanation here ({error})") from error
     except OutputError:
         raise
-    except (
-        *(ValueError, KeyError, TypeError, EOFError), zipfile.BadZipFile, EarwitnessError
-    ) as error:  # fmt: skip
+    except _DAMAGED as error:
         raise OutputError(f"{folder}: the explanation's files are damaged") from error
 
 

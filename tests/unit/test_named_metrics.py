@@ -16,6 +16,7 @@ import torch
 from scipy.stats import spearmanr
 
 from earwitness.benchmark.cells import measure_clip, seed_of
+from earwitness.benchmark.examples import _evidence
 from earwitness.benchmark.grid import Grid, Part, choose
 from earwitness.benchmark.reruns import repeated, repetitions
 from earwitness.data.clips import Clip, Material
@@ -170,8 +171,18 @@ def test_a_method_that_takes_the_size_is_asked_for_each() -> None:
         area = next(line["area"] for line in lines if line["route"] == "mask")
         np.testing.assert_allclose(area, 0.5, atol=0.01)
         asked.clear()
+        measured(("average-drop-sizes",), wave, masks=("area:10%", "80%"), method="stripes")
+        assert asked == [0, 0.1, 0.02, 0.05, 0.2, 0.3]  # each size once
+        asked.clear()
         measured(("area",), wave, masks=masks, method="stripes", size=0.1)
         assert asked == [0.1]  # which was named
+        # and what is played as an example is the evidence that was measured
+        model, sound = spectral(), torch.from_numpy(wave.astype(np.float32))
+        probe = Probe(model, sound, make_target(model, model(sound[None])[0], "low"), seed=0)
+        whole = np.ones(probe.shape, np.float32)
+        played = torch.from_numpy(_evidence(choose("stripes"), probe, whole, "area:50%").samples)
+        power = model.plane.analyse(played[None])[0].abs().square().sum(dim=1)
+        assert power[len(power) // 2 + 4 :].sum() < 1e-3 * power.sum()
     finally:
         METHODS._specs.pop("stripes", None)
 

@@ -25,6 +25,7 @@ from earwitness.models.registry import load_model
 from earwitness.models.target import make_target
 from earwitness.models.zoo.checkpoint import default_recipe, save_checkpoint
 from earwitness.models.zoo.decibels import PUBLISHED, Decibels
+from earwitness.pipeline import explain
 from earwitness.probe import Probe
 from earwitness.types import Audio
 from tests.command import run
@@ -334,6 +335,22 @@ def test_the_command_runs_all_four(
         index = loaded.labels.index(found.target.label)
         score = float(outputs.softmax(dim=1)[0, index])
         assert any(note.endswith(f"the model's score of it is {score:.3f}") for note in found.notes)
+
+
+def test_a_mask_that_was_drawn_has_no_evidence_as_published(
+    stored: tuple[Path, Path], tmp_path: Path
+) -> None:
+    model = load_model(str(stored[0]))
+    size, bins, frames = 16000, model.plane.bins, model.plane.frames(16000)
+    facts = {
+        "schema": 1, "kind": "earwitness mask", "rate": model.rate, "samples": size,
+        "n_fft": model.plane.n_fft, "hop": model.plane.hop, "shape": [bins, frames],
+        "runs": [0, bins * frames // 2, bins * frames - bins * frames // 2],
+    }  # fmt: skip
+    drawn = tmp_path / "drawn.json"
+    drawn.write_text(json.dumps(facts))
+    found = explain(model, stored[1], "pak-saliency", keep=f"file:{drawn}", trust="none")
+    assert found.published is None  # it is one of the plane, and not of the bands
 
 
 def test_the_background_of_shap_is_read_from_a_folder(

@@ -193,7 +193,11 @@ class _Sound:
     def _of_map(self, seed: int, probe: Probe, choice: Choice, values: FloatArray) -> list[Line]:
         """Return the lines of one map, then those of its masks."""
         rules = masks_of(self.grid, choice)
-        masks = sized_masks(probe, choice, values, rules)
+        sizes = SIZES if "sizes" in fields_of(self.grid) else ()
+        found = sized_masks(
+            probe, choice, values, [*rules, *(f"area:{size:.0%}" for size in sizes)]
+        )
+        masks, nested = found[: len(rules)], found[len(rules) :]
         matched = () if choice.control else MATCHED
         orders = Orders(self.magnitude, seed_of(seed, self.setting.clip))
         makers = {"random": lambda one: orders.at_random(one, 1)[0], "energy": orders.by_energy}
@@ -210,15 +214,10 @@ class _Sound:
             attribution=values if any("shares" in one.given.values() for one in curves) else None,
             memo=self.memo,
         )
-        if "sizes" in fields_of(self.grid):
-            nested = [
-                one.gains
-                for one in sized_masks(
-                    probe, choice, values, [f"area:{size:.0%}" for size in SIZES]
-                )
-            ]
-            found = size_fields(probe, nested, self.setting.whole, SIZES, memo=self.memo)
-            for route, fields in found.items():
+        if sizes:
+            several = [mask.gains for mask in nested]
+            whole = self.setting.whole
+            for route, fields in size_fields(probe, several, whole, sizes, memo=self.memo).items():
                 cases[route].update(fields)
         extra = self._extra(seed, probe, choice, values, cases["audio"]["sounds"])
         for route, case in cases.items():

@@ -14,12 +14,13 @@ from pathlib import Path
 import torch
 
 from earwitness.benchmark.cells import Setting, choices_of, explain_by, prepare
-from earwitness.benchmark.grid import Grid, Part
+from earwitness.benchmark.grid import Choice, Grid, Part
+from earwitness.benchmark.reruns import sized_masks
 from earwitness.benchmark.rows import Row
 from earwitness.data.clips import Clip
 from earwitness.files import replacing
-from earwitness.matching import mask_by
 from earwitness.models.model import Model
+from earwitness.probe import Probe
 from earwitness.render.evidence import render
 from earwitness.render.players import players
 from earwitness.types import Audio, FloatArray
@@ -121,26 +122,25 @@ def _write(
         setting = prepare(model, clip)
         sounds.append(Audio(setting.material.input, model.rate))
         places.append(files["input", None])
-        maps: dict[str, FloatArray] = {}
+        maps: dict[str, tuple[Choice, Probe, FloatArray]] = {}
         for row in rows:
             if row.method not in maps:
                 maps[row.method] = _map(setting, grid, row.method)
-            sounds.append(_evidence(setting, maps[row.method], row.mask or ""))
+            sounds.append(_evidence(*maps[row.method], row.mask or ""))
             places.append(files[row.method, row.mask])
     for path, player in zip(places, players(sounds), strict=True):
         with replacing(path) as partial:
             partial.write_bytes(player.data)
 
 
-def _map(setting: Setting, grid: Grid, method: str) -> FloatArray:
+def _map(setting: Setting, grid: Grid, method: str) -> tuple[Choice, Probe, FloatArray]:
     (choice,) = (one for one in choices_of(grid, setting) if one.name == method)
     probe = setting.probe(grid.seeds[0])
-    return explain_by(choice, probe, setting.truth).values.float().cpu().numpy()
+    return choice, probe, explain_by(choice, probe, setting.truth).values.float().cpu().numpy()
 
 
-def _evidence(setting: Setting, values: FloatArray, rule: str) -> Audio:
-    probe = setting.probe(0)
-    mask = mask_by(probe, values, rule)
+def _evidence(choice: Choice, probe: Probe, values: FloatArray, rule: str) -> Audio:
+    (mask,) = sized_masks(probe, choice, values, [rule])
     gains = torch.from_numpy(mask.gains).to(probe.device)
-    wave, _ = render(setting.model.plane, probe.spectrum, gains, probe.wave)
-    return Audio(wave.float().cpu().numpy(), setting.model.rate)
+    wave, _ = render(probe.model.plane, probe.spectrum, gains, probe.wave)
+    return Audio(wave.float().cpu().numpy(), probe.model.rate)

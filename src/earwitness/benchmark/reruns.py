@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -108,15 +109,16 @@ def sized_masks(
     """
     own = choice.name != IDEAL and METHODS.get(choice.name).sized and not choice.options["size"]
 
-    def of(rule: str) -> FloatArray:
-        share = share_of(rule.removesuffix(AS_HEARD)) if own else 0.0
+    @cache
+    def of(share: float) -> FloatArray:
         if not share:
             return values
         found = METHODS.get(choice.name).map(probe, {**choice.options, "size": share}).values
         array: FloatArray = found.float().cpu().numpy()
         return array
 
-    return [mask_by(probe, of(rule), rule) for rule in rules]
+    shares = [share_of(rule.removesuffix(AS_HEARD)) if own else 0.0 for rule in rules]
+    return [mask_by(probe, of(share), rule) for share, rule in zip(shares, rules, strict=True)]
 
 
 def repeated(
