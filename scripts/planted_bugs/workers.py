@@ -46,6 +46,8 @@ BUGS = {
     ),
     "workers: all threads": (_WORKER, "    torch.set_num_threads(1)\n", ""),
     "workers: all threads of numpy": (_WORKER, "    threadpool_limits(1)\n", ""),
+    "workers: they return freed memory": (_WORKER, "    keep_memory()\n", ""),
+    "workers: the command returns freed memory": ("cli/main.py", "    keep_memory()\n", ""),
     "workers: errors lose their kind": (
         _WORKER, "pickle.loads(pickle.dumps(error))", "RuntimeError(str(error))"
     ),

@@ -88,7 +88,9 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run the command; exit code 0 if everything succeeded, 1 if a part did, 2 if nothing did."""
     from earwitness.cli.options import say, unexpected
     from earwitness.errors import EarwitnessError
+    from earwitness.jobs.allocator import keep_memory
 
+    keep_memory()
     try:
         code = group(arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -24,6 +24,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from earwitness.errors import EarwitnessError
+from earwitness.jobs.allocator import keep_memory
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 
@@ -170,6 +171,7 @@ def _serve(connection: Connection, named: ModelName) -> None:
 
 def _work_through(connection: Connection, named: ModelName) -> None:
     torch.set_num_threads(1)
+    keep_memory()
     model = named.load()
     threadpool_limits(1)
     connection.send(Message())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -393,7 +394,7 @@ class Model(ABC):
         floats = (
             tensor
             for part in self.parts
-            for tensor in (*part.parameters(), *part.buffers())
+            for tensor in chain(part.parameters(), part.buffers())
             if tensor.is_floating_point()
         )
         return next(floats, None)

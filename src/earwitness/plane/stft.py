@@ -115,17 +115,18 @@ class Plane:
         """
         window = self._window(spectrum.real)
         frames = torch.fft.irfft(spectrum.transpose(1, 2), n=self.n_fft)
-        sound = self._overlapped(frames * (window * window.sum()))
-        weight = self._overlapped(window.square().expand(1, frames.shape[1], -1))
+        count = frames.shape[1]
+        sound = self._overlapped(frames * (window * window.sum()), count)
+        weight = self._overlapped(window.square()[None, None], count)
         kept = slice(self.n_fft // 2, self.n_fft // 2 + samples)
         return sound[:, kept] / weight[:, kept]
 
-    def _overlapped(self, frames: Tensor) -> Tensor:
-        """Return the sum (batch, time) of frames (batch, frame, ``n_fft``), each a hop later.
+    def _overlapped(self, frames: Tensor, count: int) -> Tensor:
+        """Return the sum (batch, time) of frames (batch, ``count`` or 1, ``n_fft``), a hop apart.
 
-        A third of the time of ``torch.istft``, which adds sample by sample.
+        A single one is repeated. A third of the time of ``torch.istft``, which adds by sample.
         """
-        count, several = frames.shape[1], -(-self.n_fft // self.hop)
+        several = -(-self.n_fft // self.hop)
         frames = torch.nn.functional.pad(frames, (0, several * self.hop - self.n_fft))
         total = frames.new_zeros(len(frames), count + several - 1, self.hop)
         for place, part in enumerate(frames.unflatten(2, (several, self.hop)).unbind(2)):

@@ -28,11 +28,13 @@ import contextlib, io, json, sys, time
 from pathlib import Path
 import torch
 from earwitness.cli.run import Run, Settings, make_requests
+from earwitness.jobs.allocator import keep_memory
 from earwitness.models.registry import load_model
 from earwitness.subject import load_clip
 from earwitness.types import Request
 
 torch.set_num_threads(1)
+keep_memory()
 name, method, first, folder = sys.argv[1:]
 clips = sorted(map(str, Path(folder).glob("*.wav")))
 before, clips = clips[: int(first)], clips[int(first) :]
