@@ -61,9 +61,10 @@ class Levels:
     def __init__(self, model: Model, wave: Tensor) -> None:
         self.model, self.front = model, front_of(model)
         if len(model.windows(len(wave))) > 1:
+            most = (model.longest or 0) / model.rate
             raise NotApplicableError(
-                f"published for sounds that {model.name} reads at once; give a part of the sound "
-                "with start and end"
+                f"published for sounds that {model.name} reads at once, {most:g} s; this one has "
+                f"{len(wave) / model.rate:.6g} s: give a part of it, such as --end {most:g}"
             )
         self.samples = len(wave)
         missing = max((model.shortest or 0) - len(wave), 0)
