@@ -1,7 +1,8 @@
 """Write the tables of runs: ``python benchmarks/speech_degradations.py [--commit HASH] RUN...``.
 
-Each RUN is a folder that ``earwitness bench speech-degradations`` wrote. ``--commit`` is the commit
-of runs that were made with a copy of the source, and do not know their own.
+Each RUN is a folder that ``earwitness bench speech-degradations`` wrote; ``RUN=WORDS`` adds words
+to the names of its models, where sounds differ. ``--commit`` is the commit of runs made with
+a copy of the source, and do not know their own.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ HERE = Path(__file__).parent
 SHOWN = ("found", "in time", "pointing", "remainder own", "remainder random")
 
 
-def lines_of(run: Path) -> list[Line]:
-    """Return the lines of a run, with models by the names of their files."""
+def lines_of(run: Path, words: str) -> list[Line]:
+    """Return the lines of a run, with models by the names of their files and some words."""
     lines = read_lines(run / LINES)
-    return [{**one, "model": "/".join(Path(one["model"]).parts[-2:])} for one in lines]
+    added = f", {words}" if words else ""
+    return [{**one, "model": "/".join(Path(one["model"]).parts[-2:]) + added} for one in lines]
 
 
 def overview(rows: list[Row]) -> str:
@@ -67,7 +69,8 @@ def main() -> None:
     given, commit = sys.argv[1:], "not known"
     if given[0] == "--commit":
         commit, given = given[1], given[2:]
-    runs = {Path(one): lines_of(Path(one)) for one in given}
+    named = [one.partition("=") for one in given]
+    runs = {Path(run): lines_of(Path(run), words) for run, _, words in named}
     rows = {run: make_rows(lines) for run, lines in runs.items()}
     every = [row for some in rows.values() for row in some]
     versions = next(iter(runs.values()))[0]["versions"]
