@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ import soundfile
 
 from earwitness.audio import write_audio
 from earwitness.cli.estimate import estimate, said
+from earwitness.cli.grids import progress
 from earwitness.cli.options import counted
 from earwitness.cli.stopping import line_a_minute
 from earwitness.errors import OutputError
@@ -318,6 +321,26 @@ def test_off_a_terminal_a_line_a_minute_tells_the_progress(
     lines = capsys.readouterr().err.splitlines()
     assert 1 <= len(lines) <= 4
     assert set(lines) == {"40 %: 2 of 5 explanations"}
+
+
+def test_what_a_benchmark_does_before_its_sounds_are_counted_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Callable[[], str]] = []
+
+    @contextmanager
+    def once(text: Callable[[], str]) -> Iterator[None]:
+        told.append(text)
+        yield
+
+    monkeypatch.setattr("earwitness.cli.grids.line_a_minute", once)
+    with progress("measuring") as (start, step):
+        assert told[0]() == "measuring: preparing models"
+        start(3)
+        step("a")
+        assert told[0]() == "measuring: 0 of 3 sounds"
+        step("b")
+        assert told[0]() == "measuring: 1 of 3 sounds"
 
 
 def test_a_hang_up_leaves_a_whole_report(place: Path) -> None:

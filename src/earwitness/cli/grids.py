@@ -101,6 +101,8 @@ def progress(
         begun += 1
 
     def line() -> str:
+        if not total and not begun:
+            return f"{what}: preparing models"
         done = max(begun - 1, 0)
         return f"{what}: {done} of {counted(total, noun)}" if total else f"{what}: {done} done"
 
