@@ -68,10 +68,15 @@ BUGS = {
         "found + self.loudness * loudness(magnitude)",
         "found + 0 * self.loudness * loudness(magnitude)",
     ),
+    "sized: the multiple of the level is learnt": (
+        "decoders/slim.py",
+        'self.register_buffer("loudness", torch.tensor(_LEVEL))',
+        "self.loudness = nn.Parameter(torch.tensor(_LEVEL))",
+    ),
     "sized: soft gains follow the level": (
         "decoders/slim.py",
-        "found + 0 * self.loudness",
-        "found + self.loudness * loudness(magnitude)",
+        "        if not self.sized or share is None:\n            return found\n",
+        "        if not self.sized or magnitude is None:\n            return found\n",
     ),
     "sized: the level of the sound matters": (
         "plane/cutting.py",
