@@ -44,14 +44,14 @@ def main() -> None:
     found: dict[str, list[np.ndarray]] = {name: [] for name in FIGURES}
     for clip in clips:
         sound = sound_of(model, None, Clip(clip.name, clip.group, None, clip.make), folder)
-        probe, masks = sound.probe, []
+        probe = sound.probe
+        masks = []
         with model.undisturbed():
             for multiple, share in cells:
                 decoder.loudness.fill_(multiple)
-                values = explainer.gains(
-                    model, probe.magnitude, probe.wave, probe.target.index, share
-                )
-                masks.append(area_gains(values.numpy(), share))
+                index = probe.target.index
+                gains = explainer.gains(model, probe.magnitude, probe.wave, index, share)
+                masks.append(area_gains(gains.numpy(), share))
             passes = evaluate(probe, masks, routes=("audio",), sounds=True)
         assert passes.sounds is not None
         case = output_fields(model, probe.target, sound.setting.whole, passes.audio)
@@ -60,18 +60,17 @@ def main() -> None:
             found[name].append(np.asarray(values))
         print(clip.name, flush=True)
     means = {name: np.mean(rows, axis=0) for name, rows in found.items()}
-    lines = [
-        "# The level in the order of the cells, measured", "",
-        f"Made by `python benchmarks/lmac_level.py DATA DECODER`: {stamp()}. {COUNT} mixtures of fold "
-        f"{FOLD} at +12 dB, seed {SEED}, scored as audio; a decoder trained on folds 1 and 2 for 40 "
-        "epochs, when the multiple was learnt (it ended at −0.05).", "",
-        "| multiple | cells | AI, % | AD, % | FF | Fid-In |", "|---|---|---|---|---|---|",
-    ]  # fmt: skip
+    about = (
+        f"Made by `python benchmarks/lmac_level.py DATA DECODER`: {stamp()}. {COUNT} mixtures of "
+        f"fold {FOLD} at +12 dB, seed {SEED}, scored as audio; a decoder trained on folds 1 and 2 "
+        "for 40 epochs, when the multiple was learnt (it ended at -0.05)."
+    )
+    lines = ["# The level in the order of the cells, measured", "", about, ""]
+    lines += ["| multiple | cells | AI, % | AD, % | FF | Fid-In |", "|---|---|---|---|---|---|"]
+    digits = (0, 1, 2, 2)
     for k, (multiple, share) in enumerate(cells):
-        figures = " | ".join(
-            f"{means[name][k]:.{digits}f}" for name, digits in zip(FIGURES, (0, 1, 2, 2), strict=True)
-        )
-        lines.append(f"| {multiple:g} | {share:.0%} | {figures} |")
+        figures = [f"{means[name][k]:.{n}f}" for name, n in zip(FIGURES, digits, strict=True)]
+        lines.append(f"| {multiple:g} | {share:.0%} | {' | '.join(figures)} |")
     (HERE / "lmac_level.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -38,7 +38,7 @@ _BEGIN = 0.25  # initial bias of the map; gains start at 0.73, keeping most of t
 _STEEP = 4.0  # factor on the logits; reaches gains near 0 and 1 with small weights
 _CONDITIONING_SPREAD = 0.5  # initial standard deviation of scales and shifts
 _LEAST = 1e-12  # root mean square; avoids a division by zero for silent activations
-_LEVEL = 1.5  # multiple of the level; of 0.25 to 3 the best in AI and AD at 10 % of the cells
+_LEVEL = 1.5  # multiple of the level (benchmarks/lmac_level.md)
 _MIDDLE = 0.1  # share at which the size's code is neutral
 _SIZE_CODE = 2  # channels: whether a share is asked for, and its logarithm
 
