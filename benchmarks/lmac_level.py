@@ -48,7 +48,7 @@ def main() -> None:
         masks = []
         with model.undisturbed():
             for multiple, share in cells:
-                decoder.multiple = multiple
+                decoder.loudness.fill_(multiple)
                 index = probe.target.index
                 gains = explainer.gains(model, probe.magnitude, probe.wave, index, share)
                 masks.append(area_gains(gains.numpy(), share))

@@ -65,23 +65,18 @@ BUGS = {
     ),
     "sized: the level is left out": (
         "decoders/slim.py",
-        "found + multiple * loudness(magnitude)",
-        "found + 0 * multiple * loudness(magnitude)",
+        "found + self.loudness * loudness(magnitude)",
+        "found + 0 * self.loudness * loudness(magnitude)",
     ),
-    "sized: the multiple that training ended with is used": (
+    "sized: the multiple of the level is learnt": (
         "decoders/slim.py",
-        "self.loudness if self.training else self.multiple",
-        "self.loudness",
-    ),
-    "sized: training does not learn the multiple": (
-        "decoders/slim.py",
-        "self.loudness if self.training else self.multiple",
-        "self.multiple",
+        'self.register_buffer("loudness", torch.tensor(_LEVEL))',
+        "self.loudness = nn.Parameter(torch.tensor(_LEVEL))",
     ),
     "sized: soft gains follow the level": (
         "decoders/slim.py",
-        "found + 0 * self.loudness",
-        "found + self.multiple * loudness(magnitude)",
+        "        if not self.sized or share is None:\n            return found\n",
+        "        if not self.sized or magnitude is None:\n            return found\n",
     ),
     "sized: the level of the sound matters": (
         "plane/cutting.py",

@@ -48,11 +48,7 @@ def test_the_share_and_the_level_reach_the_logits(white: Audio) -> None:
         )
         flat = decoder.logits(*given, torch.ones_like(batch.magnitude), torch.tensor([0.03]))
         same = decoder.logits(*given, torch.ones_like(batch.magnitude))
-        decoder.train()
-        learnt = decoder.logits(*given, batch.magnitude, torch.tensor([0.03]))
-        decoder.eval()
     torch.testing.assert_close(small - flat, 1.5 * loudness(batch.magnitude))
-    torch.testing.assert_close(learnt - flat, 0.5 * loudness(batch.magnitude))
     torch.testing.assert_close(same, plain)  # soft gains do not follow the level
     assert float((small - large).abs().max()) > 1e-3
     assert float((small - plain).abs().max()) > 1e-3
@@ -170,6 +166,7 @@ def test_sized_decoders_survive_the_disk_at_half_the_size(
             torch.testing.assert_close(first, half, rtol=0, atol=0.05)
     kept = (first >= 0.5).double().mean()
     np.testing.assert_allclose(kept, 0.05, atol=1e-3)
+    assert float(found.decoder.loudness) == 1.5  # training leaves the multiple of the level alone
 
 
 def test_decoders_of_earlier_versions_are_read(tmp_path: Path) -> None:

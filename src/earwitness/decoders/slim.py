@@ -11,11 +11,11 @@ of that layer, and scales and shifts the features at every level (FiLM). So the 
 weights that are specific to a class.
 
 A sized decoder takes the share of cells to keep as well. Without a share the sigmoid of its logits
-``L`` is a soft mask. With one, cells are ordered by ``z = L + a ln(|X| / rms)``, with a multiple
-``a`` of the cell's level, and the mask is the share of cells of largest ``z``. So one decoder
-serves every size. ``L`` is as coarse as the activations; the level orders the cells within them. In
-training ``a`` is learnt and ends near 0, so that ``L`` learns the order by itself. Soft gains have
-no such term, since it does not depend on the model.
+``L`` is a soft mask. With one, cells are ordered by ``z = L + a ln(|X| / rms)``, with a fixed
+multiple ``a`` of the cell's level, and the mask is the share of cells of largest ``z``. So one
+decoder serves every size. ``L`` is as coarse as the activations; the level orders the cells within
+them. Learnt by the straight-through gradient, ``a`` ends near 0, where masks are worse. Soft gains
+have no such term, since it does not depend on the model.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ _BEGIN = 0.25  # initial bias of the map; gains start at 0.73, keeping most of t
 _STEEP = 4.0  # factor on the logits; reaches gains near 0 and 1 with small weights
 _CONDITIONING_SPREAD = 0.5  # initial standard deviation of scales and shifts
 _LEAST = 1e-12  # root mean square; avoids a division by zero for silent activations
-_LOUDNESS = 0.5  # initial multiple of the level in training
-_MULTIPLE = 1.5  # multiple of the level in use (benchmarks/lmac_level.md)
+_LEVEL = 1.5  # multiple of the level (benchmarks/lmac_level.md)
 _MIDDLE = 0.1  # share at which the size's code is neutral
 _SIZE_CODE = 2  # channels: whether a share is asked for, and its logarithm
 
@@ -56,15 +55,11 @@ class Decoder(nn.Module):
         Channels of the decoder at each mapped layer.
     sized : bool
         Whether it takes the share of cells to keep, and levels.
-
-    Attributes
-    ----------
-    multiple : float
-        Multiple of the level in evaluation mode; training mode has a learnt one.
     """
 
     conditioned = True
     place: Tensor
+    loudness: Tensor
 
     def __init__(
         self,
@@ -75,7 +70,7 @@ class Decoder(nn.Module):
         sized: bool = False,
     ) -> None:
         super().__init__()
-        self.sized, self.multiple = sized, _MULTIPLE
+        self.sized = sized
         channels, self._weighted = layers[0].channels, layers[0].mapped
         layers = [layer for layer in layers if layer.mapped]
         self._tokens = [layer.freq_axis is None for layer in layers]
@@ -96,7 +91,7 @@ class Decoder(nn.Module):
         self.last = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
         self.level = nn.Parameter(torch.tensor(_BEGIN))
         if sized:
-            self.loudness = nn.Parameter(torch.tensor(_LOUDNESS))
+            self.register_buffer("loudness", torch.tensor(_LEVEL))  # decoders may have their own
         with torch.no_grad():
             # drawing meta tensors would import much of torch, for a second
             for one in (own for own in self.asks.parameters() if not own.is_meta):
@@ -163,13 +158,10 @@ class Decoder(nn.Module):
         if rows.shape[-1] != frames:
             rows = functional.interpolate(rows, size=frames, mode="linear", align_corners=False)
         found = self.place @ (_STEEP * rows)
-        if not self.sized:
+        if not self.sized or share is None:
             return found
-        if share is None:
-            return found + 0 * self.loudness  # which processes that share gradients need to be used
         assert magnitude is not None
-        multiple = self.loudness if self.training else self.multiple
-        return found + multiple * loudness(magnitude)
+        return found + self.loudness * loudness(magnitude)
 
 
 def _size(maps: Tensor) -> Tensor:
