@@ -27,7 +27,7 @@ print(faults())
 
 
 def faults() -> int:
-    """Return the page faults of filling 50 arrays, of which only one lives at a time."""
+    """Return the page faults of filling 50 pairs of arrays, one pair after another."""
     began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(TIMES):
         pair = [np.ones(PAGES * 512), np.ones(PAGES * 512)]
