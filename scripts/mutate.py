@@ -161,7 +161,7 @@ NEAREST: dict[str, list[str]] = {
     "train/interpreters/": _L2I,
     "metrics/agreement.py": _L2I,
     "models/prepare.py": _FAST,
-    "models/fingerprint.py": [*_RESUME, *_FAST, *_LMAC],
+    "models/fingerprint.py": ["tests/unit/test_sanity.py", *_RESUME, *_FAST, *_LMAC],
     "models/registry.py": [*_RESUME, *_ZOO, "tests/unit/test_adapters.py"],
     "models/adapters/": [
         f"tests/unit/test_{name}.py" for name in ("adapters", "onnx", "tflite", "compiled_files")

@@ -259,6 +259,11 @@ BUGS = {
         "if known is not None and known[0] == seen:",
         "if known is not None:",
     ),
+    "identity: an inner hold ends the outer one": (
+        "models/fingerprint.py",
+        "        if outer is None:\n",
+        "        if True:\n",
+    ),
     "identity: outputs do not count": (
         "models/fingerprint.py",
         'return "" if same else "outputs"',

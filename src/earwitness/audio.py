@@ -22,6 +22,7 @@ from earwitness.wav import wav_bytes
 
 UNKNOWN = 1 << 48  # frames; libsndfile gives more for a stream that does not say its length
 _BLOCK = 1 << 11  # frames per read; at most so many are lost at the end of a truncated file
+_ADDED = 32  # blocks that are resampled together, which saves time
 _MOST_CHANNELS = 8  # of an array (7.1 surround); more are taken for bands of a spectrogram
 
 
@@ -272,17 +273,22 @@ def quiet_decoder(path: Path) -> AbstractContextManager[None]:
 
 def _read_blocks(file: soundfile.SoundFile, frames: int, found: Samples) -> bool:
     """Add the blocks that can be decoded, up to ``frames``; return whether all could."""
-    left = frames
+    left, blocks = frames, list[NDArray[np.float32]]()
     while left > 0:
         try:
             block = file.read(min(_BLOCK, left), dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError):
-            return False
+            break
         if not len(block):
-            return False
-        found.add(block)
+            break
+        blocks.append(block)
         left -= len(block)
-    return True
+        if len(blocks) == _ADDED:
+            found.add(np.concatenate(blocks))
+            blocks = []
+    if blocks:
+        found.add(np.concatenate(blocks))
+    return left <= 0
 
 
 def _span(

@@ -32,6 +32,7 @@ from earwitness.masks.keep import make_mask, parse_keep, share_of
 from earwitness.masks.rounding import storable
 from earwitness.methods.registry import METHODS, Method
 from earwitness.models.declared import declaration_notes
+from earwitness.models.fingerprint import held_fingerprint
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.target import make_target, over, probabilities, reported_score
@@ -130,7 +131,7 @@ def explain_subject(
     settled = spec.settle(request.options)
     if spec.sized and "size" not in request.options:
         settled["size"] = share_of(request.keep)
-    with torch.inference_mode(False), model.undisturbed():
+    with torch.inference_mode(False), model.undisturbed(), held_fingerprint(model):
         target = target or make_target(
             model, subject.outputs, request.target, request.versus,
             span=request.span, direction=request.direction, seconds=audio.seconds,

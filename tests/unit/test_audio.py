@@ -117,6 +117,23 @@ def test_cut_off_files_give_what_decodes_and_say_so(tmp_path: Path, suffix: str)
     assert not any("cut off" in note for note in read_audio(tmp_path / f"whole.{suffix}").notes)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_blocks_that_are_resampled_together_give_the_same_sound(
+    tmp_path: Path, cut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "noise.flac"
+    noise = np.random.default_rng(0).standard_normal((10 * RATE, 2)).astype(np.float32) * 0.1
+    soundfile.write(path, noise, RATE)
+    if cut:
+        path.write_bytes(path.read_bytes()[: int(0.7 * path.stat().st_size)])
+    together = read_audio(path, rate=11025)
+    monkeypatch.setattr("earwitness.audio._ADDED", 1)
+    alone = read_audio(path, rate=11025)
+    assert alone.seconds > (6 if cut else 9.9)
+    assert together.notes == alone.notes
+    np.testing.assert_allclose(together.samples, alone.samples, atol=1e-6)
+
+
 def bad_file(folder: Path, kind: str) -> Path:
     path = folder / f"{kind}.wav"
     noise = np.zeros(RATE, np.float32)

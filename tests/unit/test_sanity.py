@@ -16,7 +16,7 @@ from earwitness.evaluation.cases import measure
 from earwitness.evaluation.scrambling import find_blocks, scrambled, scrambled_maps
 from earwitness.methods.registry import METHODS
 from earwitness.metrics.localisation import si_sdr
-from earwitness.models.fingerprint import fingerprint
+from earwitness.models.fingerprint import fingerprint, held_fingerprint
 from earwitness.models.model import Model
 from earwitness.models.prepare import prepared
 from earwitness.models.registry import load_model
@@ -97,6 +97,17 @@ def test_a_scrambled_model_keeps_its_name_and_has_no_faster_copy() -> None:
         assert prepared(model) is None
     assert model.optimise is True
     assert fingerprint(model) == name
+
+
+def test_a_fingerprint_is_held_to_the_end_of_the_outermost_hold() -> None:
+    model, _ = deep()
+    assert model.module is not None
+    name = fingerprint(model)
+    with held_fingerprint(model):
+        with held_fingerprint(model), torch.no_grad():
+            model.module.get_parameter("head.weight").add_(1)
+        assert fingerprint(model) == name
+    assert fingerprint(model) != name
 
 
 def test_scrambling_reaches_weights_and_statistics_and_nothing_else() -> None:

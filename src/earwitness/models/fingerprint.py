@@ -111,15 +111,18 @@ def _outputs(model: Model) -> list[float]:
 
 @contextmanager
 def held_fingerprint(model: Model) -> Iterator[None]:
-    """Keep a model's fingerprint while its weights are scrambled.
+    """Keep a model's fingerprint during an explanation, or while its weights are scrambled.
 
-    Decoders trained for the model then remain applicable, as the model randomisation test requires.
+    It is then computed once. Decoders trained for the model remain applicable to scrambled weights,
+    as the model randomisation test requires.
     """
+    outer = _HELD.get(model)
     _HELD[model] = fingerprint(model)
     try:
         yield
     finally:
-        del _HELD[model]
+        if outer is None:
+            _HELD.pop(model, None)
 
 
 class PerModel(Generic[V]):

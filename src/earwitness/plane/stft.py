@@ -116,7 +116,7 @@ class Plane:
         window = self._window(spectrum.real)
         frames = torch.fft.irfft(spectrum.transpose(1, 2), n=self.n_fft)
         count = frames.shape[1]
-        sound = self._overlapped(frames * (window * window.sum()), count)
+        sound = self._overlapped(frames.mul_(window * window.sum()), count)
         weight = self._overlapped(window.square()[None, None], count)
         kept = slice(self.n_fft // 2, self.n_fft // 2 + samples)
         return sound[:, kept] / weight[:, kept]
@@ -127,7 +127,8 @@ class Plane:
         A single one is repeated. A third of the time of ``torch.istft``, which adds by sample.
         """
         several = -(-self.n_fft // self.hop)
-        frames = torch.nn.functional.pad(frames, (0, several * self.hop - self.n_fft))
+        if several * self.hop > self.n_fft:
+            frames = torch.nn.functional.pad(frames, (0, several * self.hop - self.n_fft))
         total = frames.new_zeros(len(frames), count + several - 1, self.hop)
         for place, part in enumerate(frames.unflatten(2, (several, self.hop)).unbind(2)):
             total[:, place : place + count] += part

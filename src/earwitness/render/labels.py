@@ -29,7 +29,7 @@ def region_labels(attribution: Attribution, mask: Mask, name: str, offset: float
     whole = positive.sum()
     if not count or not whole > 0:
         return ""
-    shares = ndimage.sum_labels(positive, found, np.arange(1, count + 1)) / whole
+    shares = np.bincount(found.ravel(), weights=positive.ravel())[1:] / whole
     strongest = [k for k in np.argsort(-shares)[:_MOST_REGIONS] if shares[k] >= _LEAST_SHARE]
     boxes = ndimage.find_objects(found)
     half_time = (

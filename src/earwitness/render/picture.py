@@ -206,16 +206,7 @@ def thumbnail(magnitude: FloatArray, values: FloatArray) -> bytes:
 def _shrink(values: FloatArray) -> FloatArray:
     """Downsample a map to the size of a thumbnail by the value of largest magnitude per block."""
     for axis, most in ((0, _TALLEST), (1, _WIDEST)):
-        length = values.shape[axis]
-        if length <= most:
-            continue
-        block = -(-length // most)
-        missing = [(0, 0), (0, 0)]
-        missing[axis] = (0, -length % block)
-        padded = np.pad(values, missing)
-        shape = list(padded.shape)
-        shape[axis : axis + 1] = [shape[axis] // block, block]
-        blocks = padded.reshape(shape)
-        high, low = blocks.max(axis=axis + 1), blocks.min(axis=axis + 1)
+        starts = np.arange(0, values.shape[axis], -(-values.shape[axis] // most))
+        high, low = (f.reduceat(values, starts, axis=axis) for f in (np.maximum, np.minimum))
         values = np.where(high >= -low, high, low)
     return values

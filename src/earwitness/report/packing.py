@@ -93,10 +93,11 @@ def codes_of(values: FloatArray) -> tuple[NDArray[np.uint8], list[float], list[i
     positive = exact > 0
     codes = np.zeros(exact.shape, np.uint8)
     codes[positive] = np.searchsorted(edges, exact[positive], "right")
-    size = np.abs(exact[exact != 0])
-    scale = np.percentile(size, _COLOURS) if size.size else 1.0
-    depth = np.round(_STEPS * np.minimum(-exact / scale, 1)).astype(np.int16)
-    codes[depth > 0] = (255 - _STEPS + depth[depth > 0]).astype(np.uint8)
+    negative = exact < 0
+    if negative.any():
+        scale = np.percentile(np.abs(exact[exact != 0]), _COLOURS)
+        depth = np.round(_STEPS * np.minimum(-exact[negative] / scale, 1)).astype(np.int16)
+        codes[negative] = np.where(depth > 0, 255 - _STEPS + depth, 0)
     means = np.bincount(codes.ravel(), weights=exact.ravel(), minlength=256)
     counts = np.bincount(codes.ravel(), minlength=256)
     table = [float(f"{mean:.4g}") for mean in (means / np.maximum(counts, 1)).tolist()]
