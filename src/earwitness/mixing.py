@@ -65,13 +65,13 @@ def band_mixer(
     areas = magnitude.new_zeros(count)
     own = (piece for some in one_by_one(count, magnitude.device) for piece in gains(some))
     for number, (found, piece) in enumerate(zip(bands, own, strict=True)):
-        left -= piece
-        areas[number] = piece.mean()
-        first, last = _span((piece > 0).any(dim=0))
-        inside = slice(first, last + 1)
+        first, last = _span(piece.amax(dim=0) > 0)
         if last >= first:
-            segment = (piece[:, inside] * change[:, inside]).unsqueeze(0)
-            found[..., inside] = frontend.linear(segment)[0]
+            inside = slice(first, last + 1)
+            part = piece[:, inside]
+            left[:, inside] -= part
+            areas[number] = part.sum() / piece.numel()
+            found[..., inside] = frontend.linear((part * change[:, inside]).unsqueeze(0))[0]
     flat = bands.flatten(1)
     if floor is None:
         return lambda switches: (switches @ flat).unflatten(1, shape)

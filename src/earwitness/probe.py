@@ -246,11 +246,11 @@ class Probe:
             mix = self._mixer(gains, count)
         quick = None if faster is None else faster._forward(count)
         evaluate = Checked(self._forward(count), quick, outputs_agree, 1)
+        mixed = _LARGEST_PASS if self._mixes_bands(count) else self.chunk  # small, so more at once
 
         def scores(switches: Tensor) -> Tensor:
-            with torch.no_grad():
-                batches = map(mix, switches.to(self.device, torch.float32).split(self.chunk))
-                return self._scores(map(evaluate, batches))
+            every = map(mix, switches.to(self.device, torch.float32).split(mixed))
+            return self._scores(evaluate(one) for few in every for one in few.split(self.chunk))
 
         return scores
 
