@@ -131,11 +131,13 @@ def explain_subject(
     settled = spec.settle(request.options)
     if spec.sized and "size" not in request.options:
         settled["size"] = share_of(request.keep)
-    with torch.inference_mode(False), model.undisturbed(), held_fingerprint(model):
+    with torch.inference_mode(False), model.undisturbed():
+        whole = subject.outputs  # before the fingerprint, which needs to know how many there are
         target = target or make_target(
-            model, subject.outputs, request.target, request.versus,
+            model, whole, request.target, request.versus,
             span=request.span, direction=request.direction, seconds=audio.seconds,
         )  # fmt: skip
+    with torch.inference_mode(False), model.undisturbed(), held_fingerprint(model):
         drawn = request.keep is not None and bool(parse_keep(request.keep).file)
         if few_decide(subject) and not drawn:  # a mask that was drawn lies on the whole sound
             if settled.get("stems"):
