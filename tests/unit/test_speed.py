@@ -194,12 +194,17 @@ def test_the_whole_command_is_measured_in_classifications() -> None:
     cost = command_cost("esc10", "energy", clips=2)
     assert 1 < cost.ratio < 1000
     np.testing.assert_allclose(cost.ratio, cost.taken / cost.unit)
+    np.testing.assert_allclose(cost.besides, (cost.taken - cost.own) / cost.unit)
+    assert 0 < cost.own < 0.5 * cost.taken
     assert 3 < cost.size < 8  # input, evidence and remainder, a map and a page
     with pytest.raises(EarwitnessError, match=r"measured here: .*no method called 'l-mac'"):
         command_cost("esc10", "l-mac", clips=1)
 
 
 def test_costs_are_held_against_their_bars() -> None:
-    lines = cost_lines([Cost("lmac", 0.01, 0.2, 4.1), Cost("lmac", 0.01, 0.31, 4.1)])
-    assert "| 20.0 | 30, met | 10.0 ms | 4.10 |" in lines[-2]
-    assert "| 31.0 | 30, **missed** |" in lines[-1]
+    lines = cost_lines([Cost("lmac", 0.01, 0.2, 0.05, 4.1), Cost("lmac", 0.01, 0.31, 0.05, 4.1)])
+    assert "| 20.0 (bar 30, met) | 15.0 | 10.0 ms | 4.10 |" in lines[-2]
+    assert "| 31.0 (bar 30, **missed**) | 26.0 |" in lines[-1]
+    lines = cost_lines([Cost("integrated-gradients", 0.01, 0.9, own, 4.1) for own in (0.61, 0.59)])
+    assert "| 90.0 | 29.0 (bar 30, met) |" in lines[-2]
+    assert "| 90.0 | 31.0 (bar 30, **missed**) |" in lines[-1]
