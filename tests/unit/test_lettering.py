@@ -13,6 +13,7 @@ import pytest
 from earwitness.pipeline import explain
 from earwitness.render import lettering
 from earwitness.render.labels import region_labels
+from earwitness.render.picture import _shrink
 from earwitness.types import Attribution, Audio, Mask, Target
 from tests.toys import RATE, spectral
 
@@ -79,3 +80,13 @@ def test_a_tab_in_a_name_shifted_the_columns_of_labels() -> None:
     mask = Mask(values, "80%", 0.05, 1.0)
     text = region_labels(Attribution(values, freqs, times), mask, "a\tb\nc")
     assert text.splitlines()[0] == "1.500000\t2.500000\ta b c 100%"
+
+
+def test_a_thumbnail_keeps_the_value_of_largest_magnitude_of_each_block() -> None:
+    values = np.zeros((85, 5), np.float32)  # blocks of two rows, the last of one
+    values[4, 1], values[5, 1], values[84, 2] = 0.5, -2.0, -1.0
+    small = _shrink(values)
+    assert small.shape == (43, 5)
+    assert small[2, 1] == -2.0
+    assert small[42, 2] == -1.0
+    assert np.count_nonzero(small) == 2
