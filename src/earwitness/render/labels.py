@@ -25,23 +25,24 @@ def region_labels(attribution: Attribution, mask: Mask, name: str, offset: float
         Seconds from the beginning of the file to the explained part.
     """
     found, count = ndimage.label(mask.gains > 0.5, structure=np.ones((3, 3)))
-    positive = np.maximum(attribution.values, 0).astype(np.float64)
-    whole = positive.sum()
+    whole = np.maximum(attribution.values, 0).sum(dtype=np.float64)
     if not count or not whole > 0:
         return ""
-    shares = np.bincount(found.ravel(), weights=positive.ravel())[1:] / whole
+    rows, columns = np.nonzero(found)
+    regions, held = found[rows, columns], np.maximum(attribution.values[rows, columns], 0)
+    shares = np.bincount(regions, weights=held) / whole
     strongest = [k for k in np.argsort(-shares)[:_MOST_REGIONS] if shares[k] >= _LEAST_SHARE]
-    boxes = ndimage.find_objects(found)
+    cells = {k: (rows[regions == k], columns[regions == k]) for k in strongest}
     half_time = (
         float(attribution.times[1] - attribution.times[0]) / 2 if found.shape[1] > 1 else 0.0
     )
     lines = []
     name = " ".join(name.split())  # a tab or a line break would end the label
-    for k in sorted(strongest, key=lambda k: boxes[k][1].start):
-        rows, columns = boxes[k]
-        start = max(0.0, float(attribution.times[columns.start]) - half_time)
-        end = float(attribution.times[columns.stop - 1]) + half_time
-        low, high = attribution.freqs[rows.start], attribution.freqs[rows.stop - 1]
+    for k in sorted(strongest, key=lambda k: cells[k][1].min()):
+        rows, columns = cells[k]
+        start = max(0.0, float(attribution.times[columns.min()]) - half_time)
+        end = float(attribution.times[columns.max()]) + half_time
+        low, high = attribution.freqs[rows.min()], attribution.freqs[rows.max()]
         start, end = start + offset, end + offset
         lines.append(f"{start:.6f}\t{end:.6f}\t{name} {100 * shares[k]:.0f}%")
         lines.append(f"\\\t{low:.2f}\t{high:.2f}")
