@@ -88,6 +88,12 @@ def test_a_file_without_its_kind_says_what_would_load_it(plain: str) -> None:
         load_model(file)
 
 
+def test_a_sound_in_place_of_the_model_says_so(tmp_path: Path) -> None:
+    (tmp_path / "dog.wav").write_bytes(b"RIFF")
+    with pytest.raises(ModelError, match=r"dog\.wav is a file, .*explain\(model, sound\)"):
+        load_model(str(tmp_path / "dog.wav"))
+
+
 def test_an_unknown_name_lists_what_would_work() -> None:
     with pytest.raises(UnknownNameError, match=r"known: cnn14, esc10, .*python:FILE.py:FUNCTION"):
         load_model("zzzzzz")

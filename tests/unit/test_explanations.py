@@ -319,6 +319,20 @@ def test_samples_are_the_same_file_whenever_they_are_written(tmp_path: Path) -> 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "samples",
+    [noise(0), torch.from_numpy(noise(0)), [0.0, 0.5], np.zeros((9, 2), np.int16)],
+    ids=["array", "tensor", "list", "stereo"],
+)
+def test_samples_without_their_rate_are_one_sound(model: Model, samples: Any) -> None:
+    with pytest.raises(EarwitnessError, match=r"\(samples, rate\); got \w+ without a rate"):
+        earwitness.explain(model, samples, "saliency")
+    found = earwitness.explain(model, samples, ["saliency", "energy"])
+    assert len(found.failures) == 1
+    assert not is_single(np.array(["a.wav", "b.wav"]))
+    assert not is_single([])
+
+
 def test_the_table_of_a_notebook_is_escaped(model: Model) -> None:
     sounds = [Audio(noise(0), RATE, "<b>.wav"), (np.zeros(3), RATE)]
     text = earwitness.explain(model, sounds, "saliency", trust="none")._repr_html_()

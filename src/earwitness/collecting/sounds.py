@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from numbers import Real
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from earwitness.audio import as_audio
 from earwitness.clips import SUFFIXES, UNDECODED, find_with_roots
@@ -42,13 +45,21 @@ class Sound:
 
 
 def is_single(given: object) -> bool:
-    """Return whether what is given is one sound: a file, an ``Audio``, samples with their rate."""
+    """Return whether what is given is one sound: a file, an ``Audio``, samples."""
     if isinstance(given, str | os.PathLike):
         return not reachable(given, AudioError).is_dir()
     if isinstance(given, tuple):
         several = (str, os.PathLike, Audio, Mapping, tuple)
         return len(given) == 2 and not any(isinstance(one, several) for one in given)
-    return isinstance(given, Audio | Mapping) or not isinstance(given, Iterable)
+    return isinstance(given, Audio | Mapping) or not isinstance(given, Iterable) or _numeric(given)
+
+
+def _numeric(given: Iterable[Any]) -> bool:
+    """Whether they are numbers: samples that were given without their rate, not several sounds."""
+    kind = getattr(getattr(given, "dtype", None), "kind", None)
+    if isinstance(given, Sequence) and len(given):
+        return isinstance(given[0], Real)
+    return isinstance(given, Tensor) or (kind is not None and kind in "biuf")
 
 
 def read_sounds(given: Any, column: str | None, on_failure: Callable[[str], None]) -> list[Sound]:

@@ -178,6 +178,10 @@ def _nameless(name: str) -> EarwitnessError:
     if colon and len(prefix) > 1:  # C:\ begins a path
         ways = [one.name for one in adapters] + [m.name for m in list_models() if m.needs_file]
         return unknown("adapter", prefix, ways)
+    if os.path.isfile(name):
+        return ModelError(
+            f"{name} is a file, and a model is a name or a folder; in Python: explain(model, sound)"
+        )
     if "/" in name or "\\" in name:
         text = f"{name}: no such model folder"
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
