@@ -90,7 +90,7 @@ class Settings(LoopSettings):
     epochs: int = 100
     clip: float = 5.0
     contamination: Contamination = field(default_factory=lambda: Contamination(low=-6.0))
-    weights: Weights = field(default_factory=Weights)
+    weights: Weights = field(default_factory=lambda: Weights(inside=6.0, size=25.0, guidance=8.0))
     others: float = 0.3
     decoder: str = "sized"
     domain: str = "linear"
