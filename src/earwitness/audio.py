@@ -16,6 +16,7 @@ import soundfile
 from numpy.typing import ArrayLike, NDArray
 
 from earwitness.errors import AudioError, ParameterError
+from earwitness.files import reachable
 from earwitness.samples import MOST_SAMPLES, Samples, as_float, check_length
 from earwitness.types import Audio
 from earwitness.wav import wav_bytes
@@ -58,7 +59,7 @@ def read_audio(
     ParameterError
         If the range is empty, outside the file or longer than ``longest``.
     """
-    path = Path(path)
+    path = reachable(path, AudioError)
     check_file(path)
     return _decode(path, rate, start, end, longest)
 
@@ -89,9 +90,10 @@ def as_audio(
     Parameters
     ----------
     clip : Audio, (samples, rate), (rate, samples) or mapping
-        Samples of shape (time,) or (time, channel), float with full scale ±1, or integers of any
-        width; also a tensor. Up to eight channels are averaged; more are taken for a spectrogram,
-        and refused. A mapping has ``array`` and ``sampling_rate``, as in data sets of Hugging Face.
+        Samples of shape (time,), (time, channel) or (channel, time), float with full scale ±1, or
+        integers of any width; also a tensor. Up to eight channels are averaged; more are taken for
+        a spectrogram, and refused. A mapping has ``array`` and ``sampling_rate``, as in data sets
+        of Hugging Face.
     rate : int, optional
         Sampling rate in Hz to resample to.
     longest : float, optional
@@ -136,6 +138,8 @@ def as_audio(
             f"{name}: an array of shape {samples.shape} is a spectrogram or features, not samples; "
             f"give the waveform, (time,) or (time, channel) with up to {_MOST_CHANNELS} channels"
         )
+    if samples.ndim == 2 and samples.shape[0] <= _MOST_CHANNELS < samples.shape[1]:
+        samples = samples.T  # the order of torchaudio and librosa
     if number <= 0:
         raise ParameterError(f"{name}: the sampling rate must be positive, got {number}")
     found = Samples(name, number, rate)

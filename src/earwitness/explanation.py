@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from earwitness.errors import ParameterError
+from earwitness.errors import OutputError, ParameterError
 from earwitness.evaluation.verdict import sentence, verdict
 from earwitness.scores import Curve, TrustCard, Verdict
 from earwitness.types import (
@@ -184,9 +184,10 @@ class Explanation:
         OutputError
             If the folder exists, or cannot be written.
         """
+        from earwitness.files import reachable
         from earwitness.store import save
 
-        return save(self, Path(folder), overwrite=overwrite, files=files)
+        return save(self, reachable(folder, OutputError), overwrite=overwrite, files=files)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Explanation:
@@ -197,9 +198,10 @@ class Explanation:
         OutputError
             If the folder holds no explanation, or files of it are missing or damaged.
         """
+        from earwitness.files import reachable
         from earwitness.store import load
 
-        return load(Path(folder))
+        return load(reachable(folder, OutputError))
 
     @overload
     def plot(self, ax: None = ..., what: What = ..., *, scale: Scale = ...) -> Figure: ...

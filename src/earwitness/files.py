@@ -32,8 +32,11 @@ def reachable(place: str | os.PathLike[str], error: type[EarwitnessError]) -> Pa
     Raises
     ------
     EarwitnessError
-        ``error``, if it is empty (the current folder is ``.``), too long, or may not be reached.
+        ``error``, if it is no path, empty (the current folder is ``.``), too long, or may not be
+        reached.
     """
+    if not isinstance(place, str | os.PathLike):
+        raise error(f"a path is text or a pathlib.Path, got {type(place).__name__}")
     if not os.fspath(place):
         raise error("an empty path names nothing; the current folder is .")
     try:

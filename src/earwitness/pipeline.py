@@ -95,7 +95,9 @@ def explain(
     )  # fmt: skip
     check_request(request)
     model = loaded(model)
-    subject = open_subject(model, clip, start=start, end=end, seed=seed, pool=pool)
+    subject = open_subject(
+        model, clip, start=request.start, end=request.end, seed=request.seed, pool=pool
+    )
     return explain_subject(subject, request, on_passes=on_passes)
 
 

@@ -143,6 +143,13 @@ class Request:
     names: str | None = None
     pool: Pool | None = None
 
+    def __post_init__(self) -> None:
+        """Take numbers of numpy and torch as Python's, which JSON can hold."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if getattr(value, "ndim", None) == 0:
+                object.__setattr__(self, one.name, value.item())
+
     def __repr__(self) -> str:
         own = {one.name: one.default for one in fields(self)[2:]}  # after method and options
         said = {name: getattr(self, name) for name in own if getattr(self, name) != own[name]}

@@ -94,6 +94,10 @@ def test_a_sound_in_place_of_the_model_says_so(tmp_path: Path) -> None:
         load_model(str(tmp_path / "dog.wav"))
 
 
+def test_a_device_of_torch_is_a_device() -> None:
+    assert load_model("esc10", device=torch.device("cpu")).device.type == "cpu"
+
+
 def test_an_unknown_name_lists_what_would_work() -> None:
     with pytest.raises(UnknownNameError, match=r"known: cnn14, esc10, .*python:FILE.py:FUNCTION"):
         load_model("zzzzzz")

@@ -187,7 +187,7 @@ def test_parts_outside_the_file_are_refused(
     ("clip", "words"),
     [
         (np.zeros(100), "without a rate"),
-        ((np.zeros((2, 4000)), RATE), "more channels than samples"),
+        ((np.zeros((2, 4)), RATE), "more channels than samples"),
         ((np.zeros((2, 3, 4)), RATE), "shape"),
         ((np.array(["a"] * 4000), RATE), "real numbers"),
         ((np.zeros(4000, complex), RATE), "real numbers"),
@@ -221,6 +221,7 @@ def test_bad_arrays_are_refused(clip: object, words: str) -> None:
         {"array": sine().tolist(), "sampling_rate": RATE},
         (torch.from_numpy(sine()).requires_grad_(), RATE),
         (torch.from_numpy(sine())[:, None].requires_grad_(), torch.tensor(RATE)),
+        (torch.from_numpy(sine())[None], RATE),
         {"array": torch.from_numpy(sine()).requires_grad_(), "sampling_rate": RATE},
         Audio(torch.from_numpy(sine()).requires_grad_(), RATE),  # type: ignore[arg-type]
     ],
@@ -229,6 +230,14 @@ def test_pairs_in_either_order_mappings_and_tensors_are_read(clip: Any) -> None:
     found = as_audio(clip)
     np.testing.assert_allclose(found.samples, sine(), rtol=0, atol=1e-7)
     assert (found.rate, found.name, found.notes) == (RATE, "clip", ())
+
+
+def test_channels_first_are_the_same_sound_as_channels_last() -> None:
+    two = np.stack([sine(), 0.5 * sine()])
+    first, last = as_audio((two, RATE)), as_audio((two.T, RATE))
+    np.testing.assert_array_equal(first.samples, last.samples)
+    np.testing.assert_allclose(first.samples, 0.75 * sine(), atol=1e-6)
+    assert first.notes == ("2 channels mixed down to one",)
 
 
 def test_tensors_of_half_precision_are_read() -> None:

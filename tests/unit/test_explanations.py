@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -321,8 +322,15 @@ def test_samples_are_the_same_file_whenever_they_are_written(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "samples",
-    [noise(0), torch.from_numpy(noise(0)), [0.0, 0.5], np.zeros((9, 2), np.int16)],
-    ids=["array", "tensor", "list", "stereo"],
+    [
+        noise(0),
+        torch.from_numpy(noise(0)),
+        [0.0, 0.5],
+        np.zeros((9, 2), np.int16),
+        b"RIFF",
+        io.BytesIO(b"a\nb"),
+    ],
+    ids=["array", "tensor", "list", "stereo", "bytes", "file"],
 )
 def test_samples_without_their_rate_are_one_sound(model: Model, samples: Any) -> None:
     with pytest.raises(EarwitnessError, match=r"\(samples, rate\); got \w+ without a rate"):
@@ -331,6 +339,40 @@ def test_samples_without_their_rate_are_one_sound(model: Model, samples: Any) ->
     assert len(found.failures) == 1
     assert not is_single(np.array(["a.wav", "b.wav"]))
     assert not is_single([])
+
+
+def test_numbers_of_numpy_are_numbers(model: Model, tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        "target": np.int64(1), "start": np.float32(0.25), "seed": np.int64(3), "trust": "none"
+    }  # fmt: skip
+    plain = earwitness.explain(
+        model, (noise(0), RATE), "random", target=1, start=0.25, seed=3, trust="none"
+    )
+    one = earwitness.explain(model, (noise(0), RATE), "random", **given)
+    one.save(tmp_path / "one")
+    (other,) = earwitness.explain(
+        model, [(noise(0), RATE)], "random", folder=tmp_path / "many", **given
+    )
+    for found in (one, other):
+        assert found.target == plain.target
+        assert np.array_equal(found.mask.gains, plain.mask.gains)
+
+
+def test_a_path_that_is_none_says_so(model: Model) -> None:
+    sound: Any = (noise(0), RATE)
+    found = earwitness.explain(model, sound, "saliency", trust="none")
+    for work in (
+        lambda: found.save(5), lambda: Explanation.load(5), lambda: Explanations([found]).save(5),
+        lambda: Explanations.load(5), lambda: Explanations([found]).report(5),
+        lambda: earwitness.explain(model, sound, "saliency", folder=5),
+        lambda: earwitness.scan(model, 5), lambda: earwitness.read_audio(5),
+    ):  # fmt: skip
+        with pytest.raises(EarwitnessError, match=r"a path is text or a pathlib\.Path, got int"):
+            work()
+    with pytest.raises(ParameterError, match=r"list_methods\(\), or several; got None"):
+        earwitness.explain(model, sound, None)  # type: ignore[call-overload]
+    with pytest.raises(EarwitnessError, match=r"got float32; .*; and 7,997 more$"):
+        earwitness.scan(model, noise(0)[:8000])
 
 
 def test_the_table_of_a_notebook_is_escaped(model: Model) -> None:

@@ -19,7 +19,7 @@ from earwitness.collecting.sounds import Sound, is_single, on_disk, read_sounds
 from earwitness.collecting.watching import watching
 from earwitness.errors import OutputError, ParameterError
 from earwitness.explanation import Explanation
-from earwitness.files import held
+from earwitness.files import held, reachable
 from earwitness.jobs.explaining import Task, explain_task, lost_task, reason
 from earwitness.jobs.pool import ModelName, run
 from earwitness.jobs.resuming import difference, key_of
@@ -104,9 +104,9 @@ def explain(
     model : Model or str
         What ``wrap`` or ``load_model`` returned, or a name for the latter.
     clip : path, Audio, (samples, rate) or mapping; or several
-        Samples of shape (time,) or (time, channel), full scale ±1; rate in Hz. A mapping has
-        ``array`` and ``sampling_rate``. Several: a folder, a list of sounds and folders, or a
-        pandas DataFrame with a column of paths.
+        Samples of shape (time,), (time, channel) or (channel, time), full scale ±1; rate in Hz. A
+        mapping has ``array`` and ``sampling_rate``. Several: a folder, a list of sounds and
+        folders, or a pandas DataFrame with a column of paths.
     method : str or sequence of str
         Of ``list_methods()``.
     target, versus : label or index, optional
@@ -190,6 +190,8 @@ def explain(
             keep=keep, start=start, end=end, seed=seed, trust=trust, curve=curve, names=names,
             pool=pool, on_passes=on_passes, **options,
         )  # fmt: skip
+    if not isinstance(method, Iterable):
+        raise ParameterError(f"method is a name of list_methods(), or several; got {method!r}")
     methods = (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
     requests = requests_for(methods, options, common)
     for request in requests:
@@ -198,9 +200,10 @@ def explain(
         raise ParameterError(f"jobs is a number of processes from 1 on, got {jobs!r}")
     model = loaded(model)
     check_target(model, requests[0])
+    root = None if folder is None else reachable(folder, OutputError)
     run_of = _Run(model, requests, jobs, progress, on_passes)
     sounds = read_sounds(clip, column, run_of.fail)
-    found = run_of.kept(sounds) if folder is None else run_of.saved(sounds, Path(folder), overwrite)
+    found = run_of.kept(sounds) if root is None else run_of.saved(sounds, root, overwrite)
     if single:
         if not len(found):
             raise OutputError(found.failures[0])

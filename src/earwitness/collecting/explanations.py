@@ -17,9 +17,9 @@ from earwitness.collecting.joined import (
     write_joined,
 )
 from earwitness.collecting.table import COLUMNS, row
-from earwitness.errors import NotApplicableError, ParameterError
+from earwitness.errors import NotApplicableError, OutputError, ParameterError
 from earwitness.explanation import SCHEMA, Explanation
-from earwitness.files import held
+from earwitness.files import held, reachable
 from earwitness.report.folder import ReportFolder
 from earwitness.store import load
 
@@ -112,7 +112,7 @@ class Explanations(Sequence[Explanation]):
         OutputError
             If there are no explanations, or the file is anything else or cannot be written.
         """
-        page = Path(path)
+        page = reachable(path, OutputError)
         if page.suffix.lower() not in (".html", ".htm"):
             raise ParameterError(f"a page is a file with the ending .html, got {page}")
         return write_joined(page, self._entries, on_missing=self.failures.append)
@@ -133,7 +133,7 @@ class Explanations(Sequence[Explanation]):
         """
         if not self._entries:
             raise ParameterError("there are no explanations to save")
-        root = Path(folder)
+        root = reachable(folder, OutputError)
         to = ReportFolder(root, overwrite=overwrite)
         with held(root):
             to.prepare()
@@ -158,7 +158,8 @@ class Explanations(Sequence[Explanation]):
         OutputError
             If one of them holds no explanation.
         """
-        return cls(one for folder in folders for one in explanations_in(Path(folder)))
+        places = [reachable(folder, OutputError) for folder in folders]
+        return cls(one for place in places for one in explanations_in(place))
 
     def _places(self) -> list[tuple[Entry, str, str]]:
         """Return the entries, those of a sound together, with names of the sound and the folder.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from io import IOBase
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,11 @@ def is_single(given: object) -> bool:
 
 
 def _numeric(given: Iterable[Any]) -> bool:
-    """Whether they are numbers: samples that were given without their rate, not several sounds."""
+    """Whether they are samples that were given without their rate, or bytes: not several sounds."""
     kind = getattr(getattr(given, "dtype", None), "kind", None)
     if isinstance(given, Sequence) and len(given):
         return isinstance(given[0], Real)
-    return isinstance(given, Tensor) or (kind is not None and kind in "biuf")
+    return isinstance(given, Tensor | IOBase) or (kind is not None and kind in "biuf")
 
 
 def read_sounds(given: Any, column: str | None, on_failure: Callable[[str], None]) -> list[Sound]:

@@ -195,7 +195,10 @@ def compare(
         keep=keep, start=start, end=end, seed=seed, trust=trust,
     )  # fmt: skip
     check_request(request)
-    first, second = (open_subject(model, one, start=start, end=end, seed=seed) for one in (a, b))
+    first, second = (
+        open_subject(model, one, start=request.start, end=request.end, seed=request.seed)
+        for one in (a, b)
+    )
     if np.array_equal(first.audio.samples, second.audio.samples):
         raise NotApplicableError(
             f"{first.audio.name} and {second.audio.name} are the same sound: the difference of "

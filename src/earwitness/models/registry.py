@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
+import torch
+
 from earwitness.errors import EarwitnessError, ModelError, ParameterError, reason
 from earwitness.models.adapters.registry import ADAPTERS, Adapter, as_text, find_adapter
 from earwitness.models.model import Model
@@ -64,7 +66,11 @@ def list_models() -> list[BuiltIn]:
 
 
 def load_model(
-    name: str, *, device: str = "cpu", optimise: Optimise | None = None, **options: Any
+    name: str,
+    *,
+    device: str | torch.device = "cpu",
+    optimise: Optimise | None = None,
+    **options: Any,
 ) -> Model:
     """Load a model by its name on the command line.
 
@@ -76,8 +82,8 @@ def load_model(
         ``python:FILE.py:FUNCTION``, a function without parameters that returns a wrapped model.
         ``earwitness models`` lists all. Options may follow, as in ``onnx:FILE?rate=16000``. A
         folder that is called as a built-in model is named ``./NAME``.
-    device : str
-        Torch device of its network.
+    device : str or torch.device
+        Where its network is.
     optimise : bool or "compile", optional
         As for ``wrap``; the model's own setting if None.
     **options
@@ -90,6 +96,7 @@ def load_model(
     """
     if not isinstance(name, str):
         raise ModelError(f"a model is named by text, got {name!r}")
+    device = str(device)
     check_device(device)
     place, given = split_name(name)
     if _TRUST not in _declared(place):

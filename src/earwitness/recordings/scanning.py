@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from earwitness.clips import find_with_roots
-from earwitness.errors import AudioError, EarwitnessError, ParameterError
-from earwitness.files import held
+from earwitness.errors import AudioError, EarwitnessError, OutputError, ParameterError
+from earwitness.files import held, reachable
 from earwitness.jobs.pool import ModelName, Pool
 from earwitness.jobs.resuming import key_of
 from earwitness.jobs.targets import label_folders
@@ -48,6 +48,8 @@ from earwitness.report.clip import anchor
 from earwitness.report.sections import find_sections
 from earwitness.stream import Stream
 from earwitness.types import Direction, Request, Trust
+
+_SHOWN = 3  # recordings that failed, in one line
 
 
 def scan(
@@ -115,14 +117,15 @@ def scan(
         If nothing can be scanned; recordings that fail beside others are in ``Scan.failed``.
     """
     model = model if isinstance(model, Model) else load_model(model)
-    places = [recordings] if isinstance(recordings, str | os.PathLike) else list(recordings)
+    if isinstance(recordings, str) or not isinstance(recordings, Iterable):
+        recordings = [recordings]
     targets = (target,) if isinstance(target, str) else tuple(target or ())
     request = Request(
         recommended(model) if method is None else method, options,
         direction=direction if model.task == "regression" else "up", seed=seed, trust=trust,
     )  # fmt: skip
     plan = Plan(Rule(targets, on, off, direction), window, hop, top, request)
-    return run_scan(model, places, plan, output, overwrite=overwrite, on_progress=on_progress)
+    return run_scan(model, recordings, plan, output, overwrite=overwrite, on_progress=on_progress)
 
 
 def run_scan(
@@ -150,10 +153,11 @@ def run_scan(
         require_tables()
     cut = make_cut(model, plan.window, plan.hop)
     failed: list[str] = []
-    root = Path(output)
+    root = reachable(output, OutputError)
     clips = find_with_roots(recordings, failed.append)
     if not clips:
-        raise AudioError("; ".join(failed) or "no recordings given")
+        more = f"; and {len(failed) - _SHOWN:,} more" if len(failed) > _SHOWN else ""
+        raise AudioError("; ".join(failed[:_SHOWN]) + more or "no recordings given")
     several = None if plan.workers == 1 else named
     workers = 1 if several is None else plan.workers
     with held(root), Pool(several or model, workers) as pool:
