@@ -118,4 +118,79 @@ BUGS = {
         'Form(facts["assets"], key.get',
         'Form("", key.get',
     ),
+    "given: samples without a rate are as many sounds": (
+        "collecting/sounds.py",
+        "not isinstance(given, Iterable) or _numeric(given)",
+        "not isinstance(given, Iterable)",
+    ),
+    "given: lines of a file are sounds": (
+        "collecting/sounds.py",
+        "Tensor | IOBase",
+        "Tensor",
+    ),
+    "given: channels first are refused": (
+        "audio.py",
+        "samples = samples.T",
+        "pass",
+    ),
+    "given: numbers of numpy stay what they are": (
+        "types.py",
+        'if getattr(value, "ndim", None) == 0:',
+        "if False:",
+    ),
+    "given: a path may be a number": (
+        "files.py",
+        "if not isinstance(place, str | os.PathLike):",
+        "if False:",
+    ),
+    "given: a device of torch is no device": (
+        "models/registry.py",
+        "device = str(device)",
+        "pass",
+    ),
+    "given: every failure is in the line": (
+        "recordings/scanning.py",
+        "failed[:_SHOWN]",
+        "failed",
+    ),
+    "given: a sound is no model folder": (
+        "models/registry.py",
+        "    if os.path.isfile(name):\n        return ModelError(\n",
+        "    if False:\n        return ModelError(\n",
+    ),
+    "regions: in order of frequency": (
+        "render/labels.py",
+        "cells[k][1].min())",
+        "cells[k][0].min())",
+    ),
+    "regions: one ends where it begins": (
+        "render/labels.py",
+        "columns.max()]",
+        "columns.min()]",
+    ),
+    "regions: the lowest frequency of the highest": (
+        "render/labels.py",
+        "attribution.freqs[rows.max()]",
+        "attribution.freqs[rows.min()]",
+    ),
+    "regions: shares of the mask only": (
+        "render/labels.py",
+        "whole = np.maximum(attribution.values, 0).sum(dtype=np.float64)",
+        "whole = np.maximum(attribution.values * mask.gains, 0).sum(dtype=np.float64)",
+    ),
+    "regions: negative cells are subtracted": (
+        "render/labels.py",
+        "np.maximum(attribution.values[rows, columns], 0)",
+        "attribution.values[rows, columns]",
+    ),
+    "regions: corners part them": (
+        "render/labels.py",
+        "structure=np.ones((3, 3))",
+        "structure=None",
+    ),
+    "train: the weights of the documentation are others": (
+        "train/settings.py",
+        "inside=6.0, size=25.0",
+        "inside=4.0, size=25.0",
+    ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from earwitness.pipeline import explain
 from earwitness.train.contamination import Contamination
 from earwitness.train.explaining import evaluate_batch
 from earwitness.train.lmac import Training, train_lmac
-from earwitness.train.settings import published, split
+from earwitness.train.settings import Settings, published, split
 from earwitness.types import Audio
 from tests.toys import RATE, REGIONS, Magnitude, RegionNet, spectral, waveform
 from tests.training import BOTH, SETTINGS, STRIDE, coarse, place_of_model, trained
@@ -197,6 +198,15 @@ def test_gradients_are_no_longer_than_the_limit(sounds: list[Path]) -> None:
                                       if p.grad is not None]).norm()))  # fmt: skip
     assert norms[0] > 100
     np.testing.assert_allclose(norms[1], 2.0, rtol=1e-3)
+
+
+def test_the_weights_of_the_documentation_are_the_default() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "lmac.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (?:evidence|remainder|size|guidance) \| `--(\w+)` (\d+) \|", text, re.M)
+    weights = Settings().weights
+    assert {name: float(value) for name, value in told} == {
+        name: getattr(weights, name) for name in ("inside", "outside", "size", "guidance")
+    }
 
 
 def test_the_published_settings_are_the_papers() -> None:
