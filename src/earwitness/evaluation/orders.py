@@ -129,7 +129,9 @@ def _rising(key: Key) -> NDArray[np.integer]:
     few, are in the order of their places.
     """
     lowest = key.min()
-    codes = (key - lowest) / max(key.max() - lowest, _TINY) * _CODES
+    codes = key - lowest
+    codes /= max(key.max() - lowest, _TINY)
+    codes *= _CODES
     return np.argsort(codes.astype(np.uint16), axis=None, kind="stable")
 
 

@@ -35,6 +35,26 @@ def storable(values: NDArray[np.floating]) -> FloatArray:
     return rounded.view(np.float32)
 
 
+def places_of(values: FloatArray) -> NDArray[np.uint32]:
+    """Return the place of each storable value among the 2**20 that there are.
+
+    Places of positive values rise with the value, from 1 to 2**19; that of 0 is 0, those of negative
+    values are higher.
+
+    Parameters
+    ----------
+    values : ndarray
+        As ``storable`` returns them.
+
+    Examples
+    --------
+    >>> places_of(np.float32([0.0, 1.0, 1 + 2**-11, -1.0])).tolist()
+    [0, 260096, 260097, 784384]
+    """
+    places: NDArray[np.uint32] = values.view(np.uint32) >> np.uint32(24 - _SIGNIFICANT)
+    return places
+
+
 def storable_gains(gains: Tensor) -> Tensor:
     """Return gains as multiples of 1/4096, rounded to nearest.
 
