@@ -141,4 +141,14 @@ BUGS: Bugs = {
         "20 * np.log10(relative)",
         "10 * np.log10(relative)",
     ),
+    "codes: places of another precision": (
+        "masks/rounding.py",
+        "np.uint32(24 - _SIGNIFICANT)",
+        "np.uint32(25 - _SIGNIFICANT)",
+    ),
+    "codes: a level is above itself": (
+        "report/packing.py",
+        "first = places_of(edges.astype(np.float32))",
+        "first = 1 + places_of(edges.astype(np.float32))",
+    ),
 }

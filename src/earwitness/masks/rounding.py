@@ -38,8 +38,8 @@ def storable(values: NDArray[np.floating]) -> FloatArray:
 def places_of(values: FloatArray) -> NDArray[np.uint32]:
     """Return the place of each storable value among the 2**20 that there are.
 
-    Places of positive values rise with the value, from 1 to 2**19; that of 0 is 0, those of negative
-    values are higher.
+    Places of positive values rise with the value and are below 2**19; that of 0 is 0, and those of
+    negative values are higher.
 
     Parameters
     ----------

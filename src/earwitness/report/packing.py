@@ -92,9 +92,9 @@ def codes_of(values: FloatArray) -> tuple[NDArray[np.uint8], list[float], list[i
     finite = np.isfinite(levels)
     edges = np.unique(levels[finite])
     first = places_of(edges.astype(np.float32))  # of the values from each level on
-    table = np.zeros(2**20, np.uint8)  # the code of every value there is: faster than a search
-    table[: 2**19] = np.repeat(np.arange(len(first) + 1), np.diff(first, prepend=0, append=2**19))
-    codes = table[places_of(stored)]
+    code = np.zeros(2**20, np.uint8)  # of every value there is: faster than a search
+    code[: 2**19] = np.repeat(np.arange(len(first) + 1), np.diff(first, prepend=0, append=2**19))
+    codes = code[places_of(stored)]
     negative = exact < 0
     if negative.any():
         scale = np.percentile(np.abs(exact[exact != 0]), _COLOURS)
