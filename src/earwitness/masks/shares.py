@@ -112,14 +112,14 @@ def _until(attribution: Values, held: Values, wanted: float) -> Values:
 def _thresholds(attribution: Values, held: Values, wanted: Values) -> Values:
     """Return the least attribution that ``_until`` keeps for each of several sums."""
     positive = attribution > 0
-    levels = attribution[positive]
+    levels = np.extract(positive, attribution)  # in half the time of an index
     if not levels.size:
         return np.full(wanted.shape, np.inf)
     if held is attribution:  # a sort of values is several times as fast as one of places
         levels = amounts = np.sort(levels)[::-1]
     else:
         order = np.argsort(levels)[::-1]
-        levels, amounts = levels[order], held[positive][order]
+        levels, amounts = levels[order], np.extract(positive, held)[order]
     # cells of equal attribution are kept together, whichever of them reaches the sum
     last = np.searchsorted(np.cumsum(amounts), wanted * (1 - 1e-9)).clip(max=levels.size - 1)
     return np.where(wanted > 0, levels[last], np.inf)

@@ -97,8 +97,8 @@ def codes_of(values: FloatArray) -> tuple[NDArray[np.uint8], list[float], list[i
     codes = code[places_of(stored)]
     negative = exact < 0
     if negative.any():
-        scale = np.percentile(np.abs(exact[exact != 0]), _COLOURS)
-        depth = np.round(_STEPS * np.minimum(-exact[negative] / scale, 1)).astype(np.int16)
+        scale = np.percentile(np.abs(np.extract(exact, exact)), _COLOURS)
+        depth = np.round(_STEPS * np.minimum(np.extract(negative, -exact) / scale, 1)).astype(np.int16)
         codes[negative] = np.where(depth > 0, 255 - _STEPS + depth, 0)
     means = np.bincount(codes.ravel(), weights=exact.ravel(), minlength=256)
     counts = np.bincount(codes.ravel(), minlength=256)
