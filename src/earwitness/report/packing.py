@@ -98,7 +98,8 @@ def codes_of(values: FloatArray) -> tuple[NDArray[np.uint8], list[float], list[i
     negative = exact < 0
     if negative.any():
         scale = np.percentile(np.abs(np.extract(exact, exact)), _COLOURS)
-        depth = np.round(_STEPS * np.minimum(np.extract(negative, -exact) / scale, 1)).astype(np.int16)
+        shares = np.minimum(np.extract(negative, -exact) / scale, 1)
+        depth = np.round(_STEPS * shares).astype(np.int16)
         codes[negative] = np.where(depth > 0, 255 - _STEPS + depth, 0)
     means = np.bincount(codes.ravel(), weights=exact.ravel(), minlength=256)
     counts = np.bincount(codes.ravel(), minlength=256)
