@@ -193,4 +193,54 @@ BUGS = {
         "inside=6.0, size=25.0",
         "inside=4.0, size=25.0",
     ),
+    "given: explanations are saved over themselves": (
+        "collecting/explanations.py",
+        "if any(one.is_relative_to(root.resolve()) for one in places):",
+        "if False:",
+    ),
+    "given: a mask is a list of indices": (
+        "collecting/explanations.py",
+        "wanted = np.flatnonzero(wanted).tolist()",
+        "pass",
+    ),
+    "given: a number is an index, whatever the labels": (
+        "models/target.py",
+        "if model.labels.index(text) != name:",
+        "if False:",
+    ),
+    "given: one sound by a number of two meanings": (
+        "pipeline.py",
+        "    refuse_numbers(model, request.target, request.versus)\n",
+        "",
+    ),
+    "given: several sounds by a number of two meanings": (
+        "jobs/targets.py",
+        "    refuse_numbers(model, request.target, request.versus)\n",
+        "",
+    ),
+    "given: two sounds by a number of two meanings": (
+        "comparing/comparison.py",
+        "    refuse_numbers(model, request.target, request.versus)\n",
+        "",
+    ),
+    "given: whole numbers of 64 bits are silence": (
+        "samples.py",
+        "if samples.dtype in (np.int64, np.uint64):",
+        "if False:",
+    ),
+    "given: functions are not selected from": (
+        "models/adapters/black_box.py",
+        "return self.inputs.call(self._function, waves.detach().cpu().numpy().astype(np.float32))",
+        "return self._numbers(self.inputs.call(self._function, waves.detach().cpu().numpy()))",
+    ),
+    "given: labels of a tensor are its text": (
+        "models/wrapping.py",
+        'if hasattr(labels, "tolist"):',
+        "if False:",
+    ),
+    "given: explanations are compared by arrays": (
+        "explanation.py",
+        "@dataclass(frozen=True, repr=False, eq=False)\nclass Explanation:",
+        "@dataclass(frozen=True, repr=False)\nclass Explanation:",
+    ),
 }

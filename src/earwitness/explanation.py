@@ -50,7 +50,7 @@ class OutputScore:
     remainder: float | None = None
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
     """Why a model decided what it did about a sound, to hear, to see and to check.
 

@@ -25,7 +25,7 @@ _BLOCK = 4096  # samples per block; pieces outside a block cost nothing in it
 
 def one_by_one(count: int, device: torch.device) -> Iterator[Tensor]:
     """Yield one-hot switches (batch, piece) of all pieces, a few pieces at a time."""
-    yield from torch.eye(count, device=device).split(_AT_ONCE)
+    yield from torch.eye(count, dtype=torch.float32, device=device).split(_AT_ONCE)
 
 
 def same_phase(one: Tensor, other: Tensor) -> bool:
@@ -131,7 +131,7 @@ def sound_mixer(
     area = torch.cat(areas)
     blocks = _Blocks(samples, wave)
     for group in _groups(spans, plane):
-        together = torch.zeros(1, count, device=wave.device).index_fill(1, group, 1.0)
+        together = wave.new_zeros(1, count).index_fill(1, group, 1.0)
         sound = plane.synthesise(gains(together) * change, samples)[0]
         for piece in group.tolist():
             first, last = spans[piece]

@@ -35,7 +35,13 @@ from earwitness.models.declared import declaration_notes
 from earwitness.models.fingerprint import held_fingerprint
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
-from earwitness.models.target import make_target, over, probabilities, reported_score
+from earwitness.models.target import (
+    make_target,
+    over,
+    probabilities,
+    refuse_numbers,
+    reported_score,
+)
 from earwitness.naming import read_names, with_names
 from earwitness.perturbation.background.reference import coarsened
 from earwitness.perturbation.background.registry import AUTO, with_backgrounds
@@ -95,6 +101,7 @@ def explain(
     )  # fmt: skip
     check_request(request)
     model = loaded(model)
+    refuse_numbers(model, request.target, request.versus)
     subject = open_subject(
         model, clip, start=request.start, end=request.end, seed=request.seed, pool=pool
     )

@@ -145,6 +145,11 @@ def as_float(samples: NDArray[np.generic], name: str) -> NDArray[np.float32]:
                 f"{name}: shape {samples.shape} has more channels than samples; give (time, "
                 "channel)"
             )
+    if samples.dtype in (np.int64, np.uint64):
+        raise ParameterError(
+            f"{name}: samples of {samples.dtype} have no full scale; give them as the file has "
+            "them, int16 or int32, or as float with full scale 1"
+        )
     if np.issubdtype(samples.dtype, np.unsignedinteger):
         half = 2.0 ** (8 * samples.dtype.itemsize - 1)
         return ((samples.astype(np.float64) - half) / half).astype(np.float32)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from earwitness.collecting.joined import (
     Entry,
     explanations_in,
@@ -62,10 +64,16 @@ class Explanations(Sequence[Explanation]):
     @overload
     def __getitem__(self, index: int) -> Explanation: ...
     @overload
-    def __getitem__(self, index: slice) -> Explanations: ...
-    def __getitem__(self, index: int | slice) -> Explanation | Explanations:
+    def __getitem__(self, index: slice | Iterable[int]) -> Explanations: ...
+    def __getitem__(self, index: int | slice | Iterable[int]) -> Explanation | Explanations:
+        """Return one, or several: of a slice, of indices, or where a mask of bools is true."""
         if isinstance(index, slice):
             return Explanations(self._entries[index], self.failures)
+        if isinstance(index, Iterable):
+            wanted = list(index)
+            if len(wanted) == len(self) and all(isinstance(k, bool | np.bool_) for k in wanted):
+                wanted = np.flatnonzero(wanted).tolist()
+            return Explanations((self._entries[k] for k in wanted), self.failures)
         entry = self._entries[index]
         return entry if isinstance(entry, Explanation) else load(entry, silent=True)
 
@@ -129,11 +137,17 @@ class Explanations(Sequence[Explanation]):
         Raises
         ------
         OutputError
-            If there is none, or the folder is not empty, or cannot be written.
+            If there is none, or the folder is not empty, or cannot be written, or explanations are
+            read from it.
         """
         if not self._entries:
             raise ParameterError("there are no explanations to save")
         root = reachable(folder, OutputError)
+        places = [one.resolve() for one in self._entries if not isinstance(one, Explanation)]
+        if any(one.is_relative_to(root.resolve()) for one in places):
+            raise OutputError(
+                f"{root}: explanations to save are read from there; choose another folder"
+            )
         to = ReportFolder(root, overwrite=overwrite)
         with held(root):
             to.prepare()

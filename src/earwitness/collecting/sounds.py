@@ -131,6 +131,8 @@ def _column_of(table: Any, column: str | None) -> Any:
     names = [str(name) for name in table.columns]
     known = ", ".join(names) or "none"
     if column is not None:
+        if column in table.columns:  # of a number, perhaps
+            return column
         if column not in names:
             raise ParameterError(f"the table has no column {column!r}; it has {known}")
         return column

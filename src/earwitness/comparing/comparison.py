@@ -18,7 +18,7 @@ from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
-from earwitness.models.target import explained_score, make_target
+from earwitness.models.target import explained_score, make_target, refuse_numbers
 from earwitness.perturbation.background.reference import reference
 from earwitness.pipeline import check_request, explain_subject
 from earwitness.probe import Probe
@@ -195,6 +195,7 @@ def compare(
         keep=keep, start=start, end=end, seed=seed, trust=trust,
     )  # fmt: skip
     check_request(request)
+    refuse_numbers(model, request.target, request.versus)
     first, second = (
         open_subject(model, one, start=request.start, end=request.end, seed=request.seed)
         for one in (a, b)

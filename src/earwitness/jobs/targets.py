@@ -10,13 +10,21 @@ from dataclasses import replace
 from earwitness.errors import NotApplicableError, ParameterError
 from earwitness.files import folder_name
 from earwitness.models.model import Model
-from earwitness.models.target import ABOVE, make_target, output_index, over, probabilities
+from earwitness.models.target import (
+    ABOVE,
+    make_target,
+    output_index,
+    over,
+    probabilities,
+    refuse_numbers,
+)
 from earwitness.subject import Subject
 from earwitness.types import Request
 
 
 def check_target(model: Model, request: Request) -> None:
     """Raise if a model has no such output, or cannot have a threshold."""
+    refuse_numbers(model, request.target, request.versus)
     threshold = threshold_of(model, request)
     labels = (request.versus,) if threshold is not None else (request.target, request.versus)
     for label in labels:

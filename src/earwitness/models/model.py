@@ -123,7 +123,7 @@ class Model(ABC):
                 f"task {self.task!r} does not go with output {output!r}: regression has scores, "
                 "classifiers have logits or probabilities"
             )
-        if not isinstance(rate, int | float | np.number) or not rate > 0 or int(rate) != rate:
+        if not isinstance(rate, int | float | np.number) or not rate > 0 or rate % 1:
             raise ParameterError(f"sample_rate must be a positive whole number, got {rate!r}")
         if labels is None and self.task == "regression":
             labels = ("value",)

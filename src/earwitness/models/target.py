@@ -107,6 +107,22 @@ def output_index(model: Model, name: str | int | np.integer[Any] | None) -> int:
     return name
 
 
+def refuse_numbers(model: Model, *names: object) -> None:
+    """Raise ``ParameterError`` for a whole number that is an index and the label of another output.
+
+    Digits and grades are labels that are numbers, and may be counted from 1.
+    """
+    for name in names:
+        text = str(name)
+        if not isinstance(name, int) or isinstance(name, bool) or text not in model.labels:
+            continue
+        if model.labels.index(text) != name:
+            raise ParameterError(
+                f"{name} is the label of output {model.labels.index(text)} of {model.name}, and no "
+                f"index is meant by it; give the label as text, {text!r}"
+            )
+
+
 def probabilities(model: Model, outputs: Tensor) -> Tensor:
     """Return probabilities (after a softmax or sigmoid) or values, in the shape of the outputs."""
     if model.output != "logits":

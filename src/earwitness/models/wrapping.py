@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -171,7 +172,7 @@ def _readout(
 ) -> dict[str, Any]:
     """Return the read-out, and the facts that follow from it."""
     rate = facts["rate"]
-    if not isinstance(rate, int | float | np.number) or not rate > 0:
+    if not isinstance(rate, int | float | np.number) or not 0 < rate < math.inf:
         return {}  # an invalid rate is refused by the model
     cut = frames_in_samples(frames, float(rate))
     if reference is None:
@@ -198,7 +199,10 @@ def _names(labels: Any) -> Any:
     if isinstance(labels, set | frozenset):
         raise ParameterError("labels: a set has no order; give a list of names")
     if not isinstance(labels, Mapping):
-        return labels
+        if hasattr(labels, "tolist"):  # an array or a tensor, of numbers perhaps
+            labels = labels.tolist()
+        several = isinstance(labels, Iterable) and not isinstance(labels, str)
+        return list(labels) if several else labels
     pairs = list(labels.items())
     if not all(_is_index(key) for key, _ in pairs) or (
         all(isinstance(key, str) and _is_index(value, text=False) for key, value in pairs)

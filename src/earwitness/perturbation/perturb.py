@@ -91,7 +91,9 @@ def perturb(
         nothing = torch.zeros(0, dtype=torch.float64)
         estimate = Estimate(nothing, nothing, nothing, 0.0, 0.0)
     table = _table(probe, decomposition, game, estimate)
-    weights = torch.tensor([piece.weight for piece in table], device=probe.device)
+    weights = torch.tensor(
+        [piece.weight for piece in table], dtype=torch.float32, device=probe.device
+    )
     details = {
         "background": named_background(background, probe.model.task),
         "r2": estimate.r2,

@@ -68,7 +68,7 @@ class Rule:
 
     Attributes
     ----------
-    targets : tuple of str
+    targets : tuple of str or int
         Labels; all if empty.
     on, off : float or None
         Thresholds: probabilities, 0.5 and 0.3 by default; values of a regression, by default those
@@ -77,7 +77,7 @@ class Rule:
         Whether high or low values of a regression stand out.
     """
 
-    targets: tuple[str, ...] = ()
+    targets: tuple[str | int, ...] = ()
     on: float | None = None
     off: float | None = None
     direction: Direction = "down"

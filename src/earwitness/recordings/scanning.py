@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from earwitness.clips import find_with_roots
 from earwitness.errors import AudioError, EarwitnessError, OutputError, ParameterError
 from earwitness.files import held, reachable
@@ -17,6 +19,7 @@ from earwitness.jobs.resuming import key_of
 from earwitness.jobs.targets import label_folders
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
+from earwitness.models.target import refuse_numbers
 from earwitness.pipeline import check_request, count_passes
 from earwitness.recordings.events import Rule, find_events
 from earwitness.recordings.explaining import (
@@ -57,7 +60,7 @@ def scan(
     recordings: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     output: str | os.PathLike[str] = "earwitness-scan",
-    target: str | Iterable[str] | None = None,
+    target: str | int | Iterable[str | int] | None = None,
     window: float | None = None,
     hop: float | None = None,
     on: float | None = None,
@@ -84,7 +87,7 @@ def scan(
         Sound files, and folders of them.
     output : path
         Folder for scores, tables, explanations and the page.
-    target : str or several, optional
+    target : label or index, or several, optional
         Labels to look for; all by default.
     window, hop : float, optional
         Seconds; by default the model's length, and half a window.
@@ -117,9 +120,19 @@ def scan(
         If nothing can be scanned; recordings that fail beside others are in ``Scan.failed``.
     """
     model = model if isinstance(model, Model) else load_model(model)
+    if hasattr(recordings, "columns"):
+        raise ParameterError("give the column of paths of a table: scan(model, table['path'])")
     if isinstance(recordings, str) or not isinstance(recordings, Iterable):
         recordings = [recordings]
-    targets = (target,) if isinstance(target, str) else tuple(target or ())
+    if target is None or (isinstance(target, Iterable) and not isinstance(target, str)):
+        targets = tuple(target or ())
+    else:
+        targets = (target,)
+    refuse_numbers(model, *targets)
+    numbers = {"window": window, "hop": hop, "on": on, "off": off, "top": top}
+    for name, value in numbers.items():
+        if value is not None and not isinstance(value, int | float | np.number):
+            raise ParameterError(f"{name} is a number, got {value!r}")
     request = Request(
         recommended(model) if method is None else method, options,
         direction=direction if model.task == "regression" else "up", seed=seed, trust=trust,

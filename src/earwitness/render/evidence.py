@@ -55,7 +55,7 @@ def render_pieces(
         The last one is the sum of all other pieces, if there are any.
     """
     chosen = strongest([piece.weight for piece in played.table])
-    switches = torch.eye(len(played.table), device=spectrum.device)[chosen]
+    switches = torch.eye(len(played.table), dtype=torch.float32, device=spectrum.device)[chosen]
     if len(played.table) > len(chosen):
         switches = torch.cat([switches, 1 - switches.sum(dim=0, keepdim=True)])
     sounds = [plane.synthesise(played.mix(row[None]) * spectrum, samples) for row in switches]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,12 @@ class BlackBox(Model):
     def __init__(self, function: Callable[[Any], Any], **facts: Any) -> None:
         super().__init__(module=None, **facts)
         self._function = function
+        self._readout = replace(self._readout, numbers=self._numbers)
 
     def _forward(self, waves: Tensor) -> Any:
-        found = self.inputs.call(self._function, waves.detach().cpu().numpy().astype(np.float32))
+        return self.inputs.call(self._function, waves.detach().cpu().numpy().astype(np.float32))
+
+    def _numbers(self, found: Any) -> Tensor:
         outputs = np.asarray(found.detach().cpu() if isinstance(found, Tensor) else found)
         if outputs.dtype.kind not in "buifc":
             raise ModelError(f"{self.name}: outputs must be numbers, got {outputs.dtype}")

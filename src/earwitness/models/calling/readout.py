@@ -27,21 +27,26 @@ class Readout:
         batch (batch x frame, ...), those of the first sound first.
     reference : Tensor or None, shape (samples,)
         A sound; outputs are then embeddings, and their similarity to its embedding is explained.
+    numbers : callable or None
+        From what is selected to a tensor, for a function that is no torch module.
     """
 
     select: Callable[[Any], Any] | None = None
     frames: tuple[int, int] | None = None
     reference: Tensor | None = None
+    numbers: Callable[[Any], Tensor] | None = None
 
     def __call__(self, outputs: Any, batch: int, samples: int) -> Any:
         """Return outputs (batch, ...) of what a network returned for (batch, ..., samples)."""
         if self.select is not None:
             try:
                 outputs = self.select(outputs)
-            except (TypeError, LookupError, AttributeError) as error:
+            except Exception as error:
                 raise ModelError(
                     f"select does not fit what the network returns, {_described(outputs)}: {error}"
                 ) from error
+        if self.numbers is not None:
+            outputs = self.numbers(outputs)
         if self.frames is None or not isinstance(outputs, Tensor):
             return outputs
         count = len(outputs) // batch

@@ -97,8 +97,8 @@ class Product(Pieces):
                 "frequency and one into components"
             )
         device = partitions[0].gains.device
-        whole = torch.ones(1, 1, device=device)
-        gains = [own[kind].gains if kind in own else whole for kind in _KINDS]
+        whole = torch.ones(1, 1, dtype=torch.float32, device=device)
+        gains = [own[kind].gains.float() if kind in own else whole for kind in _KINDS]
         self._shape = shape
         self._components = gains[0] if "components" in own else whole.unsqueeze(0)
         self._rows, self._columns = gains[1:]
