@@ -86,6 +86,7 @@ class Samples:
             notes.append(f"very quiet: the peak is {20 * np.log10(peak):.0f} dB of full scale")
         elif peak > 1.5:
             notes.append(f"above full scale: the peak is +{20 * np.log10(peak):.0f} dB")
+        notes = list(dict.fromkeys(notes))  # a sound may be read once more at another rate
         return Audio(np.ascontiguousarray(samples, np.float32), self.rate, self.name, tuple(notes))
 
     def _check(self) -> None:

@@ -166,3 +166,23 @@ def test_a_column_may_be_named_by_a_number(tmp_path: Path) -> None:
 def test_a_rate_without_an_end_is_refused() -> None:
     with pytest.raises(EarwitnessError, match="sample_rate must be a positive whole number"):
         earwitness.wrap(levels, sample_rate=float("inf"), labels=["a", "b"], output="logits")  # type: ignore[arg-type]
+
+
+def test_a_pair_whose_rate_is_no_number_is_one_sound() -> None:
+    with pytest.raises(ParameterError, match="an array and a number"):
+        earwitness.explain(spectral(), (SOUND, "fast"), "saliency", **PLAIN)  # type: ignore[arg-type]
+
+
+def test_a_note_is_told_once(tmp_path: Path) -> None:
+    silence: Any = (np.zeros(RATE, np.float32), RATE)
+    one = earwitness.explain(spectral(), silence, "energy", **PLAIN)
+    (other,) = earwitness.explain(spectral(), [silence], "energy", folder=tmp_path / "o", **PLAIN)
+    for found in (one, other):
+        assert [note for note in found.notes if "silence" in note] == [
+            "silence: every sample is zero"
+        ]
+
+
+def test_a_window_of_any_number_is_a_plane() -> None:
+    planes = [wrapped(plane=kind(0.05)).plane for kind in (float, np.float32, np.float64)]
+    assert planes[0].n_fft == planes[1].n_fft == planes[2].n_fft

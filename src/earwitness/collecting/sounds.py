@@ -51,7 +51,8 @@ def is_single(given: object) -> bool:
         return not reachable(given, AudioError).is_dir()
     if isinstance(given, tuple):
         several = (str, os.PathLike, Audio, Mapping, tuple)
-        return len(given) == 2 and not any(isinstance(one, several) for one in given)
+        numbers = isinstance(given[0], Iterable) and _numeric(given[0]) if given else False
+        return len(given) == 2 and (numbers or not any(isinstance(one, several) for one in given))
     return isinstance(given, Audio | Mapping) or not isinstance(given, Iterable) or _numeric(given)
 
 

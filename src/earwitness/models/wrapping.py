@@ -235,9 +235,9 @@ def _plane(plane: Plane | float | None, rate: int) -> Plane | None:
             raise ParameterError(f"plane: its rate is {plane.rate} Hz, the model's {rate} Hz")
         return plane
     least = LEAST_WINDOW / rate
-    if not isinstance(plane, int | float) or not least <= plane <= _LONGEST_WINDOW:
+    if not isinstance(plane, int | float | np.number) or not least <= plane <= _LONGEST_WINDOW:
         raise ParameterError(
             f"plane is a Plane, or a window of {least:.2g} to {_LONGEST_WINDOW:g} s at {rate} Hz; "
             f"got {plane!r}"
         )
-    return default_plane(rate, plane)
+    return default_plane(rate, float(plane))
