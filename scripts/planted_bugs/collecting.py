@@ -135,8 +135,8 @@ BUGS = {
     ),
     "given: numbers of numpy stay what they are": (
         "types.py",
-        'if getattr(value, "ndim", None) == 0:',
-        "if False:",
+        'return value.item() if getattr(value, "ndim", None) == 0 else value',
+        "return value",
     ),
     "given: a path may be a number": (
         "files.py",
@@ -200,7 +200,7 @@ BUGS = {
     ),
     "given: a mask is a list of indices": (
         "collecting/explanations.py",
-        "wanted = np.flatnonzero(wanted).tolist()",
+        "wanted = [k for k, chosen in enumerate(wanted) if chosen]",
         "pass",
     ),
     "given: a number is an index, whatever the labels": (
@@ -221,6 +221,16 @@ BUGS = {
     "given: two sounds by a number of two meanings": (
         "comparing/comparison.py",
         "    refuse_numbers(model, request.target, request.versus)\n",
+        "",
+    ),
+    "given: a mask of another length": (
+        "collecting/explanations.py",
+        "if len(wanted) != len(self):",
+        "if False:",
+    ),
+    "given: a scan by a number of two meanings": (
+        "recordings/scanning.py",
+        "    refuse_numbers(model, *targets)\n",
         "",
     ),
     "given: whole numbers of 64 bits are silence": (

@@ -91,9 +91,9 @@ def as_audio(
     ----------
     clip : Audio, (samples, rate), (rate, samples) or mapping
         Samples of shape (time,), (time, channel) or (channel, time), float with full scale ±1, or
-        integers of any width; also a tensor. Up to eight channels are averaged; more are taken for
-        a spectrogram, and refused. A mapping has ``array`` and ``sampling_rate``, as in data sets
-        of Hugging Face.
+        integers of up to 32 bits; also a tensor. Up to eight channels are averaged; more are taken
+        for a spectrogram, and refused. A mapping has ``array`` and ``sampling_rate``, as in data
+        sets of Hugging Face.
     rate : int, optional
         Sampling rate in Hz to resample to.
     longest : float, optional

@@ -94,6 +94,11 @@ class Target:
         return f"{text} from {self.span[0]:g} to {self.span[1]:g} s" if self.span else text
 
 
+def plain_number(value: Any) -> Any:
+    """Return a number of numpy or torch as Python's; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
 @dataclass(frozen=True, repr=False)
 class Request:
     """One explanation to make: everything but the model and the sound.
@@ -146,9 +151,7 @@ class Request:
     def __post_init__(self) -> None:
         """Take numbers of numpy and torch as Python's, which JSON can hold."""
         for one in fields(self):
-            value = getattr(self, one.name)
-            if getattr(value, "ndim", None) == 0:
-                object.__setattr__(self, one.name, value.item())
+            object.__setattr__(self, one.name, plain_number(getattr(self, one.name)))
 
     def __repr__(self) -> str:
         own = {one.name: one.default for one in fields(self)[2:]}  # after method and options

@@ -64,6 +64,9 @@ def test_several_are_chosen_by_indices_and_by_masks(saved: Path) -> None:
     assert [one.clip for one in found[[1, 0]]] == names[::-1]
     assert [one.clip for one in found[np.array([False, True])]] == names[1:]
     assert [one.clip for one in found[pandas.Series([True, False])]] == names[:1]
+    assert [one.clip for one in found[torch.tensor([False, True])]] == names[1:]
+    with pytest.raises(ParameterError, match="mask of 3 is not one of 2 explanations"):
+        found[[True, False, True]]
     assert len(found[[]]) == 0
 
 
@@ -152,6 +155,14 @@ def test_the_arguments_of_a_scan_are_checked(tmp_path: Path) -> None:
     found = earwitness.scan(
         model, table["path"], output=tmp_path / "o", target=1, window=1.0, top=0
     )
+    for number in (np.int64(1), torch.tensor(1), [np.int64(1)]):
+        again: Any = earwitness.scan(
+            model, table["path"], output=tmp_path / "o2", target=number, window=np.float32(1.0),
+            top=0, overwrite=True,
+        )  # fmt: skip
+        assert len(again.events) == len(found.events)
+        with pytest.raises(ParameterError, match="give the label as text, '1'"):
+            earwitness.scan(wrapped(labels=[1, 2]), table["path"], target=number)
     assert not found.failed
     assert {event["label"] for event in found.events} <= {model.labels[1]}
 

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 from earwitness.collecting.joined import (
     Entry,
     explanations_in,
@@ -70,9 +68,13 @@ class Explanations(Sequence[Explanation]):
         if isinstance(index, slice):
             return Explanations(self._entries[index], self.failures)
         if isinstance(index, Iterable):
-            wanted = list(index)
-            if len(wanted) == len(self) and all(isinstance(k, bool | np.bool_) for k in wanted):
-                wanted = np.flatnonzero(wanted).tolist()
+            wanted = list(index.tolist() if hasattr(index, "tolist") else index)
+            if any(isinstance(k, bool) for k in wanted):
+                if len(wanted) != len(self):
+                    raise ParameterError(
+                        f"a mask of {len(wanted)} is not one of {len(self)} explanations"
+                    )
+                wanted = [k for k, chosen in enumerate(wanted) if chosen]
             return Explanations((self._entries[k] for k in wanted), self.failures)
         entry = self._entries[index]
         return entry if isinstance(entry, Explanation) else load(entry, silent=True)

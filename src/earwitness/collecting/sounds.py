@@ -51,17 +51,18 @@ def is_single(given: object) -> bool:
         return not reachable(given, AudioError).is_dir()
     if isinstance(given, tuple):
         several = (str, os.PathLike, Audio, Mapping, tuple)
-        numbers = isinstance(given[0], Iterable) and _numeric(given[0]) if given else False
-        return len(given) == 2 and (numbers or not any(isinstance(one, several) for one in given))
+        return len(given) == 2 and (
+            _numeric(given[0]) or not any(isinstance(one, several) for one in given)
+        )
     return isinstance(given, Audio | Mapping) or not isinstance(given, Iterable) or _numeric(given)
 
 
-def _numeric(given: Iterable[Any]) -> bool:
+def _numeric(given: object) -> bool:
     """Whether they are samples that were given without their rate, or bytes: not several sounds."""
-    kind = getattr(getattr(given, "dtype", None), "kind", None)
     if isinstance(given, Sequence) and len(given):
         return isinstance(given[0], Real)
-    return isinstance(given, Tensor | IOBase) or (kind is not None and kind in "biuf")
+    kind = getattr(getattr(given, "dtype", None), "kind", "")
+    return isinstance(given, Tensor | IOBase) or kind in tuple("biuf")
 
 
 def read_sounds(given: Any, column: str | None, on_failure: Callable[[str], None]) -> list[Sound]:

@@ -118,8 +118,8 @@ def refuse_numbers(model: Model, *names: object) -> None:
             continue
         if model.labels.index(text) != name:
             raise ParameterError(
-                f"{name} is the label of output {model.labels.index(text)} of {model.name}, and no "
-                f"index is meant by it; give the label as text, {text!r}"
+                f"{name} is the label of output {model.labels.index(text)} of {model.name} and "
+                f"could be meant as an index; give the label as text, {text!r}"
             )
 
 

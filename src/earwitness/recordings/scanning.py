@@ -9,8 +9,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from earwitness.clips import find_with_roots
 from earwitness.errors import AudioError, EarwitnessError, OutputError, ParameterError
 from earwitness.files import held, reachable
@@ -50,7 +48,7 @@ from earwitness.recordings.windows import Cut, make_cut
 from earwitness.report.clip import anchor
 from earwitness.report.sections import find_sections
 from earwitness.stream import Stream
-from earwitness.types import Direction, Request, Trust
+from earwitness.types import Direction, Request, Trust, plain_number
 
 _SHOWN = 3  # recordings that failed, in one line
 
@@ -124,14 +122,13 @@ def scan(
         raise ParameterError("give the column of paths of a table: scan(model, table['path'])")
     if isinstance(recordings, str) or not isinstance(recordings, Iterable):
         recordings = [recordings]
-    if target is None or (isinstance(target, Iterable) and not isinstance(target, str)):
-        targets = tuple(target or ())
-    else:
-        targets = (target,)
+    target = plain_number(target)
+    given = [target] if isinstance(target, str) or not isinstance(target, Iterable) else target
+    targets = tuple(plain_number(one) for one in given if one is not None)
     refuse_numbers(model, *targets)
     numbers = {"window": window, "hop": hop, "on": on, "off": off, "top": top}
     for name, value in numbers.items():
-        if value is not None and not isinstance(value, int | float | np.number):
+        if value is not None and not isinstance(plain_number(value), int | float):
             raise ParameterError(f"{name} is a number, got {value!r}")
     request = Request(
         recommended(model) if method is None else method, options,
