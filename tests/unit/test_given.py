@@ -162,7 +162,9 @@ def test_the_arguments_of_a_scan_are_checked(tmp_path: Path) -> None:
         )  # fmt: skip
         assert len(again.events) == len(found.events)
         with pytest.raises(ParameterError, match="give the label as text, '1'"):
-            earwitness.scan(wrapped(labels=[1, 2]), table["path"], target=number)
+            earwitness.scan(
+                wrapped(labels=[1, 2]), table["path"], output=tmp_path / "o3", target=number
+            )
     assert not found.failed
     assert {event["label"] for event in found.events} <= {model.labels[1]}
 
