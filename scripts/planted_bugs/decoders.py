@@ -65,8 +65,8 @@ BUGS = {
     ),
     "sized: the level is left out": (
         "decoders/slim.py",
-        "found + self.loudness * loudness(magnitude)",
-        "found + 0 * self.loudness * loudness(magnitude)",
+        "found + self.loudness * level if",
+        "found + 0 * self.loudness * level if",
     ),
     "sized: the multiple of the level is learnt": (
         "decoders/slim.py",
@@ -75,8 +75,43 @@ BUGS = {
     ),
     "sized: soft gains follow the level": (
         "decoders/slim.py",
-        "        if not self.sized or share is None:\n            return found\n",
-        "        if not self.sized or magnitude is None:\n            return found\n",
+        "leveled = self.sized and share is not None",
+        "leveled = self.sized and magnitude is not None",
+    ),
+    "guided: the contrast has no effect": (
+        "decoders/slim.py",
+        "torch.addcmul(found, slope, contrast, value=_GUIDE)",
+        "torch.addcmul(found, slope, contrast, value=0)",
+    ),
+    "guided: the slopes belong to the other contrast": (
+        "decoders/slim.py",
+        "zip(slopes, contrasts(level), strict=True)",
+        "zip(slopes[::-1], contrasts(level), strict=True)",
+    ),
+    "guided: the bias is added to the slopes too": (
+        "decoders/slim.py",
+        "torch.cat([rows[:, :1] + self.level, rows[:, 1:]], dim=1)",
+        "rows + self.level",
+    ),
+    "guided: a decoder is stored as one of another kind": (
+        "decoders/folder.py",
+        '    if decoder.guided:\n        return "guided"\n',
+        "",
+    ),
+    "guided: the contrast is the level": (
+        "plane/contrast.py",
+        "(level - _mean(level, axis))",
+        "level",
+    ),
+    "guided: the contrast is not clipped": (
+        "plane/contrast.py",
+        ".clamp(_LOWEST, _HIGHEST)",
+        "",
+    ),
+    "guided: the neighbourhood lies after the cell": (
+        "plane/contrast.py",
+        "[*[first] * (count // 2), values, *[last] * (count // 2 - 1)]",
+        "[values, *[last] * (count - 1)]",
     ),
     "sized: the level of the sound matters": (
         "plane/cutting.py",

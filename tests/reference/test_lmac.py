@@ -128,6 +128,55 @@ def test_the_decoder_is_as_described(behind: tuple[HiddenLayer, ...]) -> None:
         np.testing.assert_allclose(found[clip], wanted, atol=2e-5)
 
 
+def slow_contrast(level: Array, axis: int) -> Array:
+    """Return the level minus its mean over 16 cells along an axis, edges repeated, clipped."""
+    level = np.moveaxis(level, axis, 0)
+    found = np.empty_like(level)
+    for k in range(len(level)):
+        around = np.arange(k - 8, k + 8).clip(0, len(level) - 1)
+        found[k] = level[k] - level[around].mean(axis=0)
+    return np.moveaxis(np.minimum(np.maximum(found, -3), 2), 0, axis)
+
+
+def test_the_guided_decoder_is_as_described() -> None:
+    torch.manual_seed(5)
+    decoder = Decoder(LAYERS, TOY_PLANE, (8, 4), sized=True, guided=True).eval()
+    with torch.no_grad():
+        for one in decoder.parameters():
+            one.add_(0.2 * torch.randn(one.shape))
+    maps, conditioning = [torch.randn(1, 6, 3, 5), torch.randn(1, 4, 9, 9)], torch.randn(1, 6)
+    magnitude = torch.rand(1, TOY_PLANE.bins, 17).square() + 1e-3
+    magnitude[0, 5, 6] = 30.0  # a peak that is clipped
+    power = magnitude[0].double().numpy() ** 2
+    level = np.log(np.sqrt(power / power.mean()))
+    parts = decoder.state_dict()
+    found = 0.0
+    for k, factor in enumerate((1.0, slow_contrast(level, 0), slow_contrast(level, 1))):
+        plain = Decoder(LAYERS, TOY_PLANE, (8, 4), sized=True).eval()
+        plain.load_state_dict(
+            {
+                **parts,
+                "last.weight": parts["last.weight"][k : k + 1],
+                "level": parts["level"] if k == 0 else torch.tensor(0.0),
+            }
+        )
+        with torch.no_grad():
+            rows = plain.logits(maps, conditioning, 17)[0].double().numpy()
+        found = found + rows * factor * (1.0 if k == 0 else 0.25)
+    with torch.no_grad():
+        own = decoder(maps, conditioning, 17, magnitude)[0].numpy()
+        louder = decoder(maps, conditioning, 17, 8 * magnitude)[0].numpy()
+        cut = decoder.logits(maps, conditioning, 17, magnitude, torch.tensor([0.1]))
+        flat = decoder.logits(maps, conditioning, 17, 0 * magnitude + 1, torch.tensor([0.1]))
+        sloped = decoder.logits(maps, conditioning, 17, magnitude)
+        unsloped = decoder.logits(maps, conditioning, 17, 0 * magnitude + 1)
+    np.testing.assert_allclose(own, 1 / (1 + np.exp(-found)), atol=2e-5)
+    np.testing.assert_allclose(louder, own, atol=2e-5)  # gains depend on no level
+    # with a share the level is added to the same slopes (the code of the size is the same)
+    leveled = cut - flat - 1.5 * torch.from_numpy(level).float()
+    assert float((sloped - unsloped).abs().max()) > 0.1 < float(leveled.abs().max())
+
+
 def test_tokens_are_unfolded_as_described() -> None:
     torch.manual_seed(3)
     decoder = Decoder(TOKENS, TOY_PLANE, (8,)).eval()

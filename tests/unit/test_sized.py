@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from earwitness.decoders.folder import Explainer, load_explainer, save_explainer
+from earwitness.decoders.folder import (
+    Explainer,
+    load_explainer,
+    make_decoder,
+    save_explainer,
+)
 from earwitness.decoders.objective import Known, Weights, guidance, leak
 from earwitness.decoders.slim import Decoder
 from earwitness.decoders.trained import joined_windows, windows_of
 from earwitness.errors import ParameterError
 from earwitness.layers.finding import find_layers
+from earwitness.models.fingerprint import identity
 from earwitness.models.target import probabilities
 from earwitness.plane.cutting import loudness
 from earwitness.train.explaining import evaluate_batch, evaluate_heard, true_source
@@ -58,6 +64,27 @@ def test_the_share_and_the_level_reach_the_logits(white: Audio) -> None:
     torch.testing.assert_close(soft, plain.sigmoid())
     np.testing.assert_allclose(hard.mean(), 0.1, atol=1e-4)
     assert set(hard.unique().tolist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("kind", ["guided", "sized", "slim"])
+def test_every_kind_of_decoder_is_read_as_it_was_written(
+    kind: str, white: Audio, tmp_path: Path
+) -> None:
+    model = coarse()
+    layers = find_layers(model, samples=24000)
+    torch.manual_seed(0)
+    widths = (8,) * len(layers)
+    decoder = make_decoder(kind, layers, model.plane, widths).eval()
+    about = identity(model)
+    save_explainer(tmp_path, Explainer(decoder, layers, widths, model.plane, about, model.name))
+    wave = torch.from_numpy(white.samples)
+    with model.undisturbed():
+        magnitude = model.plane.analyse(wave[None])[0].abs()
+        given = (model, magnitude, wave, 0)
+        before = Explainer(decoder, layers, widths, model.plane, about, model.name).gains(*given)
+        after = load_explainer(tmp_path).gains(*given)
+    assert json.loads((tmp_path / "decoder.json").read_text())["kind"] == kind
+    torch.testing.assert_close(after, before)
 
 
 @pytest.mark.parametrize("build", [spectral, waveform])

@@ -129,15 +129,17 @@ class Explainer:
 def make_decoder(
     kind: str, layers: Sequence[HiddenLayer], plane: Plane, widths: Sequence[int]
 ) -> Decoder | PublishedDecoder:
-    """Return an untrained decoder: ``sized``, ``slim`` (for soft masks only) or ``published``.
+    """Return an untrained decoder: ``guided``, ``sized``, ``slim`` or ``published``.
+
+    The first two take a share of cells; the others give soft masks only.
 
     Raises
     ------
     NotApplicableError
         If ``kind`` is ``published`` and the layers are not like CNN14's last four blocks.
     """
-    if kind in ("sized", "slim"):
-        return Decoder(layers, plane, widths, sized=kind == "sized")
+    if kind in ("guided", "sized", "slim"):
+        return Decoder(layers, plane, widths, sized=kind != "slim", guided=kind == "guided")
     deepest = layers[0].channels
     if [layer.channels * 2**k for k, layer in enumerate(layers)] != [deepest] * 4 or deepest % 8:
         raise NotApplicableError(
@@ -151,6 +153,8 @@ def make_decoder(
 def _kind_of(decoder: Decoder | PublishedDecoder) -> str:
     if isinstance(decoder, PublishedDecoder):
         return "published"
+    if decoder.guided:
+        return "guided"
     return "sized" if decoder.sized else "slim"
 
 

@@ -16,6 +16,12 @@ multiple ``a`` of the cell's level, and the mask is the share of cells of larges
 decoder serves every size. ``L`` is as coarse as the activations; the level orders the cells within
 them. Learnt by the straight-through gradient, ``a`` ends near 0, where masks are worse. Soft gains
 have no such term, since it does not depend on the model.
+
+A guided decoder upsamples its last map by local linear models of the input, as a guided filter does
+(He, Sun, Tang 2010; learnt: Gharbi et al. 2017): ``L = l + u c_f + v c_t``, with ``l``, ``u`` and
+``v`` of its own bands and frames, and the contrast ``c`` of the cell to its neighbours along
+frequency and along time. So it can keep or remove partials, onsets or the noise between them, which
+bands of the classifier do not resolve.
 """
 
 from __future__ import annotations
@@ -28,6 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.layers.finding import HiddenLayer
+from earwitness.plane.contrast import contrasts
 from earwitness.plane.cutting import cut, loudness
 from earwitness.plane.knots import interpolate
 from earwitness.plane.mel import hz_to_mel, mel_to_hz
@@ -35,6 +42,7 @@ from earwitness.plane.stft import Plane
 
 _BANDS = 16  # that a layer without a frequency axis is unfolded into, per frame
 _BEGIN = 0.25  # initial bias of the map; gains start at 0.73, keeping most of the input
+_GUIDE = 0.25  # of the contrast, which is 1 for few cells
 _STEEP = 4.0  # factor on the logits; reaches gains near 0 and 1 with small weights
 _CONDITIONING_SPREAD = 0.5  # initial standard deviation of scales and shifts
 _LEAST = 1e-12  # root mean square; avoids a division by zero for silent activations
@@ -55,6 +63,8 @@ class Decoder(nn.Module):
         Channels of the decoder at each mapped layer.
     sized : bool
         Whether it takes the share of cells to keep, and levels.
+    guided : bool
+        Whether its logits follow the contrast of the input, and it takes levels.
     """
 
     conditioned = True
@@ -68,9 +78,10 @@ class Decoder(nn.Module):
         widths: Sequence[int],
         *,
         sized: bool = False,
+        guided: bool = False,
     ) -> None:
         super().__init__()
-        self.sized = sized
+        self.sized, self.guided = sized, guided
         channels, self._weighted = layers[0].channels, layers[0].mapped
         layers = [layer for layer in layers if layer.mapped]
         self._tokens = [layer.freq_axis is None for layer in layers]
@@ -88,7 +99,7 @@ class Decoder(nn.Module):
         self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in widths)
         given = channels + (_SIZE_CODE if sized else 0)
         self.asks = nn.ModuleList(nn.Linear(given, 2 * width, bias=False) for width in widths)
-        self.last = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
+        self.last = nn.Conv2d(widths[-1], 3 if guided else 1, 3, padding=1, bias=False)
         self.level = nn.Parameter(torch.tensor(_BEGIN))
         if sized:
             self.register_buffer("loudness", torch.tensor(_LEVEL))  # decoders may have their own
@@ -119,7 +130,7 @@ class Decoder(nn.Module):
         frames : int
             Number of frames of the plane for this sound.
         magnitude : Tensor, shape (batch, freq, frame)
-            Linear magnitude of the input, for a share.
+            Linear magnitude of the input, for a share or a guided decoder.
         share : Tensor, shape (batch,), optional
             Share of cells to keep; gains are then 0 or 1, and gradients pass as through a sigmoid.
         """
@@ -154,14 +165,21 @@ class Decoder(nn.Module):
             scale, shift = self.asks[k](asked)[:, :, None, None].chunk(2, dim=1)
             last = (level * (1 + scale) + shift).relu()
         assert last is not None
-        rows = self.last(last).squeeze(1) + self.level  # (batch, row, frame)
+        rows = self.last(last)
+        rows = torch.cat([rows[:, :1] + self.level, rows[:, 1:]], dim=1)
+        rows = rows.flatten(0, 1)  # (batch * map, row, frame)
         if rows.shape[-1] != frames:
             rows = functional.interpolate(rows, size=frames, mode="linear", align_corners=False)
-        found = self.place @ (_STEEP * rows)
-        if not self.sized or share is None:
+        found, *slopes = (self.place @ (_STEEP * rows)).unflatten(0, (len(asked), -1)).unbind(1)
+        leveled = self.sized and share is not None
+        if not (self.guided or leveled):
             return found
         assert magnitude is not None
-        return found + self.loudness * loudness(magnitude)
+        level = loudness(magnitude)
+        if self.guided:
+            for slope, contrast in zip(slopes, contrasts(level), strict=True):
+                found = torch.addcmul(found, slope, contrast, value=_GUIDE)
+        return found + self.loudness * level if leveled else found
 
 
 def _size(maps: Tensor) -> Tensor:

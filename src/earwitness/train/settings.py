@@ -77,7 +77,7 @@ class Settings(LoopSettings):
         Weights of the terms of the loss.
     others : float in [0, 1]
         Probability that the target is the second output instead of the decided one.
-    decoder : {"sized", "slim", "published"}
+    decoder : {"guided", "sized", "slim", "published"}
     domain : {"linear", "log1p"}
         Domain in which gains multiply the magnitude.
     sizes : (float, float)
@@ -92,7 +92,7 @@ class Settings(LoopSettings):
     contamination: Contamination = field(default_factory=lambda: Contamination(low=-6.0))
     weights: Weights = field(default_factory=lambda: Weights(inside=6.0, size=25.0, guidance=8.0))
     others: float = 0.3
-    decoder: str = "sized"
+    decoder: str = "guided"
     domain: str = "linear"
     sizes: tuple[float, float] = (0.03, 0.3)
     audio: bool = True

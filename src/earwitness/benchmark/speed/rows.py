@@ -189,7 +189,7 @@ def _decoder_row(probe: Probe, repeats: int, bar: float) -> Row:
     model = probe.model
     layers = find_layers(model, samples=probe.samples)
     widths = default_widths(layers)
-    decoder = Decoder(layers, model.plane, widths, sized=True).eval()
+    decoder = Decoder(layers, model.plane, widths, sized=True, guided=True).eval()
     explainer = Explainer(decoder, layers, widths, model.plane, {}, model.name)
     waves = probe.wave.unsqueeze(0)
 
