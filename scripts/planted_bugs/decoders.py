@@ -80,13 +80,8 @@ BUGS = {
     ),
     "guided: the contrast has no effect": (
         "decoders/slim.py",
-        "torch.addcmul(found, slope, contrast, value=_GUIDE)",
-        "torch.addcmul(found, slope, contrast, value=0)",
-    ),
-    "guided: the slopes belong to the other contrast": (
-        "decoders/slim.py",
-        "zip(slopes, contrasts(level), strict=True)",
-        "zip(slopes[::-1], contrasts(level), strict=True)",
+        "torch.addcmul(found, slope[0], contrast(level), value=_GUIDE)",
+        "torch.addcmul(found, slope[0], contrast(level), value=0)",
     ),
     "guided: the bias is added to the slopes too": (
         "decoders/slim.py",
@@ -100,13 +95,13 @@ BUGS = {
     ),
     "guided: the contrast is the level": (
         "plane/contrast.py",
-        "(level - _mean(level, axis))",
+        "level - _mean(_mean(level, 1), 2)",
         "level",
     ),
-    "guided: the contrast is not clipped": (
+    "guided: the contrast is over bins only": (
         "plane/contrast.py",
-        ".clamp(_LOWEST, _HIGHEST)",
-        "",
+        "_mean(_mean(level, 1), 2)",
+        "_mean(level, 1)",
     ),
     "guided: the neighbourhood lies after the cell": (
         "plane/contrast.py",

@@ -128,14 +128,14 @@ def test_the_decoder_is_as_described(behind: tuple[HiddenLayer, ...]) -> None:
         np.testing.assert_allclose(found[clip], wanted, atol=2e-5)
 
 
-def slow_contrast(level: Array, axis: int) -> Array:
-    """Return the level minus its mean over 16 cells along an axis, edges repeated, clipped."""
-    level = np.moveaxis(level, axis, 0)
+def slow_contrast(level: Array) -> Array:
+    """Return the level minus its mean over 16 by 16 cells, with edges repeated."""
     found = np.empty_like(level)
-    for k in range(len(level)):
-        around = np.arange(k - 8, k + 8).clip(0, len(level) - 1)
-        found[k] = level[k] - level[around].mean(axis=0)
-    return np.moveaxis(np.minimum(np.maximum(found, -3), 2), 0, axis)
+    for k, j in np.ndindex(*level.shape):
+        rows = np.arange(k - 8, k + 8).clip(0, level.shape[0] - 1)
+        columns = np.arange(j - 8, j + 8).clip(0, level.shape[1] - 1)
+        found[k, j] = level[k, j] - level[np.ix_(rows, columns)].mean()
+    return found
 
 
 def test_the_guided_decoder_is_as_described() -> None:
@@ -146,12 +146,11 @@ def test_the_guided_decoder_is_as_described() -> None:
             one.add_(0.2 * torch.randn(one.shape))
     maps, conditioning = [torch.randn(1, 6, 3, 5), torch.randn(1, 4, 9, 9)], torch.randn(1, 6)
     magnitude = torch.rand(1, TOY_PLANE.bins, 17).square() + 1e-3
-    magnitude[0, 5, 6] = 30.0  # a peak that is clipped
     power = magnitude[0].double().numpy() ** 2
     level = np.log(np.sqrt(power / power.mean()))
     parts = decoder.state_dict()
     found = 0.0
-    for k, factor in enumerate((1.0, slow_contrast(level, 0), slow_contrast(level, 1))):
+    for k, factor in enumerate((1.0, slow_contrast(level))):
         plain = Decoder(LAYERS, TOY_PLANE, (8, 4), sized=True).eval()
         plain.load_state_dict(
             {

@@ -18,10 +18,9 @@ them. Learnt by the straight-through gradient, ``a`` ends near 0, where masks ar
 have no such term, since it does not depend on the model.
 
 A guided decoder upsamples its last map by local linear models of the input, as a guided filter does
-(He, Sun, Tang 2010; learnt: Gharbi et al. 2017): ``L = l + u c_f + v c_t``, with ``l``, ``u`` and
-``v`` of its own bands and frames, and the contrast ``c`` of the cell to its neighbours along
-frequency and along time. So it can keep or remove partials, onsets or the noise between them, which
-bands of the classifier do not resolve.
+(He, Sun, Tang 2010; learnt: Gharbi et al. 2017): ``L = l + u c``, with ``l`` and ``u`` of its own
+bands and frames, and the contrast ``c`` of the cell to its neighbourhood. So it can keep or remove
+partials and onsets, or the noise between them, which the bands of the classifier do not resolve.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earwitness.layers.finding import HiddenLayer
-from earwitness.plane.contrast import contrasts
+from earwitness.plane.contrast import contrast
 from earwitness.plane.cutting import cut, loudness
 from earwitness.plane.knots import interpolate
 from earwitness.plane.mel import hz_to_mel, mel_to_hz
@@ -99,7 +98,7 @@ class Decoder(nn.Module):
         self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in widths)
         given = channels + (_SIZE_CODE if sized else 0)
         self.asks = nn.ModuleList(nn.Linear(given, 2 * width, bias=False) for width in widths)
-        self.last = nn.Conv2d(widths[-1], 3 if guided else 1, 3, padding=1, bias=False)
+        self.last = nn.Conv2d(widths[-1], 2 if guided else 1, 3, padding=1, bias=False)
         self.level = nn.Parameter(torch.tensor(_BEGIN))
         if sized:
             self.register_buffer("loudness", torch.tensor(_LEVEL))  # decoders may have their own
@@ -170,15 +169,14 @@ class Decoder(nn.Module):
         rows = rows.flatten(0, 1)  # (batch * map, row, frame)
         if rows.shape[-1] != frames:
             rows = functional.interpolate(rows, size=frames, mode="linear", align_corners=False)
-        found, *slopes = (self.place @ (_STEEP * rows)).unflatten(0, (len(asked), -1)).unbind(1)
+        found, *slope = (self.place @ (_STEEP * rows)).unflatten(0, (len(asked), -1)).unbind(1)
         leveled = self.sized and share is not None
         if not (self.guided or leveled):
             return found
         assert magnitude is not None
         level = loudness(magnitude)
         if self.guided:
-            for slope, contrast in zip(slopes, contrasts(level), strict=True):
-                found = torch.addcmul(found, slope, contrast, value=_GUIDE)
+            found = torch.addcmul(found, slope[0], contrast(level), value=_GUIDE)
         return found + self.loudness * level if leveled else found
 
 

@@ -5,38 +5,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_DOUBLINGS = 4  # the mean is over 2^4 cells: 250 Hz, 256 ms on the plane of the default model
-_LOWEST, _HIGHEST = -3.0, 2.0  # -26 and 17 dB; limits the effect of gaps and of single peaks
+_DOUBLINGS = 4  # the mean is over 2^4 bins and frames; 250 Hz, 256 ms for the default model
 
 
-def contrasts(level: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a level minus its mean over neighbouring bins, and minus that over frames.
+def contrast(level: Tensor) -> Tensor:
+    """Return a level minus its mean over 16 bins and 16 frames around each cell.
 
-    The first is large in partials of a steady sound, the second at onsets; both are near 0 within
-    noise. They are clipped to [-3, 2].
+    It is large in partials and at onsets, and near 0 within noise and far from sound.
 
     Parameters
     ----------
     level : Tensor, shape (batch, freq, frame)
         In nepers (``loudness``).
 
-    Returns
-    -------
-    (Tensor, Tensor)
-        Each (batch, freq, frame).
-
     Examples
     --------
     >>> level = torch.zeros(1, 40, 40)
     >>> level[0, 20] = 1.6  # a steady partial
-    >>> over_bins, over_frames = contrasts(level)
-    >>> round(float(over_bins[0, 20, 5]), 4), float(over_frames[0, 20, 5])
-    (1.5, 0.0)
+    >>> found = contrast(level)[0]
+    >>> round(float(found[20, 5]), 4), round(float(found[19, 5]), 4), float(found[0, 5])
+    (1.5, -0.1, 0.0)
     """
-    over_bins, over_frames = (
-        (level - _mean(level, axis)).clamp(_LOWEST, _HIGHEST) for axis in (1, 2)
-    )
-    return over_bins, over_frames
+    return level - _mean(_mean(level, 1), 2)
 
 
 def _mean(values: Tensor, axis: int) -> Tensor:
