@@ -103,6 +103,8 @@ def windows_of(magnitude: Tensor, starts: Sequence[int], hop: int, length: int) 
     They lie where ``joined_windows`` puts them.
     """
     total = magnitude.shape[-1]
+    if len(starts) == 1 and not starts[0] and total == length:
+        return magnitude[None]
     parts = []
     for first in first_frames(starts, hop, length, total):
         inside = magnitude[:, max(first, 0) : max(first + length, 0)]
