@@ -315,15 +315,21 @@ def test_the_shipped_decoder_takes_any_length(seconds: float) -> None:
     np.testing.assert_allclose(total, found.input.samples, atol=1e-5)
 
 
-def test_gains_of_a_window_do_not_depend_on_the_other_windows() -> None:
+@pytest.mark.parametrize("level", [1.0, 9.0, 0.0])  # of the second half
+def test_gains_of_a_window_do_not_depend_on_the_other_windows(level: float) -> None:
     model = load_model("esc10")
     rng = np.random.default_rng(1)
     samples = (0.1 * rng.standard_normal(10 * model.rate)).astype(np.float32)
+    part = (samples[: 5 * model.rate].copy(), model.rate)
+    samples[5 * model.rate :] *= level
+    samples = samples.clip(-1, 1)
     whole = explain(model, (samples, model.rate), "lmac", target="rain", trust="none").mask.gains
-    part = (samples[: 5 * model.rate], model.rate)
     first = explain(model, part, "lmac", target="rain", trust="none").mask.gains
-    # the first frames are heard in the first window alone
-    np.testing.assert_allclose(whole[:, :70], first[:, :70], atol=0.02)
+    # the first frames lie in the first window alone; its last ones hear what follows, and belong
+    # to its normalisation
+    change = np.abs(whole[:, :70].astype(np.float64) - first[:, :70])
+    assert change.mean() < 0.01
+    assert change.max() < 0.1
 
 
 def test_explanations_by_a_decoder_cost_one_pass() -> None:
