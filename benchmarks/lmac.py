@@ -79,9 +79,11 @@ class Condition:
     clips: Callable[[Path], list[Clip]]
 
 
-def mixed(data: Path, level: int, named: bool) -> list[Clip]:
+def mixed(
+    data: Path, level: int, named: bool, *, fold: int = FOLD, count: int = COUNT
+) -> list[Clip]:
     """Return pairs of recordings; the decided class is explained unless the source's is named."""
-    clips = mixtures(data=str(data / "esc10"), folds=[FOLD], levels=[level], count=COUNT,
+    clips = mixtures(data=str(data / "esc10"), folds=[fold], levels=[level], count=count,
                      seconds=SECONDS, seed=SEED)  # fmt: skip
     return clips if named else [Clip(c.name, c.group, None, c.make) for c in clips]
 

@@ -48,15 +48,10 @@ BUGS = {
         "torch.minimum(ramp, ramp.flip(0)) if fade",
         "torch.ones_like(ramp) if fade",
     ),
-    "lmac: one window is not cut to the sound": (
-        "plane/windows.py",
-        "not starts[0] and parts[0].shape[-1] == length",
-        "not starts[0]",
-    ),
-    "lmac: one window of a short sound is not padded": (
+    "lmac: one window is the sound, however long it is": (
         "decoders/trained.py",
-        "not starts[0] and total == length",
-        "not starts[0]",
+        "list(starts) == [0] and length == total",
+        "list(starts) == [0]",
     ),
     "lmac: windows start at the wrong frame": (
         "decoders/trained.py",
@@ -75,8 +70,8 @@ BUGS = {
     ),
     "sized: the level is left out": (
         "decoders/slim.py",
-        "found + self.loudness * level if",
-        "found + 0 * self.loudness * level if",
+        "found + self.loudness * loud if",
+        "found + 0 * self.loudness * loud if",
     ),
     "sized: the multiple of the level is learnt": (
         "decoders/slim.py",
@@ -85,13 +80,13 @@ BUGS = {
     ),
     "sized: soft gains follow the level": (
         "decoders/slim.py",
-        "leveled = self.sized and share is not None",
-        "leveled = self.sized and magnitude is not None",
+        "cut_to_share = self.sized and share is not None",
+        "cut_to_share = self.sized and magnitude is not None",
     ),
     "guided: the contrast has no effect": (
         "decoders/slim.py",
-        "torch.addcmul(found, slope[0], contrast(level), value=_GUIDE)",
-        "torch.addcmul(found, slope[0], contrast(level), value=0)",
+        "torch.addcmul(found, slope[0], contrast(loud), value=_GUIDE)",
+        "torch.addcmul(found, slope[0], contrast(loud), value=0)",
     ),
     "guided: the bias is added to the slopes too": (
         "decoders/slim.py",
@@ -102,6 +97,11 @@ BUGS = {
         "decoders/folder.py",
         '    if decoder.guided:\n        return "guided"\n',
         "",
+    ),
+    "guided: a kind that does not exist is the published one": (
+        "decoders/folder.py",
+        '    if kind != "published":\n',
+        "    if not kind:\n",
     ),
     "guided: the contrast is the level": (
         "plane/contrast.py",

@@ -131,6 +131,8 @@ def test_every_other_batch_is_cut_to_a_share_per_clip(sounds: list[Path]) -> Non
     assert tuned._share(6, generator) is not None  # from the beginning
     with pytest.raises(ParameterError, match=r"shares above 0 and below 1, got 0 to 0\.3"):
         Settings(sizes=(0.0, 0.3))
+    with pytest.raises(ParameterError, match="guided, sized, slim or published, got 'guide'"):
+        make_decoder("guide", find_layers(coarse(), samples=24000), coarse().plane, (8,))
     with pytest.raises(ParameterError, match="as sound in the linear domain"):
         Settings(domain="log1p")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from earwitness.decoders.published import PublishedDecoder, published_layers
 from earwitness.decoders.slim import Decoder
 from earwitness.decoders.trained import joined_windows, layers_of, require_model, windows_of
-from earwitness.errors import ModelError, NotApplicableError
+from earwitness.errors import ModelError, NotApplicableError, ParameterError
 from earwitness.files import read_record, write_json
 from earwitness.layers.activations import activations_of
 from earwitness.layers.finding import HiddenLayer
@@ -135,11 +135,15 @@ def make_decoder(
 
     Raises
     ------
+    ParameterError
+        If there is no such kind.
     NotApplicableError
         If ``kind`` is ``published`` and the layers are not like CNN14's last four blocks.
     """
     if kind in ("guided", "sized", "slim"):
         return Decoder(layers, plane, widths, sized=kind != "slim", guided=kind == "guided")
+    if kind != "published":
+        raise ParameterError(f"decoder is guided, sized, slim or published, got {kind!r}")
     deepest = layers[0].channels
     if [layer.channels * 2**k for k, layer in enumerate(layers)] != [deepest] * 4 or deepest % 8:
         raise NotApplicableError(

@@ -13,9 +13,9 @@ weights that are specific to a class.
 A sized decoder takes the share of cells to keep as well. Without a share the sigmoid of its logits
 ``L`` is a soft mask. With one, cells are ordered by ``z = L + a ln(|X| / rms)``, with a fixed
 multiple ``a`` of the cell's level, and the mask is the share of cells of largest ``z``. So one
-decoder serves every size. ``L`` is as coarse as the activations; the level orders the cells within
-them. Learnt by the straight-through gradient, ``a`` ends near 0, where masks are worse. Soft gains
-have no such term, since it does not depend on the model.
+decoder serves every size. The level orders cells that ``L`` does not tell apart. Learnt by the
+straight-through gradient, ``a`` ends near 0, where masks are worse. Soft gains have no such term,
+since it does not depend on the model.
 
 A guided decoder upsamples its last map by local linear models of the input, as a guided filter does
 (He, Sun, Tang 2010; learnt: Gharbi et al. 2017): ``L = l + u c``, with ``l`` and ``u`` of its own
@@ -170,14 +170,14 @@ class Decoder(nn.Module):
         if rows.shape[-1] != frames:
             rows = functional.interpolate(rows, size=frames, mode="linear", align_corners=False)
         found, *slope = (self.place @ (_STEEP * rows)).unflatten(0, (len(asked), -1)).unbind(1)
-        leveled = self.sized and share is not None
-        if not (self.guided or leveled):
+        cut_to_share = self.sized and share is not None
+        if not (self.guided or cut_to_share):
             return found
         assert magnitude is not None
-        level = loudness(magnitude)
+        loud = loudness(magnitude)
         if self.guided:
-            found = torch.addcmul(found, slope[0], contrast(level), value=_GUIDE)
-        return found + self.loudness * level if leveled else found
+            found = torch.addcmul(found, slope[0], contrast(loud), value=_GUIDE)
+        return found + self.loudness * loud if cut_to_share else found
 
 
 def _size(maps: Tensor) -> Tensor:

@@ -86,6 +86,11 @@ def first_frames(starts: Sequence[int], hop: int, length: int, total: int) -> li
     return [*frames[:-1], max(frames[-1], total - length)] if len(frames) > 1 else frames
 
 
+def _is_whole(starts: Sequence[int], length: int, total: int) -> bool:
+    """Whether there is one window, which is the sound; nothing is copied then."""
+    return list(starts) == [0] and length == total
+
+
 def joined_windows(found: Tensor, starts: Sequence[int], hop: int, total: int) -> Tensor:
     """Cross-fade results (window, row, frame) of windows that start at samples.
 
@@ -93,6 +98,8 @@ def joined_windows(found: Tensor, starts: Sequence[int], hop: int, total: int) -
     -------
     Tensor, shape (row, ``total``)
     """
+    if _is_whole(starts, found.shape[-1], total):
+        return found[0]
     frames = first_frames(starts, hop, found.shape[-1], total)
     return joined(list(found), frames, total, fade=True)
 
@@ -103,7 +110,7 @@ def windows_of(magnitude: Tensor, starts: Sequence[int], hop: int, length: int) 
     They lie where ``joined_windows`` puts them.
     """
     total = magnitude.shape[-1]
-    if len(starts) == 1 and not starts[0] and total == length:
+    if _is_whole(starts, length, total):
         return magnitude[None]
     parts = []
     for first in first_frames(starts, hop, length, total):

@@ -29,8 +29,6 @@ def joined(
     >>> joined([torch.ones(3), 3 * torch.ones(3)], [0, 2], 5).tolist()
     [1.0, 1.0, 2.0, 3.0, 3.0]
     """
-    if len(parts) == 1 and not starts[0] and parts[0].shape[-1] == length:
-        return parts[0]
     parts = [one[..., max(-s, 0) :] for s, one in zip(starts, parts, strict=True)]
     starts = [max(s, 0) for s in starts]
     end = max(length, *(s + one.shape[-1] for s, one in zip(starts, parts, strict=True)))
