@@ -105,7 +105,7 @@ BUGS = {
     ),
     "guided: the contrast is the level": (
         "plane/contrast.py",
-        "level - total / _COUNT**2",
+        "torch.add(level, total, alpha=-1 / _COUNT**2)",
         "level",
     ),
     "guided: the contrast is over bins only": (
@@ -120,8 +120,18 @@ BUGS = {
     ),
     "sized: the level of the sound matters": (
         "plane/cutting.py",
-        "relative = (magnitude / size.clamp(min=_LEAST))",
-        "relative = magnitude",
+        ".log().sub(size.log())",
+        ".log()",
+    ),
+    "sized: silence has a level": (
+        "plane/cutting.py",
+        "least = torch.where(audible, _QUIETEST * size, 1.0)",
+        "least = _QUIETEST * size",
+    ),
+    "sized: quiet cells have the level of louder ones": (
+        "plane/cutting.py",
+        "torch.where(audible, _QUIETEST * size, 1.0)",
+        "torch.where(audible, 30 * _QUIETEST * size, 1.0)",
     ),
     "sized: one cell too many": (
         "plane/cutting.py",

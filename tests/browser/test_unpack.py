@@ -14,7 +14,7 @@ from earwitness.report.packing import (
     kept,
     pack,
     pack_bits,
-    pack_mask,
+    pack_map,
     pack_sound,
 )
 from tests.browser.engine import array, call
@@ -90,11 +90,26 @@ def test_an_own_mask_comes_back(engine: Any, rule: str) -> None:
     if rule != "minmax":
         gains = (kept(codes, cuts, 30) if rule == "30%" else gains > 0.8).astype(np.float32)
     mask = measure_mask(gains, np.ones(SHAPE, np.float32), rule)
-    stored = {"mask": pack_mask(mask, codes, cuts), "map": {"cuts": cuts}}
-    code = "unpackMap(codes).then(codes => ownGains(stored, codes))"
-    found = array(engine, code, stored=stored, codes=pack(codes))
-    # 12 bits: half a step of 1 / 4095
-    np.testing.assert_allclose(found.reshape(SHAPE), gains, rtol=0, atol=0.5 / 4095 + 1e-7)
+    own, packed = pack_map(mask, codes, cuts)
+    stored = {"mask": packed, "map": {**own, "cuts": cuts}}
+    code = "codesOf(stored).then(codes => ownGains(stored, codes))"
+    found = array(engine, code, stored=stored)
+    # 12 bits: half a step of 1 / 4096
+    np.testing.assert_allclose(found.reshape(SHAPE), gains, rtol=0, atol=0.5 / 4096 + 1e-7)
+
+
+def test_the_codes_and_gains_of_a_learned_mask_come_back(engine: Any) -> None:
+    rng = np.random.default_rng(4)
+    values = (np.round(4096 * rng.random(SHAPE) ** 4) / 4096).astype(np.float32)
+    values[0, 0], values[1, 0] = 0, 1
+    codes, _, cuts = codes_of(values)
+    own, packed = pack_map(measure_mask(values, np.ones(SHAPE, np.float32), "soft"), codes, cuts)
+    stored = {"mask": packed, "map": {**own, "cuts": cuts}}
+    assert set(own) == {"by_gain"}
+    found = array(engine, "codesOf(stored)", stored=stored)
+    np.testing.assert_array_equal(found.reshape(SHAPE), codes)
+    found = array(engine, "ownGains(stored)", stored=stored)
+    np.testing.assert_array_equal(found.reshape(SHAPE), values)
 
 
 @pytest.mark.parametrize("samples", [1, 15, 800, 4097])

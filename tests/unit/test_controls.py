@@ -28,9 +28,9 @@ def test_the_control_of_silence_is_as_long_as_the_sound(white: Audio) -> None:
         assert card.controls["silence"].mean.evidence.audio == len(samples)
 
 
-def test_gains_of_learned_masks_are_multiples_of_one_4096th() -> None:
+def test_gains_of_learned_masks_are_multiples_of_one_1024th() -> None:
     found = explain("esc10", scene(16000).mixture, "lmac", trust="none")
-    steps = found.attribution.values * 4096
+    steps = found.attribution.values * 1024
     np.testing.assert_array_equal(steps, np.round(steps))
-    assert len(np.unique(steps)) > 1000
+    assert len(np.unique(steps)) > 900
     np.testing.assert_array_equal(found.mask.gains, found.attribution.values)

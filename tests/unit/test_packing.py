@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +12,10 @@ from numpy.typing import NDArray
 
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.masks.measure import measure_mask
-from earwitness.masks.rounding import storable
+from earwitness.masks.rounding import storable, storable_gains
 from earwitness.pipeline import explain
 from earwitness.render.levels import magnitude_of, spectrogram_codes
-from earwitness.report.packing import codes_of, kept, pack, pack_bits, pack_mask, pack_sound
+from earwitness.report.packing import codes_of, kept, pack, pack_bits, pack_map, pack_sound
 from tests.pages import heard, unpack
 from tests.toys import RATE, additive, spectral
 
@@ -53,7 +56,7 @@ def test_the_dial_keeps_what_the_command_keeps_at_every_percent(name: str) -> No
     for percent in range(1, 101):
         mask = make_mask(values, magnitude, parse_keep(f"{percent}%"))
         np.testing.assert_array_equal(kept(codes, cuts, percent), mask.gains)
-        assert pack_mask(mask, codes, cuts) == {"percent": percent}
+        assert pack_map(mask, codes, cuts)[1] == {"percent": percent}
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -105,12 +108,12 @@ def test_soft_gains_have_twelve_bits_and_binary_ones_one() -> None:
     magnitude, values = rng.random(SHAPE).astype(np.float32), MAPS["normal"]
     codes, _, cuts = codes_of(values)
     soft = make_mask(values, magnitude, parse_keep("minmax"))
-    gains = unpack(pack_mask(soft, codes, cuts)["gains"], "uint16") / 4095
-    np.testing.assert_allclose(gains, soft.gains, atol=0.5 / 4095 + 1e-6)
+    gains = unpack(pack_map(soft, codes, cuts)[1]["gains"], "uint16") / 4096
+    np.testing.assert_allclose(gains, soft.gains, atol=0.5 / 4096 + 1e-6)
     for rule in ("area:10%", "energy:50%", "12.5%", "threshold:0.5+"):
         mask = make_mask(values, magnitude, parse_keep(rule))
         np.testing.assert_array_equal(
-            unpack(pack_mask(mask, codes, cuts)["bits"], "bits"), mask.gains
+            unpack(pack_map(mask, codes, cuts)[1]["bits"], "bits"), mask.gains
         )
 
 
@@ -119,10 +122,31 @@ def test_a_mask_that_is_not_what_its_rule_says_is_held_as_it_is() -> None:
     codes, _, cuts = codes_of(values)
     mask = make_mask(values, magnitude, parse_keep("80%"))
     other = measure_mask(np.roll(mask.gains, 1, axis=0), magnitude, "80%")
-    np.testing.assert_array_equal(unpack(pack_mask(other, codes, cuts)["bits"], "bits"),
+    np.testing.assert_array_equal(unpack(pack_map(other, codes, cuts)[1]["bits"], "bits"),
                                   other.gains)  # fmt: skip
     faded = measure_mask(mask.gains * np.float32(0.5), magnitude, "80%")
-    assert set(pack_mask(faded, codes, cuts)) == {"gains"}
+    assert set(pack_map(faded, codes, cuts)[1]) == {"gains"}
+
+
+def test_the_gains_of_a_learned_mask_are_exact_and_give_its_codes() -> None:
+    rng = np.random.default_rng(12)
+    values = storable_gains(torch.from_numpy(rng.random(SHAPE) ** 4)).numpy().astype(np.float32)
+    codes, _, cuts = codes_of(values)
+    mask = measure_mask(values, np.ones(SHAPE, np.float32), "soft")
+    own, packed = pack_map(mask, codes, cuts)
+    gains = unpack(packed["gains"], "uint16")
+    np.testing.assert_array_equal(gains / 4096, values)
+    by_gain = np.frombuffer(zlib.decompress(base64.b64decode(own["by_gain"])), np.uint8)
+    np.testing.assert_array_equal(by_gain[gains.astype(int)], codes)
+
+
+def test_codes_that_the_gains_do_not_give_are_held() -> None:
+    values = storable(np.linspace(0, 1, 900, dtype=np.float32).reshape(30, 30))
+    codes, _, cuts = codes_of(values)
+    mask = measure_mask(np.maximum(values, np.float32(0.5)), np.ones((30, 30), np.float32), "soft")
+    own, packed = pack_map(mask, codes, cuts)
+    assert set(packed) == {"gains"}
+    np.testing.assert_array_equal(unpack(own["codes"], "uint8"), codes)
 
 
 @pytest.mark.parametrize("level", [1.0, 1e-4, 40.0, 0.0])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SIGNIFICANT = 12  # bits kept of a float32's 24: finer than pictures and masks need, half the size
-_STEPS = 2**12  # of a gain from 0 to 1: 72 dB, more than the page's sounds need
+_STEPS = 2**10  # of a gain from 0 to 1: 60 dB, as much as the sounds of a page are right to
 
 
 def storable(values: NDArray[np.floating]) -> FloatArray:
@@ -56,7 +56,7 @@ def places_of(values: FloatArray) -> NDArray[np.uint32]:
 
 
 def storable_gains(gains: Tensor) -> Tensor:
-    """Return gains as multiples of 1/4096, rounded to nearest.
+    """Return gains as multiples of 1/1024, rounded to nearest.
 
     Most gains of a learned mask are near 0, where 12 significant bits are noise that fills disks.
 
@@ -69,6 +69,6 @@ def storable_gains(gains: Tensor) -> Tensor:
     --------
     >>> import torch
     >>> storable_gains(torch.tensor([1.0, 1 / 3, 1e-5])).tolist()
-    [1.0, 0.333251953125, 0.0]
+    [1.0, 0.3330078125, 0.0]
     """
     return (gains * _STEPS).round() / _STEPS

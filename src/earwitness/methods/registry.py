@@ -102,7 +102,7 @@ class Method:
         return self.cost if isinstance(self.cost, int) else self.cost(options)
 
     def map(self, probe: Probe, options: Mapping[str, Any]) -> Map:
-        """Return the map of the target of a probe; gains are rounded to multiples of 1/4096.
+        """Return the map of the target of a probe; gains are rounded to multiples of 1/1024.
 
         Parameters
         ----------

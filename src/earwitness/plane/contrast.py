@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -35,4 +36,4 @@ def contrast(level: Tensor) -> Tensor:
         for step in (2**k for k in range(_DOUBLINGS)):  # sums of 2, 4, 8 and 16 cells
             left = total.shape[axis] - step
             total = total.narrow(axis, 0, left) + total.narrow(axis, step, left)
-    return level - total / _COUNT**2
+    return torch.add(level, total, alpha=-1 / _COUNT**2)

@@ -23,9 +23,12 @@ def loudness(magnitude: Tensor) -> Tensor:
     >>> loudness(torch.tensor([[[1.0, 1.0]]])).tolist()
     [[[0.0, 0.0]]]
     """
-    size = magnitude.square().mean(dim=(1, 2), keepdim=True).sqrt()
-    relative = (magnitude / size.clamp(min=_LEAST)).clamp(min=_QUIETEST).log()
-    return torch.where(size > _LEAST, relative, 0.0)
+    norm = torch.linalg.vector_norm(magnitude, dim=(1, 2), keepdim=True)
+    size = norm / magnitude[0].numel() ** 0.5
+    audible = size > _LEAST
+    size = torch.where(audible, size, 1.0)
+    least = torch.where(audible, _QUIETEST * size, 1.0)
+    return magnitude.clamp(min=least).log().sub(size.log())
 
 
 def thresholds(logits: Tensor, share: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from earwitness.report.packing import (
     bits_for,
     codes_of,
     pack,
-    pack_mask,
+    pack_map,
     pack_sound,
 )
 from earwitness.scores import TrustCard
@@ -135,6 +135,7 @@ def _explanation(
     audio: bool,
 ) -> dict[str, Any]:
     codes, values, cuts = coded
+    packed, gains = pack_map(one.mask, codes, cuts)
     mask, facts, target = one.mask, one.facts(), one.target
     effect = None if one.trust is None or one.trust.effect is None else one.trust.effect.value
     return {
@@ -148,8 +149,8 @@ def _explanation(
         "score": _score(one),
         "options": facts["options"],
         "keep": mask.rule,
-        "map": {"codes": pack(codes), "values": values, "cuts": cuts},
-        "mask": {**facts["mask"], **pack_mask(mask, codes, cuts)},
+        "map": {**packed, "values": values, "cuts": cuts},
+        "mask": {**facts["mask"], **gains},
         "verdict": facts["verdict"],
         "trust": None if one.trust is None else _trust(one, one.trust),
         "effect": effect,

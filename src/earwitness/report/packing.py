@@ -34,7 +34,7 @@ _STEPS = 8  # of negative values, up to the end of the colour scale
 _COLOURS = 99.5  # percentile of the absolute values at which the colours end
 _PERCENT = np.arange(1, 101)
 _RULE = re.compile(r"(\d+)%")
-_GAINS = 4095  # largest code of a gain
+_GAINS = 4096  # code of a gain of 1; a learned mask has multiples of 1/1024
 _FLAC_RATE = 44100  # Hz, in the header only: a browser then decodes without resampling
 _RIGHT = 1e-6  # -60 dB: most noise in a part of a sound, relative to the part
 _LOOKED_AT = (2, 5, 10, 20, 40, 80)  # percent, of the dial
@@ -114,8 +114,13 @@ def kept(codes: NDArray[np.uint8], cuts: list[int], percent: int) -> NDArray[np.
     return (codes >= cuts[percent]) & (codes <= POSITIVE)
 
 
-def pack_mask(mask: Mask, codes: NDArray[np.uint8], cuts: list[int]) -> dict[str, Any]:
-    """Return gains as ``percent``, if the codes give them, else as ``bits`` or ``gains``.
+def pack_map(
+    mask: Mask, codes: NDArray[np.uint8], cuts: list[int]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the codes of an attribution, and the gains of its mask.
+
+    Gains are ``percent``, if the codes give them, else ``bits`` or ``gains``. Codes are ``codes``,
+    or ``by_gain``, the code of each gain, if the gains give them, as those of a learned mask do.
 
     Parameters
     ----------
@@ -125,11 +130,15 @@ def pack_mask(mask: Mask, codes: NDArray[np.uint8], cuts: list[int]) -> dict[str
     plain = _RULE.fullmatch(mask.rule)
     percent = int(plain[1]) if plain else 0
     if 1 <= percent <= 100 and np.array_equal(mask.gains, kept(codes, cuts, percent)):
-        return {"percent": percent}
+        return {"codes": pack(codes)}, {"percent": percent}
     if not ((mask.gains > 0) & (mask.gains < 1)).any():
-        return {"bits": pack_bits(mask.gains > 0)}
+        return {"codes": pack(codes)}, {"bits": pack_bits(mask.gains > 0)}
     gains = np.round(mask.gains * _GAINS).astype(np.uint16)
-    return {"gains": pack(gains)}
+    by_gain = np.zeros(_GAINS + 1, np.uint8)
+    by_gain[gains] = codes
+    given = np.array_equal(by_gain[gains], codes)
+    own = {"by_gain": _text(_deflated(by_gain))} if given else {"codes": pack(codes)}
+    return own, {"gains": pack(gains)}
 
 
 def pack_sound(samples: FloatArray, bits: int = 16) -> dict[str, Any]:

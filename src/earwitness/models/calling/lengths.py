@@ -102,6 +102,8 @@ class Lengths:
         data : Tensor, shape (batch, ..., time)
         shortest, longest : int or None
             In units of the last axis.
+        evaluate : callable
+            It must not modify its input, which may be ``data`` itself.
         """
         return torch.cat(list(self._outputs(data, shortest, longest, evaluate, _TOGETHER)))
 
@@ -121,8 +123,9 @@ class Lengths:
         size = min(longest or data.shape[-1], data.shape[-1])
         for first in range(0, len(starts), together or len(starts)):
             some = starts[first : first + (together or len(starts))]
-            parts = torch.stack([data[..., start : start + size] for start in some])
-            yield evaluate(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+            parts = [data[..., start : start + size] for start in some]
+            inputs = torch.cat(parts) if len(parts) > 1 else parts[0].contiguous()
+            yield evaluate(inputs).unflatten(0, (len(parts), len(data)))
 
     def read(
         self,

@@ -39,7 +39,7 @@ async function soundsOf(which = {}) {
     const known = clip.explanations.map(one => `${one.label} by ${one.method}`).join(", ");
     throw new Error(`the explanations are ${known}; got ${target ?? "any target"} by ${method ?? "any method"}`);
   }
-  const codes = await unpackMap(explanation.map.codes);
+  const codes = await codesOf(explanation);
   const gains = percent === null ? await ownGains(explanation, codes) : dialGains(codes, explanation.map.cuts, percent);
   const evidence = synthesise(spectrum, gains, clip.plane, samples.length);
   return { evidence, remainder: difference(samples, evidence) };

@@ -78,7 +78,7 @@ async function decodeClip(clip) {
 async function mapOf(one, k) {
   const explanation = one.clip.explanations[k];
   one.maps[k] ??= (async () => {
-    const codes = await unpackMap(explanation.map.codes);
+    const codes = await codesOf(explanation);
     return { codes, top: strongest(codes, explanation.map.values), own: await ownGains(explanation, codes, one.clip.plane) };
   })();
   return one.maps[k];
