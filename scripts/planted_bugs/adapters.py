@@ -83,6 +83,11 @@ BUGS = {
         '**{"batch": batch, **facts}',
         "**facts",
     ),
+    "model: a network overwrites the sound": (
+        "models/model.py",
+        "outputs = forward(data.clone())",
+        "outputs = forward(data)",
+    ),
     "length: silence before a sound is not counted": (
         "models/model.py",
         "(start - before, min(",
