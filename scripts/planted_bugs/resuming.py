@@ -44,6 +44,31 @@ BUGS = {
         "report/folder.py", "for part in parts if is_ours(place / part)]\n            files",
         "for part in parts]\n            files",
     ),
+    "safety: earlier results are lost when nothing can be explained": (
+        "report/folder.py",
+        "        if self._earlier and not self.explained:\n",
+        "        if False:\n",
+    ),
+    "safety: what a killed run set aside is lost": (
+        "report/folder.py",
+        "if self._earlier and not self._any_explained():",
+        "if False:",
+    ),
+    "safety: a killed run's results are replaced by those before": (
+        "report/folder.py",
+        "if self._earlier and not self._any_explained():",
+        "if self._earlier:",
+    ),
+    "safety: what was replaced stays": (
+        "report/folder.py",
+        "            self._earlier.drop()\n        except",
+        "            pass\n        except",
+    ),
+    "safety: a scan of nothing replaces one": (
+        "recordings/scanning.py",
+        "            folder.discard()\n",
+        "",
+    ),
     "safety: any page is replaced": (
         "report/record.py", "if os.path.lexists(page) and not _is_page(page):",
         "if False:",

@@ -23,6 +23,7 @@ try:
 except ImportError:  # not on Windows, where two runs are not told apart
     fcntl = None  # type: ignore[assignment]
 
+_ASIDE = ".earwitness-earlier"
 _PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
 
 
@@ -113,6 +114,42 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+class SetAside:
+    """Files of a folder that are kept in a folder within it, until what replaces them is there.
+
+    Parameters
+    ----------
+    root : Path
+        Held by the caller (``held``).
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self._place = root, root / _ASIDE
+
+    def __bool__(self) -> bool:
+        return self._place.is_dir()
+
+    def take(self, path: Path) -> None:
+        """Move a file there, if it exists."""
+        if os.path.lexists(path):
+            to = self._place / path.relative_to(self.root)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(to)
+
+    def restore(self) -> None:
+        """Move all files back."""
+        for path in sorted(self._place.rglob("*")):
+            if not path.is_dir() or path.is_symlink():
+                to = self.root / path.relative_to(self._place)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(to)
+        self.drop()
+
+    def drop(self) -> None:
+        """Remove them."""
+        shutil.rmtree(self._place, ignore_errors=True)
 
 
 @contextmanager

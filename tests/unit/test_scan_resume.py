@@ -90,6 +90,25 @@ def test_a_scan_that_depends_on_something_else_is_not_gone_on_with(
     assert (code, spans(rows)) == (0, TRUTH[:1])
 
 
+def test_a_scan_of_nothing_readable_replaces_nothing(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan(capsys, str(recording), "--method", "energy")
+    root = Path("earwitness-scan")
+
+    def contents() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+    before = contents()
+    Path("text.wav").write_text("no sound")
+    code, _, err = scan(capsys, "text.wav", "--overwrite")
+    assert (code, err.count("text.wav")) == (2, 1)
+    assert contents() == before
+    scan(capsys, str(recording), "--top", "0", "--overwrite")
+    assert not list(root.rglob("explanation.json"))
+    assert not [path for path in root.iterdir() if path.name.startswith(".")]
+
+
 def test_a_folder_of_something_else_is_left_alone(
     recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -175,6 +175,8 @@ def _explain(folder: ReportFolder, model: Model, cases: Iterator[Case]) -> int:
     finally:
         if folder.explained:
             folder.finish(model)
+        else:
+            folder.discard()
     say(f"page: {folder.page}")
     return 0
 

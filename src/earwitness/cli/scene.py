@@ -37,8 +37,11 @@ def explain_scene(seed: int, output: str, overwrite: bool) -> int:
     folder = ReportFolder(Path(output), overwrite=overwrite)
     with held(folder.root):
         folder.prepare()
-        _explain(model, made, folder, seed)
-        say(f"report: {folder.finish(model)}")
+        try:
+            _explain(model, made, folder, seed)
+            say(f"report: {folder.finish(model)}")
+        finally:
+            folder.discard()
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from earwitness.audio import shown_name
 from earwitness.errors import OutputError
-from earwitness.files import digest_of, folder_name, read_record, sweep, write_json
+from earwitness.files import SetAside, digest_of, folder_name, read_record, sweep, write_json
 from earwitness.jobs.resuming import difference
 from earwitness.recordings.explaining import CLIP
 from earwitness.recordings.scoring import FACTS, LEVELS, SCORES
@@ -52,7 +52,7 @@ class ScanFolder:
     key : mapping
         What scores and explanations depend on besides the recordings.
     overwrite : bool
-        Whether to remove the results of an earlier scan.
+        Whether to replace the results of an earlier scan, when there is a page of new ones.
     """
 
     def __init__(self, root: Path, key: Mapping[str, Any], *, overwrite: bool) -> None:
@@ -60,18 +60,21 @@ class ScanFolder:
         self._recordings: dict[str, dict[str, str]] = {}  # by folder
         self._events: list[str] = []
         self.page = root / PAGE
+        self._earlier = SetAside(root)
 
     def prepare(self) -> None:
-        """Go on with an earlier scan, or remove it.
+        """Go on with an earlier scan, or set it aside.
 
         Raises
         ------
         OutputError
             If the folder holds anything else, or a scan that depends on something else.
         """
+        path = self.root / RECORD
+        if self._earlier and not path.is_file():  # killed before it began
+            self._earlier.restore()
         if not any(self.root.iterdir()):
             return
-        path = self.root / RECORD
         if not path.is_file():
             raise OutputError(f"{self.root}: holds files that are not a scan; {ELSEWHERE}")
         try:
@@ -84,6 +87,8 @@ class ScanFolder:
             raise OutputError(f"{path}: not a record of a scan; {ELSEWHERE}") from None
         check_page(self.root)
         if self._overwrite:
+            self._earlier.drop()
+            self._earlier.take(path)  # first: without it a killed scan is undone
             self._clear(recordings, events)
             return
         other = self._difference(facts["key"])
@@ -136,6 +141,15 @@ class ScanFolder:
         facts = {"key": self._key, "recordings": self._recordings, "events": self._events}
         write_json(self.root / RECORD, {"schema": _SCHEMA, **facts})
 
+    def finish(self) -> None:
+        """Remove the earlier scan, which was set aside."""
+        self._earlier.drop()
+
+    def discard(self) -> None:
+        """Put an earlier scan back, if one was set aside."""
+        if self._earlier:
+            self._earlier.restore()
+
     def _difference(self, there: Any) -> str:
         """Return what differs between an earlier scan's key and this one's, in words."""
         try:
@@ -176,28 +190,27 @@ class ScanFolder:
         return found
 
     def _clear(self, recordings: Iterable[str], events: Iterable[str]) -> None:
-        """Remove what a scan wrote, and the folders that are empty then."""
+        """Set aside what a scan wrote, and remove the folders that are empty then."""
         for place in (self.root / name for name in events):
             for folder in place.iterdir() if place.is_dir() else ():
                 if is_ours(folder):
-                    _remove(own_files(folder))
+                    self._set_aside(own_files(folder))
                     _prune(folder, self.root)
-            _remove(place / name for name in (INPUT, CLIP, SECTION))
+            self._set_aside(place / name for name in (INPUT, CLIP, SECTION))
             _prune(place, self.root)
         for place in (self.root / name for name in recordings):
-            _remove(place / name for name in _OF_RECORDING)
+            self._set_aside(place / name for name in _OF_RECORDING)
             _prune(place, self.root)
-        _remove(self.root / name for name in (PAGE, EVENTS))
+        self._set_aside(self.root / name for name in (PAGE, EVENTS))
+
+    def _set_aside(self, files: Iterable[Path]) -> None:
+        for path in list(files):
+            self._earlier.take(path)
 
 
 def _inner(path: Path, below: Path) -> str:
     inner = path.relative_to(below)
     return "/".join(folder_name(part) for part in (*inner.parent.parts, inner.stem))
-
-
-def _remove(files: Iterable[Path]) -> None:
-    for path in files:
-        path.unlink(missing_ok=True)
 
 
 def _prune(folder: Path, root: Path) -> None:

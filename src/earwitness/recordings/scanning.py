@@ -194,6 +194,7 @@ class _Work:
         places = folder.places(clips)
         scored = self._score(places)
         if not scored:
+            folder.discard()
             raise AudioError("; ".join(self.failed))
         found: Found = []
         for place in scored:
@@ -213,6 +214,7 @@ class _Work:
         write_events(self.root / EVENTS, rows)
         write_scan_page(folder.page, self.root, self.model, cut, self.plan, found, explained,
                         self.failed.append)  # fmt: skip
+        folder.finish()
         verdicts = {str(one.task.folder): one.verdict for one in explained.values()}
         return Scan(rows, verdicts, self.failed, folder.page)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from earwitness.errors import OutputError
 from earwitness.explanation import Explanation
-from earwitness.files import digest_of, folder_name, replacing, sweep, write_json
+from earwitness.files import SetAside, digest_of, folder_name, replacing, sweep, write_json
 from earwitness.models.model import Model
 from earwitness.report.clip import anchor
 from earwitness.report.page import Form, ModelFacts, write_page
@@ -47,8 +47,8 @@ class ReportFolder:
     root : Path
         Held by the caller (``files.held``) from ``prepare`` on.
     overwrite : bool
-        Whether to remove the results of earlier runs. Only files of recorded explanations are
-        removed.
+        Whether to replace the results of earlier runs. Only files of recorded explanations are
+        removed, when there is a page of new ones.
     key : mapping, optional
         What the explanations depend on, as plain JSON values, with ``methods``. A folder with the
         same key is gone on with; without a key none is.
@@ -88,6 +88,7 @@ class ReportFolder:
         self._recorded: dict[str, Any] | None = None  # as it is on disk
         self.model: ModelFacts | None = None
         self.page = root / PAGE
+        self._earlier = SetAside(root)
 
     @classmethod
     def reopened(cls, root: Path) -> ReportFolder:
@@ -107,7 +108,7 @@ class ReportFolder:
         return found
 
     def prepare(self) -> None:
-        """Go on with the results of an earlier run, or remove them.
+        """Go on with the results of an earlier run, or set them aside.
 
         Raises
         ------
@@ -116,6 +117,8 @@ class ReportFolder:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            if self._earlier and not self._any_explained():  # a killed run made nothing
+                self._earlier.restore()
             if any(self.root.iterdir()):
                 self._take_over()
             self._record()
@@ -241,14 +244,17 @@ class ReportFolder:
                 (folder.parent / SECTION).unlink(missing_ok=True)
             if former != self._assets:
                 self._clear_assets(former, self._sounds)
+            self._earlier.drop()
         except OSError as error:
             raise OutputError(f"{self.page}: cannot be written ({error.strerror})") from error
         return self.page
 
     def discard(self) -> None:
-        """Remove the folder if nothing but the record is in it."""
+        """Put earlier results back if there are no new ones; remove the folder if it is empty."""
         for name in self._sounds:
             self._prune(self.root / name)
+        if self._earlier and not self.explained:
+            self._earlier.restore()
         if [path.name for path in self.root.iterdir()] == [RECORD]:
             (self.root / RECORD).unlink()
             if self._made:
@@ -312,18 +318,26 @@ class ReportFolder:
         facts = read_facts(self.root, overwrite=self._overwrite)
         check_page(self.root)
         if "own" in facts:  # of an earlier version
-            self._remove(former_files(self.root, facts))
-            self.page.unlink(missing_ok=True)
+            self._set_aside([self.root / RECORD, *former_files(self.root, facts), self.page])
             return
         if not self._overwrite:
             self._compare(facts["key"])
         for name in facts["sounds"]:
             sweep(self.root / name)
         if self._overwrite:
+            self._earlier.drop()
+            self._earlier.take(self.root / RECORD)  # first: without it a killed run is undone
             self._clear(facts["sounds"], facts["parts"])
             self._clear_assets(facts["assets"], facts["sounds"])
             return
         self._adopt(facts)
+
+    def _any_explained(self) -> bool:
+        """Whether the record there names an explanation that is there."""
+        if not (self.root / RECORD).is_file():
+            return False
+        facts = read_facts(self.root, overwrite=False)
+        return any(is_ours(self.root / n / p) for n in facts["sounds"] for p in facts["parts"])
 
     def _adopt(self, facts: Mapping[str, Any]) -> None:
         """Go on with what a record says."""
@@ -358,22 +372,22 @@ class ReportFolder:
         for place in (self.root / name for name in sounds):
             own = [place / part for part in parts if is_ours(place / part)]
             files = [path for folder in own for path in own_files(folder)]
-            self._remove([*files, *([place / INPUT, place / SECTION] if own else [])])
+            self._set_aside([*files, *([place / INPUT, place / SECTION] if own else [])])
             for part in parts:
                 self._prune(place / part)
             self._prune(place)
-        self.page.unlink(missing_ok=True)
+        self._set_aside([self.page])
 
     def _clear_assets(self, assets: str, sounds: Iterable[str]) -> None:
         """Remove the data of sounds from a folder beside the page; empty for none."""
         if assets:
             places = [self.root / name for name in sounds]
-            self._remove(self.root / assets / asset_name(anchor(self.root, p)) for p in places)
+            self._set_aside(self.root / assets / asset_name(anchor(self.root, p)) for p in places)
 
-    def _remove(self, files: Iterable[Path]) -> None:
-        """Remove files, and the folders that are empty then."""
+    def _set_aside(self, files: Iterable[Path]) -> None:
+        """Set files aside, and remove the folders that are empty then."""
         for path in list(files):
-            path.unlink(missing_ok=True)
+            self._earlier.take(path)
             self._prune(path.parent)
 
     def _prune(self, folder: Path) -> None:
