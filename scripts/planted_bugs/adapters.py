@@ -83,6 +83,16 @@ BUGS = {
         '**{"batch": batch, **facts}',
         "**facts",
     ),
+    "model: threads share a network": (
+        "models/model.py",
+        "            _TURN,\n",
+        "            nullcontext(),\n",
+    ),
+    "model: silence is that of an earlier function": (
+        "pipeline.py",
+        "        forget_silence(model)\n",
+        "",
+    ),
     "model: a network overwrites the sound": (
         "models/model.py",
         "outputs = forward(data.clone())",

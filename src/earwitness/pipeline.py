@@ -25,7 +25,7 @@ from earwitness.evaluation.notes import (
     length_notes,
     ultrasound_notes,
 )
-from earwitness.evaluation.trust import card_passes, trust_card
+from earwitness.evaluation.trust import card_passes, forget_silence, trust_card
 from earwitness.explanation import EVERYTHING_ELSE, Explanation, OutputScore
 from earwitness.masks.drawn import read_drawn
 from earwitness.masks.keep import make_mask, parse_keep, share_of
@@ -251,8 +251,9 @@ def stated_options(options: Mapping[str, Any], details: Mapping[str, Any]) -> di
 
 
 def loaded(model: Model | str) -> Model:
-    """Return a model that is given, or named."""
+    """Return a model that is given, or named; it may have changed since the last call."""
     if isinstance(model, Model):
+        forget_silence(model)
         return model
     if not isinstance(model, str):
         raise ParameterError(

@@ -42,7 +42,7 @@ def unknown(
     names, name = list(known), str(name)
     folded = {candidate.lower().replace("_", "-"): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), folded, n=1, cutoff=0.5)
-    hint = f"did you mean {folded[near[0]]!r}?" if near else f"known: {', '.join(names)}"
+    hint = f"did you mean {folded[near[0]]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     if broken:
         hint += f"; not loaded: {', '.join(broken)}"
     return UnknownNameError(f"no {kind} called {name!r}; {hint}")

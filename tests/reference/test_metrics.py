@@ -213,7 +213,7 @@ def test_options_are_passed_on_and_checked() -> None:
     assert METRICS.get("average-increase").of(case, tolerance=1e-5) == 100
     with pytest.raises(UnknownNameError, match="did you mean 'tolerance'"):
         METRICS.get("average-increase").of(case, tolerence=1e-5)
-    with pytest.raises(UnknownNameError, match="it has none"):
+    with pytest.raises(UnknownNameError, match="known: none"):
         METRICS.get("average-drop").of(case, tolerance=1e-5)
 
 

@@ -278,7 +278,7 @@ def test_a_grid_with_a_bad_word_is_refused_in_one_line(
         ('[sounds]\nkind = "folders"', "did you mean 'folder'"),
         ('[sounds]\nkind = "folder"', "folder sounds need the option paths"),
         ('[sounds]\nkind = "folder"\npath = ["x"]', "did you mean 'paths'"),
-        ('[sounds]\nkind = "mixtures"\ndata = "x"\ncount = "all"', "must have the type of 64"),
+        ('[sounds]\nkind = "mixtures"\ndata = "x"\ncount = "all"', "count must be a whole number"),
     ],
 )
 def test_bad_sounds_are_refused(sounds: str, message: str, tmp_path: Path) -> None:

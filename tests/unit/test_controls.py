@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.signals import scene
@@ -34,3 +35,24 @@ def test_gains_of_learned_masks_are_multiples_of_one_1024th() -> None:
     np.testing.assert_array_equal(steps, np.round(steps))
     assert len(np.unique(steps)) > 900
     np.testing.assert_array_equal(found.mask.gains, found.attribution.values)
+
+
+def test_a_function_that_has_changed_since_is_scored_anew() -> None:
+    """As a classifier that is fitted again: its silence has another score then."""
+    rest = [0.1]
+
+    def share(waves: np.ndarray) -> np.ndarray:
+        high = np.minimum(np.abs(waves).mean(axis=1, keepdims=True) + rest[0], 1.0)
+        return np.concatenate([high, 1 - high], axis=1)
+
+    def made() -> Model:
+        return wrap(share, sample_rate=16000, labels=["on", "off"], output="probabilities")
+
+    model, clip = made(), (0.3 * np.ones(8000, np.float32), 16000)
+    for value in (0.1, 0.6):
+        rest[0] = value
+        for one in (model, made()):
+            found = explain(one, clip, "energy", target="on", trust="light")
+            assert found.trust is not None
+            scored = found.trust.controls["silence"].mean.evidence.audio
+            np.testing.assert_allclose(scored, value, atol=1e-6)

@@ -340,3 +340,12 @@ def test_a_degenerate_mask_has_its_own_grade() -> None:
 def test_a_card_of_an_earlier_version_is_not_graded() -> None:
     assert verdict(replace(made_card(0.9), effect=None), SOME) is None
     assert sentence(None) == "Not graded (no trust card)."
+
+
+@pytest.mark.parametrize(("change", "words"), [(0.2, "raise it by at most 0.2"),
+                                               (-0.2, "lower it by at least 0.2")])  # fmt: skip
+def test_the_best_of_several_random_orders_is_told_as_a_limit(change: float, words: str) -> None:
+    card = made_card(0.9, random=change)
+    several = replace(card.controls["random"], draws=8)
+    card = replace(card, controls={**card.controls, "random": several})
+    assert f"random places {words}; " in sentence(verdict(card, SOME))

@@ -17,10 +17,9 @@ from earwitness.explanation import Explanation
 from earwitness.masks.keep import make_mask, parse_keep
 from earwitness.methods.registry import METHODS
 from earwitness.models.model import Model
-from earwitness.models.registry import load_model
 from earwitness.models.target import explained_score, make_target, refuse_numbers
 from earwitness.perturbation.background.reference import reference
-from earwitness.pipeline import check_request, explain_subject
+from earwitness.pipeline import check_request, explain_subject, loaded
 from earwitness.probe import Probe
 from earwitness.subject import Clip, Subject, open_subject
 from earwitness.types import Audio, FloatArray, Request, Target, Trust
@@ -186,7 +185,7 @@ def compare(
     >>> found.explanation.target.label
     'crying_baby'
     """
-    model = model if isinstance(model, Model) else load_model(model)
+    model = loaded(model)
     method = method_for(model, method)
     if "background" in options:
         raise ParameterError("the background of a comparison is the second recording")

@@ -67,6 +67,7 @@ class Clip:
 
 
 _MOST = 1_000_000  # largest number in a table of sounds
+_NOUNS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 Make = Callable[..., list[Clip]]
 
 
@@ -119,9 +120,10 @@ class Maker:
             large = True
         if large:
             default = self.options[name]
-            example = kind if default is inspect.Parameter.empty else f"the type of {default!r}"
+            like = kind if default is inspect.Parameter.empty else f"a value like {default!r}"
             raise ParameterError(
-                f"{self.name}: {name} must have {example}, numbers up to {_MOST:,}; got {value!r}"
+                f"{self.name}: {name} must be {_NOUNS.get(kind, like)}, numbers up to {_MOST:,}; "
+                f"got {value!r}"
             )
 
 

@@ -34,6 +34,7 @@ from earwitness.evaluation.passes import BOTH, Passes, Routes, evaluate
 from earwitness.masks.measure import kept_energy
 from earwitness.metrics.conciseness import effective_area
 from earwitness.models.fingerprint import PerModel
+from earwitness.models.model import Model
 from earwitness.models.target import reported_score
 from earwitness.probe import Probe
 from earwitness.scores import Control, Effect, Outcome, Pair, TrustCard
@@ -158,6 +159,11 @@ def _filled(probe: Probe, masks: Sequence[FloatArray]) -> _Game:
             scores += reported_score(probe.model, outputs, probe.target).tolist()
     nothing, *both = scores
     return _Game(nothing, both[: len(masks)], both[len(masks) :])
+
+
+def forget_silence(model: Model) -> None:
+    """Evaluate silence again: a function may have changed between calls, and has no weights."""
+    _SILENT.forget(model)
 
 
 def _silence(probe: Probe) -> float | None:

@@ -163,15 +163,18 @@ def _comparisons(card: TrustCard, effect: Effect, ties: list[str]) -> list[str]:
     for name, control in card.controls.items():
         if name in _PLACES and effect.share >= WEAK:
             reached = control.effect or 0.0
-            how = _change(card.sign * reached, "it", effect, plural=True)
+            how = _change(card.sign * reached, "it", effect, plural=True, best=control.draws > 1)
             found.append(f"{_PLACES[name]} {how}" + (" too" if name in ties else ""))
         elif name in ties and name not in _PLACES:
             found.append(f"{_SOUNDS[name]} does at least as well")
     return found
 
 
-def _change(change: float, what: str, effect: Effect, *, plural: bool = False) -> str:
-    """Return a change of the score in words; its sign is in the verb."""
+def _change(
+    change: float, what: str, effect: Effect, *, plural: bool = False, best: bool = False
+) -> str:
+    """Return a change of the score, or the largest of some, in words; its sign is in the verb."""
     verb = ("raise" if change >= 0 else "lower") + ("" if plural else "s")
     size = f"{abs(change):.2g}" if abs(change) >= _NOTHING * effect.of else "about 0"
-    return f"{verb} {what} by {size}"
+    limit = ("at most " if change >= 0 else "at least ") if best else ""
+    return f"{verb} {what} by {limit}{size}"

@@ -144,8 +144,7 @@ class Method:
                 )
                 name = FORMER[name]
             if name not in settled:
-                known = settled or {"(it has none)": None}
-                raise unknown(f"option of {self.name}", name, known)
+                raise unknown(f"option of {self.name}", name, settled)
             values[name] = value
         try:
             for name, value in values.items():

@@ -158,7 +158,7 @@ class Metric:
         """
         for name in options:
             if name not in self.options:
-                raise unknown(f"option of {self.name}", name, self.options or {"(it has none)": 0})
+                raise unknown(f"option of {self.name}", name, self.options)
         missing = [field for field in self.given.values() if case.get(field) is None]
         if missing:
             raise ParameterError(f"{self.name} needs {', '.join(missing)}, which the case lacks")

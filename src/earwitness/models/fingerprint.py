@@ -139,6 +139,10 @@ class PerModel(Generic[V]):
             known = self._kept[model] = (name, {})
         return known[1]
 
+    def forget(self, model: Model) -> None:
+        """Clear the cache of a model."""
+        self._kept.pop(model, None)
+
 
 def digest(network: nn.Module) -> str:
     """Return 16 hexadecimal digits that depend on the state dict of a network."""

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from earwitness.types import Longer, Optimise, Output, Pad, Pool, Task
 
 _TASKS = ("single-label", "multi-label", "regression")
 _OUTPUTS = ("logits", "probabilities", "scores")
+_TURN = RLock()  # one thread at a time uses a model
 
 
 class Model(ABC):
@@ -363,11 +365,13 @@ class Model(ABC):
     def undisturbed(self) -> Iterator[None]:
         """Run the model in evaluation mode with a fixed seed; restore all that it may change.
 
-        These are modes, the random state and the process's folder.
+        These are modes, the random state and the process's folder. Other threads wait for the end,
+        because these belong to the process or to a network that models may share.
 
         A model that draws at random makes the same draws in every use.
         """
         with (
+            _TURN,
             same_folder(),
             evaluating(self.parts),
             torch.random.fork_rng(devices=[]),

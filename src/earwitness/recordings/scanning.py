@@ -16,9 +16,8 @@ from earwitness.jobs.pool import ModelName, Pool
 from earwitness.jobs.resuming import key_of
 from earwitness.jobs.targets import label_folders
 from earwitness.models.model import Model
-from earwitness.models.registry import load_model
 from earwitness.models.target import refuse_numbers
-from earwitness.pipeline import check_request, count_passes
+from earwitness.pipeline import check_request, count_passes, loaded
 from earwitness.recordings.events import Rule, find_events
 from earwitness.recordings.explaining import (
     EventTask,
@@ -117,7 +116,7 @@ def scan(
     EarwitnessError
         If nothing can be scanned; recordings that fail beside others are in ``Scan.failed``.
     """
-    model = model if isinstance(model, Model) else load_model(model)
+    model = loaded(model)
     if hasattr(recordings, "columns"):
         raise ParameterError("give the column of paths of a table: scan(model, table['path'])")
     if isinstance(recordings, str) or not isinstance(recordings, Iterable):

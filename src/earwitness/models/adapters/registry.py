@@ -110,7 +110,7 @@ class Adapter:
 
     def _value(self, name: str, value: Any) -> Any:
         if name not in self.declared:
-            raise unknown(f"option of {self.name}:", name, self.declared or ["none"])
+            raise unknown(f"option of {self.name}:", name, self.declared)
         if self.declared[name].type is str and not isinstance(value, numbers.Number | None):
             value = as_text(value)
         return check(self.declared[name], value)
