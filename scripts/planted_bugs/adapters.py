@@ -83,6 +83,11 @@ BUGS = {
         '**{"batch": batch, **facts}',
         "**facts",
     ),
+    "model: outputs that change are not noted": (
+        "models/declared.py",
+        "    if change <= _SAME",
+        "    if 0 * change <= _SAME",
+    ),
     "model: threads share a network": (
         "models/model.py",
         "            _TURN,\n",

@@ -125,6 +125,11 @@ BUGS = {
         "{ ...clip, original: null,",
         "{ ...clip,",
     ),
+    "desk: weak cells of a region do not count": (
+        _DESK + "regions.js",
+        "total += values[code]; blocks[block] += values[code];",
+        "total += values[code]; if (code >= cut) blocks[block] += values[code];",
+    ),
     "desk: the strongest region is the first one": (
         _DESK + "regions.js",
         "found.sort((a, b) => b.sum - a.sum)",

@@ -45,6 +45,16 @@ def test_regions_are_listed_by_their_share(parts: Any) -> None:
     )
     sums = 150 * 200, 60 * 100
     np.testing.assert_allclose([one["share"] for one in found], np.divide(sums, sum(sums)))
+    codes[140:200, 70:80] = 49  # below the cut; many such cells are a part of the sum
+    codes[121:129, 42:58] = 30  # weak cells inside a region belong to it
+    weak = parts.evaluate(
+        "([clip, codes, values]) => strongestRegions(clip, { values, cuts: Array(101).fill(50) },"
+        " Uint8Array.from(codes))",
+        [CLIP, codes.ravel().tolist(), values],
+    )
+    inside = 150 * (200 - 128) + 30 * 128
+    whole = inside + 60 * 100 + 49 * 600
+    np.testing.assert_allclose([one["share"] for one in weak], np.divide((inside, 6000), whole))
     frame, block = HOP / RATE, 2 * HOP / RATE  # edges lie on blocks of two frames, and three bins
     np.testing.assert_allclose(found[0]["t0"], 39.5 * frame, atol=block)
     np.testing.assert_allclose(found[0]["t1"], 59.5 * frame, atol=block)

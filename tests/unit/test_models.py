@@ -382,3 +382,27 @@ def test_a_network_that_overwrites_its_input_leaves_the_sound_alone(kind: str) -
         kept = spectra.clone()
         torch.testing.assert_close(model.from_magnitude(spectra), outputs)
         torch.testing.assert_close(spectra, kept, rtol=0, atol=0)
+
+
+class Changing(nn.Module):
+    """A network whose outputs for a sound change: by a draw, by a count of its calls, or not."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.calls = kind, 0
+
+    def forward(self, waves: Tensor) -> Tensor:
+        self.calls += 1
+        level = waves.abs().mean(dim=1, keepdim=True)
+        change = {"draw": 0.1 * float(torch.rand(1)), "count": 0.01 * self.calls, "none": 0.0}
+        return torch.cat([level, 2 * level + change[self.kind]], dim=1)
+
+
+@pytest.mark.parametrize("kind", ["draw", "count", "none"])
+def test_outputs_that_change_from_call_to_call_are_noted(kind: str) -> None:
+    model = wrap(Changing(kind), sample_rate=RATE, labels=["a", "b"])
+    wave = torch.randn(RATE, generator=torch.Generator().manual_seed(0)).numpy()
+    for trust in ("none", "light"):
+        found = explain(model, (wave, RATE), "energy", trust=trust)  # type: ignore[arg-type]
+        noted = [note for note in found.notes if "from call to call" in note]
+        assert len(noted) == (kind != "none")

@@ -31,7 +31,7 @@ from earwitness.checking.outputs import (
     check_repeats,
     unchecked,
 )
-from earwitness.errors import EarwitnessError, ModelError, OutputShapeError
+from earwitness.errors import EarwitnessError, ModelError, OutputShapeError, reason
 from earwitness.models.adapters.registry import find_adapter
 from earwitness.models.model import Model
 from earwitness.models.registry import split_name
@@ -181,6 +181,9 @@ def _rest(model: Model, waves: Sequence[Tensor], done: Sequence[str]) -> list[Fi
             findings += found if isinstance(found, list) else [found]
         except EarwitnessError as error:
             findings.append(Finding(name, "broken", str(error)))
+        except Exception as error:  # of this check; the others still tell something
+            text = f"could not be checked ({type(error).__name__}: {reason(error)})"
+            findings.append(Finding(name, "broken", text))
     return findings
 
 

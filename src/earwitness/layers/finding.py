@@ -122,7 +122,7 @@ def find_layers(
     found = {
         name: axes
         for name, axes in found.items()
-        if _channels(axes, shapes[name]) == _channels(axes, shorter[name])
+        if _channels(axes, shapes[name]) == _channels(axes, shorter[name]) != 0
     }  # if the channels depend on the length, as in attention weights, a layer cannot be used
     layers = [_layer(name, axes, shapes[name]) for name, axes in found.items() if name in shapes]
     sizes = {one.name: _size(one, found[one.name].shape(shapes[one.name])) for one in layers}
@@ -179,7 +179,11 @@ def _layer(name: str, axes: LayerAxes, shape: torch.Size) -> HiddenLayer:
 
 
 def _channels(axes: LayerAxes, shape: torch.Size) -> int:
-    shape = axes.shape(shape)
+    """Return the number of channels of an output of a shape; 0 if its tokens make no such grid."""
+    try:
+        shape = axes.shape(shape)
+    except RuntimeError:  # of torch, which cannot divide the axis
+        return 0
     rows = 1 if axes.freq_axis is None else shape[axes.freq_axis]
     return shape[1:].numel() // (shape[axes.time_axis or 0] * rows)
 

@@ -2,7 +2,8 @@
 
 A softmax applied twice, or frames taken for classes, make an explanation of something else without
 any error. Both are visible in the outputs: probabilities lie in [0, 1] whatever the sound, and the
-number of frames depends on its length. Each check is made once per set of weights.
+number of frames depends on its length. A model that draws at random, or keeps a state, has other
+outputs in a second call. Each check is made once per set of weights.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from earwitness.models.model import Model
 
 _LEVELS = (0.3, 0.03, 0.003)  # standard deviations of the noises, full scale at 1
 _TOLERANCE = 1e-2  # of sums; half precision rounds to about 1e-3
+_SAME = 1e-3  # of the largest output; libraries do not always round alike
 _LEAST_SECONDS = 0.05  # s, length of a shortened sound
 _NOTES: PerModel[tuple[str, ...]] = PerModel()
 
@@ -39,7 +41,8 @@ def outputs_for(model: Model, wave: Tensor, *, batches: bool = False) -> Tensor:
         outputs = (model.settle if batches else model)(wave.unsqueeze(0))[0]
         known = _NOTES.of(model)
         if not known and bool(outputs.any()):  # zeros only tell nothing
-            known[""] = (*_check_scale(model, wave, outputs), *_check_axes(model, wave, outputs))
+            checks = (_check_scale, _check_axes, _check_repeats)
+            known[""] = tuple(note for check in checks for note in check(model, wave, outputs))
     return outputs
 
 
@@ -97,6 +100,17 @@ def _check_axes(model: Model, wave: Tensor, outputs: Tensor) -> tuple[str, ...]:
         return ()
     text = f"{outputs.shape[0]} outputs in each of {outputs.shape[1]} frames"
     return (f"{text}, by the order of axes (batch, frame, output); labels would confirm it",)
+
+
+def _check_repeats(model: Model, wave: Tensor, outputs: Tensor) -> tuple[str, ...]:
+    """Evaluate the sound once more, with the random state that the first call left."""
+    change = float((model(wave.unsqueeze(0))[0] - outputs).abs().max())
+    if change <= _SAME * float(outputs.abs().max()):
+        return ()
+    return (
+        f"outputs for one sound differ by {change:.2g} from call to call: the model draws at "
+        "random, or keeps a state; every figure is of one call (earwitness check says more)",
+    )
 
 
 def _other_length(model: Model, wave: Tensor) -> Tensor | None:

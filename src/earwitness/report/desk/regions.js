@@ -1,39 +1,44 @@
 // Where the strongest regions of a map lie, for the list of places to hear and for the screen reader.
 
-const REGION_SHARE = 40; // percent of the positive attribution that regions are made of
+const REGION_SHARE = 40; // percent of the positive attribution in the cells that regions are found by
 const MOST_REGIONS = 3;
 
 /**
- * Return the regions of largest attribution: neighbouring blocks of the plane (about 25 ms, a 64th of
- * the frequencies) that hold cells of the dial's mask at 40 %. Each has edges and its share of the sum.
+ * Return the regions of largest attribution, around neighbouring blocks of the plane (about 25 ms, a
+ * 64th of the frequencies) that hold cells of the dial's mask at 40 %. Each has edges, and the share of
+ * the positive attribution between them.
  */
 function strongestRegions(clip, map, codes) {
   const { bins, frames, hop, n_fft: size } = clip.plane, { values, cuts } = map;
   const wide = Math.max(1, Math.round(0.025 * clip.rate / hop)), tall = Math.max(1, Math.round(bins / 64));
   const columns = Math.ceil(frames / wide), blocks = new Float64Array(columns * Math.ceil(bins / tall));
+  const strong = new Uint8Array(blocks.length);
   const cut = Math.max(1, cuts[REGION_SHARE]);
   let total = 0;
   for (let cell = 0; cell < codes.length; cell++) {
     const code = codes[cell];
     if (code < 1 || code >= 200) continue;
-    total += values[code];
-    if (code >= cut) blocks[Math.floor(Math.floor(cell / frames) / tall) * columns + Math.floor(cell % frames / wide)] += values[code];
+    const block = Math.floor(Math.floor(cell / frames) / tall) * columns + Math.floor(cell % frames / wide);
+    total += values[code]; blocks[block] += values[code];
+    if (code >= cut) strong[block] = 1;
   }
   const seen = new Uint8Array(blocks.length), found = [];
   for (let first = 0; first < blocks.length; first++) {
-    if (seen[first] || blocks[first] <= 0) continue;
+    if (seen[first] || !strong[first]) continue;
     const region = { sum: 0, x0: Infinity, x1: 0, y0: Infinity, y1: 0 }, open = [first];
     seen[first] = 1;
     while (open.length) {
       const block = open.pop(), x = block % columns, y = Math.floor(block / columns);
-      region.sum += blocks[block];
       region.x0 = Math.min(region.x0, x); region.x1 = Math.max(region.x1, x + 1);
       region.y0 = Math.min(region.y0, y); region.y1 = Math.max(region.y1, y + 1);
       for (const [dx, dy] of [[-1, 0], [1, 0], [0, -1], [0, 1], [-1, -1], [-1, 1], [1, -1], [1, 1]]) {
         const next = (y + dy) * columns + x + dx;
         if (x + dx < 0 || x + dx >= columns || next < 0 || next >= blocks.length) continue;
-        if (!seen[next] && blocks[next] > 0) { seen[next] = 1; open.push(next); }
+        if (!seen[next] && strong[next]) { seen[next] = 1; open.push(next); }
       }
+    }
+    for (let y = region.y0; y < region.y1; y++) {
+      for (let x = region.x0; x < region.x1; x++) region.sum += blocks[y * columns + x];
     }
     found.push(region);
   }
