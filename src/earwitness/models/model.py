@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from threading import RLock
 from typing import Any
@@ -19,7 +19,7 @@ from earwitness.models.batching import Batching
 from earwitness.models.calling.failures import failure
 from earwitness.models.calling.inputs import Inputs
 from earwitness.models.calling.lengths import Lengths, in_samples
-from earwitness.models.calling.modes import evaluating, frozen
+from earwitness.models.calling.modes import differentiable_kernels, evaluating, frozen
 from earwitness.models.calling.readout import Readout, similarity
 from earwitness.models.frontend import FrontEnd
 from earwitness.models.outputs import check_count, check_values, shaped, value_range
@@ -375,7 +375,7 @@ class Model(ABC):
             same_folder(),
             evaluating(self.parts),
             torch.random.fork_rng(devices=[]),
-            self._differentiable_kernels(),
+            differentiable_kernels(self.parts, self.device),
         ):
             torch.default_generator.manual_seed(0)
             yield
@@ -383,16 +383,6 @@ class Model(ABC):
     def frozen(self) -> AbstractContextManager[None]:
         """Switch off gradients of parameters, and restore them afterwards."""
         return frozen(self.parts)
-
-    def _differentiable_kernels(self) -> AbstractContextManager[None]:
-        """Disable cuDNN for recurrent networks: it has no backward pass in evaluation mode."""
-        recurrent = any(isinstance(m, nn.RNNBase) for part in self.parts for m in part.modules())
-        if not recurrent or self.device.type != "cuda":
-            return nullcontext()
-        cudnn = torch.backends.cudnn
-        return cudnn.flags(
-            enabled=False, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic
-        )
 
     def _first_tensor(self) -> Tensor | None:
         floats = (

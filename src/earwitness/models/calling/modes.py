@@ -1,9 +1,9 @@
-"""Evaluation mode and parameters without gradients, for a while."""
+"""Evaluation mode, parameters without gradients and differentiable kernels, for a while."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -52,6 +52,17 @@ def frozen(parts: Sequence[nn.Module]) -> Iterator[None]:
     finally:
         for one in trainable:
             one.requires_grad_(True)
+
+
+def differentiable_kernels(
+    parts: Sequence[nn.Module], device: torch.device
+) -> AbstractContextManager[None]:
+    """Disable cuDNN for recurrent networks: it has no backward pass in evaluation mode."""
+    recurrent = any(isinstance(m, nn.RNNBase) for part in parts for m in part.modules())
+    if not recurrent or device.type != "cuda":
+        return nullcontext()
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(enabled=False, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic)
 
 
 def sealed(network: nn.Module | None) -> str:
