@@ -58,6 +58,16 @@ BUGS = {
         "wave = scale * torch",
         "wave = 1.0 * torch",
     ),
+    "check: one that fails ends the others": (
+        "checking/report.py",
+        "except Exception as error:  # of this check",
+        "except ZeroDivisionError as error:  # of this check",
+    ),
+    "check: tokens that make no grid end it": (
+        "layers/finding.py",
+        "except RuntimeError:  # of torch",
+        "except ZeroDivisionError:  # of torch",
+    ),
     "check: a stated rate is not read": (
         "checking/lengths.py",
         "    if outer:\n",

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from earwitness.layers.axes import find_axes
+from earwitness.layers.axes import LayerAxes, find_axes
+from earwitness.layers.finding import _channels
+from earwitness.layers.tokens import Tokens
 from earwitness.models.registry import load_model
 from earwitness.models.wrapping import wrap
 from earwitness.models.zoo.checkpoint import default_recipe
@@ -351,3 +353,10 @@ def test_a_module_used_at_places_of_several_sizes_is_passed_over() -> None:
     found = find_axes(model, dict(net.named_children()), 16000)
     assert "first" in found
     assert "relu" not in found
+
+
+def test_an_output_whose_tokens_make_no_grid_has_no_channels() -> None:
+    """As of a network with a state, which has outputs of other lengths than it was asked with."""
+    grid = LayerAxes(2, 1, torch.arange(22.0), torch.arange(8.0), Tokens(1, 0, 0, 8, True))
+    assert _channels(grid, torch.Size([1, 8 * 22, 5])) == 5
+    assert _channels(grid, torch.Size([1, 186, 5])) == 0

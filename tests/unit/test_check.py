@@ -201,6 +201,20 @@ def test_labels_that_are_not_as_many_as_outputs_end_no_check(sound: Path) -> Non
     assert found(report, "gradients").grade == "ok"
 
 
+def test_a_check_that_fails_does_not_end_the_others(
+    sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("sizes do not match\nat line 3")
+
+    monkeypatch.setattr("earwitness.checking.report.check_level", fails)
+    report = checked(declared(Bands().eval()), sound)
+    one = found(report, "level")
+    assert one.grade == "broken"
+    assert one.text.startswith("could not be checked (RuntimeError: sizes do not match")
+    assert found(report, "lengths").grade == "ok"
+
+
 def test_outputs_that_cannot_be_read_are_broken_and_their_reason_is_said(sound: Path) -> None:
     one = found(checked(declared(Pair()), sound), "outputs")
     assert (one.grade, "wrap a module that returns the tensor" in one.text) == ("broken", True)
