@@ -15,6 +15,7 @@ from earwitness.models.frontend import is_linear
 from earwitness.models.model import Model
 from earwitness.models.prepare import Checked, gradients_agree, outputs_agree, prepared
 from earwitness.models.target import explained_score
+from earwitness.plane.stft import modulus
 from earwitness.steps import Steps, chunks, no_gradient
 from earwitness.types import Target
 
@@ -60,7 +61,7 @@ class Probe:
         self.samples = wave.shape[-1]
         self.wave = wave.to(model.device, torch.float32)
         self.spectrum = model.plane.analyse(self.wave.unsqueeze(0))[0]
-        self.magnitude = self.spectrum.abs()
+        self.magnitude = modulus(self.spectrum)
         self._fill(background)
         self.reference: Tensor | None = None  # STFT of another recording, same timing
         self.clock: Callable[[float], float] = float  # from its seconds to those of the recording

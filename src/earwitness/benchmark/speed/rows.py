@@ -38,6 +38,7 @@ from earwitness.models.registry import load_model
 from earwitness.models.target import make_target
 from earwitness.models.zoo.cnn14 import CNN14, cnn14_model
 from earwitness.perturbation.pieces.registry import Sizes, cut
+from earwitness.plane.stft import modulus
 from earwitness.probe import Probe
 from earwitness.provenance import stamp
 
@@ -201,7 +202,7 @@ def _decoder_row(probe: Probe, repeats: int, bar: float) -> Row:
     def explain() -> None:
         with torch.no_grad():
             for _ in range(_AROUND):
-                magnitude = model.plane.analyse(waves)[0].abs()
+                magnitude = modulus(model.plane.analyse(waves)[0])
                 explainer.gains(model, magnitude, probe.wave, probe.target.index)
 
     explain()
