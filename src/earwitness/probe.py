@@ -169,9 +169,8 @@ class Probe:
         other = torch.zeros_like(self.spectrum) if self.background is None else self.background
         mostly = gains.detach().mean(dim=(1, 2)) > 0.5
         part = torch.where(mostly[:, None, None], 1 - gains, gains)
-        base = torch.where(mostly[:, None, None], self.spectrum, other)
-        rest = torch.where(mostly[:, None, None], other, self.spectrum)
-        change = self.model.plane.synthesise(part * (rest - base), self.samples)
+        way = torch.where(mostly[:, None, None], other - self.spectrum, self.spectrum - other)
+        change = self.model.plane.synthesise(part * way, self.samples)
         if self.background is None:
             return torch.where(mostly[:, None], self.wave, 0.0) + change
         off = self.model.plane.synthesise(other.unsqueeze(0), self.samples)
