@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from earwitness.audio import read_audio
 from earwitness.cli.main import main
 from earwitness.cli.train_l2i import l2i_settings
+from earwitness.decoders.components import THRESHOLD
 from earwitness.decoders.dictionary import Array, DictionarySettings
 from earwitness.decoders.interpreter import Interpreter, load_interpreter, save_interpreter
 from earwitness.errors import ModelError, NotApplicableError, OutputError, ParameterError
@@ -70,7 +71,7 @@ def test_relevant_components_are_in_the_band_that_the_model_listens_to(
         inside = power[(freqs >= low) & (freqs <= high)].sum(axis=0)
         assert inside[int(np.argmax(weights))] > 0.6  # of 1: columns have unit norm
         assert made.attribution.details["kept"] == [
-            k for k, weight in enumerate(weights) if weight > 0.4
+            k for k, weight in enumerate(weights) if weight > THRESHOLD
         ]
         total = made.evidence.samples + made.remainder.samples
         np.testing.assert_allclose(total, made.input.samples, atol=1e-6)
