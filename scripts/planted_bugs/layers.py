@@ -138,6 +138,16 @@ BUGS = {
         "ordered.permute([order.index(axis) for axis in range(cells.ndim)])",
         "ordered.permute(order)",
     ),
+    "iba: a search that has not settled has no note": (
+        "methods/iba.py",
+        "if change < _SETTLED:",
+        "if change < 4 * _SETTLED:",
+    ),
+    "iba: every search is unsettled": (
+        "methods/iba.py",
+        "change = abs(after - before) / before if before else 0.0",
+        "change = 1.0",
+    ),
     "iba: nats are called bits": (
         "methods/iba.py",
         ".sum(dim=1) / math.log(2)",

@@ -59,6 +59,11 @@ BUGS = {
         "if self._earlier and not self._any_explained():",
         "if self._earlier:",
     ),
+    "safety: what a scan that scored nothing set aside is lost": (
+        "recordings/folder.py",
+        "if self._earlier and not self._any_scored():",
+        "if self._earlier and not path.is_file():",
+    ),
     "safety: what was replaced stays": (
         "report/folder.py",
         "            self._earlier.drop()\n        except",

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 BUGS = {
+    "train: a sound that cannot be read is trained on": (
+        "cli/train.py",
+        "if item.path not in bad]",
+        "]",
+    ),
     "train: the range of SNRs is swapped": (
         "cli/training.py",
         'wanted["low"], wanted["high"] = given["snr"]',

@@ -121,6 +121,16 @@ def test_one_step_and_two_of_adam_are_those_of_an_own_copy(monkeypatch: pytest.M
         assert_allclose(found.details["bits"], float(wanted.sum()), rtol=1e-3)
 
 
+def test_a_search_that_has_not_settled_is_noted() -> None:
+    found = {n: explained(probe_of(powers()), layer="maps", steps=n) for n in (9, 10, 60)}
+    before, after = found[9].details["bits"], found[10].details["bits"]
+    change = (before - after) / before
+    assert change > 0.25
+    (note,) = found[10].details["notes"]
+    assert f"the last of 10 steps changed it by {change:.0%}, to {after:.3g} bits" in note
+    assert found[60].details["notes"] == []
+
+
 def test_statistics_are_those_of_all_values_of_a_channel_and_frequency() -> None:
     generator = torch.Generator().manual_seed(0)
     parts = [3 + torch.randn(2, 4, 5, n, generator=generator) for n in (7, 1, 30)]

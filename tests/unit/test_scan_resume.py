@@ -90,15 +90,37 @@ def test_a_scan_that_depends_on_something_else_is_not_gone_on_with(
     assert (code, spans(rows)) == (0, TRUTH[:1])
 
 
+def contents() -> dict[Path, bytes]:
+    files = [path for path in Path("earwitness-scan").rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in files}
+
+
+def test_a_scan_that_is_stopped_before_its_first_score_replaces_nothing(
+    recording: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan(capsys, str(recording), "--method", "energy")
+    before = contents()
+    Path("text.wav").write_text("no sound")
+
+    def stopped(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scoring, "_evaluate", stopped)
+        model = earwitness.load_model("python:model.py:make")
+        with pytest.raises(KeyboardInterrupt):
+            earwitness.scan(model, recording, overwrite=True)
+    assert contents() != before
+    code, _, _ = scan(capsys, "text.wav", "--overwrite")
+    assert code == 2
+    assert contents() == before
+
+
 def test_a_scan_of_nothing_readable_replaces_nothing(
     recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scan(capsys, str(recording), "--method", "energy")
     root = Path("earwitness-scan")
-
-    def contents() -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
     before = contents()
     Path("text.wav").write_text("no sound")
     code, _, err = scan(capsys, "text.wav", "--overwrite")

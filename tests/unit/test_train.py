@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +126,30 @@ def test_training_from_the_command(
     assert "accuracy 0." in capsys.readouterr().out
     facts = json.loads((tmp_path / "m" / "model.json").read_text())["facts"]
     assert (facts["trained_on"], facts["test"]["sounds"]) == (24, 12)
+
+
+def test_sounds_that_cannot_be_read_are_named_and_left_out(
+    collection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from earwitness.cli.main import main
+
+    data = tmp_path / "data"
+    shutil.copytree(collection, data)
+    (data / "audio" / "odd.wav").write_text("no sound")
+    (data / "audio" / "35.wav").write_bytes(b"")
+    with (data / "tones.csv").open("a") as table:
+        table.write("\nodd.wav,1,2,odd")
+    words = ["train", "classifier", "--data", str(data), "--test-folds", "3", "--epochs", "1"]
+    with pytest.raises(SystemExit) as end:
+        main([*words, "-o", str(tmp_path / "m")])
+    assert not end.value.code
+    lines = [one for one in capsys.readouterr().err.splitlines() if one.startswith("left out: ")]
+    assert [any(name in one for one in lines) for name in ("odd.wav", "35.wav")] == [True, True]
+    assert len(lines) == 2
+    stored = json.loads((tmp_path / "m" / "model.json").read_text())
+    facts = stored["facts"]
+    assert (facts["trained_on"], facts["test"]["sounds"]) == (24, 11)
+    assert stored["recipe"]["labels"] == ["high", "low"]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from earwitness.cli.training import (
     explained_options,
     folds_of,
     loop_options,
+    readable,
     train_explainer,
 )
 
@@ -95,6 +96,9 @@ def classifier(
     missing = (learn | held_out) - {item.fold for item in items}
     if missing:
         raise click.UsageError(f"{data} has no fold {min(missing)}")
+    used = [item.path for item in items if item.fold in learn | held_out]
+    bad = set(used) - set(readable(used))
+    items = [item for item in items if item.path not in bad]
     chosen = [item for item in items if item.fold in learn]
     test = [item for item in items if item.fold in held_out]
     if multi_label:

@@ -31,6 +31,7 @@ _BEGIN = 5.0  # initial logit of the share that is kept, 0.993 (the paper's)
 _GAIN_MAPS = 32  # of the clip, for its own statistics
 _ROWS, _PER_SECOND = 8, 4  # cells of these maps
 _SECONDS = 10.0  # of each sound of a folder
+_SETTLED = 0.25  # change of the information in the last step, from which a note says it
 _KNOWN: PerModel[Statistics] = PerModel()  # of folders
 
 
@@ -103,10 +104,12 @@ def iba(
     search = _Search(probe, chosen, statistics, smooth)
     logits = torch.full_like(search.normalised, _BEGIN).requires_grad_()
     optimiser = torch.optim.Adam([logits], lr=rate)
-    reached = False
+    reached, before = False, 0.0
     with torch.enable_grad(), probe.model.frozen():
         for _ in range(steps):
-            (logits.grad,) = torch.autograd.grad(beta * search.nats(logits).mean(), logits)
+            nats = search.nats(logits)
+            before = _bits(nats)
+            (logits.grad,) = torch.autograd.grad(beta * nats.mean(), logits)
             for count in _chunks(samples, 1 if probe.model.one_by_one else probe.chunk):
                 distances = search.distances(logits, count) / samples
                 slope = probe.differentiate(distances, logits, layer=chosen.name)
@@ -116,18 +119,36 @@ def iba(
     if not reached and bool(statistics.varies.any()):
         raise no_gradient(probe.model.name, chosen.name)
     with torch.no_grad():
-        bits = search.nats(logits).clamp(min=0).sum(dim=1) / math.log(2)
+        nats = search.nats(logits)
+    maps = nats.clamp(min=0).sum(dim=1) / math.log(2)
     windows = probe.model.windows(probe.samples)
     values = place(
-        bits, chosen.axes, windows, probe.samples, probe.times, probe.freqs, probe.model.rate
+        maps, chosen.axes, windows, probe.samples, probe.times, probe.freqs, probe.model.rate
     )
     details = {
         "layer": chosen.name,
         "axes": "time only" if chosen.axes.freq_axis is None else "time, frequency",
         "statistics": data or "the sound under random gains",
-        "bits": float(bits.sum()),
+        "bits": _bits(nats),
+        "notes": _unsettled(before, _bits(nats), steps),
     }
     return Map(values, details)
+
+
+def _bits(nats: Tensor) -> float:
+    """Return the whole information in bits."""
+    return float(nats.detach().clamp(min=0).sum()) / math.log(2)
+
+
+def _unsettled(before: float, after: float, steps: int) -> list[str]:
+    """Return a note if the last step changed the information much."""
+    change = abs(after - before) / before if before else 0.0
+    if change < _SETTLED:
+        return []
+    return [
+        f"the information is not settled: the last of {steps} steps changed it by {change:.0%}, "
+        f"to {after:.3g} bits; with more steps= the map may differ"
+    ]
 
 
 class _Search:

@@ -71,20 +71,14 @@ class ScanFolder:
             If the folder holds anything else, or a scan that depends on something else.
         """
         path = self.root / RECORD
-        if self._earlier and not path.is_file():  # killed before it began
+        if self._earlier and not self._any_scored():  # a killed scan made nothing
             self._earlier.restore()
         if not any(self.root.iterdir()):
             return
         if not path.is_file():
             raise OutputError(f"{self.root}: holds files that are not a scan; {ELSEWHERE}")
-        try:
-            facts = read_record(path, {_SCHEMA}, OutputError)
-            recordings, events = facts["recordings"], facts["events"]
-            own = all(is_inside(self.root.resolve(), name) for name in (*recordings, *events))
-            if not own or not all(isinstance(r["path"], str) for r in recordings.values()):
-                raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise OutputError(f"{path}: not a record of a scan; {ELSEWHERE}") from None
+        facts = self._read()
+        recordings, events = facts["recordings"], facts["events"]
         check_page(self.root)
         if self._overwrite:
             self._earlier.drop()
@@ -149,6 +143,25 @@ class ScanFolder:
         """Put an earlier scan back, if one was set aside."""
         if self._earlier:
             self._earlier.restore()
+
+    def _any_scored(self) -> bool:
+        """Whether the record there names a recording whose scores are there."""
+        if not (self.root / RECORD).is_file():
+            return False
+        scores = [self.root / name / SCORES for name in self._read()["recordings"]]
+        return any(path.is_file() and path.stat().st_size for path in scores)
+
+    def _read(self) -> dict[str, Any]:
+        path = self.root / RECORD
+        try:
+            facts = read_record(path, {_SCHEMA}, OutputError)
+            recordings, events = facts["recordings"], facts["events"]
+            own = all(is_inside(self.root.resolve(), name) for name in (*recordings, *events))
+            if not own or not all(isinstance(r["path"], str) for r in recordings.values()):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise OutputError(f"{path}: not a record of a scan; {ELSEWHERE}") from None
+        return facts
 
     def _difference(self, there: Any) -> str:
         """Return what differs between an earlier scan's key and this one's, in words."""
