@@ -177,7 +177,7 @@ def _decode(
             rate = file.samplerate
             found = Samples(name, rate, wanted)
             longest = MOST_SAMPLES / found.rate if longest is None else longest
-            first, last = _span(path, file.frames, rate, start, end)
+            first, last = span(str(path), file.frames, rate, start, end)
             known = last < UNKNOWN
             if known:
                 check_length(name, (last - first) / rate, longest)
@@ -189,10 +189,7 @@ def _decode(
     except (TypeError, soundfile.LibsndfileError, RuntimeError) as error:
         raise _undecodable(path, error) from error
     check_length(name, found.count / rate, longest)
-    notes = []
-    if end is not None and end * rate > (last if known else first + found.count) + 1:
-        seconds = (last if known else first + found.count) / rate
-        notes.append(f"end is after the end of the file: explained up to {seconds:.2f} s")
+    notes = past_the_end(end, last if known else first + found.count, rate)
     if not known:
         notes.append(f"the header does not say how long it is: read {found.count / rate:.2f} s")
     if (known and not complete) or (end is None and is_cut_off(path)):
@@ -295,23 +292,37 @@ def _read_blocks(file: soundfile.SoundFile, frames: int, found: Samples) -> bool
     return left <= 0
 
 
-def _span(
-    path: Path, frames: int, rate: int, start: float | None, end: float | None
+def span(
+    name: str, samples: int, rate: int, start: float | None, end: float | None
 ) -> tuple[int, int]:
+    """Return the first sample of a part of a sound, and the one after the last.
+
+    Raises
+    ------
+    ParameterError
+        If the part is empty.
+    """
     for bound in (start, end):
         if bound is not None and not math.isfinite(bound):
-            raise ParameterError(f"{path}: start and end are seconds, got {bound}")
+            raise ParameterError(f"{name}: start and end are seconds, got {bound}")
     first = round((start or 0.0) * rate)
-    last = frames if end is None else min(frames, round(end * rate))
+    last = samples if end is None else min(samples, round(end * rate))
     if first < 0:
-        raise ParameterError(f"{path}: start must not be negative, got {start:g} s")
-    if end is not None and end <= (start or 0.0):
-        raise ParameterError(f"{path}: the part from {start or 0:g} s to {end:g} s is empty")
-    if frames and first >= frames:
+        raise ParameterError(f"{name}: start must not be negative, got {start:g} s")
+    if end is not None and round(end * rate) <= first:
+        raise ParameterError(f"{name}: the part from {start or 0:g} s to {end:g} s is empty")
+    if samples and first >= samples:
         raise ParameterError(
-            f"{path}: start {start:g} s is after the end of the file ({frames / rate:.2f} s)"
+            f"{name}: start {start:g} s is after the end of the sound ({samples / rate:.2f} s)"
         )
     return first, last
+
+
+def past_the_end(end: float | None, last: int, rate: int) -> list[str]:
+    """Return a note if a part was to go on after the last sample of the sound."""
+    if end is None or end * rate <= last + 1:
+        return []
+    return [f"end is after the end of the sound: explained up to {last / rate:.2f} s"]
 
 
 def is_cut_off(path: Path) -> bool:

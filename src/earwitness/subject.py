@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from earwitness.audio import as_audio, read_audio
-from earwitness.errors import ParameterError
+from earwitness.audio import as_audio, past_the_end, read_audio, span
 from earwitness.evaluation.curve import Controls, score_controls
 from earwitness.evaluation.orders import Orders
 from earwitness.models.adapters.spectral import SpectralModel
@@ -41,14 +39,9 @@ def load_clip(
     if isinstance(clip, str | os.PathLike):
         return read_audio(clip, rate=rate, start=start, end=end, longest=longest)
     audio = as_audio(clip)
-    for bound in (start, end):
-        if bound is not None and not math.isfinite(bound):
-            raise ParameterError(f"{audio.name}: start and end are seconds, got {bound}")
-    first = round((start or 0.0) * audio.rate)
-    last = len(audio.samples) if end is None else round(end * audio.rate)
-    if first < 0 or first >= min(last, len(audio.samples)):
-        raise ParameterError(f"{audio.name}: the part from {start or 0:g} s on is empty")
-    part = Audio(audio.samples[first:last], audio.rate, audio.name, audio.notes)
+    first, last = span(audio.name, len(audio.samples), audio.rate, start, end)
+    notes = (*audio.notes, *past_the_end(end, last, audio.rate))
+    part = Audio(audio.samples[first:last], audio.rate, audio.name, notes)
     return as_audio(part, rate=rate, longest=longest)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 
 from earwitness.audio import as_audio, read_audio, write_audio
 from earwitness.errors import AudioError, ParameterError
+from earwitness.subject import load_clip
 from earwitness.types import Audio
 
 RATE = 16000
@@ -102,7 +104,10 @@ def test_any_cut_of_an_ogg_is_noticed(tmp_path: Path, share: float) -> None:
 
 def test_a_part_that_ends_after_the_file_is_said(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", sine(), RATE)
-    assert any("after the end" in note for note in read_audio(tmp_path / "x.wav", end=9.0).notes)
+    note = "end is after the end of the sound: explained up to 1.00 s"
+    for clip in (tmp_path / "x.wav", (sine(), RATE)):
+        assert load_clip(clip, RATE, end=9.0).notes == (note,)
+        assert load_clip(clip, RATE, end=1.0).notes == ()
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
@@ -174,13 +179,25 @@ def test_bad_files_are_named_in_one_line(tmp_path: Path, kind: str, words: str) 
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("start", "end"), [(5.0, None), (0.5, 0.5), (-1.0, None), (0.8, 0.2)])
-def test_parts_outside_the_file_are_refused(
-    tmp_path: Path, start: float, end: float | None
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        (5.0, None, "start 5 s is after the end of the sound (1.00 s)"),
+        (1.0, 2.0, "start 1 s is after the end of the sound (1.00 s)"),
+        (0.5, 0.5, "the part from 0.5 s to 0.5 s is empty"),
+        (0.5, 0.50001, "the part from 0.5 s to 0.50001 s is empty"),
+        (-1.0, None, "start must not be negative, got -1 s"),
+        (0.8, 0.2, "the part from 0.8 s to 0.2 s is empty"),
+        (np.nan, None, "start and end are seconds, got nan"),
+    ],
+)
+def test_parts_outside_the_sound_are_refused(
+    tmp_path: Path, start: float, end: float | None, words: str
 ) -> None:
     soundfile.write(tmp_path / "x.wav", sine(), RATE)
-    with pytest.raises(ParameterError, match=r"empty|after the end|negative"):
-        read_audio(tmp_path / "x.wav", start=start, end=end)
+    for clip in (tmp_path / "x.wav", (sine(), RATE)):
+        with pytest.raises(ParameterError, match=re.escape(words)):
+            load_clip(clip, RATE, start=start, end=end)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +24,10 @@ from earwitness.decoders.dictionary import (
     unit_columns,
 )
 from earwitness.errors import ParameterError
-from tests.toys import TOY_PLANE
+from earwitness.train.contamination import Sounds
+from earwitness.train.interpreters.dictionary import learn_dictionary
+from tests.toys import RATE, REGIONS, TOY_PLANE
+from tests.training import coarse
 
 EXACT = DictionarySettings(components=3, sparsity=0.0, passes=40, tolerance=1e-6, batch=256)
 
@@ -180,3 +186,42 @@ def test_errors_and_peaks_by_hand() -> None:
     peaks = torch.zeros(TOY_PLANE.bins, 2)
     peaks[16, 0] = peaks[100, 1] = 1.0
     assert peak_freqs(peaks, TOY_PLANE).tolist() == [1000.0, 6250.0]
+
+
+def test_patterns_of_classes_and_of_noise(sounds: list[Path]) -> None:
+    model = coarse()
+    settings = DictionarySettings(components=2, per_class=1, noise=1, passes=8, batch=1024,
+                                  sparsity=0.0)  # fmt: skip
+    told: list[tuple[str, int]] = []
+    dictionary, groups = learn_dictionary(
+        model, Sounds(sounds[:12], RATE), settings, 24000, noise=sounds[12:13],
+        on_pass=lambda group, number, _error: told.append((group, number)),
+    )  # fmt: skip
+    assert groups == (("all sounds", 2), ("high", 1), ("low", 1), ("noise", 1))
+    assert dictionary.shape == (model.plane.bins, 5)
+    freqs, power = model.plane.freqs(), dictionary.square()
+    for k, own, other in ((2, 0, 1), (3, 1, 0), (4, 0, 1)):
+        inside, outside = (
+            float(power[(freqs >= low) & (freqs <= high), k].sum())
+            for _, _, low, high in (REGIONS[own], REGIONS[other])
+        )
+        assert inside > 0.5
+        assert outside < 0.1
+    assert told[0] == ("all sounds", 1)
+    assert {group for group, _ in told} == {"all sounds", "high", "low", "noise"}
+    with pytest.raises(ParameterError, match="patterns of noise need a folder"):
+        learn_dictionary(model, Sounds(sounds[:12], RATE), settings, 24000)
+
+
+def test_patterns_that_a_penalty_leaves_out_are_not_counted(
+    sounds: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fewer(_passes: object, count: int, _settings: object) -> Iterator[tuple[Array, float]]:
+        yield np.eye(TOY_PLANE.bins, count, dtype=np.float32), 0.5
+        yield np.eye(TOY_PLANE.bins, count - 1, dtype=np.float32), 0.4
+
+    monkeypatch.setattr("earwitness.train.interpreters.dictionary.learn_patterns", fewer)
+    settings = DictionarySettings(components=5, per_class=2)
+    dictionary, groups = learn_dictionary(coarse(), Sounds(sounds[:12], RATE), settings, 24000)
+    assert groups == (("all sounds", 4), ("high", 1), ("low", 1))
+    assert dictionary.shape == (TOY_PLANE.bins, 6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,15 @@ from earwitness.audio import read_audio
 from earwitness.cli.main import main
 from earwitness.cli.train_l2i import l2i_settings
 from earwitness.decoders.components import THRESHOLD
-from earwitness.decoders.dictionary import Array, DictionarySettings
+from earwitness.decoders.dictionary import DictionarySettings
 from earwitness.decoders.interpreter import Interpreter, load_interpreter, save_interpreter
-from earwitness.errors import ModelError, NotApplicableError, OutputError, ParameterError
+from earwitness.errors import ModelError, NotApplicableError, OutputError
 from earwitness.models.model import Model
 from earwitness.models.registry import load_model
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
 from earwitness.plane.stft import Plane
-from earwitness.train.contamination import Contamination, Sounds
-from earwitness.train.interpreters.dictionary import learn_dictionary
+from earwitness.train.contamination import Contamination
 from earwitness.train.interpreters.l2i import InterpreterTraining, train_l2i
 from earwitness.train.interpreters.loop import agreement
 from earwitness.train.interpreters.objective import InterpreterWeights
@@ -304,45 +302,6 @@ def test_agreement_by_hand() -> None:
     tagger = wrap(RegionNet(), sample_rate=RATE, features=Magnitude(), task="multi-label")
     scores = torch.tensor([[2.0, -1.0], [1.0, -3.0]])
     assert agreement(tagger, outputs, scores).tolist() == [0.5, 0.5]  # a logit of 0 is decided
-
-
-def test_patterns_of_classes_and_of_noise(sounds: list[Path]) -> None:
-    model = coarse()
-    settings = DictionarySettings(components=2, per_class=1, noise=1, passes=8, batch=1024,
-                                  sparsity=0.0)  # fmt: skip
-    told: list[tuple[str, int]] = []
-    dictionary, groups = learn_dictionary(
-        model, Sounds(sounds[:12], RATE), settings, 24000, noise=sounds[12:13],
-        on_pass=lambda group, number, _error: told.append((group, number)),
-    )  # fmt: skip
-    assert groups == (("all sounds", 2), ("high", 1), ("low", 1), ("noise", 1))
-    assert dictionary.shape == (model.plane.bins, 5)
-    freqs, power = model.plane.freqs(), dictionary.square()
-    for k, own, other in ((2, 0, 1), (3, 1, 0), (4, 0, 1)):
-        inside, outside = (
-            float(power[(freqs >= low) & (freqs <= high), k].sum())
-            for _, _, low, high in (REGIONS[own], REGIONS[other])
-        )
-        assert inside > 0.5
-        assert outside < 0.1
-    assert told[0] == ("all sounds", 1)
-    assert {group for group, _ in told} == {"all sounds", "high", "low", "noise"}
-    with pytest.raises(ParameterError, match="patterns of noise need a folder"):
-        learn_dictionary(model, Sounds(sounds[:12], RATE), settings, 24000)
-
-
-def test_patterns_that_a_penalty_leaves_out_are_not_counted(
-    sounds: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fewer(_passes: object, count: int, _settings: object) -> Iterator[tuple[Array, float]]:
-        yield np.eye(TOY_PLANE.bins, count, dtype=np.float32), 0.5
-        yield np.eye(TOY_PLANE.bins, count - 1, dtype=np.float32), 0.4
-
-    monkeypatch.setattr("earwitness.train.interpreters.dictionary.learn_patterns", fewer)
-    settings = DictionarySettings(components=5, per_class=2)
-    dictionary, groups = learn_dictionary(coarse(), Sounds(sounds[:12], RATE), settings, 24000)
-    assert groups == (("all sounds", 4), ("high", 1), ("low", 1))
-    assert dictionary.shape == (TOY_PLANE.bins, 6)
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.3, 4.0])
