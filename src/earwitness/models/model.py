@@ -21,6 +21,7 @@ from earwitness.models.calling.inputs import Inputs
 from earwitness.models.calling.lengths import Lengths, in_samples
 from earwitness.models.calling.modes import differentiable_kernels, evaluating, frozen
 from earwitness.models.calling.readout import Readout, similarity
+from earwitness.models.calling.restoring import fixed_draws, kept_buffers
 from earwitness.models.frontend import FrontEnd
 from earwitness.models.outputs import check_count, check_values, shaped, value_range
 from earwitness.plane.observed import observed_plane
@@ -365,19 +366,19 @@ class Model(ABC):
     def undisturbed(self) -> Iterator[None]:
         """Run the model in evaluation mode with a fixed seed; restore all that it may change.
 
-        These are modes, the random state and the process's folder. Other threads wait for the end,
-        because these belong to the process or to a network that models may share.
+        These are modes, buffers, random states and the process's folder. Other threads wait for the
+        end, because these belong to the process or to a network that models may share.
 
         A model that draws at random makes the same draws in every use.
         """
         with (
             _TURN,
             same_folder(),
+            kept_buffers(self.parts),
             evaluating(self.parts),
-            torch.random.fork_rng(devices=[]),
+            fixed_draws(),
             differentiable_kernels(self.parts, self.device),
         ):
-            torch.default_generator.manual_seed(0)
             yield
 
     def frozen(self) -> AbstractContextManager[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -13,8 +14,9 @@ from torch import nn
 def evaluating(parts: Sequence[nn.Module]) -> Iterator[None]:
     """Keep modules in evaluation mode within the context; modes are restored afterwards.
 
-    Frozen TorchScript has no modes. An exported program has them as constants and refuses
-    ``eval``.
+    Both by ``train(mode)``, which a network may have extended: adapters of low rank merge their
+    weights there. Frozen TorchScript has no modes. An exported program has them as constants and
+    refuses to change them.
     """
     modes = [
         (module, module.training)
@@ -24,21 +26,25 @@ def evaluating(parts: Sequence[nn.Module]) -> Iterator[None]:
     ]
     try:
         for part in parts:
-            _evaluate(part)
+            if hasattr(part, "training"):
+                _set_mode(part, False)
         yield
     finally:
+        for module, training in modes:
+            if module.training != training:
+                _set_mode(module, training)
         for module, training in modes:
             module.training = training
 
 
-def _evaluate(part: nn.Module) -> None:
-    if not hasattr(part, "training"):
-        return
+def _set_mode(module: nn.Module, training: bool) -> None:
+    """Set the mode of a module and of those within it."""
+    own = "mode" in inspect.signature(type(module).train).parameters  # else a loop that trains it
     try:
-        part.eval()
+        module.train(training) if own else nn.Module.train(module, training)
     except NotImplementedError:  # it is, or holds, an exported program
-        for module in part.modules():
-            module.training = False
+        for part in module.modules():
+            part.training = training
 
 
 @contextmanager
