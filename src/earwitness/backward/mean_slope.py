@@ -89,7 +89,7 @@ class _Line:
 
     def at(self, place: float) -> list[Tensor]:
         """Return the inputs at a place in [0, 1]."""
-        return [a + place * (b - a) for a, b in zip(self.start, self.end, strict=True)]
+        return [a + place * _change(a, b) for a, b in zip(self.start, self.end, strict=True)]
 
     def slopes(self, rule: Sequence[tuple[float, float]]) -> list[Tensor]:
         """Return the weighted sum of vector-Jacobian products at places of a quadrature rule."""
@@ -138,7 +138,7 @@ class _Line:
             ]
         )
         made = sum(
-            _sum(_product(slope, b - a))
+            _sum(_product(slope, _change(a, b)))
             for slope, a, b in zip(slopes, self.start, self.end, strict=True)
         )
         return _Part(low, high, before, after, slopes, made - _sum(after - before))
@@ -160,6 +160,11 @@ class _Part:
     after: Tensor
     slopes: list[Tensor]
     error: float
+
+
+def _change(start: Tensor, end: Tensor) -> Tensor:
+    """Return the difference; 0 where both are the same, as the -inf of masked attention."""
+    return torch.where(start == end, torch.zeros_like(end), end - start)
 
 
 def _product(gradient: Tensor, change: Tensor) -> Tensor:

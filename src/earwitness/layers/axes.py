@@ -36,7 +36,8 @@ DRAWS = (  # level of the noise, of the disturbance relative to it, and whether 
     (0.01, 0.3, True),
 )  # the same for layers that depend on few cells, the others for those silent at 0.1 or in steps
 _NARROW = 8  # indices that respond; with fewer, another noise is too random
-_COARSE = 0.3  # relative level of the disturbance in half precision
+_HALF = (torch.float16, torch.bfloat16)
+_COARSE = 0.3  # relative level of the disturbance if a recorded tensor is of half precision
 _SEED = 20240607  # of the noise; any fixed value
 _ROUNDING = 1e-6  # of the activations; a smaller change is no response
 Both = tuple[list[Response], list[Response]]  # by time and by frequency, along all axes
@@ -182,17 +183,20 @@ def measure(
         same noise.
     """
     kept: dict[str, _Measured] = {}
-    number = 0
+    number, share = 0, draw[1]
 
     def keep(name: str, tensor: Tensor) -> None:
+        nonlocal share
         if tensor.ndim >= 3 and len(tensor) == 1 and tensor.is_floating_point():
             kept.setdefault(name, _Measured(draw[2])).add(number, tensor.detach()[0])
+            if tensor.dtype in _HALF:  # of the network, or by autocast
+                share = max(share, _COARSE)
 
-    sounds = _disturbed(model, samples, draw)
+    noise, changes = _disturbances(model, samples, draw)
     with torch.no_grad(), model.undisturbed(), record(keep):
         # one by one, as no more than two outputs of a layer are kept at a time
-        for sound in sounds.split(1):
-            _evaluate(model, sound, samples)
+        for change in (torch.zeros_like(noise), *changes):
+            _evaluate(model, (noise + share * change)[None], samples)
             number += 1
             tick(1)
     return {
@@ -202,11 +206,9 @@ def measure(
     }
 
 
-def _disturbed(model: Model, samples: int, draw: Draw) -> Tensor:
-    """Return the STFT (sound, freq, frame) of the noise, and of that with every disturbance."""
-    level, share, same = draw
-    if model.dtype != torch.float32:
-        share = max(share, _COARSE)
+def _disturbances(model: Model, samples: int, draw: Draw) -> tuple[Tensor, list[Tensor]]:
+    """Return the STFT (freq, frame) of the noise, and the disturbances of it, of its level."""
+    level, _, same = draw
     plane = model.plane
     times = (plane.times(plane.frames(samples)) * model.rate / samples).clamp(max=1)
     mels = _mels(model)
@@ -217,7 +219,7 @@ def _disturbed(model: Model, samples: int, draw: Draw) -> Tensor:
     along = angles(times)[None, :], angles(mels)[:, None]
     patterns = [wave(one) for one in along for wave in (torch.cos, torch.sin)]
     patterns += [one[:, None].to(times) for one in end_bands(mels)]
-    return torch.stack([noise, *(noise + share * one.to(model.device) * other for one in patterns)])
+    return noise, [one.to(model.device) * other for one in patterns]
 
 
 class _Measured:

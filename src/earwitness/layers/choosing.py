@@ -11,7 +11,7 @@ from torch import nn
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, calibration_noise, find_axes
 from earwitness.layers.influence import Influence, find_influence
-from earwitness.layers.recording import require_layers
+from earwitness.layers.recording import leaf_modules, require_layers
 from earwitness.models.calling.alternatives import instead
 from earwitness.models.calling.modes import sealed
 from earwitness.models.fingerprint import PerModel
@@ -114,11 +114,7 @@ def layer_module(model: Model, name: str) -> nn.Module:
 
 def _influential(model: Model, target: Target, samples: int, tick: Tick) -> dict[str, Influence]:
     """Return the layers called once that the score depends on, in order of execution."""
-    leaves = {
-        name: module
-        for name, module in (model.module or nn.Module()).named_modules()
-        if next(module.children(), None) is None
-    }
+    leaves = leaf_modules(model.module)
     noise = calibration_noise(samples).to(model.device)
     influence = find_influence(
         model, leaves, noise, lambda outputs: explained_score(model, outputs, target)

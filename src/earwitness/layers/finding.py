@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, find_axes
 from earwitness.layers.influence import find_influence
-from earwitness.layers.recording import recording, require_layers
+from earwitness.layers.recording import leaf_modules, recording, require_layers
 from earwitness.layers.tokens import Tokens
 from earwitness.models.model import Model
 from earwitness.registry import unknown
@@ -110,7 +110,7 @@ def find_layers(
         if name not in modules:
             raise unknown("layer", name, modules)
     chosen = {name: modules[name] for name in names} or {
-        name: one for name, one in modules.items() if next(one.children(), None) is None
+        name: one for name, one in leaf_modules(model.module).items() if name
     }
     samples = samples or model.longest or max(model.shortest or 0, 2 * model.rate)
     found = find_axes(model, chosen, samples)

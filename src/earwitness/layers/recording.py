@@ -13,6 +13,8 @@ from earwitness.errors import NotApplicableError
 from earwitness.models.calling.modes import sealed
 from earwitness.models.model import Model
 
+_WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
+
 
 @contextmanager
 def recording(
@@ -41,6 +43,22 @@ def recording(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def leaf_modules(network: nn.Module | None) -> dict[str, nn.Module]:
+    """Return the modules that compute something themselves, by name, in their order.
+
+    Those that hold no others, and convolutions and linear layers whatever they hold: a
+    parametrization of their weight, or an observer of quantisation.
+    """
+    found: dict[str, nn.Module] = {}
+    for name, module in network.named_modules() if network is not None else ():
+        if any(name.startswith(f"{above}.") for above in found if above):
+            continue
+        held = [one for one, _ in module.named_children() if one != "parametrizations"]
+        if not held or isinstance(module, _WEIGHTED):
+            found[name] = module
+    return found
 
 
 def first_tensor(output: object) -> Tensor | None:

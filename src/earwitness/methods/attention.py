@@ -26,6 +26,7 @@ from earwitness.layers.axes import DRAWS, LayerAxes, arrangements, locate, measu
 from earwitness.layers.placing import as_maps, place
 from earwitness.layers.recording import (
     gradient_leaf,
+    leaf_modules,
     recording,
     require_layers,
     require_one_call,
@@ -248,9 +249,7 @@ def token_axes(probe: Probe) -> LayerAxes | None:
 
 def _find_axes(model: Model, samples: int, tick: Callable[[int], None]) -> LayerAxes | None:
     network = torch.nn.Module() if model.module is None else model.module
-    modules = {  # the order of tokens shows best before attention mixes them
-        name: one for name, one in network.named_modules() if next(one.children(), None) is None
-    }
+    modules = leaf_modules(network)  # the order of tokens shows best before attention mixes them
 
     @contextmanager
     def record(keep: Callable[[str, Tensor], None]) -> Iterator[None]:

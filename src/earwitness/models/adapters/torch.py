@@ -13,12 +13,28 @@ from earwitness.models.model import Model
 
 
 class WaveModel(Model):
-    """A torch module on waveforms (batch, samples)."""
+    """A torch module on waveforms (batch, samples).
+
+    Waveforms are float32 if the module takes them, as where it computes its features itself, else
+    of the precision of its parameters.
+    """
 
     module: nn.Module
+    _takes_float32: bool | None = None  # unknown
 
     def _forward(self, waves: Tensor) -> Any:
-        return self.inputs.call(self.module, waves.to(self.dtype))
+        if self.dtype == torch.float32 or self._takes_float32 is False:
+            return self.inputs.call(self.module, waves.to(self.dtype))
+        try:
+            outputs = self.inputs.call(self.module, waves)
+        except RuntimeError:
+            if self._takes_float32:
+                raise
+            outputs = self.inputs.call(self.module, waves.to(self.dtype))
+            self._takes_float32 = False
+            return outputs
+        self._takes_float32 = True
+        return outputs
 
 
 class FeatureModel(Model):
