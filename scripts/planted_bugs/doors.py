@@ -3,6 +3,56 @@
 from __future__ import annotations
 
 BUGS = {
+    "sound: soundfile seeks after every read of an MP3": (
+        "audio.py",
+        "    def seekable(self) -> bool:\n        return False",
+        "    def seekable(self) -> bool:\n        return True",
+    ),
+    "sound: an MP3 is read right after a seek": (
+        "audio.py",
+        "start = max(0, first - _SETTLES * file.samplerate)",
+        "start = first",
+    ),
+    "sound: stretches of NaN lose their first gap": (
+        "stream.py",
+        "np.split(wrong, gaps + 1)",
+        "np.split(wrong, gaps[1:] + 1)",
+    ),
+    "model: buffers that were written to stay so": (
+        "models/calling/restoring.py",
+        "if not torch.equal(buffer, before):",
+        "if False:",
+    ),
+    "model: buffers that were replaced stay so": (
+        "models/calling/restoring.py",
+        "if not scripted and getattr",
+        "if False and getattr",
+    ),
+    "model: numpy goes on from its own draws": (
+        "models/calling/restoring.py",
+        "        np.random.seed(0)  # noqa: NPY002\n",
+        "",
+    ),
+    "model: the state of Python's generator is lost": (
+        "models/calling/restoring.py",
+        "            random.setstate(plain)\n",
+        "",
+    ),
+    "model: modes are restored behind the network's back": (
+        "models/calling/modes.py",
+        "            if module.training != training:\n                _set_mode(module, training)\n",
+        "            pass\n",
+    ),
+    "model: a loop called train is called": (
+        "models/calling/modes.py",
+        "module.train(training) if own else",
+        "module.train(training) if 1 else",
+    ),
+    "model: half precision rounds every waveform": (
+        "models/adapters/torch.py",
+        "if self.dtype == torch.float32 or self._takes_float32 is False:",
+        "if True:",
+    ),
     "sound: an end after the last sample of an array is not said": (
         "subject.py",
         "*past_the_end(end, last, audio.rate)",

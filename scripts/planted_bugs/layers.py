@@ -3,6 +3,41 @@
 from __future__ import annotations
 
 BUGS = {
+    "layers: parametrized ones are none": (
+        "layers/recording.py",
+        'if one != "parametrizations"]',
+        "]",
+    ),
+    "layers: autocast is not seen": (
+        "layers/axes.py",
+        "if tensor.dtype in _HALF:",
+        "if model.dtype in _HALF:",
+    ),
+    "layers: bands that are not read have the nearest value": (
+        "layers/placing.py",
+        " * _within(freqs, axes.band).to(one)[:, None]",
+        "",
+    ),
+    "layers: times that are not read have the nearest value": (
+        "layers/placing.py",
+        " * _within(at, axes.span).to(one)",
+        "",
+    ),
+    "layers: a leak is a band that is read": (
+        "layers/placing.py",
+        "_UNREAD = 2e-2",
+        "_UNREAD = 2e-4",
+    ),
+    "layers: a band that is hardly read is not": (
+        "layers/placing.py",
+        "_UNREAD = 2e-2",
+        "_UNREAD = 2e-1",
+    ),
+    "deep-shap: masked scores differ": (
+        "backward/mean_slope.py",
+        "torch.where(start == end, torch.zeros_like(end), end - start)",
+        "end - start",
+    ),
     "axis: calibration swaps them": (
         "layers/axes.py",
         "places[0], places[1], torch",

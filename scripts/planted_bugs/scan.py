@@ -5,6 +5,21 @@ from __future__ import annotations
 _ROOM = "recordings/"
 
 BUGS = {
+    "scan: a clip stays that of earlier thresholds": (
+        "recordings/explaining.py",
+        "    _save_clip(task)  # other",
+        "    if not (task.folder / CLIP).is_file():\n        _save_clip(task)  # other",
+    ),
+    "scan: the page keeps the method before": (
+        "recordings/explaining.py",
+        "    write_section(task.root, [(folder, one)], name=task.name)",
+        "    if there is None:\n        write_section(task.root, [(folder, one)], name=task.name)",
+    ),
+    "scan: a folder has the name of another label's": (
+        "jobs/targets.py",
+        "while names[index].lower() in taken:",
+        "while False:",
+    ),
     "scan: the resampler starts without a lead": ("stream.py", "_LEAD = 0.25", "_LEAD = 0.0"),
     "scan: a stretch starts at the frame below": (
         "stream.py",

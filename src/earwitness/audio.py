@@ -22,6 +22,7 @@ from earwitness.types import Audio
 from earwitness.wav import wav_bytes
 
 UNKNOWN = 1 << 48  # frames; libsndfile gives more for a stream that does not say its length
+_SETTLES = 1  # s
 _BLOCK = 1 << 11  # frames per read; at most so many are lost at the end of a truncated file
 _ADDED = 32  # blocks that are resampled together, which saves time
 _MOST_CHANNELS = 8  # of an array (7.1 surround); more are taken for bands of a spectrogram
@@ -173,7 +174,7 @@ def _decode(
 ) -> Audio:
     name = shown_name(path)
     try:
-        with quiet_decoder(path), soundfile.SoundFile(_place(path)) as file:
+        with quiet_decoder(path), _InOrder(_place(path)) as file:
             rate = file.samplerate
             found = Samples(name, rate, wanted)
             longest = MOST_SAMPLES / found.rate if longest is None else longest
@@ -183,8 +184,7 @@ def _decode(
                 check_length(name, (last - first) / rate, longest)
             else:
                 last = first + math.ceil(longest * rate) + 1
-            if first:
-                file.seek(first)
+            go_to(file, first)
             complete = _read_blocks(file, last - first, found)
     except (TypeError, soundfile.LibsndfileError, RuntimeError) as error:
         raise _undecodable(path, error) from error
@@ -199,6 +199,33 @@ def _decode(
     return found.audio(notes)
 
 
+class _InOrder(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read in order.
+
+    After every read of a file that it may seek in, soundfile seeks to the place where it is. In an
+    MP3 of variable bit rate the decoder then loses what it keeps from one frame to the next.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def go_to(file: soundfile.SoundFile, first: int) -> None:
+    """Move to a frame of a file that has just been opened."""
+    if not first:
+        return
+    start = first
+    if file.format == "MP3":  # its decoder takes some frames to settle after a seek
+        start = max(0, first - _SETTLES * file.samplerate)
+    try:
+        file.seek(start)
+    except soundfile.LibsndfileError:  # as in GSM 6.10
+        start = 0
+    left = first - start
+    while left > 0 and len(block := file.read(min(_BLOCK, left), dtype="float32")):
+        left -= len(block)
+
+
 def open_sound(path: Path) -> soundfile.SoundFile:
     """Open a sound file to read blocks of it.
 
@@ -209,7 +236,7 @@ def open_sound(path: Path) -> soundfile.SoundFile:
     """
     check_file(path)
     try:
-        return soundfile.SoundFile(_place(path))
+        return _InOrder(_place(path))
     except (TypeError, soundfile.LibsndfileError, RuntimeError) as error:
         raise _undecodable(path, error) from error
 

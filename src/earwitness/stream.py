@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from earwitness.audio import UNKNOWN, is_cut_off, open_sound, quiet_decoder, shown_name
+from earwitness.audio import UNKNOWN, go_to, is_cut_off, open_sound, quiet_decoder, shown_name
 from earwitness.errors import AudioError
 from earwitness.samples import check_rate, mix_down
 from earwitness.types import FloatArray
@@ -86,9 +86,8 @@ class Stream:
             opened = open_sound(self.path)
         with opened as file:
             try:
-                if first:
-                    with quiet_decoder(self.path):
-                        file.seek(first)
+                with quiet_decoder(self.path):
+                    go_to(file, first)
                 while True:
                     with quiet_decoder(self.path):  # and nothing else that is written meanwhile
                         block = file.read(_BLOCK, dtype="float32", always_2d=True)
@@ -110,8 +109,8 @@ class Stream:
         if finite.all():
             return block
         wrong = np.flatnonzero(~finite)
-        edges = np.flatnonzero(np.diff(wrong, prepend=-2) > self.given // 100)
-        for run in np.split(wrong, edges[1:]):
+        gaps = np.flatnonzero(np.diff(wrong) > self.given // 100)
+        for run in np.split(wrong, gaps + 1):
             low, high = ((at + int(frame)) * self.rate // self.given for frame in run[[0, -1]])
             self.faulty.append((low, high + 1))
         return np.where(finite, block, np.float32(0))

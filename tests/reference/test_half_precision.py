@@ -84,3 +84,42 @@ def test_what_rounding_loses_is_not_called_compiled_code(kind: torch.dtype, word
     ledger = Ledger(entries=[Entry(cast(Call, None), [], [], [], [result])])
     with pytest.raises(NotApplicableError, match=words):
         account("lrp", ledger, [], 0.1, 1.0)
+
+
+class Levels(nn.Module):
+    """Mean levels in dB above the tones of a sound, computed in single precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 2)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        above = TOY_PLANE.analyse(waves.float()).abs()[:, 40:]
+        level = 20 * (above + 1e-9).log10().mean(dim=(1, 2))
+        return self.head(level[:, None].to(self.head.weight.dtype))
+
+
+@pytest.mark.parametrize("half", HALVES, ids=str)
+def test_a_network_that_computes_its_features_itself_gets_the_waveform_in_single(
+    half: torch.dtype,
+) -> None:
+    # faint noise beside a loud tone, which rounding to half precision covers
+    time = torch.arange(4000) / RATE
+    wave = 0.5 * torch.sin(2 * torch.pi * RATE / TOY_PLANE.n_fft * 8.3 * time)
+    wave += 1e-6 * torch.randn(4000, generator=torch.Generator().manual_seed(0))
+    network = Levels().eval().to(half)
+    model = wrap(network, sample_rate=RATE, labels=["a", "b"], output="logits", plane=TOY_PLANE)
+    with torch.no_grad():
+        exact, rounded = network(wave[None]), network(wave[None].to(half))
+        torch.testing.assert_close(model(wave[None]), exact, rtol=0, atol=0)
+    assert float((exact - rounded).abs().max()) > 1
+
+
+def test_a_network_that_takes_half_precision_only_gets_it() -> None:
+    network = nn.Sequential(nn.Linear(4000, 2)).bfloat16()
+    model = wrap(network, sample_rate=RATE, labels=["a", "b"], output="logits", plane=TOY_PLANE)
+    wave = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = network(wave.bfloat16())
+        for _ in range(2):
+            torch.testing.assert_close(model(wave), wanted, rtol=0, atol=0)

@@ -300,8 +300,9 @@ def test_deep_shap_is_the_rescale_rule_however_relu_is_called(
 class Mixed(torch.nn.Module):
     """Everything that is not linear: pooling, a gate, attention, norms and several activations."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: float | None = None) -> None:
         super().__init__()
+        self.hidden = hidden
         generator = torch.Generator().manual_seed(4)
         self.conv = torch.nn.Conv2d(1, 4, 3, padding=1)
         self.gate = torch.nn.Linear(4, 4)
@@ -316,12 +317,16 @@ class Mixed(torch.nn.Module):
         maps = torch.nn.functional.max_pool2d(torch.nn.functional.gelu(self.conv(maps)), 2)
         maps = maps * torch.sigmoid(self.gate(maps.mean(dim=(2, 3))))[:, :, None, None]
         tokens = maps.mean(dim=2).transpose(1, 2)
-        weights = torch.softmax(tokens @ tokens.transpose(1, 2) / 8, dim=-1)
+        scores = tokens @ tokens.transpose(1, 2) / 8
+        if self.hidden is not None:  # of later tokens
+            scores = scores.masked_fill(torch.ones_like(scores).triu(1).bool(), self.hidden)
+        weights = torch.softmax(scores, dim=-1)
         return self.head(self.norm(weights @ tokens).tanh().amax(dim=1))
 
 
-def test_deep_shap_adds_up_through_every_kind_of_layer() -> None:
-    model = wrap(Mixed(), sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
+@pytest.mark.parametrize("hidden", [None, -1e9, -torch.inf])
+def test_deep_shap_adds_up_through_every_kind_of_layer(hidden: float | None) -> None:
+    model = wrap(Mixed(hidden), sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
     found = explained("deep-shap", probe(model), samples=3)
     details = found.details
     assert abs(details["completeness_gap"]) < 0.02 * abs(details["score_change"])

@@ -10,7 +10,7 @@ import pytest
 
 from earwitness.audio import write_audio
 from earwitness.errors import ParameterError
-from earwitness.jobs.targets import each_target, parts_of
+from earwitness.jobs.targets import each_target, label_folders, parts_of
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
@@ -178,3 +178,11 @@ def test_a_label_of_that_name_is_a_target() -> None:
 def test_one_explanation_has_one_target() -> None:
     with pytest.raises(ParameterError, match="stands for several targets"):
         explain(model(), Audio(wave((0.3, 500)), RATE), "occlusion", target="above:0.5")
+
+
+def test_every_label_has_a_folder_of_its_own() -> None:
+    labels = ["a/b", "a_b", "a_b-1", "A_B-0", "c"]
+    model = wrap(lambda waves: np.zeros((len(waves), 5)), sample_rate=RATE, labels=labels,
+                 output="scores")  # fmt: skip
+    found = label_folders(model, "lime")
+    assert found == ["lime@a_b-0-0", "lime@a_b-1-1", "lime@a_b-1", "lime@A_B-0", "lime@c"]

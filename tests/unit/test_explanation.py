@@ -272,7 +272,7 @@ def test_a_part_of_a_sound_is_explained(white: Audio) -> None:
         ({"keep": "many"}, ParameterError, "keep is a share"),
         ({"target": "lwo"}, UnknownNameError, "did you mean 'low'"),
         ({"target": "low", "versus": "low"}, ParameterError, "no difference"),
-        ({"start": 9.0}, ParameterError, "empty"),
+        ({"start": 9.0}, ParameterError, "after the end of the sound"),
     ],
 )
 def test_wrong_questions_are_refused(

@@ -75,6 +75,26 @@ def test_explanations_are_not_made_again_and_stay_on_the_page(
     assert page.count('<tr class="sound"') == 2
 
 
+def test_clips_and_sections_are_those_of_the_last_scan(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(recording), "--target", "low"]
+    page = Path("earwitness-scan/index.html")
+    seconds = []
+    for off in ("0.5", "0.001"):
+        _, rows, _ = scan(capsys, *words, "--method", "energy", "--off", off)
+        for row in rows:
+            clip, rate = soundfile.read(row["files"]["clip"])
+            assert len(clip) == round((row["end"] - row["start"]) * rate)
+        seconds.append([row["end"] - row["start"] for row in rows])
+    assert seconds[0] != seconds[1]
+    for method in ("random", "energy"):
+        _, rows, _ = scan(capsys, *words, "--method", method)
+        assert page.read_text().count(f'"method":"{method}"') >= len(rows) > 0
+        other = {"random": "energy", "energy": "random"}[method]
+        assert f'"method":"{other}"' not in page.read_text()
+
+
 def test_a_scan_that_depends_on_something_else_is_not_gone_on_with(
     recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import soxr
 from numpy.testing import assert_allclose, assert_array_equal
 
 import earwitness.stream
+from earwitness.audio import read_audio
 from earwitness.errors import AudioError
 from earwitness.stream import Stream, read_stretch
 from earwitness.types import FloatArray
@@ -70,6 +71,49 @@ def test_silence_takes_the_place_of_nan_and_where_it_was_is_known(tmp_path: Path
     assert_array_equal(found[[16000, 16009, 32000]], 0)
     assert_array_equal(found[16010:32000], mono[16010:32000])
     assert stream.faulty == [(16000, 16010), (32000, 32001)]
+
+
+def test_stretches_of_nan_in_one_block_are_told_apart(tmp_path: Path) -> None:
+    mono = noise(tmp_path / "a.wav", 16000)
+    mono[[16390, 24000, 24010, 30000]] = np.nan  # of the second block, the first near its start
+    soundfile.write(tmp_path / "a.wav", mono, 16000, subtype="FLOAT")
+    stream = Stream(tmp_path / "a.wav", 16000)
+    list(stream)
+    assert stream.faulty == [(16390, 16391), (24000, 24011), (30000, 30001)]
+
+
+def bursts(rate: int) -> FloatArray:
+    """Return noise that changes its band and level, so that the bit rate varies."""
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal(4 * rate).cumsum()
+    samples[rate : 2 * rate] = 0.1 * rng.standard_normal(rate)
+    found: FloatArray = (samples / np.abs(samples).max()).astype(np.float32)
+    return found
+
+
+@pytest.mark.parametrize("start", [0.0, 0.5, 2.0001, 3.9])
+@pytest.mark.parametrize("level", [0.95, 0.65])
+def test_mp3_of_variable_bit_rate_is_decoded_as_in_one_read(
+    tmp_path: Path, level: float, start: float
+) -> None:
+    rate, path = 44100, tmp_path / "a.mp3"
+    soundfile.write(path, bursts(rate), rate, bitrate_mode="VARIABLE", compression_level=level)
+    wanted, _ = soundfile.read(path, dtype="float32")
+    first = round(start * rate)
+    for found in (
+        read_audio(path, start=start).samples,
+        np.concatenate(list(Stream(path, rate, first))),
+    ):
+        assert len(found) == len(wanted) - first
+        assert_allclose(found, wanted[first:], atol=1e-5)
+
+
+def test_a_file_that_cannot_be_sought_in_is_read_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.5 * bursts(8000), 8000, subtype="GSM610")
+    wanted = read_audio(path).samples
+    assert_array_equal(read_audio(path, start=1.5).samples, wanted[12000:])
+    assert_array_equal(np.concatenate(list(Stream(path, 8000, 12001))), wanted[12001:])
 
 
 def test_a_truncated_file_gives_what_can_be_decoded_and_says_so(tmp_path: Path) -> None:

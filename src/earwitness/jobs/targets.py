@@ -119,7 +119,11 @@ def label_folders(model: Model, prefix: str) -> list[str]:
     """
     names = [folder_name(label) for label in model.labels]
     count = Counter(name.lower() for name in names)
-    return [
-        f"{prefix}@{name}" + (f"-{index}" if count[name.lower()] > 1 else "")
-        for index, name in enumerate(names)
-    ]
+    taken = {name for name, times in count.items() if times == 1}
+    for index, name in enumerate(names):
+        if count[name.lower()] > 1:
+            names[index] = f"{name}-{index}"
+            while names[index].lower() in taken:  # the name of another label
+                names[index] += f"-{index}"
+            taken.add(names[index].lower())
+    return [f"{prefix}@{name}" for name in names]

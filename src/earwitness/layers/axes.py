@@ -12,6 +12,7 @@ their input.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -37,13 +38,15 @@ DRAWS = (  # level of the noise, of the disturbance relative to it, and whether 
 )  # the same for layers that depend on few cells, the others for those silent at 0.1 or in steps
 _NARROW = 8  # indices that respond; with fewer, another noise is too random
 _HALF = (torch.float16, torch.bfloat16)
-_COARSE = 0.3  # relative level of the disturbance if a recorded tensor is of half precision
+COARSE = 0.3  # relative level of the disturbance if a recorded tensor is of half precision
 _SEED = 20240607  # of the noise; any fixed value
 _ROUNDING = 1e-6  # of the activations; a smaller change is no response
 Both = tuple[list[Response], list[Response]]  # by time and by frequency, along all axes
 Keep = Callable[[str, Tensor], None]
 Recorder = Callable[[Keep], AbstractContextManager[None]]
 Draw = tuple[float, float, bool]
+Edges = tuple[float, float]
+EVERYWHERE: Edges = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class LayerAxes:
         Position of every index in Hz.
     tokens : Tokens or None
         The axis that holds cells between special tokens, or a grid.
+    span, band : (float, float)
+        First and last second, lowest and highest frequency in Hz, that the output depends on.
     """
 
     time_axis: int | None
@@ -67,6 +72,8 @@ class LayerAxes:
     times: Tensor
     freqs: Tensor
     tokens: Tokens | None = None
+    span: Edges = EVERYWHERE
+    band: Edges = EVERYWHERE
 
     def split(self, values: Tensor) -> Tensor:
         """Return an output with separate axes of time and frequency, without special tokens."""
@@ -137,7 +144,8 @@ def _mels(model: Model) -> Tensor:
     return hz_to_mel(model.plane.freqs()) / float(hz_to_mel(torch.tensor(model.rate / 2)))
 
 
-def _evaluate(model: Model, sound: Tensor, samples: int) -> None:
+def evaluate(model: Model, sound: Tensor, samples: int) -> None:
+    """Evaluate the model on an STFT (1, freq, frame), for what is recorded meanwhile."""
     if model.frontend is not None:
         model.from_magnitude(sound.abs())
     else:
@@ -190,13 +198,13 @@ def measure(
         if tensor.ndim >= 3 and len(tensor) == 1 and tensor.is_floating_point():
             kept.setdefault(name, _Measured(draw[2])).add(number, tensor.detach()[0])
             if tensor.dtype in _HALF:  # of the network, or by autocast
-                share = max(share, _COARSE)
+                share = max(share, COARSE)
 
     noise, changes = _disturbances(model, samples, draw)
     with torch.no_grad(), model.undisturbed(), record(keep):
         # one by one, as no more than two outputs of a layer are kept at a time
         for change in (torch.zeros_like(noise), *changes):
-            _evaluate(model, (noise + share * change)[None], samples)
+            evaluate(model, (noise + share * change)[None], samples)
             number += 1
             tick(1)
     return {
@@ -206,16 +214,21 @@ def measure(
     }
 
 
+def noises(model: Model, samples: int, draw: Draw) -> tuple[Tensor, Tensor]:
+    """Return the STFT (freq, frame) of the noise, and of that which it is disturbed with."""
+    first, second = (
+        model.plane.analyse(calibration_noise(samples, draw[0], seed).to(model.device))[0]
+        for seed in (_SEED, _SEED if draw[2] else _SEED + 1)
+    )
+    return first, second
+
+
 def _disturbances(model: Model, samples: int, draw: Draw) -> tuple[Tensor, list[Tensor]]:
     """Return the STFT (freq, frame) of the noise, and the disturbances of it, of its level."""
-    level, _, same = draw
     plane = model.plane
     times = (plane.times(plane.frames(samples)) * model.rate / samples).clamp(max=1)
     mels = _mels(model)
-    noise, other = (
-        plane.analyse(calibration_noise(samples, level, seed).to(model.device))[0]
-        for seed in (_SEED, _SEED if same else _SEED + 1)
-    )
+    noise, other = noises(model, samples, draw)
     along = angles(times)[None, :], angles(mels)[:, None]
     patterns = [wave(one) for one in along for wave in (torch.cos, torch.sin)]
     patterns += [one[:, None].to(times) for one in end_bands(mels)]

@@ -11,7 +11,8 @@ from torch import nn
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import LayerAxes, calibration_noise, find_axes
 from earwitness.layers.influence import Influence, find_influence
-from earwitness.layers.recording import leaf_modules, require_layers
+from earwitness.layers.placing import bounded
+from earwitness.layers.recording import leaf_modules, recording, require_layers
 from earwitness.models.calling.alternatives import instead
 from earwitness.models.calling.modes import sealed
 from earwitness.models.fingerprint import PerModel
@@ -67,7 +68,7 @@ def named_layer(model: Model, name: str, target: Target, samples: int, tick: Tic
                 f"found no time axis in the output of layer {name!r}; name another "
                 f"layer, or use {_instead(model, target, samples)}"
             )
-        known[name, samples] = ChosenLayer(name, found[name])
+        known[name, samples] = _bounded(model, name, found[name], samples, tick)
     return known[name, samples]
 
 
@@ -168,4 +169,10 @@ def _search(
         for order, (name, axes) in enumerate(found.items())
     }
     best = max(ranks, key=lambda name: ranks[name])
-    return ChosenLayer(best, found[best])
+    return _bounded(model, best, found[best], samples, tick)
+
+
+def _bounded(model: Model, name: str, axes: LayerAxes, samples: int, tick: Tick) -> ChosenLayer:
+    module = {name: layer_module(model, name)}
+    axes = bounded(model, lambda keep: recording(module, keep), name, axes, samples, tick)
+    return ChosenLayer(name, axes)

@@ -23,7 +23,7 @@ from earwitness.backward.functions import SHAPING
 from earwitness.backward.unfold import UNFOLDED
 from earwitness.errors import NotApplicableError
 from earwitness.layers.axes import DRAWS, LayerAxes, arrangements, locate, measure
-from earwitness.layers.placing import as_maps, place
+from earwitness.layers.placing import as_maps, bounded, place
 from earwitness.layers.recording import (
     gradient_leaf,
     leaf_modules,
@@ -284,7 +284,7 @@ def _find_axes(model: Model, samples: int, tick: Callable[[int], None]) -> Layer
             return None
         axes = locate(responses[_FIRST], arrangements(responses.values()), model, samples)
         if axes.time_axis == 1 or (axes.tokens is not None and axes.tokens.axis == 1):
-            return axes
+            return bounded(model, record, _FIRST, axes, samples, tick)
     raise NotApplicableError(
         f"found no order in time among the tokens of {model.name}; use integrated-gradients"
     )

@@ -14,8 +14,7 @@ from earwitness.models.model import Model
 from earwitness.pipeline import explain_subject
 from earwitness.recordings.events import Event
 from earwitness.recordings.windows import Cut
-from earwitness.report.clip import anchor
-from earwitness.report.sections import SECTION, find_sections, write_section
+from earwitness.report.sections import write_section
 from earwitness.store import files_in, finished, save, save_input
 from earwitness.stream import read_stretch
 from earwitness.subject import Subject
@@ -41,8 +40,6 @@ class EventTask:
     cut : Cut
     request : Request
         Its target, start and end are those of the event.
-    shown : bool
-        Whether the page has it.
     """
 
     recording: Path
@@ -53,7 +50,6 @@ class EventTask:
     samples: int
     cut: Cut
     request: Request
-    shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,11 +108,8 @@ def _explained(model: Model, task: EventTask, on_passes: Callable[[int], None]) 
         save_input(task.folder, one.input)
     else:
         one = there
-    if there is None or not (task.folder / CLIP).is_file():
-        _save_clip(task)
-    known = anchor(task.root, task.folder) in find_sections(task.folder / SECTION)
-    if there is None or not (task.shown or known):
-        write_section(task.root, [(folder, one)], name=task.name)
+    _save_clip(task)  # other thresholds give the same peak another beginning and end
+    write_section(task.root, [(folder, one)], name=task.name)  # maybe of another method before
     files = {**files_in(folder), "clip": task.folder / CLIP}
     return Explained(task, files, sentence(one.verdict), there is None)
 

@@ -44,8 +44,6 @@ from earwitness.recordings.tables import (
 )
 from earwitness.recordings.timeline import Found, write_scan_page
 from earwitness.recordings.windows import Cut, make_cut
-from earwitness.report.clip import anchor
-from earwitness.report.sections import find_sections
 from earwitness.stream import Stream
 from earwitness.types import Direction, Request, Trust, plain_number
 
@@ -201,7 +199,7 @@ class _Work:
             write_scores(place, scores, cut, self.model.labels, self.plan.scores)
             found.append((place, find_events(self.model, scores, cut, self.plan.rule)))
             write_labels(*found[-1], self.model.rate)
-        tasks = self._tasks(found, folder.page)
+        tasks = self._tasks(found)
         folder.expect(task.folder for task in tasks.values())
         explained = self._explain(tasks)
         rows = [
@@ -246,7 +244,7 @@ class _Work:
                 fine.add(one.task.folder)
         return [place for place in places if place.folder in fine]
 
-    def _tasks(self, found: Found, page: Path) -> dict[tuple[Path, int], EventTask]:
+    def _tasks(self, found: Found) -> dict[tuple[Path, int], EventTask]:
         """Return the strongest events of each label, in order of the page."""
         model, plan = self.model, self.plan
         sign = -1 if plan.low(model) else 1
@@ -259,7 +257,6 @@ class _Work:
             for some in ranked.values()
             for _, position, number in sorted(some)[: plan.top]
         )
-        shown = find_sections(page)
         tasks = {}
         for position, number in chosen:
             place, events = found[position]
@@ -270,7 +267,6 @@ class _Work:
             text = f"{place.name} {event.peak_start:.2f}\u2013{event.peak_end:.2f} s"
             tasks[place.folder, number] = EventTask(
                 place.path, self.root, folder, text, event, samples, self.cut, plan.request,
-                anchor(self.root, folder) in shown,
             )  # fmt: skip
         return tasks
 
