@@ -40,8 +40,8 @@ BUGS = {
     ),
     "model: modes are restored behind the network's back": (
         "models/calling/modes.py",
-        "            if module.training != training:\n                _set_mode(module, training)\n",
-        "            pass\n",
+        "                _set_mode(module, training)\n",
+        "                pass\n",
     ),
     "model: a loop called train is called": (
         "models/calling/modes.py",

@@ -60,8 +60,8 @@ BUGS = {
     ),
     "rule: deep-shap uses the plain slope at the input": (
         "backward/mean_slope.py",
-        "[a + place * (b - a) for",
-        "[b + place * (b - b) for",
+        "[a + place * _change(a, b) for",
+        "[b + 0 * place * _change(a, b) for",
     ),
     "rule: deep-shap forgets the ratio": (
         "backward/mean_slope.py",

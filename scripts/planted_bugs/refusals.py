@@ -70,7 +70,7 @@ BUGS = {
     ),
     "refusals: modules around an exported program stay in training": (
         "models/calling/modes.py",
-        "            module.training = False\n",
+        "            part.training = training\n",
         "            pass\n",
     ),
     "refusals: compiled layers called detached": (
@@ -89,9 +89,9 @@ BUGS = {
         'found, details["completeness_gap"], score)',
     ),
     "refusals: modules are asked for their length": (
-        "layers/choosing.py",
-        "if next(module.children(), None) is None",
-        "if not any(module.children())",
+        "layers/recording.py",
+        "if network is not None else ()",
+        "if network else ()",
     ),
     "refusals: functions told to use features": (
         "models/calling/failures.py",

@@ -126,6 +126,18 @@ class Cast(nn.Module):
         return found.float()
 
 
+class Sized(Reads):
+    """A network that is false as a condition."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_a_network_of_length_0_has_its_layers() -> None:
+    model = wrap(Sized(lambda m: m).eval(), sample_rate=RATE, labels=["a", "b"], output="logits")
+    assert layer_of(model).name == "second"
+
+
 @pytest.mark.parametrize(("change", "name"), [(weighted, "second"), (Cast, "network.second")])
 def test_layers_with_parametrizations_or_under_autocast_are_found(
     change: Callable[[Reads], nn.Module], name: str
