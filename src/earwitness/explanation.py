@@ -270,7 +270,10 @@ class Explanation:
                 f": {self.trust.kind} {self.trust.input:.3f}; evidence alone "
                 f"{outcome.evidence.audio:.3f}, remainder alone {outcome.remainder.audio:.3f}"
             )
-        text += f", at {100 * self.mask.area:.1f} % of the area"
+        area = f"{100 * self.mask.area:.1f}"
+        if self.mask.area and area == "0.0":
+            area = "under 0.1"
+        text += f", at {area} % of the area"
         return f"{text}; the mask is {self.mask.degenerate}" if self.mask.degenerate else text
 
 

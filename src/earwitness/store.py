@@ -12,6 +12,7 @@ and ``patterns`` (component, freq) with the same precision, and ``freqs`` and ``
 
 from __future__ import annotations
 
+import math
 import shutil
 import zipfile
 from collections.abc import Collection, Mapping
@@ -165,7 +166,8 @@ def _write(
     if "picture" in extras:
         explanation.plot().savefig(folder / _NAMES["picture"], dpi=110)
     offset = explanation.provenance.get("start") or 0.0
-    labels = region_labels(attribution, mask, str(explanation.target), offset)
+    last = explanation.input.seconds or math.inf
+    labels = region_labels(attribution, mask, str(explanation.target), offset, last)
     (folder / _NAMES["labels"]).write_text(labels, encoding="utf-8")
     facts = explanation.facts()
     if "pieces" not in extras:

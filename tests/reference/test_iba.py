@@ -121,6 +121,17 @@ def test_one_step_and_two_of_adam_are_those_of_an_own_copy(monkeypatch: pytest.M
         assert_allclose(found.details["bits"], float(wanted.sum()), rtol=1e-3)
 
 
+def test_a_layer_that_cannot_take_noise_is_named() -> None:
+    class Roots(Powers):
+        def forward(self, features: Tensor) -> Tensor:
+            maps = self.maps(features)
+            return self.head(maps[:, :1].sqrt().mean(dim=(2, 3)).expand(-1, 2))
+
+    model = wrap(Roots(), sample_rate=RATE, features=Magnitude(), labels=["a", "b"])
+    with pytest.raises(NotApplicableError, match=r"noise in place .* layer 'maps' .*layer="):
+        explained(probe_of(model), layer="maps", steps=10)
+
+
 def test_a_search_that_has_not_settled_is_noted() -> None:
     found = {n: explained(probe_of(powers()), layer="maps", steps=n) for n in (9, 10, 60)}
     before, after = found[9].details["bits"], found[10].details["bits"]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from earwitness.layers.choosing import deciding_layer
+from earwitness.layers.recording import leaf_modules
 from earwitness.models.model import Model
 from earwitness.models.target import make_target
 from earwitness.models.wrapping import wrap
@@ -124,6 +125,15 @@ class Cast(nn.Module):
         with torch.autocast("cpu", torch.bfloat16):
             found: Tensor = self.network(waves)
         return found.float()
+
+
+def test_modules_with_parametrizations_are_leaves() -> None:
+    gru, conv = nn.GRU(4, 4), nn.Conv1d(4, 4, 1)
+    parametrizations.weight_norm(gru, "weight_hh_l0")
+    parametrizations.weight_norm(conv)
+    network = nn.Sequential(nn.Sequential(conv, nn.ReLU()), gru)
+    assert list(leaf_modules(network)) == ["0.0", "0.1", "1"]
+    assert leaf_modules(None) == {}
 
 
 class Sized(Reads):

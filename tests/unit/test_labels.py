@@ -27,6 +27,14 @@ def test_regions_are_boxes_in_order_of_time_with_their_share() -> None:
     ]  # fmt: skip
 
 
+def test_no_label_ends_after_the_sound() -> None:
+    values = np.zeros((40, 60), np.float32)
+    values[30:33, 50:] = 1.0
+    mask = Mask((values > 0).astype(np.float32), "80%", 0.0, 1.0)
+    found = region_labels(Attribution(values, FREQS, TIMES), mask, "dog", 100.0, 29.6)
+    assert found.splitlines()[0] == "124.750000\t129.600000\tdog 100%"
+
+
 def test_cells_that_touch_at_a_corner_are_one_region() -> None:
     values = np.zeros((40, 60), np.float32)
     values[5, 10] = values[6, 11] = values[5, 12] = 1.0

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from earwitness.benchmark.cells import measure_clip
+from earwitness.benchmark.rows import make_rows
+from earwitness.benchmark.tables import tables_of
 from earwitness.errors import ParameterError
 from earwitness.evaluation.cases import make_cases, measure
 from earwitness.matching import heard_size, mask_by
@@ -55,6 +57,8 @@ def test_a_grid_matches_its_masks() -> None:
     np.testing.assert_allclose(sizes, 0.05, atol=0.004)
     areas = [found[name, "area:5%"]["area"] for name in sorted(named)]
     np.testing.assert_allclose(areas, 0.05, atol=1e-3)
+    titles = [title for title, _ in tables_of(make_rows(lines, "area"))]
+    assert any(title.endswith("mask area:5% as heard (binary)") for title in titles)
     with pytest.raises(ParameterError, match="only an area can be as heard"):
         toy_grid(masks=("80% as heard",))
 

@@ -187,7 +187,10 @@ def test_less_is_not_more() -> None:
         some.append(hand_made("slime", clip, ssim=[0.1 + 0.02 * (9 - clip), 0.1]))
     lime, _, slime = make_rows(some)
     assert lime.verdict == "SSIM below gradcam's (-0.14)"
-    assert slime.verdict == "SSIM as gradcam's, within the interval (+0.00)"
+    assert slime.verdict == "SSIM not told apart from gradcam's (+0.00)"
+    few = make_rows([hand_made(m, k, ssim=[v, 0.1]) for m, v in (("lime", 0.7), ("gradcam", 0.3))
+                     for k in range(3)])[0]  # fmt: skip
+    assert few.verdict == "SSIM not told apart from gradcam's (+0.40, too few sounds)"
     one = make_rows([hand_made("lime", 0), hand_made("gradcam", 0)])[0]
     assert math.isnan(one.p)
     assert one.verdict == ""

@@ -152,6 +152,9 @@ def test_a_row_by_hand() -> None:
     assert found.against["energy"].difference == pytest.approx(0.0)
     assert not against.ahead
     assert found.best
+    same = [one | {"method": name} for name in ("gradcam", "saliency") for one in lines]
+    assert all(figure_of(make_rows(same, "faithfulness"), name).best
+               for name in ("gradcam", "saliency"))  # fmt: skip
     (row,) = make_rows(lines, "faithfulness")
     assert row.ranked == ["c", "b", "a"]
     assert [rank for rank, _ in chosen(row)] == ["best", "median", "worst"]

@@ -304,8 +304,10 @@ def _judge(rows: Sequence[Row]) -> None:
             figure = row.figures[place]
             if row.may_be_best and (best is None or metric.better(figure.mean, best.mean)):
                 best = figure
-        if best is not None and metric.direction is not None and not math.isnan(best.mean):
-            best.best = True
+        if best is not None and metric.direction is not None:
+            for row in some:  # of several alike, each is
+                figure = row.figures[place]
+                figure.best = row.may_be_best and figure.mean == best.mean
 
 
 def _ranked(lines: Sequence[Line], rank: str, route: str) -> dict[str, float]:

@@ -11,6 +11,7 @@ from earwitness.benchmark.cells import MATCHED
 from earwitness.benchmark.rows import Figure, Row, column_order
 from earwitness.benchmark.statistics import FEWEST
 from earwitness.masks.keep import parse_keep
+from earwitness.matching import AS_HEARD
 from earwitness.metrics.registry import METRICS
 
 
@@ -46,7 +47,7 @@ def tables_of(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     for row in rows:
         about = "maps"
         if row.mask is not None:
-            soft = parse_keep(row.mask).soft
+            soft = parse_keep(row.mask.removesuffix(AS_HEARD)).soft
             about = f"mask {row.mask} ({'soft' if soft else 'binary'})"
         tables.setdefault(f"{row.model}: {row.group}: {about}", []).append(row)
     return list(tables.items())

@@ -62,8 +62,8 @@ def _explain(model: Model, made: Scene, folder: ReportFolder, seed: int) -> None
         truth = found.attribution.details["truth"]
         emit(str(found))
         emit(
-            f"  {truth['mass']:.0%} of the attribution lies in cells of the true {label}; SI-SDR "
-            f"to the true source: evidence {truth['si_sdr_evidence']:+.1f} dB, "
+            f"  {truth['mass']:.0%} of the positive attribution lies in cells of the true {label}; "
+            f"SI-SDR to the true source: evidence {truth['si_sdr_evidence']:+.1f} dB, "
             f"input {truth['si_sdr_input']:+.1f} dB"
         )
         emit(f"  {sentence(found.verdict)}")

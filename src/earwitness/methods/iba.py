@@ -15,7 +15,7 @@ from earwitness.audio import read_audio
 from earwitness.clips import find_clips
 from earwitness.decoders.objective import distance
 from earwitness.decoders.trained import written
-from earwitness.errors import NotApplicableError
+from earwitness.errors import ModelError, NotApplicableError
 from earwitness.layers.bottleneck import Bottleneck, Moments, Statistics, information, smoothed
 from earwitness.layers.choosing import ChosenLayer, deciding_layer, layer_module, named_layer
 from earwitness.layers.placing import as_maps, place
@@ -202,8 +202,15 @@ class _Search:
             keep,
             lambda shape: torch.randn(shape, generator=generator).to(device),
         )
-        with recording(self._hooked, bottleneck):
-            return self._probe.outputs(self._ones(count))
+        try:
+            with recording(self._hooked, bottleneck):
+                return self._probe.outputs(self._ones(count))
+        except ModelError as error:
+            raise NotApplicableError(
+                f"{self._probe.model.name} cannot take noise in place of the activations of layer "
+                f"{self._chosen.name!r} ({error}); name a layer whose values may be of any size "
+                "and sign with layer="
+            ) from error
 
 
 def _chunks(total: int, most: int) -> Iterator[int]:

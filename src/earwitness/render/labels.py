@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import ndimage
 
@@ -11,7 +13,9 @@ _MOST_REGIONS = 12  # labels; more are unreadable in an editor
 _LEAST_SHARE = 0.01  # of the positive attribution
 
 
-def region_labels(attribution: Attribution, mask: Mask, name: str, offset: float = 0.0) -> str:
+def region_labels(
+    attribution: Attribution, mask: Mask, name: str, offset: float = 0.0, last: float = math.inf
+) -> str:
     """Return regions in Audacity's label format: start and end in seconds, text, range in Hz.
 
     A region is a connected component of the mask. The twelve strongest are listed in order of time,
@@ -23,6 +27,8 @@ def region_labels(attribution: Attribution, mask: Mask, name: str, offset: float
         The text of every label.
     offset : float
         Seconds from the beginning of the file to the explained part.
+    last : float
+        Length of that part in seconds, where labels end at the latest.
     """
     found, count = ndimage.label(mask.gains > 0.5, structure=np.ones((3, 3)))
     whole = np.maximum(attribution.values, 0).sum(dtype=np.float64)
@@ -41,7 +47,7 @@ def region_labels(attribution: Attribution, mask: Mask, name: str, offset: float
     for k in sorted(strongest, key=lambda k: cells[k][1].min()):
         rows, columns = cells[k]
         start = max(0.0, float(attribution.times[columns.min()]) - half_time)
-        end = float(attribution.times[columns.max()]) + half_time
+        end = min(last, float(attribution.times[columns.max()]) + half_time)
         low, high = attribution.freqs[rows.min()], attribution.freqs[rows.max()]
         start, end = start + offset, end + offset
         lines.append(f"{start:.6f}\t{end:.6f}\t{name} {100 * shares[k]:.0f}%")

@@ -99,7 +99,8 @@ class Row:
         far = f"{self.difference.mean:+.2f}"
         if self.p < ALPHA:
             return f"SSIM {'above' if self.difference.mean > 0 else 'below'} gradcam's ({far})"
-        return f"SSIM as gradcam's, within the interval ({far})"
+        few = ", too few sounds" if math.isnan(self.difference.low) else ""
+        return f"SSIM not told apart from gradcam's ({far}{few})"
 
     def facts(self) -> dict[str, Any]:
         """Return the row as plain JSON values; nan is None."""

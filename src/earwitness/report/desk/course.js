@@ -17,7 +17,7 @@ function coursePath(course, x, y) {
 /** Return the sentence under the curve, and its label for who does not see it. */
 function courseWords(one) {
   const { starts, ends, values } = one.course, high = values.indexOf(Math.max(...values)), low = values.indexOf(Math.min(...values));
-  const at = k => `${scoreText(one.score.kind, values[k])} at ${starts[k].toFixed(2)}\u2013${seconds(ends[k])}`;
+  const at = k => `${scoreText(one.score.kind, values[k])} at ${starts[k].toFixed(2)}\u2013${ends[k].toFixed(2)} s`;
   const whose = ofWindows(one.course) ? "of each window" : "over time";
   return `Score of ${one.label}${one.versus ? ` against ${one.versus}` : ""} ${whose}: highest ${at(high)}, lowest ${at(low)}.`;
 }
