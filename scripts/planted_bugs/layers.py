@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 BUGS = {
+    "iba: a layer that cannot take noise is not named": (
+        "methods/iba.py",
+        "except ModelError as error:",
+        "except ZeroDivisionError as error:",
+    ),
     "layers: parametrized ones are none": (
         "layers/recording.py",
         'if one != "parametrizations"]',

@@ -5,6 +5,11 @@ from __future__ import annotations
 from planted_bugs import Bugs
 
 BUGS: Bugs = {
+    "labels: they end after the sound": (
+        "render/labels.py",
+        "end = min(last, float(",
+        "end = max(0, float(",
+    ),
     "report: masks are of maps that are not stored": (
         "masks/keep.py",
         "values = storable(attribution).astype(np.float64)",
