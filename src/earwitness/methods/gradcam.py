@@ -56,8 +56,11 @@ def gradcam(probe: Probe, *, layer: str = "") -> Map:
     that the score depends on from others, so a note says which share of the map lies where the
     layer does not affect the score.
 
-    Beside the forward and backward pass of every sound, finding and placing the layer takes ten
-    passes, once per model and length of sound.
+    Frequencies and times that the network does not read have no attribution: it is tried out at the
+    ends of both axes.
+
+    Beside the forward and backward pass of every sound, finding and placing the layer takes
+    fourteen passes, once per model and length of sound, and some more where an end is not read.
 
     Parameters
     ----------
