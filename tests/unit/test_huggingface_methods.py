@@ -45,7 +45,7 @@ def test_every_class_is_explained(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ast", "wav2vec2"])
-def test_gradcam_takes_no_more_than_ten_passes_beyond_its_own(kind: str, tmp_path: Path) -> None:
+def test_gradcam_takes_no_more_than_fourteen_passes_beyond_its_own(kind: str, tmp_path: Path) -> None:
     model = load_model(save(kind, tmp_path))
     target = make_target(model, torch.tensor([1.0, 0.0, 0.0]))
     ticks: list[int] = []
@@ -56,11 +56,11 @@ def test_gradcam_takes_no_more_than_ten_passes_beyond_its_own(kind: str, tmp_pat
     model.module.register_forward_pre_hook(lambda *_: calls.append(1))
     with model.undisturbed():
         METHODS.get("gradcam").function(probe)
-    # one forward for the map, one for what the score depends on, five for the axes, and perhaps two
-    # for a note; a backward pass counts two
-    assert len(calls) in (1 + 1 + 5, 1 + 1 + 5 + 2)
+    # one forward for the map, one for what the score depends on, five for the axes, four for what
+    # is read at their ends, and perhaps two for a note; a backward pass counts two
+    assert len(calls) in (1 + 1 + 5 + 4, 1 + 1 + 5 + 4 + 2)
     assert sum(ticks) == len(calls) + 2 + 2
-    assert sum(ticks) - 3 <= 10
+    assert sum(ticks) - 3 <= 14
 
 
 def loud_patches(folder: Path, special: float = 1.0) -> str:
