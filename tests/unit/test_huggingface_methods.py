@@ -44,8 +44,11 @@ def test_every_class_is_explained(kind: str, tmp_path: Path) -> None:
         earwitness.explain(model, (noise(1.27), RATE), "guided-backprop", trust="none")
 
 
-@pytest.mark.parametrize("kind", ["ast", "wav2vec2"])
-def test_gradcam_takes_no_more_than_fourteen_passes_beyond_its_own(kind: str, tmp_path: Path) -> None:
+# the last 8 of the 64 bands are in no patch of this AST: nine passes find where they begin
+@pytest.mark.parametrize(("kind", "ends"), [("ast", 4 + 9), ("wav2vec2", 4)])
+def test_gradcam_takes_ten_passes_and_those_that_find_what_is_read(
+    kind: str, ends: int, tmp_path: Path
+) -> None:
     model = load_model(save(kind, tmp_path))
     target = make_target(model, torch.tensor([1.0, 0.0, 0.0]))
     ticks: list[int] = []
@@ -56,11 +59,11 @@ def test_gradcam_takes_no_more_than_fourteen_passes_beyond_its_own(kind: str, tm
     model.module.register_forward_pre_hook(lambda *_: calls.append(1))
     with model.undisturbed():
         METHODS.get("gradcam").function(probe)
-    # one forward for the map, one for what the score depends on, five for the axes, four for what
-    # is read at their ends, and perhaps two for a note; a backward pass counts two
-    assert len(calls) in (1 + 1 + 5 + 4, 1 + 1 + 5 + 4 + 2)
+    # one forward for the map, one for what the score depends on, five for the axes, those for the
+    # ends of what is read, and perhaps two for a note; a backward pass counts two
+    assert len(calls) in (1 + 1 + 5 + ends, 1 + 1 + 5 + ends + 2)
     assert sum(ticks) == len(calls) + 2 + 2
-    assert sum(ticks) - 3 <= 14
+    assert sum(ticks) - 3 - ends <= 10
 
 
 def loud_patches(folder: Path, special: float = 1.0) -> str:
