@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from earwitness.comparing.comparison import compare
 from earwitness.models.model import Model
 from earwitness.models.wrapping import wrap
 from earwitness.pipeline import explain
@@ -89,3 +90,15 @@ def test_the_input_has_its_own_score_and_windows_are_left_as_they_are() -> None:
     torch.testing.assert_close(probe.fixed().score(ones), probe.score(ones), rtol=1e-5, atol=1e-5)
     windowed = model(lengths=(None, 0.5))
     assert windowed.fixed(wave) is windowed
+
+
+def test_a_comparison_begins_where_its_map_begins() -> None:
+    other = clip()
+    louder = Audio(other.samples.copy(), RATE)
+    louder.samples[: RATE // 2] *= 10  # which is what the late half is compared with
+    louder.samples[RATE // 2 :] *= 5
+    found = compare(model(), louder, other, trust="none")
+    change = found.scores["a"] - found.scores["start"]
+    assert abs(change) > 1
+    total = np.asarray(found.explanation.attribution.values, np.float64).sum()
+    np.testing.assert_allclose(abs(total), abs(change), rtol=0.02)

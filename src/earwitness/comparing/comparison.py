@@ -245,7 +245,7 @@ def compare_subjects(first: Subject, second: Subject, request: Request) -> Compa
             "a": _score(first, plain),
             "b": _score(second, replace(plain, frames=None)),
             "warped": _score(aligned, plain),
-            "start": float(probe.scores([torch.zeros_like(probe.magnitude)])[0]),
+            "start": float(probe.fixed().scores([torch.zeros_like(probe.magnitude)])[0]),
         }
     down = scores["a"] < scores["warped"]
     found = explain_subject(

@@ -9,7 +9,8 @@ function fillComparison(host, one) {
   const name = el("bdi", {}, el("strong", {}, found.b.split(/[\\/]/).pop()));
   host.replaceChildren(
     "B is ", name, `: ${text(scores.b)}, and ${text(scores.warped)} on the time axis of this recording, A: ${text(scores.a)}. `,
-    `The map shows what makes A ${difference < 0 ? "lower" : "higher"} than B, which counts positive; it sums to the difference. `,
+    `The map shows what makes A ${difference < 0 ? "lower" : "higher"} than B, which counts positive. `,
+    one.details.completeness_gap === undefined ? "" : `It sums to the change from ${text(scores.start)}, the score of the magnitudes of B with the phase of A, to A. `,
     `With the marked cells replaced by those of B (hybrid), A has ${text(scores.hybrid)}${share(found.regained)}; `,
     `with as many in random places ${text(scores.random)}${share(found.regained_random)}.`,
   );
