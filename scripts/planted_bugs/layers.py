@@ -13,6 +13,16 @@ BUGS = {
         'if one != "parametrizations"]',
         "]",
     ),
+    "layers: what is read in time and in frequency is exchanged": (
+        "layers/placing.py",
+        "span=span, band=band",
+        "span=band, band=span",
+    ),
+    "layers: the other end of an axis is tried": (
+        "layers/placing.py",
+        "ones if upper else ones.flip(0)",
+        "ones.flip(0) if upper else ones",
+    ),
     "layers: autocast is not seen": (
         "layers/axes.py",
         "if tensor.dtype in _HALF:",

@@ -22,7 +22,7 @@ from earwitness.types import Audio
 from earwitness.wav import wav_bytes
 
 UNKNOWN = 1 << 48  # frames; libsndfile gives more for a stream that does not say its length
-_SETTLES = 1  # s
+_SETTLES = 1  # s, decoded and dropped after a seek in an MP3
 _BLOCK = 1 << 11  # frames per read; at most so many are lost at the end of a truncated file
 _ADDED = 32  # blocks that are resampled together, which saves time
 _MOST_CHANNELS = 8  # of an array (7.1 surround); more are taken for bands of a spectrogram

@@ -32,7 +32,7 @@ def bounded(
     name: str,
     axes: LayerAxes,
     samples: int,
-    tick: Callable[[int], None] = lambda _count: None,
+    tick: Callable[[int], None],
 ) -> LayerAxes:
     """Return axes with ``span`` and ``band``, found by changing the ends of noise.
 
@@ -62,7 +62,8 @@ def bounded(
 
     def change(cells: Tensor) -> float:
         now = output(noise + COARSE * cells.to(noise.device) * other)
-        level = (now * usual).sum() / usual.square().sum().clamp(min=1e-30)  # which says nothing
+        # a change of level alone is that of a network which divides by the peak
+        level = (now * usual).sum() / usual.square().sum().clamp(min=1e-30)
         return float((now - level * usual).norm())
 
     def edge(axis: int, places: Tensor, *, upper: bool) -> float:
