@@ -5,6 +5,16 @@ from __future__ import annotations
 from planted_bugs import Bugs
 
 BUGS: Bugs = {
+    "encoding: Ctrl-C is lost in a callback": (
+        "render/encoding.py",
+        "lambda number, _frame: came.append(number)",
+        "handler",
+    ),
+    "encoding: Ctrl-C waits for ever": (
+        "render/encoding.py",
+        "for number in came:",
+        "for number in came[:0]:",
+    ),
     "labels: they end after the sound": (
         "render/labels.py",
         "end = min(last, float(",

@@ -26,7 +26,7 @@ from earwitness.metrics.sizes import SIZES
 from earwitness.models.model import Model
 from earwitness.models.target import output_index, probabilities
 from earwitness.probe import Probe
-from earwitness.render.vorbis import VORBIS_RATES
+from earwitness.render.encoding import VORBIS_RATES
 from earwitness.types import Audio, FloatArray, Mask, Target
 
 COPIES = 4  # seeds, and copies with noise

@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from scipy import fft
 
-from earwitness.render.vorbis import VORBIS_RATES, encode_vorbis
+from earwitness.render.encoding import VORBIS_RATES, encode_vorbis
 from earwitness.types import Audio, FloatArray
 
 _TARGET_DB = -23.0  # dB of full scale, as in EBU R 128

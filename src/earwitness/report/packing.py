@@ -14,7 +14,6 @@ all high, then all low bytes.
 from __future__ import annotations
 
 import base64
-import io
 import math
 import re
 import zlib
@@ -22,11 +21,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from earwitness.masks.rounding import places_of, storable
 from earwitness.masks.shares import attribution_thresholds
+from earwitness.render.encoding import encode_flac
 from earwitness.types import FloatArray, Mask
 
 POSITIVE = 199  # codes of positive values
@@ -158,12 +157,8 @@ def pack_sound(samples: FloatArray, bits: int = 16) -> dict[str, Any]:
     """
     peak, full = float(np.abs(samples).max(initial=0.0)), 2 ** (bits - 1)
     codes = np.round(samples.astype(np.float64) * ((full - 1) / (peak or 1.0))).astype(np.int32)
-    buffer = io.BytesIO()
-    soundfile.write(
-        buffer, codes << (32 - bits), _FLAC_RATE, format="FLAC", compression_level=1.0,
-        subtype="PCM_16" if bits == 16 else "PCM_24",
-    )  # fmt: skip
-    return {"flac": _text(buffer.getvalue()), "scale": peak * full / (full - 1)}
+    data = encode_flac(codes, _FLAC_RATE, bits)
+    return {"flac": _text(data), "scale": peak * full / (full - 1)}
 
 
 def bits_for(

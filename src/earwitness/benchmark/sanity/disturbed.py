@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 
 import numpy as np
-import soundfile
 
 from earwitness.errors import NotApplicableError
-from earwitness.render.vorbis import VORBIS_RATES, encode_vorbis
+from earwitness.render.encoding import VORBIS_RATES, decode, encode_vorbis
 from earwitness.types import FloatArray
 
 NOISE_DB = -40.0  # dB relative to the level of the sound; barely audible
@@ -48,7 +46,7 @@ def encoded_copy(wave: FloatArray, rate: int, *, quality: float = 0.4) -> FloatA
     peak = max(float(np.abs(wave).max()), 1e-9)
     scaled = np.asarray(wave, np.float32) / np.float32(2 * peak)
     data = encode_vorbis(scaled, rate, quality)
-    decoded, _ = soundfile.read(io.BytesIO(data), dtype="float32")
+    decoded = decode(data)
     again = np.zeros(len(wave), np.float32)
     again[: min(len(wave), len(decoded))] = decoded[: len(wave)] * (2 * peak)
     return again
