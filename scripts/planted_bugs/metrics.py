@@ -123,6 +123,11 @@ BUGS = {
         "np.divide(total**2, flat.shape[1] * squares",
         "np.divide(total, flat.shape[1] * squares",
     ),
+    "size: what a filter leaves is heard": (
+        "masks/measure.py",
+        "magnitude > _SILENT * magnitude.max()",
+        "magnitude > 0",
+    ),
     "size: gains as heard above 1": (
         "masks/measure.py",
         "return np.minimum(ratio, 1, out=ratio)",

@@ -51,6 +51,31 @@ BUGS = {
         "return max(0, first - 1) * cut.hop",
         "return first * cut.hop",
     ),
+    "scan: bad samples join events": (
+        _ROOM + "events.py",
+        "if near and not np.isnan(scores[runs[-1].last : first]).any():",
+        "if near:",
+    ),
+    "scan: an edited table is written over": (
+        _ROOM + "tables.py",
+        "        self.keep(path)\n",
+        "",
+    ),
+    "scan: an edited table goes with an overwritten scan": (
+        _ROOM + "folder.py",
+        "                self.tables.keep(self.root / name)\n",
+        "                pass\n",
+    ),
+    "scan: every table counts as edited": (
+        _ROOM + "tables.py",
+        "or _digest(path.read_bytes()) == written",
+        "or False",
+    ),
+    "scan: tables are forgotten": (
+        _ROOM + "folder.py",
+        'self.tables.written.update(facts.get("tables", {}))',
+        "",
+    ),
     "scan: one threshold": (_ROOM + "events.py", "scores >= off, [False]", "scores >= on, [False]"),
     "scan: events that touch are apart": (_ROOM + "events.py", "< hop - 1e-9:", "< -1:"),
     "scan: an event ends where its last window begins": (

@@ -210,8 +210,25 @@ def test_gains_as_heard_are_those_of_the_sound(white: Audio) -> None:
     block, scattered = figures["effective-area-audio"] / figures["area"]
     assert block < 1.3
     assert scattered > 2.5  # they spread in the inverse transform
-    silent = gains_as_heard(np.ones((1, 2), np.float32), np.array([[0.0, 0.5]], np.float32))
-    np.testing.assert_array_equal(silent, [[0, 1]])
+    cells = np.array([[0.5, 0.6e-5, 0.4e-5, 0]], np.float32)  # -98 and -102 dB
+    silent = gains_as_heard(np.ones_like(cells), cells)
+    np.testing.assert_array_equal(silent, [[1, 1, 0, 0]])
+    nothing = gains_as_heard(np.ones((1, 2), np.float32), np.zeros((1, 2), np.float32))
+    np.testing.assert_array_equal(nothing, [[0, 0]])
+
+
+def test_what_a_filter_leaves_is_not_heard() -> None:
+    rng = np.random.default_rng(0)
+    spectrum = np.fft.rfft(rng.standard_normal(16000))
+    spectrum[2000:] *= 1e-6  # above 2 of 8 kHz
+    samples = np.fft.irfft(spectrum)
+    probe = probe_of(spectral(), Audio(samples.astype(np.float32), 16000))
+    figures = measure(make_cases(probe, np.ones((1, *probe.shape), np.float32))["audio"])
+    cells = probe.magnitude.numpy()
+    share = (cells > 1e-5 * cells.max()).mean()
+    assert 0.25 < share < 0.5  # a quarter, and leakage of the window
+    np.testing.assert_allclose(figures["effective-area-audio"], share, atol=1e-3)
+    np.testing.assert_allclose(figures["effective-area"], 1)
 
 
 def test_the_card_has_the_effective_area_of_the_sound(white: Audio) -> None:

@@ -33,6 +33,7 @@ def runs(scores: list[float], on: float = 0.5, off: float = 0.3) -> list[Run]:
         ([0.9, 0.1, 0.1, 0.8], [Run(0, 0, 0), Run(3, 3, 3)]),  # a whole hop between them
         ([0.7, 0.1, 0.8], [Run(0, 2, 2)]),  # the stronger one of joined runs
         ([0.9, NAN, NAN, 0.9], [Run(0, 0, 0), Run(3, 3, 3)]),
+        ([0.9, NAN, 0.9], [Run(0, 0, 0), Run(2, 2, 2)]),  # near, but the samples between are bad
         ([], []),
     ],
 )

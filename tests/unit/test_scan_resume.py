@@ -95,6 +95,34 @@ def test_clips_and_sections_are_those_of_the_last_scan(
         assert f'"method":"{other}"' not in page.read_text()
 
 
+@pytest.mark.parametrize("table", ["rec/raven.txt", "rec/audacity.txt", "rec/birdnet.csv",
+                                   "events.csv"])  # fmt: skip
+def test_an_edited_table_is_never_lost(
+    recording: Path, capsys: pytest.CaptureFixture[str], table: str
+) -> None:
+    words = [str(recording), "--top", "0"]
+    scan(capsys, *words)
+    path = Path("earwitness-scan", table)
+    first = path.read_text()
+    path.write_text("reviewed\n")
+    code, _, err = scan(capsys, *words)
+    assert (code, path.read_text(), "edited" in err) == (0, "reviewed\n", False)
+    code, _, err = scan(capsys, *words, "--target", "low")  # fewer events
+    kept = path.with_name(f"{path.stem}-edited-1{path.suffix}")
+    assert f"a table that was edited is kept as {kept}" in err
+    assert kept.read_text() == "reviewed\n"
+    assert 0 < len(path.read_text()) < len(first)
+    path.write_text("reviewed again\n")
+    code, _, err = scan(capsys, *words, "--overwrite")
+    assert (code, path.read_text()) == (0, first)
+    assert path.with_name(f"{path.stem}-edited-2{path.suffix}").read_text() == "reviewed again\n"
+    assert kept.read_text() == "reviewed\n"
+    path.unlink()
+    assert (scan(capsys, *words)[0], path.read_text()) == (0, first)
+    scan(capsys, *words, "--target", "low")
+    assert len(list(path.parent.glob("*-edited-*"))) == 2  # unedited ones are replaced
+
+
 def test_a_scan_that_depends_on_something_else_is_not_gone_on_with(
     recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,6 +120,7 @@ def scan(
     """
     import json
 
+    from earwitness.audio import shown_name
     from earwitness.cli.run import make_requests
     from earwitness.cli.stopping import stoppable
     from earwitness.cli.watching import watching
@@ -157,5 +158,7 @@ def scan(
             emit(printable(f"  {verdict}"))
     for text in found.failed:
         say(f"earwitness: {text}")
+    for path in found.kept:
+        say(f"earwitness: a table that was edited is kept as {shown_name(path)}")
     say(f"{counted(len(found.events), 'event')}; page: {found.page}")
     return 1 if found.failed else 0

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from earwitness.types import FloatArray, Mask
 
 _EQUAL = 1e-6  # difference of gains (-120 dB) that is inaudible
+_SILENT = 1e-5  # magnitude relative to the loudest cell (-100 dB) up to which a cell is silent
 
 
 def measure_mask(gains: FloatArray, magnitude: FloatArray, rule: str) -> Mask:
@@ -42,7 +43,9 @@ def gains_as_heard(
     """Return ``|STFT(evidence)| / |X|``, at most 1; 0 where the input is silent.
 
     The STFT of masked and resynthesised sound is not the masked STFT: what is kept spreads over
-    about a window in time and a few bins in frequency.
+    about a window in time and a few bins in frequency. A cell of the input is silent if it is
+    100 dB or more below the loudest one. There the rest of a filter or a rounding error would count
+    as much as what is heard.
 
     Parameters
     ----------
@@ -51,7 +54,8 @@ def gains_as_heard(
     magnitude : ndarray, shape (freq, frame)
         Magnitude of the input.
     """
-    ratio = np.divide(kept, magnitude, out=np.zeros_like(kept), where=magnitude > 0)
+    audible = magnitude > _SILENT * magnitude.max()
+    ratio = np.divide(kept, magnitude, out=np.zeros_like(kept), where=audible)
     return np.minimum(ratio, 1, out=ratio)
 
 

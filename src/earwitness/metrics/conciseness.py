@@ -191,7 +191,7 @@ def effective_area(gains: Array) -> Array:
 
     It does not depend on a common factor of the gains, so a constant gain has the size 1. Scattered
     cells spread in the inverse transform; their effective area as heard is larger than that of the
-    mask.
+    mask. Cells 100 dB or more below the loudest one of the input are not heard.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 An event is a run of windows whose scores stay at or above the lower threshold (``off``) and reach
 the upper one (``on``) at least once; so a score that flickers about one threshold makes one event
 and not many. It lasts from the start of its first window to the end of its last one, and events
-that lie less than a hop apart are one.
+that lie less than a hop apart are one, unless a window between them has no score.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def find_runs(
     on, off : float
         Every window of a run has at least ``off``, and one has at least ``on``.
     hop : float
-        Seconds; runs that lie less than this apart are joined.
+        Seconds; runs that lie less than this apart are joined, without NaN between them.
     """
     with np.errstate(invalid="ignore"):
         inside = np.concatenate([[False], scores >= off, [False]])
@@ -135,7 +135,8 @@ def find_runs(
         peak = first + int(np.argmax(scores[first:after]))
         if scores[peak] < on:
             continue
-        if runs and starts[first] - ends[runs[-1].last] < hop - 1e-9:
+        near = bool(runs) and starts[first] - ends[runs[-1].last] < hop - 1e-9
+        if near and not np.isnan(scores[runs[-1].last : first]).any():
             before = runs.pop()
             peak = peak if scores[peak] > scores[before.peak] else before.peak
             first = before.first

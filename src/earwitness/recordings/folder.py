@@ -28,6 +28,7 @@ from earwitness.recordings.tables import (
     SCORES_JSONL,
     SCORES_PARQUET,
     Place,
+    Tables,
 )
 from earwitness.report.record import ELSEWHERE, INPUT, PAGE, check_page, is_inside
 from earwitness.report.sections import SECTION
@@ -59,6 +60,7 @@ class ScanFolder:
         self.root, self._key, self._overwrite = root, dict(key), overwrite
         self._recordings: dict[str, dict[str, str]] = {}  # by folder
         self._events: list[str] = []
+        self.tables = Tables(root)
         self.page = root / PAGE
         self._earlier = SetAside(root)
 
@@ -80,8 +82,11 @@ class ScanFolder:
         facts = self._read()
         recordings, events = facts["recordings"], facts["events"]
         check_page(self.root)
+        self.tables.written.update(facts.get("tables", {}))
         if self._overwrite:
             self._earlier.drop()
+            for name in list(self.tables.written):
+                self.tables.keep(self.root / name)
             self._earlier.take(path)  # first: without it a killed scan is undone
             self._clear(recordings, events)
             return
@@ -132,11 +137,13 @@ class ScanFolder:
 
     def record(self) -> None:
         """Write the record."""
-        facts = {"key": self._key, "recordings": self._recordings, "events": self._events}
+        facts = {"key": self._key, "recordings": self._recordings, "events": self._events,
+                 "tables": self.tables.written}  # fmt: skip
         write_json(self.root / RECORD, {"schema": _SCHEMA, **facts})
 
     def finish(self) -> None:
-        """Remove the earlier scan, which was set aside."""
+        """Record the tables, and remove the earlier scan, which was set aside."""
+        self.record()
         self._earlier.drop()
 
     def discard(self) -> None:
@@ -156,7 +163,8 @@ class ScanFolder:
         try:
             facts = read_record(path, {_SCHEMA}, OutputError)
             recordings, events = facts["recordings"], facts["events"]
-            own = all(is_inside(self.root.resolve(), name) for name in (*recordings, *events))
+            names = (*recordings, *events, *facts.get("tables", {}))
+            own = all(is_inside(self.root.resolve(), name) for name in names)
             if not own or not all(isinstance(r["path"], str) for r in recordings.values()):
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):

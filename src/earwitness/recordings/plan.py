@@ -75,12 +75,15 @@ class Scan:
     failed : list of str
         Why recordings or explanations are missing.
     page : Path
+    kept : list of Path
+        Tables of an earlier scan that had been edited and are not up to date: renamed, not lost.
     """
 
     events: list[dict[str, Any]]
     verdicts: dict[str, str]
     failed: list[str]
     page: Path
+    kept: list[Path] = field(default_factory=list)
 
     def verdict(self, row: Mapping[str, Any]) -> str:
         """Return the verdict on the explanation of an event, in a sentence; empty without one."""

@@ -34,7 +34,6 @@ from earwitness.recordings.scoring import (
     score_recording,
 )
 from earwitness.recordings.tables import (
-    EVENTS,
     Place,
     event_row,
     require_tables,
@@ -198,7 +197,7 @@ class _Work:
             scores = read_scores(place.folder, len(self.model.labels))
             write_scores(place, scores, cut, self.model.labels, self.plan.scores)
             found.append((place, find_events(self.model, scores, cut, self.plan.rule)))
-            write_labels(*found[-1], self.model.rate)
+            write_labels(folder.tables, *found[-1], self.model.rate)
         tasks = self._tasks(found)
         folder.expect(task.folder for task in tasks.values())
         explained = self._explain(tasks)
@@ -208,12 +207,12 @@ class _Work:
             for place, events in found
             for number, event in enumerate(events)
         ]  # fmt: skip
-        write_events(self.root / EVENTS, rows)
+        write_events(folder.tables, rows)
         write_scan_page(folder.page, self.root, self.model, cut, self.plan, found, explained,
                         self.failed.append)  # fmt: skip
         folder.finish()
         verdicts = {str(one.task.folder): one.verdict for one in explained.values()}
-        return Scan(rows, verdicts, self.failed, folder.page)
+        return Scan(rows, verdicts, self.failed, folder.page, folder.tables.kept)
 
     def _run(
         self, work: Any, tasks: list[Any], tick: Callable[[int], None], lost: Any

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,48 @@ class Place:
     folder: Path
 
 
+@dataclass
+class Tables:
+    """Tables of events, which people edit: one that was edited is never written over.
+
+    Attributes
+    ----------
+    root : Path
+        Of the scan.
+    written : dict of str to str
+        Digests of the tables as they were written, by their path from the root.
+    kept : list of Path
+        Edited tables, which were renamed because the events are others now.
+    """
+
+    root: Path
+    written: dict[str, str] = field(default_factory=dict)
+    kept: list[Path] = field(default_factory=list)
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a table, unless it is the one that was written there before."""
+        digest = _digest(text.encode("utf-8", "backslashreplace"))
+        if path.is_file() and self.written.get(self._name(path)) == digest:
+            return
+        self.keep(path)
+        write_text(path, text)
+        self.written[self._name(path)] = digest
+
+    def keep(self, path: Path) -> None:
+        """Rename a table if it was edited since it was written."""
+        written = self.written.pop(self._name(path), None)
+        if written is None or not path.is_file() or _digest(path.read_bytes()) == written:
+            return
+        number = 1
+        while (to := path.with_name(f"{path.stem}-edited-{number}{path.suffix}")).exists():
+            number += 1
+        path.rename(to)
+        self.kept.append(to)
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+
 def event_row(place: Place, event: Event, files: dict[str, Path]) -> dict[str, Any]:
     """Return an event as plain JSON values."""
     return {
@@ -56,18 +99,19 @@ def event_row(place: Place, event: Event, files: dict[str, Path]) -> dict[str, A
     }
 
 
-def write_events(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_events(tables: Tables, rows: Sequence[dict[str, Any]]) -> None:
     """Write all events as CSV, a line each; ``folder`` is that of the explanation, from here."""
+    path = tables.root / EVENTS
     heads = ["recording", "label", "start", "end", "score", "peak_start", "peak_end", "folder"]
     lines = []
     for row in rows:
         file = row["files"].get("explanation")
         folder = Path(file).parent.relative_to(path.parent).as_posix() if file else ""
         lines.append([*(row[head] for head in heads[:-1]), folder])
-    _write_csv(path, heads, lines)
+    tables.write(path, _csv(heads, lines))
 
 
-def write_labels(place: Place, events: Sequence[Event], rate: int) -> None:
+def write_labels(tables: Tables, place: Place, events: Sequence[Event], rate: int) -> None:
     """Write the events of a recording for Raven, for Audacity, and as BirdNET-Analyzer does."""
     raven = [
         "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\t"
@@ -83,14 +127,14 @@ def write_labels(place: Place, events: Sequence[Event], rate: int) -> None:
             f"{path}\t{one.start:.6f}"
         )
         audacity.append(f"{times}\t{label} {one.score:.2f}")
-    write_text(place.folder / RAVEN, "".join(line + "\n" for line in raven))
-    write_text(place.folder / AUDACITY, "".join(line + "\n" for line in audacity))
+    tables.write(place.folder / RAVEN, "".join(line + "\n" for line in raven))
+    tables.write(place.folder / AUDACITY, "".join(line + "\n" for line in audacity))
     heads = ["Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File"]
     lines = [
         [_seconds(e.start), _seconds(e.end), *_names(e.label), f"{e.score:.4f}", str(place.path)]
         for e in events
     ]
-    _write_csv(place.folder / BIRDNET, heads, lines)
+    tables.write(place.folder / BIRDNET, _csv(heads, lines))
 
 
 def write_scores(place: Place, scores: Scores, cut: Cut, labels: Sequence[str], kind: str) -> Path:
@@ -174,9 +218,13 @@ def _names(label: str) -> tuple[str, str]:
     return (scientific, common) if latin else (label, label)
 
 
-def _write_csv(path: Path, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()
+
+
+def _csv(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(heads)
     table.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
