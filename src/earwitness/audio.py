@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import ArrayLike, NDArray
 
+from earwitness.containers import bytes_of_samples, is_cut_off, is_estimated, not_decoded
 from earwitness.errors import AudioError, ParameterError
 from earwitness.files import reachable
 from earwitness.samples import MOST_SAMPLES, Samples, as_float, check_length
@@ -184,19 +185,34 @@ def _decode(
                 check_length(name, (last - first) / rate, longest)
             else:
                 last = first + math.ceil(longest * rate) + 1
+            whole = file.frames / rate
             go_to(file, first)
             complete = _read_blocks(file, last - first, found)
     except (TypeError, soundfile.LibsndfileError, RuntimeError) as error:
         raise _undecodable(path, error) from error
     check_length(name, found.count / rate, longest)
+    check_samples(path, found.count)
     notes = past_the_end(end, last if known else first + found.count, rate)
     if not known:
         notes.append(f"the header does not say how long it is: read {found.count / rate:.2f} s")
-    if (known and not complete) or (end is None and is_cut_off(path)):
+    short = known and not complete and not is_estimated(path)
+    if short or (end is None and is_cut_off(path)):
         if not found.count:
             raise AudioError(f"{name}: cut off before any sound")
         notes.append(f"cut off: only the first {found.count / rate:.2f} s could be decoded")
+    if known and (end is None or end > whole) and (text := not_decoded(path, whole)):
+        notes.append(text)
     return found.audio(notes)
+
+
+def check_samples(path: Path, count: int) -> None:
+    """Raise for a WAV that says it holds no samples though it does; a recorder lost power, say."""
+    if not count and (size := bytes_of_samples(path)) > 1:
+        raise AudioError(
+            f"{shown_name(path)}: its header says that it holds no samples, but {size:,} bytes "
+            "follow, as when a recorder stops before it writes the length; repair the header "
+            "(sox --ignore-length, or ffmpeg -ignore_length 1)"
+        )
 
 
 class _InOrder(soundfile.SoundFile):  # type: ignore[misc]
@@ -350,23 +366,3 @@ def past_the_end(end: float | None, last: int, rate: int) -> list[str]:
     if end is None or end * rate <= last + 1:
         return []
     return [f"end is after the end of the sound: explained up to {last / rate:.2f} s"]
-
-
-def is_cut_off(path: Path) -> bool:
-    """Return whether a WAV is shorter than its header says, or an Ogg stream has no last page."""
-    with path.open("rb") as file:
-        head = file.read(8)
-        size = path.stat().st_size
-        if head[:4] == b"RIFF":
-            promised = int.from_bytes(head[4:8], "little") + 8
-            return size < promised < 0xFFFFFFFF
-        if head[:4] == b"OggS":
-            file.seek(max(0, size - 65536 - 282))
-            tail = file.read()
-            page = tail.rfind(b"OggS")
-            if page < 0 or len(tail) < page + 27:
-                return True
-            table = tail[page + 27 : page + 27 + tail[page + 26]]
-            whole = len(tail) >= page + 27 + tail[page + 26] + sum(table)
-            return not (whole and tail[page + 5] & 0x04)
-    return False

@@ -10,7 +10,15 @@ import numpy as np
 import soundfile
 import soxr
 
-from earwitness.audio import UNKNOWN, go_to, is_cut_off, open_sound, quiet_decoder, shown_name
+from earwitness.audio import (
+    UNKNOWN,
+    check_samples,
+    go_to,
+    open_sound,
+    quiet_decoder,
+    shown_name,
+)
+from earwitness.containers import is_cut_off, is_estimated, not_decoded
 from earwitness.errors import AudioError
 from earwitness.samples import check_rate, mix_down
 from earwitness.types import FloatArray
@@ -47,6 +55,8 @@ class Stream:
         samples, read so far. Silence takes their place.
     cut_off : bool
         Whether the file ended before its header says, once it is read.
+    not_decoded : str
+        What the decoder leaves out, once the file is read; empty if nothing is known to be.
     """
 
     def __init__(self, path: Path, rate: int, start: int = 0) -> None:
@@ -58,7 +68,7 @@ class Stream:
             self.seconds = file.frames / self.given if known else None
             self._frames = file.frames
         self.faulty: list[tuple[int, int]] = []
-        self.cut_off = False
+        self.cut_off, self.not_decoded = False, ""
 
     def __iter__(self) -> Iterator[FloatArray]:
         """Yield blocks (time,), float32, none of them empty."""
@@ -88,9 +98,10 @@ class Stream:
             try:
                 with quiet_decoder(self.path):
                     go_to(file, first)
-                while True:
+                while at < self._frames:  # what follows in the file need not be samples
+                    count = min(_BLOCK, self._frames - at)
                     with quiet_decoder(self.path):  # and nothing else that is written meanwhile
-                        block = file.read(_BLOCK, dtype="float32", always_2d=True)
+                        block = file.read(count, dtype="float32", always_2d=True)
                     if not len(block):
                         break
                     yield self._repaired(mix_down(block), at)
@@ -100,8 +111,10 @@ class Stream:
                     raise AudioError(
                         f"{shown_name(self.path)}: cut off before any sound"
                     ) from error
-        short = self.seconds is not None and at < self._frames
+        short = self.seconds is not None and at < self._frames and not is_estimated(self.path)
         self.cut_off = short or is_cut_off(self.path)
+        self.not_decoded = "" if self.seconds is None else not_decoded(self.path, self.seconds)
+        check_samples(self.path, at)
 
     def _repaired(self, block: FloatArray, at: int) -> FloatArray:
         """Return a block with silence for what is not finite, and note where that is."""

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "earwitness"
 ORDER = [
     ["errors", "types", "scores", "registry", "options"],
     ["files", "provenance", "weights", "naming"],
-    ["samples", "wav", "audio", "clips", "stream", "signals"],
+    ["samples", "wav", "containers", "audio", "clips", "stream", "signals"],
     ["plane"],
     ["masks"],
     ["metrics"],

@@ -246,6 +246,8 @@ def _notes(stream: Stream, end: int, state: NDArray[np.float32]) -> list[str]:
         notes.append(f"resampled from {stream.given} to {stream.rate} Hz")
     if stream.cut_off:
         notes.append(f"cut off: only the first {end / stream.rate:.2f} s could be decoded")
+    if stream.not_decoded:
+        notes.append(stream.not_decoded)
     silent, faulty = int((state == SILENT).sum()), int((state == FAULTY).sum())
     if silent:
         every = "every window" if silent == len(state) else f"{silent} of {len(state)} windows"
