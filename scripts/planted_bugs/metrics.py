@@ -135,8 +135,8 @@ BUGS = {
     ),
     "size: silence is kept": (
         "masks/measure.py",
-        "out=np.zeros_like(kept), where=magnitude > 0",
-        "out=np.ones_like(kept), where=magnitude > 0",
+        "out=np.zeros_like(kept), where=audible",
+        "out=np.ones_like(kept), where=audible",
     ),
     "size: the mask's area for that of the sound": (
         "evaluation/cases.py",

@@ -77,7 +77,7 @@ BUGS = {
         "",
     ),
     "scan: one threshold": (_ROOM + "events.py", "scores >= off, [False]", "scores >= on, [False]"),
-    "scan: events that touch are apart": (_ROOM + "events.py", "< hop - 1e-9:", "< -1:"),
+    "scan: events that touch are apart": (_ROOM + "events.py", "< hop - 1e-9\n", "< -1\n"),
     "scan: an event ends where its last window begins": (
         _ROOM + "events.py",
         "starts[run.first], ends[run.last], float",
