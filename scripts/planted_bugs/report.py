@@ -6,12 +6,17 @@ from planted_bugs import Bugs
 
 BUGS: Bugs = {
     "encoding: Ctrl-C is lost in a callback": (
-        "render/encoding.py",
+        "interrupts.py",
         "lambda number, _frame: came.append(number)",
         "handler",
     ),
+    "orders: Ctrl-C costs a draw": (
+        "evaluation/orders.py",
+        "with interrupts_later():  # else",
+        "if True:  # else",
+    ),
     "encoding: Ctrl-C waits for ever": (
-        "render/encoding.py",
+        "interrupts.py",
         "for number in came:",
         "for number in came[:0]:",
     ),

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "earwitness"
 # from the ground up: a part may import what stands above it in this list, or in its own part
 ORDER = [
     ["errors", "types", "scores", "registry", "options"],
-    ["files", "provenance", "weights", "naming"],
+    ["files", "interrupts", "provenance", "weights", "naming"],
     ["samples", "wav", "containers", "audio", "clips", "stream", "signals"],
     ["plane"],
     ["masks"],

@@ -1,15 +1,18 @@
-"""Sounds encoded in memory while the user interrupts."""
+"""Sounds encoded, and orders drawn, while the user interrupts."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
 from io import BytesIO
+from itertools import islice
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
 
+from earwitness.evaluation import orders
 from earwitness.render import encoding
 
 CODES = np.arange(-4000, 4000, dtype=np.int32)
@@ -56,6 +59,22 @@ def test_a_waiting_interrupt_costs_no_sample(
     with pytest.raises(KeyboardInterrupt):
         work()
     assert len(made[0].getvalue()) == whole
+
+
+def test_ctrl_c_costs_no_random_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list(islice(orders._Phases((5, 6), 0), 2))
+    draw, phases = orders._random_phases, orders._Phases((5, 6), 0)
+
+    def interrupted(*given: Any) -> Any:
+        found = draw(*given)
+        signal.raise_signal(signal.SIGINT)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(orders, "_random_phases", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(iter(phases))
+    np.testing.assert_array_equal(list(islice(phases, 2)), whole)
 
 
 def test_threads_encode_too() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from earwitness.interrupts import interrupts_later
 from earwitness.types import FloatArray
 
 Key = NDArray[np.floating]
@@ -83,7 +84,8 @@ class _Phases:
     def __iter__(self) -> Iterator[NDArray[np.complexfloating]]:
         for number in count():
             if number == len(self._drawn):
-                self._drawn.append(_random_phases(self._shape, self._generator))
+                with interrupts_later():  # else a draw is lost, and later ones are others
+                    self._drawn.append(_random_phases(self._shape, self._generator))
             yield self._drawn[number]
 
 

@@ -219,7 +219,8 @@ def _names(label: str) -> tuple[str, str]:
 
 
 def _digest(data: bytes) -> str:
-    return blake2b(data, digest_size=8).hexdigest()
+    """Return a digest that does not depend on how lines end."""
+    return blake2b(data.replace(b"\r\n", b"\n"), digest_size=8).hexdigest()
 
 
 def _csv(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

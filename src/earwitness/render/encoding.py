@@ -1,17 +1,18 @@
-"""Compressed sounds in memory: FLAC, and Ogg Vorbis, the lossy format of players."""
+"""Compressed sounds in memory: FLAC, and Ogg Vorbis, the lossy format of players.
+
+soundfile reads and writes memory in callbacks from C, where an exception is printed and lost: after
+Ctrl-C the command would go on, with a sound of which a part is missing.
+"""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from earwitness.interrupts import interrupts_later
 from earwitness.types import FloatArray
 
 VORBIS_RATES = (8000, 96000)  # Hz, lowest and highest that the encoder takes
@@ -31,7 +32,7 @@ def encode_flac(codes: NDArray[np.int32], rate: int, bits: int) -> bytes:
         FLAC of 16 bits, or of 24, the lowest of which are then zero and take no place.
     """
     buffer = BytesIO()
-    with _interrupts_later():
+    with interrupts_later():
         soundfile.write(
             buffer, codes << (32 - bits), rate, format="FLAC", compression_level=1.0,
             subtype="PCM_16" if bits == 16 else "PCM_24",
@@ -53,7 +54,7 @@ def encode_vorbis(samples: FloatArray, rate: int, quality: float) -> bytes:
     """
     buffer = BytesIO()
     with (
-        _interrupts_later(),
+        interrupts_later(),
         soundfile.SoundFile(
             buffer, "w", rate, 1, format="OGG", subtype="VORBIS", compression_level=1 - quality
         ) as file,
@@ -65,30 +66,6 @@ def encode_vorbis(samples: FloatArray, rate: int, quality: float) -> bytes:
 
 def decode(data: bytes) -> FloatArray:
     """Return the samples of an encoded sound in float32, shape (time,)."""
-    with _interrupts_later():
+    with interrupts_later():
         samples: FloatArray = soundfile.read(BytesIO(data), dtype="float32")[0]
     return samples
-
-
-@contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Let signals such as Ctrl-C wait for the end of the context.
-
-    soundfile reads and writes memory in callbacks from C, where an exception is printed and lost:
-    the command would go on, with a sound of which a part is missing.
-    """
-    handlers = {}
-    came: list[int] = []
-    try:
-        if threading.current_thread() is threading.main_thread():  # where Python handles signals
-            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-                kind = getattr(signal, name, None)  # no SIGHUP on Windows
-                if kind is not None and callable(handler := signal.getsignal(kind)):
-                    handlers[kind] = handler
-                    signal.signal(kind, lambda number, _frame: came.append(number))
-        yield
-    finally:
-        for kind, handler in handlers.items():
-            signal.signal(kind, handler)
-        for number in came:
-            signal.raise_signal(number)
